@@ -1,0 +1,153 @@
+"""Schedules without a length: they decay for ever, or stay."""
+
+from typing import Any, final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lrax._check import Boundaries, Positive, Rate, Steps, complain, is_known
+from lrax._schedule import Schedule
+
+
+def check_floor(schedule: Any) -> None:
+    """Raises ValueError if a decay's floor is above its start."""
+    known = is_known(schedule.start) and is_known(schedule.floor)
+    if known and np.any(np.asarray(schedule.floor) > np.asarray(schedule.start)):
+        raise complain(ValueError, type(schedule).__name__, "floor", "at most `start`", schedule.floor, "lower it")
+
+
+@final
+class Constant(Schedule):
+    r"""Stays at `value` for ever.
+
+    $$\eta(t) = value$$
+
+    Args:
+      value: the rate, at every count.
+
+    Raises: ValueError if `value` is not finite.
+
+    >>> print(Constant(value=0.1)(12345))
+    0.1
+    """
+
+    value: Rate
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        return self.value + jnp.zeros_like(count, jnp.float32)
+
+
+@final
+class StepDecay(Schedule):
+    r"""Multiplies the rate by `factor` every `every` updates, down to `floor`.
+
+    $$\eta(t) = \max(floor,\; start \cdot factor^{\lfloor t / every \rfloor})$$
+
+    Args:
+      start: rate of the first `every` updates.
+      factor: what the rate is multiplied by at counts `every`, `2 * every`, ...; > 0.
+      every: updates between changes, an integer > 0.
+      floor: the rate never falls below this; at most `start`.
+
+    Raises: ValueError if `factor` or `every` is not positive, `floor` is above `start`, or a rate is not finite.
+
+    >>> print(StepDecay(start=1.0, factor=0.5, every=250)(jnp.array([249, 250, 500])))
+    [1.   0.5  0.25]
+    """
+
+    start: Rate
+    factor: Positive
+    every: Steps
+    floor: Rate = 0.0
+
+    check = check_floor
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        drops = count // jnp.maximum(self.every, 1)
+        return jnp.maximum(self.floor, self.start * jnp.power(self.factor, drops.astype(jnp.float32)))
+
+
+@final
+class MultiStep(Schedule):
+    r"""Multiplies the rate by `factor` at each of the `boundaries`.
+
+    $$\eta(t) = start \cdot factor^{|\{b \in boundaries : b \le t\}|}$$
+
+    The compiled size does not depend on the number of boundaries.
+
+    Args:
+      start: rate before the first boundary.
+      factor: what the rate is multiplied by at each boundary, > 0.
+      boundaries: counts at which the rate changes, integers >= 0 that rise strictly, at least one; shape (n,).
+
+    Raises: ValueError if `boundaries` is empty, unsorted or negative, `factor` is not positive, or `start` is not finite.
+
+    >>> print(MultiStep(start=1.0, factor=0.5, boundaries=[250, 750, 900])(jnp.array([249, 250, 900])))
+    [1.    0.5   0.125]
+    """
+
+    start: Rate
+    factor: Positive
+    boundaries: Boundaries
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        drops = jnp.searchsorted(jnp.asarray(self.boundaries), count, side="right")
+        return self.start * jnp.power(self.factor, drops.astype(jnp.float32))
+
+
+@final
+class Exponential(Schedule):
+    r"""Multiplies the rate by `factor` over every `every` updates, smoothly, down to `floor`.
+
+    $$\eta(t) = \max(floor,\; start \cdot factor^{t / every})$$
+
+    Slow decays need `every`: as a float32, 0.9999999 is 0.99999988, but `factor=0.9, every=1_000_000` is exact.
+
+    Args:
+      start: rate at count 0.
+      factor: what the rate is multiplied by over `every` updates, > 0.
+      every: in updates, an integer > 0.
+      floor: the rate never falls below this; at most `start`.
+
+    Raises: ValueError if `factor` or `every` is not positive, `floor` is above `start`, or a rate is not finite.
+
+    >>> print(f"{Exponential(start=2.0, factor=0.9, floor=0.01)(1):.2f}")
+    1.80
+    """
+
+    start: Rate
+    factor: Positive
+    every: Steps = 1
+    floor: Rate = 0.0
+
+    check = check_floor
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        every = jnp.maximum(self.every, 1)
+        whole, rest = (count // every).astype(jnp.float32), (count % every).astype(jnp.float32)
+        decayed = jnp.power(self.factor, whole) * jnp.power(self.factor, rest / every.astype(jnp.float32))
+        return jnp.maximum(self.floor, self.start * decayed)
+
+
+@final
+class InverseSqrt(Schedule):
+    r"""Falls as one over the square root of the count.
+
+    $$\eta(t) = start\,(1 + t / timescale)^{-1/2}$$
+
+    Args:
+      start: rate at count 0.
+      timescale: in updates, > 0: the rate is halved at three times this count.
+
+    Raises: ValueError if `timescale` is not positive or `start` is not finite.
+
+    >>> print(InverseSqrt(start=0.1)(3))
+    0.05
+    """
+
+    start: Rate
+    timescale: Positive = 1.0
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        return self.start / jnp.sqrt(1 + count.astype(jnp.float32) / self.timescale)

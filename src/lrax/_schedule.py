@@ -1,0 +1,266 @@
+"""The base of every schedule: a frozen pytree that is a function of the update count."""
+
+import abc
+import dataclasses
+import inspect
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar, TypeAlias, dataclass_transform, get_args, get_origin
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import GetAttrKey, Partial, register_pytree_with_keys
+
+from lrax._check import LARGEST, RATE, Choice, Offset, Static, as_count, complain
+
+Count: TypeAlias = jax.Array | np.ndarray[Any, Any] | np.integer[Any] | int
+
+
+def _fields(schedule: Any) -> tuple[dataclasses.Field[Any], ...]:
+    """The fields of a kind or of one schedule, in their order."""
+    return dataclasses.fields(schedule)
+
+
+def _rule(cls: type, name: str, hint: Any) -> Any:
+    """The rule that stands in an annotation."""
+    if hint is float:
+        return RATE
+    if hint is int:
+        return get_args(Offset)[1]
+    if hint is str or hint is bool:
+        return Static()
+    for extra in getattr(hint, "__metadata__", ()):
+        if hasattr(extra, "convert"):
+            return extra
+    raise TypeError(f"{cls.__name__}: annotate `{name}` with lrax.Rate, lrax.Steps, lrax.ScheduleLike, float, int, str or bool")
+
+
+def _register(cls: Any, leaves: list[str], static: list[str]) -> None:
+    """Makes `cls` a pytree. Unflattening never runs `__init__`: it meets tracers, None and placeholders."""
+
+    def flatten(self: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        return tuple(getattr(self, name) for name in leaves), tuple(getattr(self, name) for name in static)
+
+    def flatten_with_keys(self: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        children, structure = flatten(self)
+        return tuple((GetAttrKey(name), child) for name, child in zip(leaves, children, strict=True)), structure
+
+    def unflatten(structure: tuple[Any, ...], children: Iterable[Any]) -> Any:
+        self = object.__new__(cls)
+        self.__dict__.update(zip(static, structure, strict=True))
+        self.__dict__.update(zip(leaves, children, strict=True))
+        return self
+
+    register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
+
+
+@dataclass_transform(frozen_default=True, eq_default=False)
+class Schedule(abc.ABC):
+    """A learning rate as a function of the update count, and a pytree whose leaves are its numbers.
+
+    A kind of schedule is a subclass with annotated fields and one formula. Numbers are checked and stored as float32 or int32
+    when a schedule is made; each is a leaf, so a schedule goes through `jit`, `vmap`, `scan`, `jax.tree.map` and checkpoints
+    like any other value, and two schedules of a kind share a trace whatever their numbers. A field given as an array with a
+    leading axis makes a batch of schedules, to be used under `jax.vmap`.
+
+    Fields are annotated with `lrax.Rate`, `lrax.Steps`, `lrax.Positive`, ... (see `lrax._check`), `lrax.ScheduleLike` for
+    a schedule inside, or `float`, `int`, `str` and `bool`: the last two are static.
+
+    Two schedules are equal only if they are the same object; compare their leaves instead.
+
+    >>> class Warmed(Schedule):
+    ...     peak: Rate
+    ...     timescale: Rate
+    ...
+    ...     def rate(self, count):
+    ...         return self.peak * -jnp.expm1(-(count + 1) / self.timescale)
+    >>> print(f"{Warmed(peak=0.1, timescale=100)(99):.4f}")
+    0.0632
+    """
+
+    _rules: ClassVar[dict[str, Any]] = {}
+    _required: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
+        hints = inspect.get_annotations(cls, eval_str=True)
+        own = {name: _rule(cls, name, hint) for name, hint in hints.items() if get_origin(hint) is not ClassVar}  # type: ignore[comparison-overlap]
+        cls._rules = {**cls._rules, **own}
+        missing = [name for name in cls._required if name not in cls._rules]
+        if missing and not inspect.isabstract(cls):
+            raise TypeError(f"{cls.__name__}: a phase needs a field `{missing[0]}: lrax.Steps`, its length in updates")
+        names = [field.name for field in _fields(cls)]
+        leaves = [name for name in names if not isinstance(cls._rules[name], Choice | Static)]
+        static = [name for name in names if name not in leaves]
+        _register(cls, leaves, static)
+
+    def __post_init__(self) -> None:
+        for name, rule in self._rules.items():
+            object.__setattr__(self, name, rule.convert(type(self).__name__, name, getattr(self, name)))
+        self.check()
+
+    def check(self) -> None:  # noqa: B027  # most kinds have no condition between fields
+        """What must hold between fields; a kind that has such conditions raises `ValueError` here. Called once, at the end."""
+
+    def __call__(self, count: Count) -> jax.Array:
+        """The rate of update `count`.
+
+        Args:
+          count: 0-based number of the update, any integer dtype, a scalar or an array; what is below 0 counts as 0.
+
+        Returns: float32, of the shape of `count` (broadcast against fields that are arrays).
+
+        Raises: TypeError if `count` is not an integer.
+        """
+        return self.rate(as_count(type(self).__name__, count)).astype(jnp.float32)
+
+    @abc.abstractmethod
+    def rate(self, count: jax.Array) -> jax.Array:
+        """The formula: the rate at `count`, which is int32 and at least 0."""
+
+    @property
+    def length(self) -> Any:
+        """The total length in updates (int32), or None if the schedule has no end."""
+        return None
+
+    def resized(self, length: Any) -> "Schedule | None":
+        """This schedule with another total length, for cycles whose lengths change; None for a kind that cannot change it."""
+        return None
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{field.name}={_shown(getattr(self, field.name))}" for field in _fields(self))
+        return f"{type(self).__name__}({fields})"
+
+
+class Phase(Schedule):
+    """A schedule with a length: a formula over the fraction of it that is done, which then holds its end for ever.
+
+    A kind is a subclass that has a field `steps` among its fields and one formula, `curve`. Lengths stay integers until they
+    become the two fractions, so `curve` is exact at both ends if it is written with `left` near the end and `done` near
+    the start. A length below 1 that was not known when the phase was made puts the phase at its end.
+
+    >>> class SquareRoot(Phase):
+    ...     peak: Rate
+    ...     steps: Steps
+    ...
+    ...     def curve(self, done, left):
+    ...         return self.peak * jnp.sqrt(left)
+    >>> print(SquareRoot(peak=0.1, steps=100)(75))
+    0.05
+    """
+
+    _required: ClassVar[tuple[str, ...]] = ("steps",)
+
+    @abc.abstractmethod
+    def curve(self, done: jax.Array, left: jax.Array) -> jax.Array:
+        """The formula: the rate where the fraction `done` is past and `left` is ahead (float32; they add up to 1)."""
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        return self.curve(*fractions(count, self.length))
+
+    @property
+    def length(self) -> Any:
+        return getattr(self, "steps")  # noqa: B009  # each kind declares it in its own place among its fields
+
+    def resized(self, length: Any) -> "Phase":
+        return dataclasses.replace(self, steps=length)  # type: ignore[call-arg]  # every kind has the field
+
+
+def fractions(count: jax.Array, length: Any) -> tuple[jax.Array, jax.Array]:
+    """The fractions of `length` updates that are done and left at `count`: each an integer difference, divided once.
+
+    >>> fractions(jnp.asarray(1), 4)
+    (Array(0.25, dtype=float32), Array(0.75, dtype=float32))
+    """
+    whole = jnp.maximum(length, 1)
+    past = jnp.where(jnp.asarray(length) > 0, jnp.minimum(count, whole), 1)
+    return past.astype(jnp.float32) / whole.astype(jnp.float32), (whole - past).astype(jnp.float32) / whole.astype(jnp.float32)
+
+
+def add_lengths(*lengths: Any) -> Any:
+    """The sum of lengths, at most 2**31 - 1; None if one of them is."""
+    if any(length is None for length in lengths):
+        return None
+    total: Any = np.int32(0)
+    for length in lengths:
+        array = np if isinstance(total, np.generic | np.ndarray) and isinstance(length, np.generic | np.ndarray) else jnp
+        total = array.where(
+            total > LARGEST - array.maximum(length, 0), np.int32(LARGEST), total + array.minimum(length, LARGEST - total)
+        )
+    return total
+
+
+class _CallableRule:
+    """A callable, as a pytree: `Partial` holds a plain function as structure, without leaves."""
+
+    def convert(self, owner: str, name: str, value: Any) -> Any:
+        if not callable(value) or isinstance(value, type):
+            raise complain(TypeError, owner, name, "a function count -> rate", value)
+        is_plain = jax.tree_util.all_leaves([value])
+        return Partial(value) if is_plain else value  # type: ignore[no-untyped-call]  # jax leaves it untyped
+
+
+class Function(Schedule):
+    """Any callable `count -> rate` as a schedule; combinators wrap what is not a schedule in this.
+
+    A plain function is static under `jit` (another function makes another trace) and cannot be saved as JSON. A callable that
+    is a pytree itself, such as `jax.tree_util.Partial`, keeps its leaves.
+
+    Args:
+      function: takes the count (int32) and returns the rate.
+
+    Raises: TypeError if `function` is not callable.
+
+    >>> print(Function(lambda count: 0.1 / (count + 1))(3))
+    0.025
+    """
+
+    function: Annotated[Any, _CallableRule()]
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        return jnp.asarray(self.function(count), jnp.float32)
+
+
+class _ScheduleRule:
+    """A schedule, or a callable that becomes one."""
+
+    def convert(self, owner: str, name: str, value: Any) -> Schedule:
+        if isinstance(value, Schedule):
+            return value
+        if not callable(value) or isinstance(value, type):
+            remedy = f"use lrax.Constant({value!r}) for a rate that does not change" if isinstance(value, int | float) else ""
+            raise complain(TypeError, owner, name, "a schedule or a function count -> rate", value, remedy)
+        return Function(value)
+
+
+ScheduleLike: TypeAlias = Annotated[Any, _ScheduleRule()]
+"""A field that holds a schedule; any callable `count -> rate` is wrapped in `lrax.Function`."""
+
+
+class _SchedulesRule:
+    """A tuple of schedules."""
+
+    def convert(self, owner: str, name: str, value: Any) -> tuple[Schedule, ...]:
+        if not value:
+            raise complain(ValueError, owner, name, "at least one schedule", value)
+        return tuple(_ScheduleRule().convert(owner, f"{name}[{i}]", part) for i, part in enumerate(value))
+
+
+Schedules: TypeAlias = Annotated[Any, _SchedulesRule()]
+"""A field that holds one or more schedules, as a tuple."""
+
+
+def _shown(value: Any) -> str:
+    """A field as it would be written in a call."""
+    if isinstance(value, jax.core.Tracer):
+        return f"<{value.dtype}{list(value.shape)}>"
+    if isinstance(value, jax.Array | np.ndarray | np.generic):
+        if value.size > 16 or not (isinstance(value, np.ndarray | np.generic) or value.is_fully_addressable):
+            return f"<{value.dtype}{list(value.shape)}>"
+        array = np.asarray(value)
+        if array.dtype == np.float32:  # the shortest decimals that give these float32 numbers
+            array = array.astype(str).astype(np.float64)
+        return repr(array.tolist())
+    if isinstance(value, Partial):
+        return getattr(value.func, "__qualname__", repr(value.func))
+    return repr(value)
