@@ -3,10 +3,15 @@
 from lrax._check import Boundaries, Delay, Fraction, LengthFactor, Offset, Positive, Rate, Steps
 from lrax._combinators import Clip, Cooldown, Cycle, Scale, Sequence, Shift, Warmup
 from lrax._decays import Constant, Exponential, InverseSqrt, MultiStep, StepDecay
+from lrax._learner import Learner
 from lrax._phases import Cosine, Geometric, Hold, Linear, Polynomial, Triangle
+from lrax._plot import plot
+from lrax._reason import Reason
 from lrax._recipes import cyclical, one_cycle, sgdr, warmup_cosine, wsd
 from lrax._schedule import Function, Phase, Schedule, ScheduleLike
+from lrax._sweep import sweep
 from lrax._version import __version__
+from lrax.finder import Found, NeverStop, RunningMean, TimesFirst, find_lr, range_test, steepest
 
 __all__ = [
     "Boundaries",
@@ -17,19 +22,24 @@ __all__ = [
     "Cycle",
     "Delay",
     "Exponential",
+    "Found",
     "Fraction",
     "Function",
     "Geometric",
     "Hold",
     "InverseSqrt",
+    "Learner",
     "LengthFactor",
     "Linear",
     "MultiStep",
+    "NeverStop",
     "Offset",
     "Phase",
     "Polynomial",
     "Positive",
     "Rate",
+    "Reason",
+    "RunningMean",
     "Scale",
     "Schedule",
     "ScheduleLike",
@@ -37,12 +47,18 @@ __all__ = [
     "Shift",
     "StepDecay",
     "Steps",
+    "TimesFirst",
     "Triangle",
     "Warmup",
     "__version__",
     "cyclical",
+    "find_lr",
     "one_cycle",
+    "plot",
+    "range_test",
     "sgdr",
+    "steepest",
+    "sweep",
     "warmup_cosine",
     "wsd",
 ]

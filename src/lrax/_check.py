@@ -192,6 +192,14 @@ class Static:
         return value
 
 
+@dataclasses.dataclass(frozen=True)
+class Leaf:
+    """A field that holds any pytree, as it is."""
+
+    def convert(self, owner: str, name: str, value: object) -> object:
+        return value
+
+
 def choice(owner: str, name: str, value: object, words: Sequence[str]) -> str:
     """`value` if it is one of `words`."""
     if not isinstance(value, str):

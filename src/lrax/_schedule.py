@@ -2,60 +2,20 @@
 
 import abc
 import dataclasses
-import inspect
-from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar, TypeAlias, dataclass_transform, get_args, get_origin
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import GetAttrKey, Partial, register_pytree_with_keys
+from jax.tree_util import Partial
 
-from lrax._check import LARGEST, RATE, Choice, Offset, Static, as_count, complain
+from lrax._check import LARGEST, as_count, complain
+from lrax._value import Value
 
 Count: TypeAlias = jax.Array | np.ndarray[Any, Any] | np.integer[Any] | int
 
 
-def _fields(schedule: Any) -> tuple[dataclasses.Field[Any], ...]:
-    """The fields of a kind or of one schedule, in their order."""
-    return dataclasses.fields(schedule)
-
-
-def _rule(cls: type, name: str, hint: Any) -> Any:
-    """The rule that stands in an annotation."""
-    if hint is float:
-        return RATE
-    if hint is int:
-        return get_args(Offset)[1]
-    if hint is str or hint is bool:
-        return Static()
-    for extra in getattr(hint, "__metadata__", ()):
-        if hasattr(extra, "convert"):
-            return extra
-    raise TypeError(f"{cls.__name__}: annotate `{name}` with lrax.Rate, lrax.Steps, lrax.ScheduleLike, float, int, str or bool")
-
-
-def _register(cls: Any, leaves: list[str], static: list[str]) -> None:
-    """Makes `cls` a pytree. Unflattening never runs `__init__`: it meets tracers, None and placeholders."""
-
-    def flatten(self: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        return tuple(getattr(self, name) for name in leaves), tuple(getattr(self, name) for name in static)
-
-    def flatten_with_keys(self: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        children, structure = flatten(self)
-        return tuple((GetAttrKey(name), child) for name, child in zip(leaves, children, strict=True)), structure
-
-    def unflatten(structure: tuple[Any, ...], children: Iterable[Any]) -> Any:
-        self = object.__new__(cls)
-        self.__dict__.update(zip(static, structure, strict=True))
-        self.__dict__.update(zip(leaves, children, strict=True))
-        return self
-
-    register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
-
-
-@dataclass_transform(frozen_default=True, eq_default=False)
-class Schedule(abc.ABC):
+class Schedule(Value):
     """A learning rate as a function of the update count, and a pytree whose leaves are its numbers.
 
     A kind of schedule is a subclass with annotated fields and one formula. Numbers are checked and stored as float32 or int32
@@ -77,30 +37,6 @@ class Schedule(abc.ABC):
     >>> print(f"{Warmed(peak=0.1, timescale=100)(99):.4f}")
     0.0632
     """
-
-    _rules: ClassVar[dict[str, Any]] = {}
-    _required: ClassVar[tuple[str, ...]] = ()
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
-        hints = inspect.get_annotations(cls, eval_str=True)
-        own = {name: _rule(cls, name, hint) for name, hint in hints.items() if get_origin(hint) is not ClassVar}  # type: ignore[comparison-overlap]
-        cls._rules = {**cls._rules, **own}
-        missing = [name for name in cls._required if name not in cls._rules]
-        if missing and not inspect.isabstract(cls):
-            raise TypeError(f"{cls.__name__}: a phase needs a field `{missing[0]}: lrax.Steps`, its length in updates")
-        names = [field.name for field in _fields(cls)]
-        leaves = [name for name in names if not isinstance(cls._rules[name], Choice | Static)]
-        static = [name for name in names if name not in leaves]
-        _register(cls, leaves, static)
-
-    def __post_init__(self) -> None:
-        for name, rule in self._rules.items():
-            object.__setattr__(self, name, rule.convert(type(self).__name__, name, getattr(self, name)))
-        self.check()
-
-    def check(self) -> None:  # noqa: B027  # most kinds have no condition between fields
-        """What must hold between fields; a kind that has such conditions raises `ValueError` here. Called once, at the end."""
 
     def __call__(self, count: Count) -> jax.Array:
         """The rate of update `count`.
@@ -126,10 +62,6 @@ class Schedule(abc.ABC):
     def resized(self, length: Any) -> "Schedule | None":
         """This schedule with another total length, for cycles whose lengths change; None for a kind that cannot change it."""
         return None
-
-    def __repr__(self) -> str:
-        fields = ", ".join(f"{field.name}={_shown(getattr(self, field.name))}" for field in _fields(self))
-        return f"{type(self).__name__}({fields})"
 
 
 class Phase(Schedule):
@@ -190,7 +122,7 @@ def add_lengths(*lengths: Any) -> Any:
     return total
 
 
-class _CallableRule:
+class CallableRule:
     """A callable, as a pytree: `Partial` holds a plain function as structure, without leaves."""
 
     def convert(self, owner: str, name: str, value: Any) -> Any:
@@ -215,13 +147,13 @@ class Function(Schedule):
     0.025
     """
 
-    function: Annotated[Any, _CallableRule()]
+    function: Annotated[Any, CallableRule()]
 
     def rate(self, count: jax.Array) -> jax.Array:
         return jnp.asarray(self.function(count), jnp.float32)
 
 
-class _ScheduleRule:
+class ScheduleRule:
     """A schedule, or a callable that becomes one."""
 
     def convert(self, owner: str, name: str, value: Any) -> Schedule:
@@ -233,7 +165,7 @@ class _ScheduleRule:
         return Function(value)
 
 
-ScheduleLike: TypeAlias = Annotated[Any, _ScheduleRule()]
+ScheduleLike: TypeAlias = Annotated[Any, ScheduleRule()]
 """A field that holds a schedule; any callable `count -> rate` is wrapped in `lrax.Function`."""
 
 
@@ -243,24 +175,8 @@ class _SchedulesRule:
     def convert(self, owner: str, name: str, value: Any) -> tuple[Schedule, ...]:
         if not value:
             raise complain(ValueError, owner, name, "at least one schedule", value)
-        return tuple(_ScheduleRule().convert(owner, f"{name}[{i}]", part) for i, part in enumerate(value))
+        return tuple(ScheduleRule().convert(owner, f"{name}[{i}]", part) for i, part in enumerate(value))
 
 
 Schedules: TypeAlias = Annotated[Any, _SchedulesRule()]
 """A field that holds one or more schedules, as a tuple."""
-
-
-def _shown(value: Any) -> str:
-    """A field as it would be written in a call."""
-    if isinstance(value, jax.core.Tracer):
-        return f"<{value.dtype}{list(value.shape)}>"
-    if isinstance(value, jax.Array | np.ndarray | np.generic):
-        if value.size > 16 or not (isinstance(value, np.ndarray | np.generic) or value.is_fully_addressable):
-            return f"<{value.dtype}{list(value.shape)}>"
-        array = np.asarray(value)
-        if array.dtype == np.float32:  # the shortest decimals that give these float32 numbers
-            array = array.astype(str).astype(np.float64)
-        return repr(array.tolist())
-    if isinstance(value, Partial):
-        return getattr(value.func, "__qualname__", repr(value.func))
-    return repr(value)

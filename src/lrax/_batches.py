@@ -1,0 +1,124 @@
+"""Where batches come from: arrays, a sampler, or a Python iterable."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lrax._check import complain
+
+
+class CompiledBatches(Protocol):
+    """Batches that can be drawn inside a compiled program."""
+
+    def draws(self, key: jax.Array, updates: int) -> Any:
+        """What `fetch` needs for each update: a pytree with a leading axis of length `updates`."""
+
+    def fetch(self, draw: Any) -> Any:
+        """The batch of one update."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class ArrayBatches:
+    """Batches of arrays with a common leading axis, drawn without replacement, epoch after epoch.
+
+    Every epoch has an order of its own. What is left of an epoch when no full batch remains is dropped for that epoch. A batch
+    is never larger than the data.
+    """
+
+    arrays: Any
+    batch_size: int = dataclasses.field(metadata={"static": True})
+
+    def draws(self, key: jax.Array, updates: int) -> Any:
+        """The examples of each update: int32 of shape (updates, batch_size)."""
+        examples = jax.tree.leaves(self.arrays)[0].shape[0]
+        per_epoch = examples // self.batch_size
+        epochs = -(-updates // per_epoch)
+
+        def epoch(number: jax.Array) -> jax.Array:
+            order = jax.random.permutation(jax.random.fold_in(key, number), examples)
+            return order[: per_epoch * self.batch_size].reshape(per_epoch, self.batch_size)
+
+        return jax.lax.map(epoch, jnp.arange(epochs)).reshape(-1, self.batch_size)[:updates]
+
+    def fetch(self, draw: Any) -> Any:
+        """The examples that `draw` numbers."""
+        return jax.tree.map(lambda array: jnp.take(array, draw, axis=0), self.arrays)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class SampledBatches:
+    """Batches from a function of a random key."""
+
+    sampler: Callable[[jax.Array], Any] = dataclasses.field(metadata={"static": True})
+
+    def draws(self, key: jax.Array, updates: int) -> Any:
+        """A key for each update."""
+        return jax.random.split(key, updates)
+
+    def fetch(self, draw: Any) -> Any:
+        """The sampler's batch."""
+        return self.sampler(draw)
+
+
+def as_batches(owner: str, data: Any, batch_size: int | None) -> ArrayBatches | SampledBatches | Iterable[Any]:
+    """`data` as a source of batches.
+
+    With `batch_size`, `data` is a pytree of arrays with a common leading axis. Without, it is a sampler if it can be called,
+    or else an iterable of batches.
+    """
+    if batch_size is not None:
+        return _array_batches(owner, data, batch_size)
+    if isinstance(data, ArrayBatches | SampledBatches):
+        return data
+    if callable(data):
+        return SampledBatches(data)
+    if isinstance(data, tuple | dict | np.ndarray | jax.Array):
+        raise complain(ValueError, owner, "batch_size", "given with arrays", None, "say how many examples make a batch")
+    if not isinstance(data, Iterable):
+        raise complain(TypeError, owner, "data", "arrays, a sampler key -> batch, or an iterable of batches", data)
+    return data
+
+
+def _array_batches(owner: str, data: Any, batch_size: int) -> ArrayBatches:
+    if not isinstance(batch_size, int | np.integer) or isinstance(batch_size, bool):
+        raise complain(TypeError, owner, "batch_size", "an integer of at least 1", batch_size)
+    if batch_size < 1:
+        raise complain(ValueError, owner, "batch_size", "an integer of at least 1", batch_size)
+    leaves = jax.tree.leaves(data)
+    if not leaves or not all(isinstance(leaf, np.ndarray | jax.Array) for leaf in leaves):
+        remedy = "leave `batch_size` out for a sampler or for an iterable that makes its own batches"
+        raise complain(TypeError, owner, "data", "arrays where `batch_size` is given", data, remedy)
+    lengths = {leaf.shape[0] for leaf in leaves if leaf.ndim}
+    if len(lengths) != 1 or not all(leaf.ndim for leaf in leaves):
+        shapes = ", ".join(str(leaf.shape) for leaf in leaves)
+        raise ValueError(f"{owner}: `data` must be arrays with a common leading axis, got shapes {shapes}")
+    examples = int(lengths.pop())
+    if examples == 0:
+        raise ValueError(f"{owner}: `data` must hold at least one example, got none")
+    return ArrayBatches(jax.tree.map(jnp.asarray, data), min(int(batch_size), examples))
+
+
+def endless(data: Iterable[Any]) -> Iterator[Any]:
+    """The batches of an iterable, begun again whenever it ends, until it yields nothing.
+
+    A batch with fewer examples than the first (the last one of an epoch, mostly) is left out, so that nothing is compiled for
+    its shape.
+    """
+    size = None
+    while True:
+        found = False
+        for batch in data:
+            leaves = [leaf for leaf in jax.tree.leaves(batch) if np.ndim(leaf)]
+            examples = leaves[0].shape[0] if leaves else None
+            size = examples if size is None else size
+            if examples is None or size is None or examples >= size:
+                found = True
+                yield batch
+        if not found:
+            return

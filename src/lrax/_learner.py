@@ -1,0 +1,227 @@
+"""A learner: a state, and the update that trains it at a given rate."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, NamedTuple, TypeAlias, final
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from lrax._check import Leaf, Static, complain
+from lrax._value import Value
+
+Update: TypeAlias = Callable[[Any, Any, jax.Array], tuple[Any, jax.Array]]
+"""`(state, batch, rate) -> (state, loss)`: one optimizer update; the loss is that of `batch` before the update."""
+
+OptimizerFactory: TypeAlias = Callable[[Any], optax.GradientTransformation]
+"""`rate -> optimizer`: `optax.adamw`, `functools.partial(optax.sgd, momentum=0.9)`, a lambda with a chain inside."""
+
+
+class TrainingState(NamedTuple):
+    """What `Learner.create` trains: a pytree."""
+
+    params: Any
+    opt_state: Any
+    aux: Any = None
+    key: Any = None
+
+
+@final
+class Learner(Value):
+    """A state and the update that trains it: all that the finder and the sweeps know of a model.
+
+    A pytree: the state's arrays are leaves, `update` is static.
+
+    Args:
+      state: any pytree of arrays.
+      update: a pure function `(state, batch, rate) -> (state, loss)`, where `rate` is a float32 scalar, the new state has
+        the structure, shapes and dtypes of the old, and `loss` is a scalar, measured on `batch` before the update.
+
+    Raises: TypeError if `update` cannot be called with three arguments.
+
+    >>> def update(weight, batch, rate):
+    ...     loss, slope = jax.value_and_grad(lambda w: jnp.mean((w - batch) ** 2))(weight)
+    ...     return weight - rate * slope, loss
+    >>> learner = Learner(jnp.zeros(()), update)
+    >>> print(learner.update(learner.state, jnp.ones(4), 0.25))
+    (Array(0.5, dtype=float32), Array(1., dtype=float32))
+    """
+
+    state: Annotated[Any, Leaf()]
+    update: Annotated[Update, Static()]
+
+    def check(self) -> None:
+        if not callable(self.update):
+            raise complain(TypeError, "Learner", "update", "a function (state, batch, rate) -> (state, loss)", self.update)
+        check_arity("Learner", "update", self.update, "(state, batch, rate) -> (state, loss)", 3)
+
+    @staticmethod
+    def create(
+        loss_fn: Callable[..., Any],
+        params: Any,
+        optimizer: OptimizerFactory,
+        *,
+        opt_state: Any = None,
+        aux: Any = None,
+        key: jax.Array | None = None,
+        hyperparameter: str = "learning_rate",
+    ) -> "Learner":
+        """A learner from a loss, parameters and an optimizer that is made from a rate.
+
+        Args:
+          loss_fn: `loss_fn(params, batch)` returns a scalar loss. With `aux` it is `loss_fn(params, aux, batch)` and returns
+            `(loss, aux)`; with `key`, a fresh key comes last.
+          params: pytree of arrays, any floating dtype.
+          optimizer: `rate -> optax.GradientTransformation`, such as `optax.adamw` or
+            `functools.partial(optax.sgd, momentum=0.9)`. The rate is a traced float32 scalar.
+          opt_state: the optimizer's state, half-way through a run; by default a fresh one. States of optimizers that were made
+            with a number, with a schedule, or by `optax.inject_hyperparams` are all taken.
+          aux: pytree of arrays that the loss updates, such as batch statistics.
+          key: random key for dropout and the like, split once an update.
+          hyperparameter: the name that is overridden in a state of `inject_hyperparams`.
+
+        Returns: a learner whose state is a `TrainingState(params, opt_state, aux, key)`.
+
+        Raises: TypeError if `optimizer` is not a factory; ValueError if `opt_state` is of another optimizer.
+
+        >>> loss_fn = lambda params, batch: jnp.mean((params - batch) ** 2)
+        >>> learner = Learner.create(loss_fn, jnp.zeros(3), optax.adam)
+        >>> state, loss = learner.update(learner.state, jnp.ones((4, 3)), 0.1)
+        >>> print(f"{state.params[0]:.3f} {loss}")
+        0.100 1.0
+        """
+        rated = RatedOptimizer.matching(optimizer, params, opt_state, hyperparameter)
+        if opt_state is None:
+            opt_state = rated.init(params)
+        update = LossUpdate(loss_fn, rated, aux is not None, key is not None)
+        return Learner(TrainingState(params, opt_state, aux, key), update)
+
+
+@dataclasses.dataclass(frozen=True)
+class LossUpdate:
+    """The update of `Learner.create`; equal for equal parts, so that learners made twice share a compiled program."""
+
+    loss_fn: Callable[..., Any]
+    optimizer: "RatedOptimizer"
+    has_aux: bool
+    has_key: bool
+
+    def __call__(self, state: TrainingState, batch: Any, rate: jax.Array) -> tuple[TrainingState, jax.Array]:
+        key, used = jax.random.split(state.key) if self.has_key else (None, None)
+        last = (used,) if self.has_key else ()
+        if self.has_aux:
+            (loss, aux), grads = jax.value_and_grad(self.loss_fn, has_aux=True)(state.params, state.aux, batch, *last)
+        else:
+            loss, grads = jax.value_and_grad(self.loss_fn)(state.params, batch, *last)
+            aux = state.aux
+        params, opt_state = self.optimizer.apply(grads, state.opt_state, state.params, rate)
+        return TrainingState(params, opt_state, aux, key), loss
+
+
+@dataclasses.dataclass(frozen=True)
+class RatedOptimizer:
+    """An optimizer whose rate is an argument of every update.
+
+    `optax.sgd(0.1)`, `optax.sgd(schedule)` and an injected `sgd` have states of different structure; the factory is called in
+    the way that gives the structure at hand.
+
+    Attributes:
+      factory: `rate -> optimizer`.
+      by: how the rate goes in: as a "number", as a "schedule", or into the state's hyper-parameters ("injected").
+      hyperparameter: which of the state's hyper-parameters, where they are injected.
+    """
+
+    factory: OptimizerFactory
+    by: str = "number"
+    hyperparameter: str = "learning_rate"
+
+    @staticmethod
+    def matching(factory: OptimizerFactory, params: Any, opt_state: Any, hyperparameter: str) -> "RatedOptimizer":
+        """The way to call `factory` that fits `opt_state`."""
+        if not callable(factory) or isinstance(factory, optax.GradientTransformation):
+            remedy = "give optax.sgd or functools.partial(optax.sgd, momentum=0.9), not optax.sgd(0.1)"
+            raise complain(TypeError, "Learner.create", "optimizer", "a function rate -> optimizer", factory, remedy)
+        candidates = [RatedOptimizer(factory, by, hyperparameter) for by in ("number", "schedule")]
+        structures: list[Any] = []
+        for candidate in candidates:
+            try:
+                fresh = jax.eval_shape(candidate.init, params)
+            except (TypeError, ValueError):  # some factories take only numbers, some only schedules
+                if candidate is candidates[-1] and not structures:
+                    raise
+                continue
+            structure: Any = jax.tree.structure(fresh)
+            if opt_state is None or structure == jax.tree.structure(opt_state):
+                injected = any(is_hyperparameter(path, hyperparameter) for path, _ in jax.tree.leaves_with_path(fresh))
+                return dataclasses.replace(candidate, by="injected" if injected else candidate.by)
+            structures.append(structure)
+        shown = " or ".join(map(str, structures))
+        raise ValueError(
+            f"Learner.create: `opt_state` must be a state of `optimizer`, got {jax.tree.structure(opt_state)}, where "
+            f"`optimizer` makes {shown}; give the factory of the optimizer that the run uses"
+        )
+
+    def init(self, params: Any) -> Any:
+        """A fresh optimizer state."""
+        return self._make(jnp.zeros((), jnp.float32)).init(params)
+
+    def apply(self, grads: Any, opt_state: Any, params: Any, rate: jax.Array) -> tuple[Any, Any]:
+        """The parameters and the optimizer state after one update at `rate`."""
+        if self.by == "injected":
+            opt_state = jax.tree.map_with_path(
+                lambda path, leaf: jnp.asarray(rate, leaf.dtype) if is_hyperparameter(path, self.hyperparameter) else leaf,
+                opt_state,
+            )
+        updates, opt_state = self._make(rate).update(grads, opt_state, params)
+        return optax.apply_updates(params, updates), opt_state
+
+    def _make(self, rate: jax.Array) -> optax.GradientTransformation:
+        optimizer = self.factory((lambda count: rate) if self.by == "schedule" else rate)
+        if not callable(getattr(optimizer, "init", None)) or not callable(getattr(optimizer, "update", None)):
+            raise complain(
+                TypeError, "Learner.create", "optimizer", "a function rate -> optax.GradientTransformation", optimizer
+            )
+        return optimizer
+
+
+def is_hyperparameter(path: tuple[Any, ...], name: str) -> bool:
+    """Whether a path in an optimizer state leads to hyper-parameter `name` of `optax.inject_hyperparams`."""
+    keys = [getattr(key, "name", getattr(key, "key", None)) for key in path]
+    return len(keys) >= 2 and keys[-1] == name and keys[-2] == "hyperparams"
+
+
+def check_arity(owner: str, name: str, function: Callable[..., Any], signature: str, arguments: int) -> None:
+    """Raises TypeError if `function` cannot be called with that many positional arguments."""
+    try:
+        inspect.signature(function).bind(*range(arguments))
+    except TypeError as error:
+        raise complain(TypeError, owner, name, f"callable as {signature}", function, str(error)) from error
+    except ValueError:  # some built-in callables have no signature to look at
+        return
+
+
+def check_update(owner: str, learner: Learner, batch: Any) -> None:
+    """Raises, before anything is compiled, if the update does not return a state like the one it got and a scalar loss."""
+    if not isinstance(learner, Learner):
+        raise complain(TypeError, owner, "learner", "a lrax.Learner", learner, "make one with lrax.Learner.create")
+    state = jax.tree.map(jnp.asarray, learner.state)
+    returned = jax.eval_shape(learner.update, state, batch, jnp.zeros((), jnp.float32))
+    if not isinstance(returned, tuple) or len(returned) != 2:
+        raise TypeError(f"{owner}: the learner's update must return (state, loss), got {type(returned).__name__}")
+    new, loss = returned
+    if getattr(loss, "shape", None) != ():
+        shape = getattr(loss, "shape", type(loss).__name__)
+        raise ValueError(f"{owner}: the loss must be a scalar, got shape {shape}; average it over the batch")
+    before: Any = jax.tree.structure(state)
+    after: Any = jax.tree.structure(new)
+    if before != after:
+        raise ValueError(f"{owner}: the learner's update must return a state of the same structure, got {after} from {before}")
+    for (path, old), changed in zip(jax.tree.leaves_with_path(state), jax.tree.leaves(new), strict=True):
+        if (old.shape, old.dtype) != (changed.shape, changed.dtype):
+            place = jax.tree_util.keystr(path)
+            raise ValueError(
+                f"{owner}: the learner's update must keep the state's shapes and dtypes, but state{place} was "
+                f"{old.dtype}{list(old.shape)} and became {changed.dtype}{list(changed.shape)}"
+            )

@@ -1,0 +1,88 @@
+"""Pictures. Needs matplotlib (the extra `plot`), which is imported only when something is drawn."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from lrax._check import complain
+from lrax._schedule import ScheduleRule
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from lrax.finder._result import Found
+
+
+def plot(schedules: Any | Sequence[Any] | Mapping[str, Any], steps: int | None = None, axes: "Axes | None" = None) -> "Axes":
+    """Draws the rates of one or more schedules over the update count.
+
+    Args:
+      schedules: a schedule or any callable `count -> rate`; a list of them; or a dict of them by label.
+      steps: how many updates to draw; by default the longest length, a tenth more to show what is held, or 1000 if all are
+        endless.
+      axes: where to draw; by default new axes.
+
+    Returns: the axes.
+
+    Raises: ImportError if matplotlib is not installed; TypeError for something that is no schedule.
+    """
+    if callable(schedules):
+        schedules = [schedules]
+    named = schedules if isinstance(schedules, Mapping) else {_label(schedule): schedule for schedule in schedules}
+    lines = {label: ScheduleRule().convert("plot", label, schedule) for label, schedule in named.items()}
+    if steps is None:
+        lengths = [int(line.length) for line in lines.values() if line.length is not None]
+        steps = max(lengths) + max(max(lengths) // 10, 1) if lengths else 1000
+    if not isinstance(steps, int) or steps < 1:
+        raise complain(ValueError, "plot", "steps", "an integer of at least 1", steps)
+    axes = _axes() if axes is None else axes
+    counts = np.unique(np.linspace(0, steps, min(steps + 1, 4001)).astype(np.int64))
+    for label, line in lines.items():
+        axes.plot(counts, np.asarray(jax.jit(jax.vmap(line))(counts)), label=label, drawstyle="steps-post")
+    axes.set_xlabel("update count")
+    axes.set_ylabel("rate")
+    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    axes.grid(alpha=0.3)
+    if len(lines) > 1 or isinstance(schedules, Mapping):
+        axes.legend(fontsize="small")
+    return axes
+
+
+def plot_found(found: "Found", axes: "Axes | None" = None) -> "Axes":
+    """Draws loss over rate on logarithmic axes, with the suggestion marked; see `Found.plot`."""
+    axes = _axes() if axes is None else axes
+    after = slice(1, None), slice(None, -1)  # a rate's effect is seen in the next loss
+    losses, rates = found.losses[after[0]], found.rates[after[1]]
+    axes.plot(rates, losses, ".", color="0.75", label="loss of a batch")
+    axes.plot(rates, found.smoothed[after[0]], color="C0", label="smoothed")
+    axes.set_xscale("log")
+    finite = found.losses[np.isfinite(found.losses)]
+    if finite.size and finite.min() > 0:
+        axes.set_yscale("log")
+        axes.set_ylim(finite.min() * 0.8, max(finite[0] * 4, finite.min() * 1.3))
+    elif finite.size:
+        scale = max(finite[0] - finite.min(), abs(finite[0]), 1e-6)
+        axes.set_ylim(finite.min() - 0.1 * scale, finite[0] + scale)
+    if found.suggestion is not None:
+        axes.axvline(found.suggestion, color="C3", linestyle="--", label=f"suggestion {found.suggestion:.3g}")
+    axes.set_title(f"range test: {found.updates} updates, {found.reason}", fontsize="medium")
+    axes.set_xlabel("rate")
+    axes.set_ylabel("loss after an update at that rate")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    return axes
+
+
+def _label(schedule: Any) -> str:
+    text = repr(schedule)
+    return text if len(text) <= 60 else type(schedule).__name__
+
+
+def _axes() -> "Axes":
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError("plotting needs matplotlib: pip install 'lrax[plot]'") from error
+    return plt.subplots(layout="constrained")[1]
