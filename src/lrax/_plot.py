@@ -30,7 +30,7 @@ def plot(schedules: Any | Sequence[Any] | Mapping[str, Any], steps: int | None =
     """
     if callable(schedules):
         schedules = [schedules]
-    named = schedules if isinstance(schedules, Mapping) else {_label(schedule): schedule for schedule in schedules}
+    named = schedules if isinstance(schedules, Mapping) else dict(zip(_labels(schedules), schedules, strict=True))
     lines = {label: ScheduleRule().convert("plot", label, schedule) for label, schedule in named.items()}
     if steps is None:
         lengths = [int(line.length) for line in lines.values() if line.length is not None]
@@ -53,6 +53,8 @@ def plot(schedules: Any | Sequence[Any] | Mapping[str, Any], steps: int | None =
 def plot_found(found: "Found", axes: "Axes | None" = None) -> "Axes":
     """Draws loss over rate on logarithmic axes, with the suggestion marked; see `Found.plot`."""
     axes = _axes() if axes is None else axes
+    from matplotlib.ticker import LogFormatter
+
     after = slice(1, None), slice(None, -1)  # a rate's effect is seen in the next loss
     losses, rates = found.losses[after[0]], found.rates[after[1]]
     axes.plot(rates, losses, ".", color="0.75", label="loss of a batch")
@@ -61,6 +63,9 @@ def plot_found(found: "Found", axes: "Axes | None" = None) -> "Axes":
     finite = found.losses[np.isfinite(found.losses)]
     if finite.size and finite.min() > 0:
         axes.set_yscale("log")
+        plain = LogFormatter(minor_thresholds=(2, 0.5))  # 2 and 3 rather than powers of ten
+        axes.yaxis.set_major_formatter(plain)
+        axes.yaxis.set_minor_formatter(plain)
         axes.set_ylim(finite.min() * 0.8, max(finite[0] * 4, finite.min() * 1.3))
     elif finite.size:
         scale = max(finite[0] - finite.min(), abs(finite[0]), 1e-6)
@@ -75,9 +80,13 @@ def plot_found(found: "Found", axes: "Axes | None" = None) -> "Axes":
     return axes
 
 
-def _label(schedule: Any) -> str:
-    text = repr(schedule)
-    return text if len(text) <= 60 else type(schedule).__name__
+def _labels(schedules: Sequence[Any]) -> list[str]:
+    """A short label for each schedule: its call, or its kind and its place in the list."""
+    calls = [repr(schedule) for schedule in schedules]
+    return [
+        call if len(call) <= 60 and calls.count(call) == 1 else f"{type(schedule).__name__} [{i}]"
+        for i, (call, schedule) in enumerate(zip(calls, schedules, strict=True))
+    ]
 
 
 def _axes() -> "Axes":

@@ -8,7 +8,7 @@ import numpy as np
 
 from lrax._engine import Carry
 from lrax._reason import RUNNING, Reason
-from lrax.finder._suggest import FEWEST, is_flat, steepest
+from lrax.finder._suggest import FEWEST, is_flat, smooth, steepest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,13 +62,14 @@ def result(carry: Carry) -> Found:
     reason = Reason.INTERRUPTED if code == RUNNING else list(Reason)[code]
     suggestion = None
     if updates < FEWEST:
-        reason = Reason.TOO_SHORT if reason in (Reason.COMPLETED, Reason.DATA_ENDED) else reason
+        reason = Reason.TOO_SHORT if reason is Reason.COMPLETED else reason
     elif bool(_is_flat(losses)):
         reason = Reason.FLAT if reason is Reason.COMPLETED else reason
     else:
-        rate = float(_steepest(rates, smoothed))
+        rate = float(_suggest(rates, losses))
         suggestion = None if np.isnan(rate) else rate
     return Found(rates[:updates], losses[:updates], smoothed[:updates], updates, reason, suggestion)
 
 
-_is_flat, _steepest = jax.jit(is_flat), jax.jit(steepest)
+_is_flat = jax.jit(is_flat)
+_suggest = jax.jit(lambda rates, losses: steepest(rates, smooth(rates, losses)))

@@ -20,6 +20,33 @@ def pair(rates: Any, losses: Any) -> tuple[jax.Array, jax.Array]:
     return jnp.where(jnp.isnan(after), jnp.nan, rates[:-1]), after
 
 
+def smooth(rates: Any, losses: Any, width: float = 0.5) -> jax.Array:
+    """A finished curve without its noise and without lag: a mean over the rates within `width` decades to either side.
+
+    The weights fall in a straight line with the distance on the logarithmic axis. What is above twice the first loss's distance
+    from the lowest is cut there first, so that an explosion does not reach back into the curve before it.
+
+    Args:
+      rates: float (n,), > 0.
+      losses: float (n,); what is not finite has no weight.
+      width: half the width of the window, in decades.
+
+    Returns: float32 (n,), NaN where a rate or the loss itself is missing.
+
+    >>> print(smooth(jnp.geomspace(1e-3, 1.0, 5), jnp.array([3.0, 3.0, 3.0, 1.0, 1.0]), width=1.0))
+    [3.        3.        2.6666665 1.3333334 1.       ]
+    """
+    rates, losses = jnp.asarray(rates, jnp.float32), jnp.asarray(losses, jnp.float32)
+    known = jnp.isfinite(losses) & jnp.isfinite(rates)
+    places = jnp.log10(jnp.where(known, rates, 1.0))
+    first = losses[jnp.argmax(known)]
+    lowest = jnp.min(jnp.where(known, losses, jnp.inf))
+    capped = jnp.where(known, jnp.minimum(losses, lowest + 2 * (first - lowest)), 0.0)
+    weights = jnp.maximum(1 - jnp.abs(places[:, None] - places[None, :]) / width, 0) * known[None, :]
+    means = (weights @ capped) / jnp.maximum(jnp.sum(weights, axis=1), 1e-9)
+    return jnp.where(known, means, jnp.nan)
+
+
 def steepest(rates: Any, losses: Any) -> jax.Array:
     """The rate at which the loss falls steepest over the logarithm of the rate, safely below where it stops falling.
 
@@ -51,16 +78,17 @@ def steepest(rates: Any, losses: Any) -> jax.Array:
 
 
 def is_flat(losses: Any) -> jax.Array:
-    """Whether a loss never falls by more than its noise: three times the typical change from one update to the next.
+    """Whether a loss never falls by more than its noise: twice the typical change from one update to the next.
 
-    The typical change is the median of the absolute differences, so neither a steep part nor an explosion counts as noise.
+    Means of five updates are compared. The typical change is the median of the absolute differences, so neither a steep part
+    nor an explosion counts as noise.
 
     >>> print(is_flat(jnp.ones(20)), is_flat(jnp.linspace(1.0, 0.5, 20)))
     True False
     """
     losses = jnp.asarray(losses, jnp.float32)
     losses = jnp.where(jnp.isfinite(losses), losses, jnp.nan)
-    head = jnp.nanmedian(losses[: max(FEWEST, losses.size // 10)])
-    fall = head - jnp.nanmin(losses)
+    means = jnp.convolve(losses, jnp.full(FEWEST, 1 / FEWEST, jnp.float32), mode="valid")
+    fall = means[0] - jnp.nanmin(means)
     noise = jnp.nanmedian(jnp.abs(jnp.diff(losses)))
-    return ~(fall > 3 * noise) | ~(fall > 1e-4 * jnp.abs(head))
+    return ~(fall > 2 * noise) | ~(fall > 1e-4 * jnp.abs(means[0]))

