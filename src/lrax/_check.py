@@ -72,6 +72,8 @@ class Rule:
 
     def _as_array(self, owner: str, name: str, value: object) -> np.ndarray[Any, Any] | jax.Array:
         mistake = complain(TypeError, owner, name, self.needs, value, self.remedy)
+        if isinstance(value, int) and not isinstance(value, bool) and self.dtype is np.float32:
+            value = float(value) if abs(value) < 2**1023 else math.copysign(math.inf, value)  # NumPy knows 64 bits only
         try:
             array = value if isinstance(value, jax.Array) else np.asarray(value)
         except ValueError as error:  # a ragged list
@@ -154,7 +156,7 @@ def traced_ratio(value: jax.Array) -> Ratio:
         above = whole * jnp.minimum(last, 32768) + before
         under = whole * jnp.minimum(below, 32768) + below_before
         fits = going & (above <= LARGEST_RATIO) & (under <= LARGEST_RATIO) & (above >= 0) & (under >= 0)
-        fraction = rest - whole
+        fraction = rest - whole.astype(rest.dtype)
         return (
             jnp.where(fraction > 1e-6, 1.0 / jnp.maximum(fraction, 1e-6), LARGEST_RATIO * 2.0),
             jnp.where(fits, last, before),

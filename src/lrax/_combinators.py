@@ -31,8 +31,8 @@ class Sequence(Schedule):
 
     schedules: Schedules
 
-    def __init__(self, *schedules: Any) -> None:
-        object.__setattr__(self, "schedules", schedules)
+    def __init__(self, *parts: Any, schedules: Any = ()) -> None:
+        object.__setattr__(self, "schedules", parts or schedules)  # by name for dataclasses.replace
         self.__post_init__()
 
     def check(self) -> None:
@@ -106,6 +106,7 @@ class Cycle(Schedule):
         return jnp.power(self.value_factor, index.astype(jnp.float32)) * phase.rate(local)
 
 
+@jax.jit  # so that a call outside jit finds the compiled loop again
 def find_cycle(count: jax.Array, length: jax.Array, factor: Ratio) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The index of the cycle that `count` falls in, the count within it, and its length, by integer arithmetic."""
     shape = jnp.broadcast_shapes(count.shape, length.shape, jnp.shape(factor.numerator), jnp.shape(factor.denominator))

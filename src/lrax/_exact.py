@@ -36,6 +36,7 @@ def peak_fractions(count: jax.Array, steps: Any, rise: Any) -> tuple[jax.Array, 
     return jnp.abs(past) / length.astype(jnp.float32) / share, jnp.where(climbing, done, left) / share
 
 
+@jax.jit  # so that a call outside jit is one program
 def scaled_difference(fraction: Any, steps: Any, count: jax.Array) -> jax.Array:
     """`fraction * steps - count` to float32 accuracy also where the two nearly cancel.
 
