@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import oracle
-from schedule_cases import LARGEST, rates
 
 import lrax
+import oracle
+from schedule_cases import LARGEST, rates
 
 LENGTHS = (100, 100_000, 20_000_000, LARGEST)
 ENDS = ((0.3, 0.001), (0.001, 0.3), (0.3, 0.0), (0.0, 0.3))

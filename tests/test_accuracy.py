@@ -1,6 +1,7 @@
 """The promise in ulp: every kind against its float64 formula, at lengths to 2**31 - 1."""
 
 import pytest
+
 from accuracy_cases import LENGTHS, MEASURED
 
 
