@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrax._check import LARGEST, Choice, Delay, LengthFactor, Offset, Positive, Rate, Ratio, Steps, complain, is_known
+from lrax._exact import whole_power
 from lrax._phases import SHAPES
 from lrax._schedule import Schedule, ScheduleLike, Schedules, add_lengths, fractions
 
@@ -31,8 +32,8 @@ class Sequence(Schedule):
 
     schedules: Schedules
 
-    def __init__(self, *schedules: Any) -> None:
-        object.__setattr__(self, "schedules", schedules)
+    def __init__(self, *parts: Any, schedules: Any = ()) -> None:
+        object.__setattr__(self, "schedules", parts or schedules)  # by name for dataclasses.replace
         self.__post_init__()
 
     def check(self) -> None:
@@ -103,9 +104,10 @@ class Cycle(Schedule):
     def rate(self, count: jax.Array) -> jax.Array:
         index, local, length = find_cycle(count, jnp.maximum(self.phase.length, 1), self.length_factor)
         phase = self.phase.resized(length) or self.phase
-        return jnp.power(self.value_factor, index.astype(jnp.float32)) * phase.rate(local)
+        return whole_power(self.value_factor, index) * phase.rate(local)
 
 
+@jax.jit  # so that a call outside jit finds the compiled loop again
 def find_cycle(count: jax.Array, length: jax.Array, factor: Ratio) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The index of the cycle that `count` falls in, the count within it, and its length, by integer arithmetic."""
     shape = jnp.broadcast_shapes(count.shape, length.shape, jnp.shape(factor.numerator), jnp.shape(factor.denominator))
@@ -222,7 +224,7 @@ class Shift(Schedule):
 
     $$\eta(t) = schedule(\max(0, t + offset))$$
 
-    With a negative offset the schedule's first rate is held until it begins.
+    With a negative offset the schedule's first rate is held until it begins. `t + offset` stops at the largest count, 2³¹−1.
 
     Args:
       schedule: a schedule or a callable `count -> rate`.

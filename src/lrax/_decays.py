@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrax._check import Boundaries, Positive, Rate, Steps, complain, is_known
+from lrax._exact import whole_power
 from lrax._schedule import Schedule
 
 
@@ -65,7 +66,7 @@ class StepDecay(Schedule):
 
     def rate(self, count: jax.Array) -> jax.Array:
         drops = count // jnp.maximum(self.every, 1)
-        return jnp.maximum(self.floor, self.start * jnp.power(self.factor, drops.astype(jnp.float32)))
+        return jnp.maximum(self.floor, self.start * whole_power(self.factor, drops))
 
 
 @final
@@ -93,7 +94,7 @@ class MultiStep(Schedule):
 
     def rate(self, count: jax.Array) -> jax.Array:
         drops = jnp.searchsorted(jnp.asarray(self.boundaries), count, side="right")
-        return self.start * jnp.power(self.factor, drops.astype(jnp.float32))
+        return self.start * whole_power(self.factor, drops.astype(jnp.int32))
 
 
 @final
@@ -102,7 +103,8 @@ class Exponential(Schedule):
 
     $$\eta(t) = \max(floor,\; start \cdot factor^{t / every})$$
 
-    Slow decays need `every`: as a float32, 0.9999999 is 0.99999988, but `factor=0.9, every=1_000_000` is exact.
+    Slow decays need `every`: as a float32, 0.9999999 is 0.99999988, but `factor=0.9, every=1_000_000` is exact. A half-life
+    of n updates is `factor=0.5, every=n`. The value is within $4 + |\ln factor|$ float32 ulp of the formula.
 
     Args:
       start: rate at count 0.
@@ -114,6 +116,9 @@ class Exponential(Schedule):
 
     >>> print(f"{Exponential(start=2.0, factor=0.9, floor=0.01)(1):.2f}")
     1.80
+    >>> half_life = Exponential(start=1.0, factor=0.5, every=1000)
+    >>> print(half_life(jnp.array([0, 1000, 2000])))
+    [1.   0.5  0.25]
     """
 
     start: Rate
@@ -125,8 +130,8 @@ class Exponential(Schedule):
 
     def rate(self, count: jax.Array) -> jax.Array:
         every = jnp.maximum(self.every, 1)
-        whole, rest = (count // every).astype(jnp.float32), (count % every).astype(jnp.float32)
-        decayed = jnp.power(self.factor, whole) * jnp.power(self.factor, rest / every.astype(jnp.float32))
+        part = (count % every).astype(jnp.float32) / every.astype(jnp.float32)
+        decayed = whole_power(self.factor, count // every) * jnp.power(self.factor, part)
         return jnp.maximum(self.floor, self.start * decayed)
 
 

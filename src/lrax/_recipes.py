@@ -5,21 +5,23 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from lrax._check import STEPS, complain, is_known
+from lrax._check import DELAY, STEPS, complain, is_known
 from lrax._combinators import Cycle, Sequence, Shift, Warmup
 from lrax._phases import Cosine, Hold, Linear, Triangle
 from lrax._schedule import Schedule
 
 
-def remaining(owner: str, total_steps: Any, used: Any, name: str) -> Any:
-    """`total_steps - used`, which must leave at least one update."""
-    total_steps = STEPS.convert(owner, "total_steps", total_steps)
-    if is_known(total_steps) and is_known(used):
-        if np.any(np.asarray(used) >= np.asarray(total_steps)):
-            remedy = f"`total_steps` is the whole length, {name} included"
-            raise complain(ValueError, owner, name, f"less than `total_steps` ({total_steps})", used, remedy)
-        return np.asarray(total_steps) - np.asarray(used)
-    return jnp.maximum(total_steps - used, 1)
+def remaining(owner: str, total_steps: Any, **used: Any) -> Any:
+    """`total_steps` less the lengths in `used`, which must leave at least one update (if traced, one is left)."""
+    left = STEPS.convert(owner, "total_steps", total_steps)
+    for name, given in used.items():
+        steps = DELAY.convert(owner, name, given)
+        known = is_known(left) and is_known(steps)
+        if known and np.any(np.asarray(steps) >= np.asarray(left)):
+            needs = f"less than what is left of `total_steps` ({left})"
+            raise complain(ValueError, owner, name, needs, given, "`total_steps` is the whole length, warm-up included")
+        left = np.asarray(left) - np.asarray(steps) if known else jnp.maximum(left - steps, 1)
+    return left
 
 
 def warmup_cosine(peak: Any, total_steps: Any, warmup_steps: Any, end: Any = 0.0) -> Schedule:
@@ -41,7 +43,7 @@ def warmup_cosine(peak: Any, total_steps: Any, warmup_steps: Any, end: Any = 0.0
     >>> print(schedule(jnp.array([0, 2, 4, 20])))
     [0.1 0.3 0.5 0. ]
     """
-    steps = remaining("warmup_cosine", total_steps, warmup_steps, "warmup_steps")
+    steps = remaining("warmup_cosine", total_steps, warmup_steps=warmup_steps)
     return Shift(Warmup(Cosine(peak, end, steps), warmup_steps + 1), 1)
 
 
@@ -142,5 +144,5 @@ def wsd(peak: Any, total_steps: Any, warmup_steps: Any, cooldown_steps: Any, end
     >>> print(wsd(peak=0.5, total_steps=100, warmup_steps=4, cooldown_steps=20)(jnp.array([0, 4, 80, 90, 100])))
     [0.1  0.5  0.5  0.25 0.  ]
     """
-    steps = remaining("wsd", total_steps, warmup_steps + cooldown_steps, "warmup_steps + cooldown_steps")
+    steps = remaining("wsd", total_steps, warmup_steps=warmup_steps, cooldown_steps=cooldown_steps)
     return Shift(Warmup(Sequence(Hold(peak, steps), Linear(peak, end, cooldown_steps)), warmup_steps + 1), 1)
