@@ -202,12 +202,6 @@ CASES: dict[str, Case] = {
     "a user's own phase": Case(SquareRoot, {"peak": 0.1, "steps": 100}, (100,)),
 }
 
-NOT_SCHEDULES = {
-    *("Boundaries", "Delay", "Fraction", "LengthFactor", "Offset", "Positive", "Rate", "Steps"),
-    *("Phase", "Schedule", "ScheduleLike", "__version__"),
-}
-"""Public names that are no kind and no recipe: annotations, bases, helpers."""
-
 
 @jax.jit
 def rates(schedule: lrax.Schedule, counts: jax.Array) -> jax.Array:

@@ -11,6 +11,8 @@ import lrax
 from lrax import Reason
 from problems import linear_learner, linear_params, nothing, regression, same, scripted, squared_error
 
+pytestmark = pytest.mark.standard_promotion  # of optax's optimizers
+
 KEY = jax.random.key(0)
 DATA = regression()
 

@@ -42,7 +42,7 @@ def smooth(rates: Any, losses: Any, width: float = 0.5) -> jax.Array:
     first = losses[jnp.argmax(known)]
     lowest = jnp.min(jnp.where(known, losses, jnp.inf))
     capped = jnp.where(known, jnp.minimum(losses, lowest + 2 * (first - lowest)), 0.0)
-    weights = jnp.maximum(1 - jnp.abs(places[:, None] - places[None, :]) / width, 0) * known[None, :]
+    weights = jnp.where(known[None, :], jnp.maximum(1 - jnp.abs(places[:, None] - places[None, :]) / width, 0), 0.0)
     means = (weights @ capped) / jnp.maximum(jnp.sum(weights, axis=1), 1e-9)
     return jnp.where(known, means, jnp.nan)
 
