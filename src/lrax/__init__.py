@@ -11,7 +11,24 @@ from lrax._recipes import cyclical, one_cycle, sgdr, warmup_cosine, wsd
 from lrax._schedule import Function, Phase, Schedule, ScheduleLike
 from lrax._sweep import sweep
 from lrax._version import __version__
-from lrax.finder import Found, NeverStop, RunningMean, TimesFirst, find_lr, range_test, steepest
+from lrax.finder import (
+    Curve,
+    DebiasedMean,
+    Found,
+    NeverStop,
+    RunningMean,
+    TimesBest,
+    TimesFirst,
+    edge,
+    fall,
+    find_lr,
+    minimum,
+    range_test,
+    slide,
+    smooth,
+    steepest,
+    valley,
+)
 
 __all__ = [
     "Boundaries",
@@ -19,7 +36,9 @@ __all__ = [
     "Constant",
     "Cooldown",
     "Cosine",
+    "Curve",
     "Cycle",
+    "DebiasedMean",
     "Delay",
     "Exponential",
     "Found",
@@ -47,18 +66,25 @@ __all__ = [
     "Shift",
     "StepDecay",
     "Steps",
+    "TimesBest",
     "TimesFirst",
     "Triangle",
     "Warmup",
     "__version__",
     "cyclical",
+    "edge",
+    "fall",
     "find_lr",
+    "minimum",
     "one_cycle",
     "plot",
     "range_test",
     "sgdr",
+    "slide",
+    "smooth",
     "steepest",
     "sweep",
+    "valley",
     "warmup_cosine",
     "wsd",
 ]
