@@ -1,11 +1,17 @@
 """Learning rates for JAX: schedules that are data, a learning-rate finder, and sweeps."""
 
-from lrax._check import Boundaries, Delay, Fraction, LengthFactor, Offset, Positive, Rate, Steps
-from lrax._combinators import Clip, Cooldown, Cycle, Scale, Sequence, Shift, Warmup
-from lrax._decays import Constant, Exponential, InverseSqrt, MultiStep, StepDecay
+from lrax._algebra import Clip, Maximum, Minimum, Product, Scale, Sum
+from lrax._check import Boundaries, Delay, Fraction, LengthFactor, Offset, Positive, Rate, Rates, Steps
+from lrax._combinators import Cooldown, Sequence, Shift, Stretch, Warmup, Warp
+from lrax._cooldown_phases import OneMinusSqrt, OneMinusSquare, Relaxation, Rex, Tanh
+from lrax._cycles import Cycle, Repeat
+from lrax._cyclic_recipes import cyclical, one_cycle, one_cycle_momentum, one_cycle_two_phase, sgdr
+from lrax._decays import Constant, Exponential, InverseSqrt, InverseTime, MultiStep, PolynomialRestarts, Power, StepDecay
 from lrax._phases import Cosine, Geometric, Hold, Linear, Polynomial, Triangle
-from lrax._recipes import cyclical, one_cycle, sgdr, warmup_cosine, wsd
+from lrax._recipes import flat_cosine, inverse_sqrt, noam, warmup_cosine, wsd
 from lrax._schedule import Function, Phase, Schedule, ScheduleLike
+from lrax._tables import Piecewise, PiecewiseConstant
+from lrax._units import linear_scaling, sqrt_scaling, steps_for
 from lrax._version import __version__
 
 __all__ = [
@@ -22,14 +28,28 @@ __all__ = [
     "Geometric",
     "Hold",
     "InverseSqrt",
+    "InverseTime",
     "LengthFactor",
     "Linear",
+    "Maximum",
+    "Minimum",
     "MultiStep",
     "Offset",
+    "OneMinusSqrt",
+    "OneMinusSquare",
     "Phase",
+    "Piecewise",
+    "PiecewiseConstant",
     "Polynomial",
+    "PolynomialRestarts",
     "Positive",
+    "Power",
+    "Product",
     "Rate",
+    "Rates",
+    "Relaxation",
+    "Repeat",
+    "Rex",
     "Scale",
     "Schedule",
     "ScheduleLike",
@@ -37,12 +57,24 @@ __all__ = [
     "Shift",
     "StepDecay",
     "Steps",
+    "Stretch",
+    "Sum",
+    "Tanh",
     "Triangle",
     "Warmup",
+    "Warp",
     "__version__",
     "cyclical",
+    "flat_cosine",
+    "inverse_sqrt",
+    "linear_scaling",
+    "noam",
     "one_cycle",
+    "one_cycle_momentum",
+    "one_cycle_two_phase",
     "sgdr",
+    "sqrt_scaling",
+    "steps_for",
     "warmup_cosine",
     "wsd",
 ]

@@ -45,8 +45,9 @@ def peak_fractions(count: jax.Array, steps: Any, rise: Any) -> tuple[jax.Array, 
     length = jnp.maximum(steps, 1)
     past = scaled_difference(rise, length, jnp.minimum(count, length))  # > 0 while climbing
     climbing = past > 0
-    share = jnp.where(climbing, rise, 1 - rise)
-    return jnp.abs(past) / length.astype(jnp.float32) / share, jnp.where(climbing, done, left) / share
+    side, near = jnp.where(climbing, rise, 1 - rise), jnp.where(climbing, done, left)
+    far = jnp.abs(past) / length.astype(jnp.float32)
+    return jnp.where(near == 0, 1.0, far / side), jnp.where(past == 0, 1.0, near / side)  # exact at both ends and the peak
 
 
 @jax.jit  # so that a call outside jit is one program
