@@ -162,7 +162,8 @@ class Shift(Schedule):
 
     $$\eta(t) = schedule(\max(0, t + offset))$$
 
-    With a negative offset the schedule's first rate is held until it begins. `t + offset` stops at the largest count, 2³¹−1.
+    Texts that count iterations from 1 evaluate a formula at `t + 1`: an offset of 1 gives their trajectory. With a negative
+    offset the schedule's first rate is held until it begins. `t + offset` stops at the largest count, 2³¹−1.
 
     Args:
       schedule: a schedule or a callable `count -> rate`.

@@ -76,6 +76,20 @@ class Schedule(abc.ABC):
     ...         return self.peak * -jnp.expm1(-(count + 1) / self.timescale)
     >>> print(f"{Warmed(peak=0.1, timescale=100)(99):.4f}")
     0.0632
+
+    Noise is a kind like any other if it is drawn from a seed and the count:
+
+    >>> class Noise(Schedule):
+    ...     spread: Rate
+    ...     seed: int = 0
+    ...
+    ...     def rate(self, count):
+    ...         key = jax.random.key(self.seed)
+    ...         draw = lambda one: jax.random.uniform(jax.random.fold_in(key, one), (), jnp.float32, -1, 1)
+    ...         return 1 + self.spread * jnp.vectorize(draw)(count)
+    >>> noisy = Product(Cosine(start=0.1, end=0.0, steps=100), Noise(spread=0.2))
+    >>> print(noisy(50) == noisy(jnp.arange(100))[50])
+    True
     """
 
     _rules: ClassVar[dict[str, Any]] = {}
