@@ -16,6 +16,7 @@ import pytest
 import lrax
 from schedule_cases import CASES, NOT_SCHEDULES, Case, rates
 
+enable_x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64  # before jax 0.8
 KINDS = {name.split(":")[0]: case for name, case in reversed(CASES.items())}
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 every_kind = pytest.mark.parametrize("case", KINDS.values(), ids=KINDS)
@@ -137,7 +138,7 @@ def test_with_64_bits(case: Case) -> None:
     """With 64-bit numbers switched on the leaves and the rates are the same, and int64 counts work."""
     counts = case.counts
     want = rates(case.build(), jnp.asarray(counts))
-    with jax.enable_x64(True):
+    with enable_x64(True):
         schedule = case.build()
         assert {leaf.dtype for leaf in jax.tree.leaves(schedule)} <= {np.dtype("float32"), np.dtype("int32")}
         got = rates(schedule, jnp.asarray(counts.astype(np.int64)))

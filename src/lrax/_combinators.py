@@ -128,7 +128,7 @@ class Cooldown(Schedule):
       end: rate from count `begin + steps` on.
       mode: shape of the cool-down, named after the phase that has it: `"linear"`, `"cosine"`, `"polynomial"` (power 2),
         `"geometric"` (both rates above 0, or the result is NaN), `"one_minus_sqrt"`, `"one_minus_square"`, `"relaxation"`,
-        `"rex"` or `"tanh"`.
+        `"rex"` or `"tanh"`, with the accuracy and the default numbers of that phase.
 
     Raises: ValueError if `begin` is negative, `steps` not positive, `end` not finite (or not above 0 in mode `"geometric"`),
       or `mode` unknown.

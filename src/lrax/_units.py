@@ -24,7 +24,8 @@ def steps_for(
 
     Rounds up to a whole number of updates, so that nothing that was asked for is left out; numbers are taken as they are
     written (0.1 of 1000 is 100). An epoch is a whole number of updates: with `drop_last` its last partial batch is dropped,
-    otherwise it is one more update. With gradient accumulation, `batch_size` is the number of examples an *update*.
+    otherwise it is one more update. With gradient accumulation, `batch_size` is the number of examples an *update*. Takes
+    numbers that are known: for a sweep over fractions, make an array of the lengths and hand it to the schedule.
 
     Args:
       fraction: of `total_steps`, from 0 to 1.
