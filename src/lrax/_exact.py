@@ -41,6 +41,7 @@ def peak_fractions(count: jax.Array, steps: Any, rise: Any) -> tuple[jax.Array, 
 
     The peak is at `rise * steps`, which is seldom whole. From `steps` on (and where `steps` is below 1) it is at its end.
     """
+    rise = jnp.asarray(rise, jnp.float32)  # NumPy before version 2 would make 1 - rise a float64
     done, left = fractions(count, steps)
     length = jnp.maximum(steps, 1)
     past = scaled_difference(rise, length, jnp.minimum(count, length))  # > 0 while climbing

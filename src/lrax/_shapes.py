@@ -57,9 +57,10 @@ def rex(start: Any, end: Any, done: jax.Array, left: jax.Array) -> jax.Array:
 
 def relaxation(start: Any, end: Any, done: jax.Array, left: jax.Array, ratio: Any = 0.1) -> jax.Array:
     """Falls exponentially, as if towards a rate beyond `end`."""
-    logarithm = jnp.log(ratio)
-    falling, rising = ratio * jnp.expm1(-logarithm * left), -jnp.expm1(logarithm * done)
-    return start * jnp.where(left < 1, falling / (1 - ratio), 1.0) + end * jnp.where(done < 1, rising / (1 - ratio), 1.0)
+    ratio = jnp.asarray(ratio, jnp.float32)  # NumPy before version 2 would make 1 - ratio a float64
+    logarithm, drop = jnp.log(ratio), 1 - ratio
+    falling, rising = ratio * jnp.expm1(-logarithm * left) / drop, -jnp.expm1(logarithm * done) / drop
+    return start * jnp.where(left < 1, falling, 1.0) + end * jnp.where(done < 1, rising, 1.0)
 
 
 def tanh(start: Any, end: Any, done: jax.Array, left: jax.Array, first: Any = -7.0, last: Any = 3.0) -> jax.Array:
