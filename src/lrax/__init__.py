@@ -1,34 +1,22 @@
 """Learning rates for JAX: schedules that are data, a learning-rate finder, and sweeps."""
 
-from lrax._check import Boundaries, Delay, Fraction, LengthFactor, Offset, Positive, Rate, Steps
-from lrax._combinators import Clip, Cooldown, Cycle, Scale, Sequence, Shift, Warmup
-from lrax._decays import Constant, Exponential, InverseSqrt, MultiStep, StepDecay
+from lrax._algebra import Clip, Maximum, Minimum, Product, Scale, Sum
+from lrax._check import Boundaries, Delay, Fraction, LengthFactor, Offset, Positive, Rate, Rates, Steps
+from lrax._combinators import Cooldown, Sequence, Shift, Stretch, Warmup, Warp
+from lrax._cooldown_phases import OneMinusSqrt, OneMinusSquare, Relaxation, Rex, Tanh
+from lrax._cycles import Cycle, Repeat
+from lrax._cyclic_recipes import cyclical, one_cycle, one_cycle_momentum, one_cycle_two_phase, sgdr
+from lrax._decays import Constant, Exponential, InverseSqrt, InverseTime, MultiStep, PolynomialRestarts, Power, StepDecay
 from lrax._learner import Learner
 from lrax._phases import Cosine, Geometric, Hold, Linear, Polynomial, Triangle
 from lrax._plot import plot
 from lrax._reason import Reason
-from lrax._recipes import cyclical, one_cycle, sgdr, warmup_cosine, wsd
+from lrax._recipes import flat_cosine, inverse_sqrt, noam, warmup_cosine, wsd
 from lrax._schedule import Function, Phase, Schedule, ScheduleLike
 from lrax._sweep import sweep
+from lrax._tables import Piecewise, PiecewiseConstant
+from lrax._units import linear_scaling, sqrt_scaling, steps_for
 from lrax._version import __version__
-from lrax.finder import (
-    Curve,
-    DebiasedMean,
-    Found,
-    NeverStop,
-    RunningMean,
-    TimesBest,
-    TimesFirst,
-    edge,
-    fall,
-    find_lr,
-    minimum,
-    range_test,
-    slide,
-    smooth,
-    steepest,
-    valley,
-)
 
 __all__ = [
     "Boundaries",
@@ -36,29 +24,38 @@ __all__ = [
     "Constant",
     "Cooldown",
     "Cosine",
-    "Curve",
     "Cycle",
-    "DebiasedMean",
     "Delay",
     "Exponential",
-    "Found",
     "Fraction",
     "Function",
     "Geometric",
     "Hold",
     "InverseSqrt",
+    "InverseTime",
     "Learner",
     "LengthFactor",
     "Linear",
+    "Maximum",
+    "Minimum",
     "MultiStep",
-    "NeverStop",
     "Offset",
+    "OneMinusSqrt",
+    "OneMinusSquare",
     "Phase",
+    "Piecewise",
+    "PiecewiseConstant",
     "Polynomial",
+    "PolynomialRestarts",
     "Positive",
+    "Power",
+    "Product",
     "Rate",
+    "Rates",
     "Reason",
-    "RunningMean",
+    "Relaxation",
+    "Repeat",
+    "Rex",
     "Scale",
     "Schedule",
     "ScheduleLike",
@@ -66,25 +63,26 @@ __all__ = [
     "Shift",
     "StepDecay",
     "Steps",
-    "TimesBest",
-    "TimesFirst",
+    "Stretch",
+    "Sum",
+    "Tanh",
     "Triangle",
     "Warmup",
+    "Warp",
     "__version__",
     "cyclical",
-    "edge",
-    "fall",
-    "find_lr",
-    "minimum",
+    "flat_cosine",
+    "inverse_sqrt",
+    "linear_scaling",
+    "noam",
     "one_cycle",
+    "one_cycle_momentum",
+    "one_cycle_two_phase",
     "plot",
-    "range_test",
     "sgdr",
-    "slide",
-    "smooth",
-    "steepest",
+    "sqrt_scaling",
+    "steps_for",
     "sweep",
-    "valley",
     "warmup_cosine",
     "wsd",
 ]
