@@ -12,7 +12,7 @@ from flax.training.train_state import TrainState
 import lrax
 import lrax.flax
 import resnet
-from problems import momentum, regression, same
+from problems import copied, momentum, regression, same
 
 pytestmark = pytest.mark.standard_promotion  # of flax's layers and optax's optimizers
 
@@ -69,7 +69,7 @@ def test_a_train_state_is_tested_and_left_alone(made_with):
     """Parameters, batch statistics and optimizer state of a linen train state go in, and are bit for bit what they were."""
     factory = optax.inject_hyperparams(optax.adam) if made_with == "injected" else optax.adam
     state = linen_state(factory(1e-3 if made_with == "injected" else made_with))
-    before = jax.tree.map(np.array, state)
+    before = copied(state)
     learner = lrax.flax.from_train_state(state, linen_loss, factory, aux="batch_stats", key=KEY)
     found = lrax.find_lr(learner, DATA, batch_size=16, key=KEY, ramp=lrax.Geometric(1e-5, 10.0, 60))
     assert same(before, state)
@@ -91,7 +91,7 @@ def test_half_way_through_a_run_the_run_goes_on_as_if_nothing_had_happened():
         for i in range(10):
             if i == 5 and test:
                 learner = lrax.flax.from_train_state(state, linen_loss, optax.adam, aux="batch_stats", key=KEY)
-                found = lrax.find_lr(learner, DATA, batch_size=64, key=KEY, ramp=lrax.Geometric(1e-6, 1.0, 40))
+                found = lrax.find_lr(learner, [DATA], ramp=lrax.Geometric(1e-6, 1.0, 40))
                 here, _ = linen_loss(state.params, state.batch_stats, DATA, jax.random.split(KEY)[1])
                 np.testing.assert_allclose(found.losses[0], here, rtol=1e-5)
             state = step(state, jax.random.fold_in(KEY, i))
@@ -105,7 +105,7 @@ def test_an_nnx_model_is_tested_and_left_alone(fresh):
     """An NNX model with batch norm and dropout, and its optimizer, are bit for bit what they were."""
     model = Nnx(nnx.Rngs(0))
     optimizer = nnx.Optimizer(model, optax.adam(1e-3), wrt=nnx.Param)
-    before = jax.tree.map(np.array, lrax.flax.pure((nnx.state(model), nnx.state(optimizer))))
+    before = copied(lrax.flax.pure((nnx.state(model), nnx.state(optimizer))))
     learner = lrax.flax.from_nnx(model, nnx_loss, optax.adam, state=None if fresh else optimizer)
     found = lrax.find_lr(learner, DATA, batch_size=16, key=KEY, ramp=lrax.Geometric(1e-5, 10.0, 60))
     assert found.updates > 20
@@ -150,7 +150,7 @@ def test_resnet_runs_on_small_images():
     model = resnet.ResNet18(4, channels=1, classes=10, rngs=nnx.Rngs(0))
     images = jax.random.uniform(KEY, (32, 8, 8, 1))
     labels = jnp.arange(32) % 10
-    before = jax.tree.map(np.array, lrax.flax.pure(nnx.state(model)))
+    before = copied(lrax.flax.pure(nnx.state(model)))
     learner = lrax.flax.from_nnx(model, resnet.loss_fn, momentum)
     found = lrax.find_lr(learner, (images, labels), batch_size=16, key=KEY, ramp=lrax.Geometric(1e-6, 1.0, 7))
     assert found.updates == 8
