@@ -5,7 +5,9 @@ from lrax._combinators import Clip, Cooldown, Cycle, Scale, Sequence, Shift, War
 from lrax._decays import Constant, Exponential, InverseSqrt, MultiStep, StepDecay
 from lrax._learner import Learner
 from lrax._phases import Cosine, Geometric, Hold, Linear, Polynomial, Triangle
+from lrax._plateau import reduce_on_plateau
 from lrax._plot import plot
+from lrax._rates import count_of, last_rate, next_rate, recorded
 from lrax._reason import Reason
 from lrax._recipes import cyclical, one_cycle, sgdr, warmup_cosine, wsd
 from lrax._schedule import Function, Phase, Schedule, ScheduleLike
@@ -51,11 +53,16 @@ __all__ = [
     "Triangle",
     "Warmup",
     "__version__",
+    "count_of",
     "cyclical",
     "find_lr",
+    "last_rate",
+    "next_rate",
     "one_cycle",
     "plot",
     "range_test",
+    "recorded",
+    "reduce_on_plateau",
     "sgdr",
     "steepest",
     "sweep",
