@@ -34,6 +34,11 @@ OPTIMIZERS = {
 }
 
 
+def assert_rate(got: Any, want: Any) -> None:
+    """Two programs may contract multiplications and additions differently: equal to a few float32 ulp."""
+    np.testing.assert_array_max_ulp(np.asarray(got), np.asarray(want), maxulp=4)
+
+
 def after(tx: Any, updates: int) -> Any:
     """The state after a number of updates."""
     state, update = tx.init(WEIGHTS), jax.jit(lambda state: tx.update(WEIGHTS, state, WEIGHTS)[1])
@@ -48,8 +53,8 @@ def test_last_and_next_rate(tx: Any) -> None:
     state = after(tx, 3)
     assert int(lrax.count_of(state)) == 3
     for call in (lambda function: function, jax.jit):
-        assert call(functools.partial(lrax.last_rate, schedule=SCHEDULE))(state) == SCHEDULE(2)
-        assert call(functools.partial(lrax.next_rate, schedule=SCHEDULE))(state) == SCHEDULE(3)
+        assert_rate(call(functools.partial(lrax.last_rate, schedule=SCHEDULE))(state), SCHEDULE(2))
+        assert_rate(call(functools.partial(lrax.next_rate, schedule=SCHEDULE))(state), SCHEDULE(3))
 
 
 @pytest.mark.parametrize("tx", OPTIMIZERS.values(), ids=OPTIMIZERS)
@@ -72,7 +77,8 @@ def test_accumulation_counts_updates(inner: Any) -> None:
 def test_the_state_alone_tells(tx: str) -> None:
     """A state that keeps its rate needs no schedule, outside and inside jit."""
     state = after(OPTIMIZERS[tx], 3)
-    assert lrax.last_rate(state) == jax.jit(lrax.last_rate)(state) == SCHEDULE(2)
+    assert_rate(lrax.last_rate(state), SCHEDULE(2))
+    assert_rate(jax.jit(lrax.last_rate)(state), SCHEDULE(2))
 
 
 @pytest.mark.parametrize("factory", [optax.adamw, functools.partial(optax.sgd, momentum=0.9), optax.lion])
@@ -124,7 +130,7 @@ def test_a_path_where_counts_differ() -> None:
     with pytest.raises(ValueError, match=r"next_rate: `path` must choose one .* = 4.* = 2"):
         lrax.next_rate(state, SCHEDULE)
     assert lrax.next_rate(state, SCHEDULE, "slow") == SCHEDULE(2)
-    assert jax.jit(lambda state: lrax.last_rate(state, SCHEDULE, "fast"))(state) == SCHEDULE(3)
+    assert_rate(jax.jit(lambda state: lrax.last_rate(state, SCHEDULE, "fast"))(state), SCHEDULE(3))
     assert np.isnan(jax.jit(lambda state: lrax.last_rate(state, SCHEDULE))(state))
     assert jax.jit(lrax.count_of)(state) == -1
 

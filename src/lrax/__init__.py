@@ -3,8 +3,11 @@
 from lrax._check import Boundaries, Delay, Fraction, LengthFactor, Offset, Positive, Rate, Steps
 from lrax._combinators import Clip, Cooldown, Cycle, Scale, Sequence, Shift, Warmup
 from lrax._decays import Constant, Exponential, InverseSqrt, MultiStep, StepDecay
+from lrax._groups import by_path
+from lrax._json import from_json, to_json
 from lrax._learner import Learner
 from lrax._phases import Cosine, Geometric, Hold, Linear, Polynomial, Triangle
+from lrax._plan import Extension, branch, extend
 from lrax._plateau import reduce_on_plateau
 from lrax._plot import plot
 from lrax._rates import count_of, last_rate, next_rate, recorded
@@ -24,6 +27,7 @@ __all__ = [
     "Cycle",
     "Delay",
     "Exponential",
+    "Extension",
     "Found",
     "Fraction",
     "Function",
@@ -53,9 +57,13 @@ __all__ = [
     "Triangle",
     "Warmup",
     "__version__",
+    "branch",
+    "by_path",
     "count_of",
     "cyclical",
+    "extend",
     "find_lr",
+    "from_json",
     "last_rate",
     "next_rate",
     "one_cycle",
@@ -66,6 +74,7 @@ __all__ = [
     "sgdr",
     "steepest",
     "sweep",
+    "to_json",
     "warmup_cosine",
     "wsd",
 ]
