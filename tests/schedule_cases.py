@@ -199,9 +199,9 @@ CASES: dict[str, Case] = {
         (200, 500, 1000),
     ),
     "extend": Case(
-        lambda peak, total_steps, at: lrax.extend(lrax.warmup_cosine(peak, 100, 10), total_steps, at),
-        {"peak": 0.1, "total_steps": 250, "at": 60},
-        (10, 60, 250),
+        lambda peak, total_steps, at: lrax.extend(lrax.warmup_cosine(peak, 1000, 100), total_steps, at),
+        {"peak": 0.1, "total_steps": 2500, "at": 600},
+        (100, 600, 2500),
     ),
     "one_cycle": Case(
         lrax.one_cycle,

@@ -15,6 +15,7 @@ from lrax._reason import Reason
 from lrax._recipes import cyclical, one_cycle, sgdr, warmup_cosine, wsd
 from lrax._schedule import Function, Phase, Schedule, ScheduleLike
 from lrax._sweep import sweep
+from lrax._text import table
 from lrax._version import __version__
 from lrax.finder import Found, NeverStop, RunningMean, TimesFirst, find_lr, range_test, steepest
 
@@ -74,6 +75,7 @@ __all__ = [
     "sgdr",
     "steepest",
     "sweep",
+    "table",
     "to_json",
     "warmup_cosine",
     "wsd",
