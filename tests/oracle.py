@@ -76,7 +76,51 @@ def polynomial(start: float, end: float, done: float, left: float, exponent: flo
     return start * left**exponent + end * one_minus_power(left, done, exponent)
 
 
-SHAPES: dict[str, Callable[..., float]] = {"linear": linear, "cosine": cosine}
+def one_minus_sqrt(start: float, end: float, done: float, left: float) -> float:
+    """1 - sqrt(s) is (1 - s) / (1 + sqrt(s))."""
+    return start * left / (1 + math.sqrt(done)) + end * math.sqrt(done)
+
+
+def one_minus_square(start: float, end: float, done: float, left: float) -> float:
+    """1 - s ** 2 is (1 - s) (1 + s)."""
+    return start * left * (1 + done) + end * done**2
+
+
+def rex(start: float, end: float, done: float, left: float) -> float:
+    """(1 - s) / (1 - s / 2), and what it leaves of 1."""
+    return start * left / (1 - done / 2) + end * (done / 2) / (1 - done / 2)
+
+
+def relaxation(start: float, end: float, done: float, left: float, ratio: float = float(np.float32(0.1))) -> float:
+    """(r ** s - r) / (1 - r), and what it leaves of 1."""
+    falling = ratio * math.expm1(-left * math.log(ratio)) / (1 - ratio)
+    return start * falling - end * math.expm1(done * math.log(ratio)) / (1 - ratio)
+
+
+def tanh(start: float, end: float, done: float, left: float, first: float = -7.0, last: float = 3.0) -> float:
+    """tanh(x) - tanh(y) is sinh(x - y) / (cosh(x) cosh(y))."""
+    span, here = last - first, first * left + last * done
+    falling = math.sinh(span * left) * math.cosh(first) / (math.sinh(span) * math.cosh(here))
+    rising = math.sinh(span * done) * math.cosh(last) / (math.sinh(span) * math.cosh(here))
+    return start * falling + end * rising
+
+
+def square(start: float, end: float, done: float, left: float) -> float:
+    """The polynomial of the shape's default power."""
+    return polynomial(start, end, done, left, 2.0)
+
+
+SHAPES: dict[str, Callable[..., float]] = {
+    "linear": linear,
+    "cosine": cosine,
+    "polynomial": square,
+    "geometric": geometric,
+    "one_minus_sqrt": one_minus_sqrt,
+    "one_minus_square": one_minus_square,
+    "relaxation": relaxation,
+    "rex": rex,
+    "tanh": tanh,
+}
 
 
 def shaped(shape: Callable[..., float], *names: str) -> Callable[[Any, int], float]:
@@ -95,7 +139,7 @@ def triangle(schedule: Any, count: int) -> float:
     steps, rise = number(schedule.steps), Fraction(number(schedule.rise))
     at, peak = min(count, steps), rise * number(schedule.steps)
     height = Fraction(at) / peak if at < peak else (steps - at) / (steps - peak)
-    return number(schedule.low) * float(1 - height) + number(schedule.high) * float(height)
+    return SHAPES[schedule.mode](number(schedule.high), number(schedule.low), float(1 - height), float(height))
 
 
 def step_decay(schedule: Any, count: int) -> float:
@@ -119,6 +163,45 @@ def multi_step(schedule: Any, count: int) -> float:
 def inverse_sqrt(schedule: Any, count: int) -> float:
     """One over a square root."""
     return number(schedule.start) / math.sqrt(1 + count / number(schedule.timescale))
+
+
+def polynomial_restarts(schedule: Any, count: int) -> float:
+    """The horizon is the next multiple of `steps`."""
+    steps = number(schedule.steps)
+    horizon = steps * max(1, math.ceil(Fraction(count, steps)))
+    ends = number(schedule.start), number(schedule.end)
+    return polynomial(*ends, *parts(count, horizon), number(schedule.power))
+
+
+def piecewise_constant(schedule: Any, count: int) -> float:
+    """The value after as many boundaries as are past."""
+    past = sum(boundary <= count for boundary in np.asarray(schedule.boundaries).tolist())
+    return np.asarray(schedule.values).tolist()[past]
+
+
+def piecewise(schedule: Any, count: int) -> float:
+    """The shape between the last count reached and the next."""
+    values, counts = np.asarray(schedule.values).tolist(), np.asarray(schedule.counts).tolist()
+    if count < counts[0]:
+        return values[0]
+    for k in range(len(counts) - 1):
+        if counts[k] <= count < counts[k + 1]:
+            return SHAPES[schedule.mode](values[k], values[k + 1], *parts(count - counts[k], counts[k + 1] - counts[k]))
+    return values[-1]
+
+
+def repeat(schedule: Any, count: int) -> float:
+    """The remainder, or the end."""
+    size, times = length(schedule.schedule), number(schedule.times)
+    return rate(schedule.schedule, count % size if count < times * size else size)
+
+
+def warp(schedule: Any, count: int) -> float:
+    """The shape of the phase at a power of what is done."""
+    phase, exponent = schedule.phase, number(schedule.power)
+    done, left = parts(count, number(phase.steps))
+    shape = SHAPES[type(phase).__name__.lower()]
+    return shape(number(phase.start), number(phase.end), done**exponent, one_minus_power(done, left, exponent))
 
 
 def sequence(schedule: Any, count: int) -> float:
@@ -188,13 +271,30 @@ FORMULAS: dict[type, Callable[[Any, int], float]] = {
     lrax.Geometric: shaped(geometric),
     lrax.Hold: lambda s, count: number(s.value),
     lrax.InverseSqrt: inverse_sqrt,
+    lrax.InverseTime: lambda s, count: number(s.start) / (1 + count / number(s.timescale)),
     lrax.Linear: shaped(linear),
+    lrax.Maximum: lambda s, count: max(rate(part, count) for part in s.schedules),
+    lrax.Minimum: lambda s, count: min(rate(part, count) for part in s.schedules),
     lrax.MultiStep: multi_step,
+    lrax.OneMinusSqrt: shaped(one_minus_sqrt),
+    lrax.OneMinusSquare: shaped(one_minus_square),
+    lrax.Piecewise: piecewise,
+    lrax.PiecewiseConstant: piecewise_constant,
     lrax.Polynomial: shaped(polynomial, "power"),
+    lrax.PolynomialRestarts: polynomial_restarts,
+    lrax.Power: lambda s, count: number(s.start) * power(1 + count / number(s.timescale), number(s.power)),
+    lrax.Product: lambda s, count: math.prod(rate(part, count) for part in s.schedules),
+    lrax.Relaxation: shaped(relaxation, "ratio"),
+    lrax.Repeat: repeat,
+    lrax.Rex: shaped(rex),
     lrax.Scale: lambda s, count: number(s.factor) * rate(s.schedule, count),
     lrax.Sequence: sequence,
     lrax.Shift: lambda s, count: rate(s.schedule, min(max(0, count + number(s.offset)), 2**31 - 1)),
     lrax.StepDecay: step_decay,
+    lrax.Stretch: lambda s, count: rate(s.schedule, count // number(s.every)),
+    lrax.Sum: lambda s, count: math.fsum(rate(part, count) for part in s.schedules),
+    lrax.Tanh: shaped(tanh, "first", "last"),
     lrax.Triangle: triangle,
     lrax.Warmup: warmup,
+    lrax.Warp: warp,
 }

@@ -220,6 +220,112 @@ CASES: dict[str, Case] = {
         {"peak": 0.5, "total_steps": 1000, "warmup_steps": 4, "cooldown_steps": 200, "end": 0.001},
         (4, 800, 1000),
     ),
+    "Cooldown: geometric": Case(
+        lambda start, begin, steps, end: lrax.Cooldown(lrax.InverseSqrt(start), begin, steps, end, "geometric"),
+        {"start": 0.1, "begin": 1000, "steps": 500, "end": 0.001},
+        (1000, 1500),
+    ),
+    "Cooldown: one minus the square root": Case(
+        lambda start, begin, steps: lrax.Cooldown(lrax.Constant(start), begin, steps, 0.0, "one_minus_sqrt"),
+        {"start": 0.1, "begin": 1000, "steps": 500},
+        (1000, 1500),
+    ),
+    "InverseTime": Case(lrax.InverseTime, {"start": 0.1, "timescale": 100.0}),
+    "Maximum": Case(
+        lambda start, floor: lrax.Maximum(lrax.InverseSqrt(start), lrax.Constant(floor)), {"start": 1.0, "floor": 0.1}, (99,)
+    ),
+    "Minimum": Case(
+        lambda end, steps, start: lrax.Minimum(lrax.Linear(0.0, end, steps), lrax.InverseSqrt(start)),
+        {"end": 1.0, "steps": 100, "start": 1.0},
+        (20, 100),
+    ),
+    "OneMinusSqrt": Case(lrax.OneMinusSqrt, {"start": 0.1, "end": 0.001, "steps": 100}, (100,)),
+    "OneMinusSquare": Case(lrax.OneMinusSquare, {"start": 0.1, "end": 0.001, "steps": 100}, (100,)),
+    "Piecewise": Case(lrax.Piecewise, {"values": [0.1, 1.0, 0.5], "counts": [5, 100, 200]}, (5, 100, 200)),
+    "Piecewise: geometric": Case(
+        lambda values, counts: lrax.Piecewise(values, counts, "geometric"),
+        {"values": [0.1, 1.0, 0.5], "counts": [5, 100, 200]},
+        (5, 100, 200),
+    ),
+    "PiecewiseConstant": Case(
+        lrax.PiecewiseConstant, {"values": [1.0, 0.5, 0.2, 0.3], "boundaries": [250, 750, 900]}, (250, 750, 900)
+    ),
+    "PolynomialRestarts": Case(
+        lrax.PolynomialRestarts, {"start": 1.0, "end": 0.01, "steps": 100, "power": 2.0}, (100, 200, 300)
+    ),
+    "Power": Case(lrax.Power, {"start": 4.6, "power": -0.51, "timescale": 2.0}),
+    "Product": Case(
+        lambda start, end, steps: lrax.Product(lrax.InverseSqrt(start), lrax.Linear(1.0, end, steps)),
+        {"start": 0.1, "end": 0.01, "steps": 100},
+        (100,),
+    ),
+    "Relaxation": Case(lrax.Relaxation, {"start": 0.1, "end": 0.0, "steps": 100, "ratio": 0.1}, (100,)),
+    "Repeat": Case(
+        lambda start, steps, times: lrax.Repeat(lrax.Cosine(start, 0.001, steps), times),
+        {"start": 0.1, "steps": 100, "times": 3},
+        (100, 200, 300),
+    ),
+    "Rex": Case(lrax.Rex, {"start": 0.1, "end": 0.001, "steps": 100}, (100,)),
+    "Stretch": Case(
+        lambda start, steps, every: lrax.Stretch(lrax.Cosine(start, 0.001, steps), every),
+        {"start": 0.1, "steps": 10, "every": 50},
+        (50, 100, 500),
+    ),
+    "Sum": Case(
+        lambda low, start, steps: lrax.Sum(lrax.Constant(low), lrax.Cosine(start, 0.0, steps)),
+        {"low": 0.1, "start": 0.3, "steps": 100},
+        (100,),
+    ),
+    "Tanh": Case(lrax.Tanh, {"start": 0.1, "end": 0.001, "steps": 100, "first": -7.0, "last": 3.0}, (70, 100)),
+    "Triangle: one minus the square root": Case(
+        lambda low, high, steps, rise: lrax.Triangle(low, high, steps, rise, "one_minus_sqrt"),
+        {"low": 1.0, "high": 2.0, "steps": 1000, "rise": 0.25},
+        (250, 1000),
+    ),
+    "Warmup: relaxation": Case(
+        lambda peak, warmup_steps: lrax.Warmup(lrax.Constant(peak), warmup_steps, 0.0, "relaxation"),
+        {"peak": 1.0, "warmup_steps": 50},
+        (50,),
+    ),
+    "Warp": Case(
+        lambda start, steps, power: lrax.Warp(lrax.Cosine(start, 0.001, steps), power),
+        {"start": 0.1, "steps": 100, "power": 1.5},
+        (100,),
+    ),
+    "cyclical: lower by the update": Case(
+        lambda low, high, cycle_steps, factor: lrax.cyclical(
+            low, high, cycle_steps, height_factor=0.5, height=lrax.Exponential(1.0, factor)
+        ),
+        {"low": 0.5, "high": 2.0, "cycle_steps": 500, "factor": 0.999},
+        (250, 500, 1000),
+    ),
+    "flat_cosine": Case(lrax.flat_cosine, {"peak": 0.1, "total_steps": 100, "flat_steps": 50, "end": 0.001}, (50, 100)),
+    "inverse_sqrt": Case(
+        lrax.inverse_sqrt,
+        {"peak": 0.1, "warmup_steps": 100, "timescale": 50.0, "total_steps": 1000, "cooldown_steps": 600, "end": 0.001},
+        (100, 400, 1000),
+    ),
+    "noam": Case(lrax.noam, {"model_size": 512, "warmup_steps": 4000, "factor": 2.0}, (3999,)),
+    "one_cycle: cosine": Case(
+        lambda low, high, cycle_steps, cooldown_steps, end, rise: lrax.one_cycle(
+            low, high, cycle_steps, cooldown_steps, end, rise, "cosine"
+        ),
+        {"low": 0.1, "high": 0.5, "cycle_steps": 500, "cooldown_steps": 750, "end": 0.001, "rise": 0.3},
+        (150, 500, 1250),
+    ),
+    "one_cycle_momentum": Case(
+        lrax.one_cycle_momentum, {"low": 0.85, "high": 0.95, "cycle_steps": 500, "rise": 0.3}, (150, 500)
+    ),
+    "one_cycle_two_phase": Case(
+        lrax.one_cycle_two_phase,
+        {"start": 0.01, "peak": 0.25, "end": 1e-5, "total_steps": 100, "warmup_steps": 30},
+        (30, 100),
+    ),
+    "sgdr: with a warm-up": Case(
+        lrax.sgdr,
+        {"peak": 2.0, "end": 0.01, "cycle_steps": 250, "length_factor": 2.0, "value_factor": 0.5, "warmup_steps": 20},
+        (20, 250, 270, 750),
+    ),
     "a user's own kind": Case(lambda low, high: Noise(low, high, seed=3), {"low": 0.1, "high": 0.2}),
     "a user's own phase": Case(SquareRoot, {"peak": 0.1, "steps": 100}, (100,)),
 }

@@ -55,6 +55,13 @@ BOUNDARIES = {
     "None": (None, TypeError),
     "too large": ([1, 2**31], ValueError),
 }
+LIST = {
+    "empty": ([], ValueError),
+    "a number": (0.5, ValueError),
+    "words": (["a", "b"], TypeError),
+    "NaN": ([0.1, math.nan], ValueError),
+    "None": (None, TypeError),
+}
 SCHEDULE = {"a number": (0.1, TypeError), "a class": (lrax.Linear, TypeError), "None": (None, TypeError)}
 MODE = {"unknown": ("linaer", ValueError), "None": (None, TypeError), "a number": (1, TypeError)}
 FUNCTION = {"a number": (0.1, TypeError), "a class": (lrax.Linear, TypeError)}
@@ -66,6 +73,7 @@ BY_RULE = {
         (lrax.Rate, RATES),
         (lrax.Positive, POSITIVE),
         (lrax.Fraction, FRACTION),
+        (lrax.Rates, LIST),
         (lrax.Steps, LENGTHS),
         (lrax.Delay, DELAY),
         (lrax.Offset, OFFSET),
@@ -85,16 +93,29 @@ GOOD: dict[type[lrax.Schedule], dict[str, Any]] = {
     lrax.Geometric: PHASE,
     lrax.Hold: {"value": 0.1, "steps": 10},
     lrax.InverseSqrt: {"start": 1.0, "timescale": 1.0},
+    lrax.InverseTime: {"start": 1.0, "timescale": 1.0},
     lrax.Linear: PHASE,
     lrax.MultiStep: {"start": 1.0, "factor": 0.5, "boundaries": [1, 2]},
+    lrax.OneMinusSqrt: PHASE,
+    lrax.OneMinusSquare: PHASE,
+    lrax.Piecewise: {"values": [1.0, 0.5], "counts": [3, 9], "mode": "linear"},
+    lrax.PiecewiseConstant: {"values": [1.0, 0.5, 0.1], "boundaries": [1, 2]},
     lrax.Polynomial: PHASE | {"power": 2.0},
+    lrax.PolynomialRestarts: PHASE | {"power": 2.0},
+    lrax.Power: {"start": 1.0, "power": -0.5, "timescale": 1.0},
+    lrax.Relaxation: PHASE | {"ratio": 0.1},
+    lrax.Repeat: {"schedule": lrax.Linear(**PHASE), "times": 3},
+    lrax.Rex: PHASE,
     lrax.Scale: {"schedule": lrax.Constant(0.1), "factor": 0.5},
     lrax.Shift: {"schedule": lrax.Constant(0.1), "offset": 1},
     lrax.StepDecay: {"start": 1.0, "factor": 0.5, "every": 10, "floor": 0.1},
-    lrax.Triangle: {"low": 0.1, "high": 1.0, "steps": 10, "rise": 0.5},
+    lrax.Stretch: {"schedule": lrax.Constant(0.1), "every": 10},
+    lrax.Tanh: PHASE | {"first": -7.0, "last": 3.0},
+    lrax.Triangle: {"low": 0.1, "high": 1.0, "steps": 10, "rise": 0.5, "mode": "linear"},
     lrax.Warmup: {"schedule": lrax.Constant(0.1), "warmup_steps": 5, "start": 0.0, "mode": "linear"},
+    lrax.Warp: {"phase": lrax.Linear(**PHASE), "power": 2.0},
 }
-VARIADIC = {lrax.Sequence}
+VARIADIC = {lrax.Maximum, lrax.Minimum, lrax.Product, lrax.Sequence, lrax.Sum}
 
 
 def bad_fields() -> list[Any]:
@@ -139,6 +160,56 @@ def test_every_kind_is_tried() -> None:
             lambda: lrax.Cycle(lrax.Sequence(lrax.Hold(1.0, 5)), length_factor=2),
             "Cycle: `length_factor` must be 1 for a Sequence",
         ),
+        "a sum of nothing": (lambda: lrax.Sum(), "Sum: `schedules` must be at least one schedule"),
+        "a sum of a number": (lambda: lrax.Sum(abs, 0.1), r"Sum: `schedules\[1\]` must be a schedule .*; use lrax.Constant"),
+        "a tanh that goes back": (
+            lambda: lrax.Tanh(1.0, 0.0, 10, first=3.0, last=-7.0),
+            "Tanh: `last` must be above `first`, .*; swap them",
+        ),
+        "too few values": (
+            lambda: lrax.PiecewiseConstant([1.0, 0.5], [5, 9]),
+            r"PiecewiseConstant: `values` must be one longer than `boundaries` \(2\)",
+        ),
+        "values without counts": (
+            lambda: lrax.Piecewise([1.0, 0.5], [5, 9, 11]),
+            r"Piecewise: `values` must be at least two, as many as `counts` \(3\)",
+        ),
+        "one value": (lambda: lrax.Piecewise([1.0], [5]), "Piecewise: `values` must be at least two"),
+        "zero on a logarithmic axis": (
+            lambda: lrax.Piecewise([0.0, 1.0], [0, 5], "geometric"),
+            "Piecewise: `values` must be above 0 in mode 'geometric'",
+        ),
+        "a geometric warm-up from zero": (
+            lambda: lrax.Warmup(abs, 5, mode="geometric"),
+            "Warmup: `start` must be above 0 in mode 'geometric', .*; use mode 'relaxation'",
+        ),
+        "a geometric cool-down to zero": (
+            lambda: lrax.Cooldown(abs, 5, 5, 0.0, mode="geometric"),
+            "Cooldown: `end` must be above 0 in mode 'geometric'",
+        ),
+        "a warp of an endless schedule": (
+            lambda: lrax.Warp(lrax.Constant(1.0), 2.0),
+            "Warp: `phase` must be a phase with a curve, .*; use Linear",
+        ),
+        "a warp of a triangle": (lambda: lrax.Warp(lrax.Triangle(0.0, 1.0, 5), 2.0), "Warp: `phase` must be a phase with"),
+        "a repeat of an endless schedule": (
+            lambda: lrax.Repeat(lrax.Constant(1.0), 2),
+            "Repeat: `schedule` must be a schedule with a length, .*; give it a phase",
+        ),
+        "one length of two": (
+            lambda: lrax.inverse_sqrt(0.1, 10, total_steps=100),
+            "inverse_sqrt: `cooldown_steps` must be given where the other length is, .*; give both or neither",
+        ),
+        "a height and a value factor": (
+            lambda: lrax.cyclical(0.1, 0.5, 10, value_factor=0.5, height_factor=0.5),
+            "cyclical: `value_factor` must be left out where the height changes",
+        ),
+        "a string as a low rate": (
+            lambda: lrax.cyclical("0.1", 0.5, 10, height_factor=0.5),
+            "cyclical: `low` must be a finite number",
+        ),
+        "a model without a size": (lambda: lrax.noam(0, 4000), "noam: `model_size` must be a finite number above 0"),
+        "a flat part that is all": (lambda: lrax.flat_cosine(0.1, 100, 100), "flat_cosine: `flat_steps` must be less than"),
         "bounds the wrong way round": (lambda: lrax.Clip(abs, 1.0, 0.5), "Clip: `low` must be at most `high`, .*; swap them"),
         "a floor above the start": (
             lambda: lrax.StepDecay(0.1, 0.5, 10, floor=0.2),

@@ -132,12 +132,58 @@ def test_cycles_of_combinators_grow(wrap: Any) -> None:
     assert cycle(3 * length) == cycle.phase(0)
 
 
-def compiled_lines(schedule: lrax.Schedule) -> int:
-    """Lines of the optimized program of a schedule."""
-    return len(jax.jit(lambda schedule, count: schedule(count)).lower(schedule, 0).compile().as_text().splitlines())
+@pytest.mark.parametrize("mode", ["linear", "cosine", "geometric", "one_minus_sqrt", "relaxation", "rex", "tanh"])
+def test_a_warmup_is_a_cooldown_backwards(mode: str) -> None:
+    """Every shape climbs as the mirror image of its fall."""
+    up = lrax.Warmup(lrax.Constant(1.0), 10, 0.1, mode)(jnp.arange(11))
+    down = lrax.Cooldown(lrax.Constant(1.0), 0, 10, 0.1, mode)(jnp.arange(11))
+    np.testing.assert_allclose(up, down[::-1], rtol=1e-6)
 
 
-def test_the_program_does_not_grow() -> None:
-    """Ten or ten thousand boundaries or cycles: the same number of instructions."""
-    few, many = (lrax.MultiStep(0.1, 0.9, np.arange(1, n + 1)) for n in (10, 10_000))
-    assert compiled_lines(few) == compiled_lines(many)
+def test_warmup_by_a_power() -> None:
+    """A warm-up of another shape is a phase put first."""
+    schedule = lrax.Sequence(lrax.Warp(lrax.Linear(0.0, 1.0, 4), 2.0), lrax.Constant(1.0))
+    np.testing.assert_allclose(schedule(jnp.arange(6)), [0, 1 / 16, 1 / 4, 9 / 16, 1, 1], rtol=1e-6)
+
+
+def test_warp_is_k_decay() -> None:
+    """Timm's formula: half a cosine of (t / T) to the power k."""
+    counts = np.arange(101)
+    want = 0.01 + 0.5 * 0.29 * (1 + np.cos(np.pi * (counts / 100) ** 1.5))
+    schedule = lrax.Warp(lrax.Cosine(0.3, 0.01, 100), 1.5)
+    np.testing.assert_allclose(schedule(jnp.asarray(counts)), want, rtol=1e-5)
+    assert schedule.length == 100
+    assert lrax.Cycle(schedule, 2)(100) == schedule(0)
+
+
+def test_repeat_then_something_else() -> None:
+    """A repeat has a length, so a sequence can go on after it; lengths stop at 2**31 - 1."""
+    repeated = lrax.Repeat(lrax.Linear(1.0, 0.0, 4), 3)
+    assert repeated.length == 12
+    sequence = lrax.Sequence(repeated, lrax.Constant(0.5))
+    np.testing.assert_array_equal(sequence(jnp.array([8, 11, 12, 13])), [1, 0.25, 0.5, 0.5])
+    assert lrax.Repeat(lrax.Linear(1.0, 0.0, 2**30), 5).length == 2**31 - 1
+
+
+def test_stretch_counts_in_epochs() -> None:
+    """A schedule by the epoch, run by the update."""
+    schedule = lrax.Stretch(lrax.StepDecay(1.0, 0.5, every=2), every=100)
+    np.testing.assert_array_equal(schedule(jnp.array([0, 199, 200, 399, 400])), [1, 1, 0.5, 0.5, 0.25])
+    assert lrax.Stretch(lrax.Linear(0.0, 1.0, 10), 100).length == 1000
+    assert lrax.Stretch(lrax.Constant(0.1), 100).length is None
+
+
+def test_lengths_of_algebra() -> None:
+    """As long as the longest part, endless if one is; traced lengths too."""
+    short, long = lrax.Linear(0.0, 1.0, 5), lrax.Cosine(0.0, 1.0, 9)
+    assert lrax.Sum(short, long).length == 9
+    assert lrax.Product(short, lrax.Constant(1.0)).length is None
+    assert jax.jit(lambda steps: lrax.Maximum(short, lrax.Hold(1.0, steps)).length)(7) == 7
+
+
+def test_polynomial_restarts_is_keras_cycle() -> None:
+    """Keras: the horizon is `decay_steps` times the ceiling of step / decay_steps, at least once."""
+    schedule = lrax.PolynomialRestarts(0.1, 0.01, 100, 0.5)
+    for count in (0, 1, 99, 100, 101, 150, 200, 250):
+        horizon = 100 * max(1, math.ceil(count / 100))
+        np.testing.assert_allclose(schedule(count), 0.09 * (1 - count / horizon) ** 0.5 + 0.01, rtol=1e-6)

@@ -17,7 +17,10 @@ import pytest
 import lrax
 from schedule_cases import CASES, Case, rates
 
+enable_x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64  # before jax 0.8
+KINDS = {name.split(":")[0]: case for name, case in reversed(CASES.items())}
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+every_kind = pytest.mark.parametrize("case", KINDS.values(), ids=KINDS)
 
 
 def assert_close(got: Any, want: Any, ulp: int = 4) -> None:
@@ -36,7 +39,7 @@ def test_every_public_schedule_is_covered() -> None:
     covered = {name.split(":")[0] for name in CASES}
     public = {name: getattr(lrax, name) for name in lrax.__all__}
     kinds = {n for n, v in public.items() if isinstance(v, type) and issubclass(v, lrax.Schedule) and not inspect.isabstract(v)}
-    recipes = {n for n, v in public.items() if getattr(v, "__module__", "").startswith("lrax._recipes")}
+    recipes = {n for n, v in public.items() if getattr(v, "__module__", "").endswith(("recipes", "_plan"))}
     assert kinds | recipes <= covered
 
 
@@ -111,7 +114,7 @@ def test_gradients_are_finite(case: Case) -> None:
         assert np.isfinite(leaf).all()
 
 
-@every_case
+@every_kind
 def test_any_integer_is_a_count(case: Case) -> None:
     """Counts of every integer dtype give float32; what is negative counts as 0, what is past the largest as the largest."""
     schedule = case.build()
@@ -134,12 +137,12 @@ def test_a_count_is_an_integer(count: Any) -> None:
         lrax.Constant(0.1)(count)
 
 
-@every_case
+@every_kind
 def test_with_64_bits(case: Case) -> None:
     """With 64-bit numbers switched on the leaves and the rates are the same, and int64 counts work."""
     counts = case.counts
     want = rates(case.build(), jnp.asarray(counts))
-    with jax.enable_x64(True):
+    with enable_x64(True):
         schedule = case.build()
         assert {leaf.dtype for leaf in jax.tree.leaves(schedule)} <= {np.dtype("float32"), np.dtype("int32")}
         got = rates(schedule, jnp.asarray(counts.astype(np.int64)))
@@ -167,7 +170,7 @@ def test_copies(case: Case) -> None:
         schedule.anything = 1
 
 
-@every_case
+@every_kind
 def test_as_learning_rate(case: Case) -> None:
     """Works as `learning_rate` of sgd, adamw, inject_hyperparams and multi_transform, in a scan inside jit."""
     weights, gradient = {"a": jnp.ones(2), "b": jnp.ones(3)}, {"a": jnp.ones(2), "b": jnp.full(3, 2.0)}

@@ -1,8 +1,12 @@
 """Learning rates for JAX: schedules that are data, a learning-rate finder, and sweeps."""
 
-from lrax._check import Boundaries, Delay, Fraction, LengthFactor, Offset, Positive, Rate, Steps
-from lrax._combinators import Clip, Cooldown, Cycle, Scale, Sequence, Shift, Warmup
-from lrax._decays import Constant, Exponential, InverseSqrt, MultiStep, StepDecay
+from lrax._algebra import Clip, Maximum, Minimum, Product, Scale, Sum
+from lrax._check import Boundaries, Delay, Fraction, LengthFactor, Offset, Positive, Rate, Rates, Steps
+from lrax._combinators import Cooldown, Sequence, Shift, Stretch, Warmup, Warp
+from lrax._cooldown_phases import OneMinusSqrt, OneMinusSquare, Relaxation, Rex, Tanh
+from lrax._cycles import Cycle, Repeat
+from lrax._cyclic_recipes import cyclical, one_cycle, one_cycle_momentum, one_cycle_two_phase, sgdr
+from lrax._decays import Constant, Exponential, InverseSqrt, InverseTime, MultiStep, PolynomialRestarts, Power, StepDecay
 from lrax._groups import by_path
 from lrax._json import from_json, to_json
 from lrax._learner import Learner
@@ -12,10 +16,12 @@ from lrax._plateau import reduce_on_plateau
 from lrax._plot import plot
 from lrax._rates import count_of, last_rate, next_rate, recorded
 from lrax._reason import Reason
-from lrax._recipes import cyclical, one_cycle, sgdr, warmup_cosine, wsd
+from lrax._recipes import flat_cosine, inverse_sqrt, noam, warmup_cosine, wsd
 from lrax._schedule import Function, Phase, Schedule, ScheduleLike
 from lrax._sweep import sweep
+from lrax._tables import Piecewise, PiecewiseConstant
 from lrax._text import table
+from lrax._units import linear_scaling, sqrt_scaling, steps_for
 from lrax._version import __version__
 from lrax.finder import Found, NeverStop, RunningMean, TimesFirst, find_lr, range_test, steepest
 
@@ -35,17 +41,31 @@ __all__ = [
     "Geometric",
     "Hold",
     "InverseSqrt",
+    "InverseTime",
     "Learner",
     "LengthFactor",
     "Linear",
+    "Maximum",
+    "Minimum",
     "MultiStep",
     "NeverStop",
     "Offset",
+    "OneMinusSqrt",
+    "OneMinusSquare",
     "Phase",
+    "Piecewise",
+    "PiecewiseConstant",
     "Polynomial",
+    "PolynomialRestarts",
     "Positive",
+    "Power",
+    "Product",
     "Rate",
+    "Rates",
     "Reason",
+    "Relaxation",
+    "Repeat",
+    "Rex",
     "RunningMean",
     "Scale",
     "Schedule",
@@ -54,9 +74,13 @@ __all__ = [
     "Shift",
     "StepDecay",
     "Steps",
+    "Stretch",
+    "Sum",
+    "Tanh",
     "TimesFirst",
     "Triangle",
     "Warmup",
+    "Warp",
     "__version__",
     "branch",
     "by_path",
@@ -64,16 +88,24 @@ __all__ = [
     "cyclical",
     "extend",
     "find_lr",
+    "flat_cosine",
     "from_json",
+    "inverse_sqrt",
     "last_rate",
+    "linear_scaling",
     "next_rate",
+    "noam",
     "one_cycle",
+    "one_cycle_momentum",
+    "one_cycle_two_phase",
     "plot",
     "range_test",
     "recorded",
     "reduce_on_plateau",
     "sgdr",
+    "sqrt_scaling",
     "steepest",
+    "steps_for",
     "sweep",
     "table",
     "to_json",

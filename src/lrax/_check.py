@@ -226,12 +226,15 @@ def as_count(owner: str, value: Any) -> jax.Array:
 
 
 RATE = Rule("a finite number")
+POSITIVE = Rule("a finite number above 0", low=0, open=True)
 STEPS = Rule("a whole number of updates, at least 1", np.int32, low=1, remedy="give an int such as 1000")
 DELAY = Rule("a whole number of updates, at least 0", np.int32, low=0, remedy="give an int such as 100")
 
 Rate: TypeAlias = Annotated[Any, RATE]
 """A field that holds a rate, or any other finite number: a float32 leaf."""
-Positive: TypeAlias = Annotated[Any, Rule("a finite number above 0", low=0, open=True)]
+Rates: TypeAlias = Annotated[Any, Rule("a list of at least one finite number", rank=1)]
+"""A field that holds a list of rates: a 1-D float32 leaf."""
+Positive: TypeAlias = Annotated[Any, POSITIVE]
 """A field that holds a number above 0, such as a factor or a power: a float32 leaf."""
 Fraction: TypeAlias = Annotated[Any, Rule("a fraction between 0 and 1", low=0, high=1, open=True)]
 """A field that holds a position inside a phase, 0 and 1 left out: a float32 leaf."""

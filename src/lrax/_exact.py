@@ -41,12 +41,14 @@ def peak_fractions(count: jax.Array, steps: Any, rise: Any) -> tuple[jax.Array, 
 
     The peak is at `rise * steps`, which is seldom whole. From `steps` on (and where `steps` is below 1) it is at its end.
     """
+    rise = jnp.asarray(rise, jnp.float32)  # NumPy before version 2 would make 1 - rise a float64
     done, left = fractions(count, steps)
     length = jnp.maximum(steps, 1)
     past = scaled_difference(rise, length, jnp.minimum(count, length))  # > 0 while climbing
     climbing = past > 0
-    share = jnp.where(climbing, rise, 1 - rise)
-    return jnp.abs(past) / length.astype(jnp.float32) / share, jnp.where(climbing, done, left) / share
+    side, near = jnp.where(climbing, rise, 1 - rise), jnp.where(climbing, done, left)
+    far = jnp.abs(past) / length.astype(jnp.float32)
+    return jnp.where(near == 0, 1.0, far / side), jnp.where(past == 0, 1.0, near / side)  # exact at both ends and the peak
 
 
 @jax.jit  # so that a call outside jit is one program

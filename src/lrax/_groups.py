@@ -7,8 +7,8 @@ from typing import Any
 import jax
 import optax
 
+from lrax._algebra import Scale
 from lrax._check import RATE, complain
-from lrax._combinators import Scale
 from lrax._learner import OptimizerFactory
 from lrax._schedule import Schedule, ScheduleRule
 
