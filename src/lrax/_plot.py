@@ -54,8 +54,8 @@ def plot(
     axes.set_ylabel("rate")
     if log:
         axes.set_yscale("log")
-    else:
-        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    elif axes.get_ylim()[0] > 0:
+        axes.set_ylim(0, 1.05 * axes.dataLim.ymax)
     axes.grid(alpha=0.3)
     if (len(lines) > 1 or isinstance(schedules, Mapping)) and len(lines) <= MOST_LABELS:
         axes.legend(fontsize="small")
