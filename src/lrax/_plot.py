@@ -62,29 +62,29 @@ def plot(
     return axes
 
 
-def plot_found(found: "Found", axes: "Axes | None" = None) -> "Axes":
-    """Draws loss over rate on logarithmic axes, with the suggestion marked; see `Found.plot`."""
+def plot_found(found: "Found", axes: "Axes | None" = None, rules: Sequence[Any] = ()) -> "Axes":
+    """Draws loss over rate on logarithmic axes, with the suggestion, its band and other rules' marks; see `Found.plot`."""
     axes = _axes() if axes is None else axes
-    from matplotlib.ticker import LogFormatter
-
-    after = slice(1, None), slice(None, -1)  # a rate's effect is seen in the next loss
-    losses, rates = found.losses[after[0]], found.rates[after[1]]
-    axes.plot(rates, losses, ".", color="0.75", label="loss of a batch")
-    axes.plot(rates, found.smoothed[after[0]], color="C0", label="smoothed")
-    axes.set_xscale("log")
-    finite = found.losses[np.isfinite(found.losses)]
-    if finite.size and finite.min() > 0:
-        axes.set_yscale("log")
-        plain = LogFormatter(minor_thresholds=(2, 0.5))  # 2 and 3 rather than powers of ten
-        axes.yaxis.set_major_formatter(plain)
-        axes.yaxis.set_minor_formatter(plain)
-        axes.set_ylim(finite.min() * 0.8, max(finite[0] * 4, finite.min() * 1.3))
-    elif finite.size:
-        scale = max(finite[0] - finite.min(), abs(finite[0]), 1e-6)
-        axes.set_ylim(finite.min() - 0.1 * scale, finite[0] + scale)
+    for i, curve in enumerate(found.fast):
+        axes.plot(*curve.paired(), ".", color="0.85", markersize=3, label=None if i else "fast ramp, each loss")
+    for i, curve in enumerate(found.curves):
+        axes.plot(*curve.paired(), ".", color="0.6", markersize=3, label=None if i else "each loss")
+        if len(found.curves) > 1:
+            axes.plot(*curve.smooth(), color="C0", alpha=0.3, linewidth=1, label=None if i else "each seed, smoothed")
+    median = type(found.curves[0])(found.rates, found.losses, found.smoothed, found.reason)
+    axes.plot(*median.smooth(), color="C0", label="smoothed" if len(found.curves) == 1 else "median, smoothed")
+    if found.band is not None:
+        axes.axvspan(*found.band, color="C3", alpha=0.12, label="band of the seeds")
     if found.suggestion is not None:
         axes.axvline(found.suggestion, color="C3", linestyle="--", label=f"suggestion {found.suggestion:.3g}")
-    axes.set_title(f"range test: {found.updates} updates, {found.reason}", fontsize="medium")
+    for i, rule in enumerate(rules):
+        rate = found.suggest(rule)
+        if rate is not None:
+            name = getattr(rule, "__name__", repr(rule))
+            axes.axvline(rate, color=f"C{i + 4}", linestyle=":", label=f"{name} {rate:.3g}")
+    axes.set_xscale("log")
+    _set_loss_axis(axes, np.concatenate([curve.losses for curve in (*found.fast, *found.curves)]))
+    axes.set_title(f"range test: {found.spent} updates, {found.reason}", fontsize="medium")
     axes.set_xlabel("rate")
     axes.set_ylabel("loss after an update at that rate")
     axes.grid(alpha=0.3)
@@ -97,6 +97,25 @@ def _shade(fraction: float) -> Any:
     import matplotlib as mpl
 
     return mpl.colormaps["viridis"](fraction)
+
+
+def _set_loss_axis(axes: "Axes", losses: np.ndarray[Any, Any]) -> None:
+    """Logarithmic where all losses are positive, and cut so that an explosion does not hide the valley."""
+    from matplotlib.ticker import LogFormatter
+
+    finite = losses[np.isfinite(losses)]
+    if not finite.size:
+        return
+    first, lowest = finite[0], finite.min()
+    if lowest > 0:
+        axes.set_yscale("log")
+        plain = LogFormatter(minor_thresholds=(2, 0.5))  # 2 and 3 rather than powers of ten
+        axes.yaxis.set_major_formatter(plain)
+        axes.yaxis.set_minor_formatter(plain)
+        axes.set_ylim(lowest * 0.8, max(first * 4, lowest * 1.3))
+    else:
+        scale = max(first - lowest, abs(first), 1e-6)
+        axes.set_ylim(lowest - 0.1 * scale, first + scale)
 
 
 def _axes() -> "Axes":
