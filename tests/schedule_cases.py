@@ -119,6 +119,18 @@ CASES: dict[str, Case] = {
         (10, 100, 110, 180),
     ),
     "Exponential": Case(lrax.Exponential, {"start": 2.0, "factor": 0.9, "every": 10, "floor": 0.01}, (10, 502, 503)),
+    "Extension": Case(
+        lambda start, steps, begin, total_steps: lrax.Extension(lrax.Cosine(start, 0.001, steps), begin, total_steps),
+        {"start": 0.1, "steps": 100, "begin": 60, "total_steps": 190},
+        (60, 190),
+    ),
+    "Extension: holding": Case(
+        lambda peak, steps, begin, total_steps: lrax.Extension(
+            lrax.wsd(peak, steps, 4, 20, 0.001), begin, total_steps, mode="hold"
+        ),
+        {"peak": 0.1, "steps": 100, "begin": 60, "total_steps": 190},
+        (4, 60, 170, 190),
+    ),
     "Function": Case(lambda: lrax.Function(plain), {}),
     "Function: with leaves": Case(
         lambda scale: lrax.Function(jax.tree_util.Partial(by_square_root, jnp.asarray(scale, jnp.float32))), {"scale": 0.1}
@@ -176,10 +188,20 @@ CASES: dict[str, Case] = {
     "Warmup: of none": Case(
         lambda peak, warmup_steps: lrax.Warmup(lrax.InverseSqrt(peak), warmup_steps), {"peak": 1.0, "warmup_steps": 0}
     ),
+    "branch": Case(
+        lambda peak, total_steps, at, end: lrax.branch(lrax.Warmup(lrax.Constant(peak), 10), total_steps, at, end),
+        {"peak": 0.1, "total_steps": 120, "at": 100, "end": 0.001},
+        (10, 100, 120),
+    ),
     "cyclical": Case(
         lrax.cyclical,
         {"low": 0.5, "high": 2.0, "cycle_steps": 500, "value_factor": 0.9, "rise": 0.4},
         (200, 500, 1000),
+    ),
+    "extend": Case(
+        lambda peak, total_steps, at: lrax.extend(lrax.warmup_cosine(peak, 1000, 100), total_steps, at),
+        {"peak": 0.1, "total_steps": 2500, "at": 600},
+        (100, 600, 2500),
     ),
     "one_cycle": Case(
         lrax.one_cycle,

@@ -73,9 +73,7 @@ def test_one_example():
 
 def test_a_batch_larger_than_the_data_is_the_data():
     """A batch size above the number of examples trains on all of them in every update."""
-    together, larger = (
-        lrax.find_lr(linear_learner(), DATA, batch_size=size, key=KEY, updates=9, ramp=ramp()) for size in (64, 999)
-    )
+    together, larger = (lrax.find_lr(linear_learner(), DATA, batch_size=size, key=KEY, ramp=ramp()) for size in (64, 999))
     np.testing.assert_array_equal(together.losses, larger.losses)
 
 
@@ -123,12 +121,8 @@ def test_sixty_four_bits():
     [
         (ValueError, "`start` must be a finite number above 0, got 0", lambda: lrax.Geometric(0, 1.0, 10)),
         (ValueError, "`end` must be a finite number above 0, got -1", lambda: lrax.Geometric(1e-3, -1, 10)),
-        (
-            ValueError,
-            "`ramp` must be rising",
-            lambda: lrax.find_lr(linear_learner(), DATA, batch_size=8, key=KEY, ramp=falling()),
-        ),
-        (ValueError, "`ramp` must be rising", lambda: lrax.find_lr(linear_learner(), DATA, batch_size=8, key=KEY, ramp=zero())),
+        (ValueError, "`ramp` must be a schedule of rising rates above 0", lambda: find(lrax.Geometric(1.0, 1e-3, 20))),
+        (ValueError, "`ramp` must be a schedule of rising rates above 0", lambda: find(lrax.Linear(0.0, 1.0, 20))),
     ],
 )
 def test_bad_rates_are_named(error, message, build):
