@@ -14,11 +14,8 @@ import pytest
 import lrax
 
 HERE = pathlib.Path(__file__).parent
-ROWS = re.findall(
-    r"^\| (Keras|timm|transformers) \| `([^`]+)` \| `([^`]+)` \|",
-    (HERE.parent / "docs" / "migrating.md").read_text(),
-    re.MULTILINE,
-)
+PAGE = (HERE.parent / "docs" / "migrating.md").read_text()
+ROWS = re.findall(r"^\| (Keras|timm|transformers) \| `([^`]+)` \| `([^`]+)` \|", PAGE, re.MULTILINE)
 GOLDEN = {
     library: json.loads((HERE / "golden" / f"{library.lower()}.json").read_text())["cases"]
     for library in ("Keras", "timm", "transformers")
@@ -34,6 +31,16 @@ def computed() -> list[tuple[np.ndarray, Any]]:
     counts = [jnp.asarray(case["counts"], jnp.int32) for case in golden]
     evaluate = jax.jit(lambda schedules, counts: [s(c) for s, c in zip(schedules, counts, strict=True)])
     return [(np.asarray(rate), case) for rate, case in zip(evaluate(schedules, counts), golden, strict=True)]
+
+
+def test_examples_run() -> None:
+    """The page's Python runs, and its words about it hold."""
+    (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    names: dict[str, Any] = {}
+    for line in example.strip().splitlines():
+        exec(line, names)
+    peaked = names["torch"].OneCycleLR(max_lr=0.1, total_steps=1000)
+    assert jnp.argmax(peaked(jnp.arange(1000))) == 299
 
 
 def test_every_row_is_compared() -> None:

@@ -32,6 +32,7 @@ CASES = [
     case("LambdaLR", 50, lr=0.1, lr_lambda="lambda count: 1 / (1 + count)"),
     case("StepLR", 100, 30, 60, 90, lr=0.1, step_size=30),
     case("StepLR", 40, 7, 14, lr=0.3, step_size=7, gamma=0.5),
+    case("StepLR", 1500, 3, 6, lr=0.3, step_size=3, gamma=0.99),
     case("MultiStepLR", 100, 30, 80, lr=0.1, milestones=[30, 80]),
     case("MultiStepLR", 100, 30, 80, lr=0.1, milestones=[80, 30, 30, 0], gamma=0.5),
     case("ConstantLR", 20, 5, lr=0.1),

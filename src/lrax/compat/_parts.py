@@ -7,8 +7,8 @@ from typing import Any, final
 import jax
 
 from lrax._check import LARGEST, Delay, complain
-from lrax._combinators import Sequence
-from lrax._decays import Exponential
+from lrax._combinators import Sequence, Stretch
+from lrax._decays import Exponential, StepDecay
 from lrax._schedule import Schedule, ScheduleLike
 
 
@@ -66,3 +66,16 @@ def exponential(start: Any, factor: Any, every: Any = 1, floor: Any = 0.0) -> Ex
     times = round(abs(math.log(2) / math.log(factor))) if known else 1
     times = max(1, min(times, LARGEST // every)) if known else 1
     return Exponential(start, factor**times, every * times, floor)
+
+
+def step_decay(start: Any, factor: Any, every: Any, floor: Any = 0.0) -> Schedule:
+    """Multiplies by `factor` every `every` updates; a Python float near 1, of which many are multiplied, keeps its digits.
+
+    >>> print(step_decay(0.1, 0.5, 30))
+    StepDecay(start=0.1, factor=0.5, every=30, floor=0.0)
+    >>> print(step_decay(0.1, 0.99, 30))
+    Stretch(schedule=Exponential(start=0.1, factor=0.49983704, every=69, floor=0.0), every=30)
+    """
+    if isinstance(factor, float) and 0.95 < factor < 1:
+        return Stretch(exponential(start, factor, floor=floor), every)
+    return StepDecay(start, factor, every, floor)

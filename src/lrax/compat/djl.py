@@ -20,7 +20,7 @@ from lrax._cycles import Cycle
 from lrax._decays import Constant, Exponential, MultiStep
 from lrax._phases import Cosine, Linear, Polynomial
 from lrax._schedule import Function, Schedule
-from lrax.compat._arguments import Factor, KnownDelay, KnownRate, KnownSteps, at_most, checked
+from lrax.compat._arguments import KNOWN, Factor, KnownDelay, KnownRate, KnownSteps, at_most, checked
 
 __all__ = [
     "CosineTracker",
@@ -74,6 +74,7 @@ def FactorTracker(
     _only_one("FactorTracker", minValue=minValue, maxUpdates=maxUpdates)
     by, updates = float(np.float32(factor)), maxUpdates
     if minValue is not None:
+        KNOWN.convert("FactorTracker", "baseValue", baseValue)
         _below("FactorTracker", "minValue", minValue, baseValue)
         POSITIVE.convert("FactorTracker", "minValue", minValue)
         if by == 1:
@@ -151,6 +152,7 @@ def LinearTracker(
         raise complain(ValueError, "LinearTracker", "slope", "not 0", slope, "use FixedTracker")
     for name, limit in {"maxValue": maxValue, "minValue": minValue}.items():
         if limit is not None:
+            KNOWN.convert("LinearTracker", "baseValue", baseValue)
             way = np.float32(limit) - np.float32(baseValue)
             if way * each <= 0:
                 needs = "on the side of `baseValue` that `slope` leads to"

@@ -10,11 +10,11 @@ from typing import Annotated, Any
 
 from lrax._check import Boundaries, Choice, Positive, Rate, Steps, complain, is_known
 from lrax._combinators import Sequence, Shift, Warmup
-from lrax._decays import Constant, MultiStep, StepDecay
+from lrax._decays import Constant, MultiStep
 from lrax._phases import Cosine, Hold, Linear, Polynomial
 from lrax._schedule import Schedule
 from lrax.compat._arguments import Factor, KnownDelay, KnownSteps, at_most, checked
-from lrax.compat._parts import exponential
+from lrax.compat._parts import step_decay
 
 __all__ = ["CosineScheduler", "FactorScheduler", "MultiFactorScheduler", "PolyScheduler"]
 
@@ -50,10 +50,8 @@ def FactorScheduler(
     """
     if is_known(base_lr) and is_known(stop_factor_lr) and base_lr < stop_factor_lr:
         decay: Schedule = Sequence(Hold(base_lr, step), Constant(stop_factor_lr))
-    elif step == 1:
-        decay = exponential(base_lr, factor, floor=stop_factor_lr)
     else:
-        decay = StepDecay(base_lr, factor, step, stop_factor_lr)
+        decay = step_decay(base_lr, factor, step, stop_factor_lr)
     return _unshifted("FactorScheduler", decay, base_lr, warmup_steps, warmup_begin_lr, warmup_mode)
 
 

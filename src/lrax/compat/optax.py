@@ -14,18 +14,18 @@ import numpy as np
 from lrax._algebra import Maximum, Minimum
 from lrax._check import Delay, Offset, Positive, Rate, Steps, complain, is_known
 from lrax._combinators import Sequence, Shift
-from lrax._decays import Constant, StepDecay
+from lrax._decays import Constant
 from lrax._exact import power_complement
 from lrax._phases import Cosine, Linear, Polynomial
 from lrax._schedule import Phase, Schedule
-from lrax.compat._arguments import NotNegative, checked
+from lrax.compat._arguments import KNOWN, NotNegative, checked
 from lrax.compat._optax_tables import (
     cosine_onecycle_schedule,
     linear_onecycle_schedule,
     piecewise_constant_schedule,
     piecewise_interpolate_schedule,
 )
-from lrax.compat._parts import exponential, join
+from lrax.compat._parts import exponential, join, step_decay
 
 __all__ = [
     "constant_schedule",
@@ -137,7 +137,7 @@ def exponential_decay(
       decay_rate: factor, at least 0.
       transition_begin: in updates.
       staircase: whether the rate changes only at multiples of `transition_steps`.
-      end_value: a floor if `decay_rate` is below 1, a ceiling otherwise.
+      end_value: a floor if `decay_rate` (which may then not be traced) is below 1, a ceiling otherwise.
 
     Raises: ValueError if a number is out of range.
 
@@ -147,13 +147,14 @@ def exponential_decay(
     if _is_zero(decay_rate) or _is_over(transition_steps):
         return Constant(init_value)
     decay = (
-        StepDecay(init_value, decay_rate, transition_steps)
+        step_decay(init_value, decay_rate, transition_steps)
         if staircase
         else exponential(init_value, decay_rate, transition_steps)
     )
     delayed = _later(decay, transition_begin)
     if end_value is None:
         return delayed
+    KNOWN.convert("exponential_decay", "decay_rate", decay_rate)
     return (Maximum if decay_rate < 1 else Minimum)(delayed, Constant(end_value))
 
 
@@ -251,7 +252,7 @@ def warmup_exponential_decay_schedule(
 
 
 def sgdr_schedule(cosine_kwargs: Iterable[Mapping[str, Any]]) -> Schedule:
-    """One `warmup_cosine_decay_schedule` after the other.
+    """One `warmup_cosine_decay_schedule` after the other; where they follow a rule, `lrax.sgdr` is smaller.
 
     Args:
       cosine_kwargs: the arguments of each.

@@ -16,15 +16,15 @@ from typing import Annotated, Any
 import numpy as np
 
 from lrax._algebra import Product, Scale, Sum
-from lrax._check import Choice, Positive, Rate, Rule, Steps, complain
+from lrax._check import Choice, Positive, Rate, Rule, Steps, complain, is_known
 from lrax._combinators import Sequence, Shift, Stretch
 from lrax._cycles import Cycle
-from lrax._decays import Constant, MultiStep, StepDecay
+from lrax._decays import Constant, MultiStep
 from lrax._phases import Cosine, Hold, Linear, Polynomial
 from lrax._schedule import CallableRule, Function, Schedule
 from lrax._tables import PiecewiseConstant
 from lrax.compat._arguments import KNOWN, Factor, KnownDelay, Share, checked
-from lrax.compat._parts import exponential, join
+from lrax.compat._parts import exponential, join, step_decay
 from lrax.compat._torch_one_cycle import OneCycleLR, OneCycleMomentum
 
 __all__ = [
@@ -78,7 +78,7 @@ def StepLR(lr: Rate, step_size: Steps, gamma: Positive = 0.1) -> Schedule:
     >>> print(StepLR(1.0, step_size=30, gamma=0.5)(jnp.array([29, 30, 60])))
     [1.   0.5  0.25]
     """
-    return StepDecay(lr, gamma, step_size)
+    return step_decay(lr, gamma, step_size)
 
 
 @checked
@@ -302,12 +302,14 @@ def ChainedScheduler(lr: Rate, schedulers: Many[Any]) -> Schedule:
       lr: the rate of the optimizer, which each schedule was made with; not 0.
       schedulers: schedules, at least one.
 
-    Raises: ValueError if `schedulers` is empty.
+    Raises: ValueError if `schedulers` is empty or `lr` is 0.
 
     >>> print(ChainedScheduler(2.0, [ConstantLR(2.0, 0.5, 2), StepLR(2.0, 3, 0.1)])(jnp.arange(4)))
     [1.  1.  2.  0.2]
     """
     if not schedulers:
         raise complain(ValueError, "ChainedScheduler", "schedulers", "at least one schedule", schedulers)
+    if is_known(lr) and lr == 0:
+        raise complain(ValueError, "ChainedScheduler", "lr", "not 0", lr, "give the rate that the schedules were made with")
     first, *others = schedulers
     return Product(first, *(Scale(other, 1 / lr) for other in others)) if others else first
