@@ -9,6 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import lrax
+from lrax.compat._parts import Until
+from lrax.compat._torch_one_cycle import Knots
+from lrax.compat.optax import CosinePower
 
 LARGEST = 2**31 - 1
 
@@ -328,6 +331,11 @@ CASES: dict[str, Case] = {
     ),
     "a user's own kind": Case(lambda low, high: Noise(low, high, seed=3), {"low": 0.1, "high": 0.2}),
     "a user's own phase": Case(SquareRoot, {"peak": 0.1, "steps": 100}, (100,)),
+    "CosinePower of lrax.compat": Case(CosinePower, {"start": 0.1, "end": 0.01, "steps": 100, "power": 2.0}, (100,)),
+    "Until of lrax.compat": Case(lambda high, steps: Until(lrax.Constant(high), steps), {"high": 0.1, "steps": 100}, (100,)),
+    "Knots of lrax.compat": Case(
+        Knots, {"values": [0.1, 0.5, 0.01], "whole": [0, 28, 96], "part": [0.0, 0.25, 0.0], "steps": 96}, (28, 96)
+    ),
 }
 
 
