@@ -178,7 +178,7 @@ def test_as_learning_rate(case: Case) -> None:
     @jax.jit
     def train(schedule: lrax.Schedule) -> tuple[Any, Any, Any]:
         transforms = {"sgd": optax.sgd(schedule), "adamw": optax.adamw(schedule)}
-        multi = optax.multi_transform({"x": optax.sgd(schedule), "y": optax.adamw(schedule)}, {"a": "x", "b": "y"})
+        multi = optax.multi_transform({"x": optax.sgd(schedule), "y": optax.adamw(0.1)}, {"a": "x", "b": "y"})
         transforms |= {"inject": optax.inject_hyperparams(optax.sgd)(learning_rate=schedule), "multi": multi}
 
         def update(carry: Any, _: None) -> tuple[Any, Any]:
