@@ -101,7 +101,7 @@ def _shade(fraction: float) -> Any:
 
 def _set_loss_axis(axes: "Axes", losses: np.ndarray[Any, Any]) -> None:
     """Logarithmic where all losses are positive, and cut so that an explosion does not hide the valley."""
-    from matplotlib.ticker import LogFormatter
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     finite = losses[np.isfinite(losses)]
     if not finite.size:
@@ -109,9 +109,9 @@ def _set_loss_axis(axes: "Axes", losses: np.ndarray[Any, Any]) -> None:
     first, lowest = finite[0], finite.min()
     if lowest > 0:
         axes.set_yscale("log")
-        plain = LogFormatter(minor_thresholds=(2, 0.5))  # 2 and 3 rather than powers of ten
-        axes.yaxis.set_major_formatter(plain)
-        axes.yaxis.set_minor_formatter(plain)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))  # a loss seldom spans many decades
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_ylim(lowest * 0.8, max(first * 4, lowest * 1.3))
     else:
         scale = max(first - lowest, abs(first), 1e-6)

@@ -178,6 +178,6 @@ def find_lr(
         except KeyboardInterrupt as interrupt:
             if latest:
                 curve = curve_of(latest[0])
-                interrupt.found = found_in([curve], [curve.suggest(search.rule)])  # type: ignore[attr-defined]  # for who catches it
+                interrupt.found = found_in([curve], [search.suggest(curve)])  # type: ignore[attr-defined]  # for who catches it
                 interrupt.add_note("lrax: the result so far is this exception's attribute `found`")
             raise

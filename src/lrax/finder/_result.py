@@ -1,7 +1,6 @@
 """What a range test found: curves, why it ended, and what they suggest."""
 
 import dataclasses
-import json
 import math
 import os
 import pathlib
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from lrax._check import complain
 from lrax._engine import Carry
 from lrax._reason import RUNNING, Reason
 from lrax.finder._fall import is_flat
@@ -24,8 +22,8 @@ if TYPE_CHECKING:
 SuggestionRule = Callable[[Any, Any], Any]
 """`(rates, losses) -> rate`, in jnp, NaN for none: `lrax.fall`, `lrax.steepest`, ... or your own."""
 
-FORMAT = 1
-"""The version of the file that `Found.save` writes."""
+SMOOTH = 0.2
+"""Half the width, in decades, of the window under which curves are drawn and rules see them."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -63,19 +61,25 @@ class Curve:
         return np.concatenate([rates, padding[: size - len(rates)]]), np.concatenate([losses, padding])
 
     def smooth(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """The pairs with `lrax.smooth` over the losses, for drawing."""
+        """The pairs with `lrax.smooth` over the losses."""
         rates, losses = self.paired()
-        return rates, np.asarray(smooth(rates, losses, 0.2)) if len(rates) else losses
+        return rates, np.asarray(smooth(rates, losses, SMOOTH)) if len(rates) else losses
 
-    def suggest(self, rule: SuggestionRule) -> float | None:
-        """The rate that `rule` reads off this curve, or None where the curve is too short or flat for any."""
-        if len(self.rates) <= FEWEST or bool(_is_flat(*self.extended())):
+    def suggest(self, rule: SuggestionRule, width: float = SMOOTH) -> float | None:
+        """The rate that `rule` reads off this curve, or None where the curve is too short or flat for any.
+
+        Args:
+          rule: `(rates, losses) -> rate`.
+          width: half the width, in decades, of the window of `lrax.smooth` that the rule sees the curve under; 0 for none.
+        """
+        rates, losses = self.extended()
+        if len(self.rates) <= FEWEST or bool(_is_flat(rates, losses)):
             return None
-        rate = float(rule(*self.extended()))
+        rate = float(rule(rates, _smooth(rates, losses, width) if width else losses))
         return rate if np.isfinite(rate) and rate > 0 else None
 
 
-_is_flat = jax.jit(is_flat)
+_is_flat, _smooth = jax.jit(is_flat), jax.jit(smooth)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -133,12 +137,16 @@ class Found:
         """How many updates were made in all, over all seeds and the short runs that refined the suggestion."""
         return sum(len(curve.rates) for curve in (*self.fast, *self.curves)) + (self.refined.spent if self.refined else 0)
 
-    def suggest(self, rule: SuggestionRule) -> float | None:
+    def suggest(self, rule: SuggestionRule, width: float = SMOOTH) -> float | None:
         """What another rule suggests: the median over seeds, or None where most of the curves do not support one.
 
-        A rule that reads the whole range, from rates too low to too high, is given the fast ramp where there were two.
+        Where there were two ramps the rule is given the fast one, which spans the whole range.
+
+        Args:
+          rule: `(rates, losses) -> rate`, such as `lrax.steepest`.
+          width: half the width, in decades, of the window of `lrax.smooth` that the rule sees the curve under; 0 for none.
         """
-        return combine([curve.suggest(rule) for curve in self.fast or self.curves])[0]
+        return combine([curve.suggest(rule, width) for curve in self.fast or self.curves])[0]
 
     def __repr__(self) -> str:
         return f"<Found: {self}>"
@@ -170,11 +178,9 @@ class Found:
         Args:
           path: the file; one that exists is replaced.
         """
-        written = json.dumps({"lrax": "Found", "format": FORMAT, **_to_plain(self)}, indent=1)
-        target = pathlib.Path(path)
-        partial = target.with_name(target.name + ".partial")
-        partial.write_text(written)
-        partial.replace(target)
+        from lrax.finder._file import write
+
+        write(self, pathlib.Path(path))
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> "Found":
@@ -182,15 +188,9 @@ class Found:
 
         Raises: ValueError if the file is something else, or of a newer format.
         """
-        try:
-            plain = json.loads(pathlib.Path(path).read_text())
-            kind, version = plain.pop("lrax"), plain.pop("format")
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
-            raise complain(ValueError, "Found.load", "path", "a file that Found.save wrote", str(path)) from error
-        if kind != "Found" or version > FORMAT:
-            remedy = "a newer lrax wrote it: update lrax" if kind == "Found" else ""
-            raise complain(ValueError, "Found.load", "path", f"a Found of format {FORMAT} or older", str(path), remedy)
-        return _from_plain(plain)
+        from lrax.finder._file import read
+
+        return read(pathlib.Path(path))
 
     def _longest(self) -> Curve:
         return max(self.curves, key=lambda curve: len(curve.rates))
@@ -246,48 +246,3 @@ def combine(suggestions: Sequence[float | None]) -> tuple[float | None, tuple[fl
         return None, None
     band = (min(rates), max(rates)) if len(suggestions) > 1 else None
     return float(np.exp(np.median(np.log(rates)))), band
-
-
-def _to_plain(found: Found) -> dict[str, Any]:
-    """A result in the types of JSON; numbers that are not finite as strings."""
-
-    def numbers(array: np.ndarray[Any, Any]) -> list[Any]:
-        return [float(x) if np.isfinite(x) else str(x) for x in array]
-
-    def curve(curve: Curve) -> dict[str, Any]:
-        plain = {name: numbers(getattr(curve, name)) for name in ("rates", "losses", "smoothed")}
-        return {**plain, "reason": str(curve.reason)}
-
-    refined = found.refined and {
-        "rates": numbers(found.refined.rates),
-        "losses": numbers(found.refined.losses),
-        "spent": found.refined.spent,
-    }
-    return {
-        "curves": [curve(lane) for lane in found.curves],
-        "fast": [curve(lane) for lane in found.fast],
-        "reason": str(found.reason),
-        "suggestion": found.suggestion,
-        "band": found.band,
-        "refined": refined,
-    }
-
-
-def _from_plain(plain: dict[str, Any]) -> Found:
-    """A result from what `_to_plain` made."""
-
-    def array(numbers: list[Any]) -> np.ndarray[Any, Any]:
-        return np.array([float(x) for x in numbers], np.float32)
-
-    curves, fast = (
-        tuple(
-            Curve(array(curve["rates"]), array(curve["losses"]), array(curve["smoothed"]), Reason(curve["reason"]))
-            for curve in plain[name]
-        )
-        for name in ("curves", "fast")
-    )
-    refined = plain["refined"] and Refined(
-        array(plain["refined"]["rates"]), array(plain["refined"]["losses"]), plain["refined"]["spent"]
-    )
-    band = plain["band"] and (float(plain["band"][0]), float(plain["band"][1]))
-    return Found(curves, Reason(plain["reason"]), plain["suggestion"], band, fast, refined)

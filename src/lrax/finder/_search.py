@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from lrax._engine import Rules
-from lrax.finder._fall import COARSE, SLOW, center, fall_twice, slow_ramp
+from lrax.finder._fall import COARSE, SLOW, center, fall, fall_twice, slow_ramp
 from lrax.finder._result import Curve, Found, SuggestionRule, combine, curve_of, found_in
 from lrax.finder._run import Runner
 from lrax.finder._suggest import FEWEST
@@ -34,6 +34,10 @@ class Search:
         """How many updates a seed takes."""
         return COARSE + SLOW if self.twice else int(self.rules.limit)
 
+    def suggest(self, curve: Curve) -> float | None:
+        """What the rule reads off one ramp; the default smooths by itself."""
+        return curve.suggest(self.rule, 0.0) if self.rule is fall else curve.suggest(self.rule)
+
     def run(self, runner: Runner) -> Found:
         """Runs the ramps and reads the suggestion."""
         seeds = len(runner.states)
@@ -42,12 +46,12 @@ class Search:
         centers = [read(curve, center_of) for curve in fast] if self.twice else []
         middle = combine(centers)[0]
         if middle is None:
-            return found_in(fast, [curve.suggest(self.rule) for curve in fast])
+            return found_in(fast, [self.suggest(curve) for curve in fast])
         ramps = [slow_ramp(middle if place is None else place) for place in centers]
         rules = [self.rules._replace(ramp=ramp, limit=np.int32(SLOW)) for ramp in ramps]
         slow = [curve_of(carry) for carry in runner.ramps(rules, length)]
         if min(len(curve.rates) for curve in slow) <= FEWEST:  # the data ended after the fast ramp
-            return found_in(fast, [curve.suggest(self.rule) for curve in fast])
+            return found_in(fast, [self.suggest(curve) for curve in fast])
         rates = [float(from_both(one.extended(), two.extended())) for one, two in zip(fast, slow, strict=True)]
         return found_in(slow, [rate if np.isfinite(rate) else None for rate in rates], fast)
 

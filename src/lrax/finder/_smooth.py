@@ -62,7 +62,8 @@ def smooth(rates: Any, losses: Any, width: float = 0.5) -> jax.Array:
     """A finished curve without its noise and without lag: a mean over the rates within `width` decades to either side.
 
     The weights fall in a straight line with the distance on the logarithmic axis. What lies higher above the lowest loss than
-    twice the first is cut there, so that an explosion does not reach back into the curve before it.
+    twice the first losses (the median of a tenth of them, of five at least) is cut there, so that an explosion does not reach
+    back into the curve before it.
 
     Args:
       rates: float (n,), > 0.
@@ -77,7 +78,7 @@ def smooth(rates: Any, losses: Any, width: float = 0.5) -> jax.Array:
     rates, losses = jnp.asarray(rates, jnp.float32), jnp.asarray(losses, jnp.float32)
     known = jnp.isfinite(losses) & jnp.isfinite(rates)
     places = jnp.log10(jnp.where(known, rates, 1.0))
-    first = losses[jnp.argmax(known)]
+    first = jnp.nanmedian(jnp.where(known, losses, jnp.nan)[: max(5, losses.size // 10)])
     lowest = jnp.min(jnp.where(known, losses, jnp.inf))
     capped = jnp.where(known, jnp.minimum(losses, lowest + 2 * (first - lowest)), 0.0)
     weights = jnp.where(known[None, :], jnp.maximum(1 - jnp.abs(places[:, None] - places[None, :]) / width, 0), 0.0)
