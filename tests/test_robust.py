@@ -253,7 +253,7 @@ def test_another_hyperparameter_is_ramped_by_the_same_call():
 
 def test_the_table_in_the_docs_names_every_case():
     """docs/finder.md has a row for each case of this file's table, with its reason."""
-    page = (pathlib.Path(__file__).parent.parent / "docs" / "finder.md").read_text()
+    page = (pathlib.Path(__file__).parent.parent / "docs" / "finder.md").read_text().partition("## It never fails")[2]
     for name, (_, reason, suggests) in CASES.items():
         row = re.search(rf"^\| {re.escape(name)} \| (.*?) \|", page, flags=re.MULTILINE)
         assert row, name
