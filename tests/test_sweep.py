@@ -64,7 +64,6 @@ def test_one_trace_for_all():
         (TypeError, r"`schedules\[1\]` must be a schedule", [lrax.Constant(0.1), 0.1]),
         (TypeError, "`schedules` must be a schedule", 0.1),
         (ValueError, "one leading axis", lrax.Constant(0.1)),
-        (ValueError, "of one kind", [lrax.Constant(0.1), lrax.Cosine(1, 0, 5)]),
     ],
 )
 def test_bad_schedules_are_named(error, message, schedules):

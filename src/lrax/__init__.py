@@ -9,9 +9,9 @@ from lrax._plot import plot
 from lrax._reason import Reason
 from lrax._recipes import cyclical, one_cycle, sgdr, warmup_cosine, wsd
 from lrax._schedule import Function, Phase, Schedule, ScheduleLike
-from lrax._sweep import sweep
 from lrax._version import __version__
 from lrax.finder import Found, NeverStop, RunningMean, TimesFirst, find_lr, range_test, steepest
+from lrax.sweeps import Margin, Race, Setting, Sweep, cross, end_loss, race, run_sweep, sweep
 
 __all__ = [
     "Boundaries",
@@ -31,12 +31,14 @@ __all__ = [
     "Learner",
     "LengthFactor",
     "Linear",
+    "Margin",
     "MultiStep",
     "NeverStop",
     "Offset",
     "Phase",
     "Polynomial",
     "Positive",
+    "Race",
     "Rate",
     "Reason",
     "RunningMean",
@@ -44,18 +46,24 @@ __all__ = [
     "Schedule",
     "ScheduleLike",
     "Sequence",
+    "Setting",
     "Shift",
     "StepDecay",
     "Steps",
+    "Sweep",
     "TimesFirst",
     "Triangle",
     "Warmup",
     "__version__",
+    "cross",
     "cyclical",
+    "end_loss",
     "find_lr",
     "one_cycle",
     "plot",
+    "race",
     "range_test",
+    "run_sweep",
     "sgdr",
     "steepest",
     "sweep",
