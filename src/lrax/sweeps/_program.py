@@ -1,5 +1,6 @@
 """The compiled program of a sweep: some lanes at a time, on one device or over the axis of a mesh."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -22,13 +23,14 @@ class Program:
     Attributes:
       traced: the program of one lane.
       plan: how many lanes run at a time.
+      shared: what all lanes share: the leaves of a training function that is a pytree, such as a `jax.tree_util.Partial`.
     """
 
     def __init__(self, train: Train, lanes: Lanes, at_a_time: int | None, mesh: Mesh | None, axis: str) -> None:
-        self._train, self._mesh, self._axis = train, mesh, axis
-        self._lanes = lanes
+        self.shared, self._function = _parts(train, mesh)
+        self._lanes, self._mesh, self._axis = lanes, mesh, axis
         one = jax.tree.map(lambda leaf: shaped(jnp.shape(leaf)[1:], leaf.dtype), (lanes.schedules, *lanes.others))
-        self.traced = _jitted(train).trace(*one)
+        self.traced = _jitted(self._function).trace(self.shared, *one)
         devices = 1 if mesh is None else mesh.shape[axis]
         if at_a_time is not None:
             given = min(at_a_time, -(-lanes.number // devices) * devices)
@@ -51,46 +53,73 @@ class Program:
         chosen = take((self._lanes.schedules, *self._lanes.others), indices[padded])
         if self.plan.lanes == 1 and self._mesh is None:
             chosen = jax.tree.map(lambda leaf: leaf[0], chosen)
-        if self._mesh is not None:
-            return jax.device_put(chosen, NamedSharding(self._mesh, _spec(self._axis)))
-        return jax.tree.map(jnp.asarray, chosen)
+        return _put(chosen, self._mesh, self._axis)
 
-    def call(self, arguments: Any, count: int) -> list[Any]:
-        """The leaves of the metrics of `count` lanes, as NumPy arrays; random keys as their data."""
-        leaves = jax.tree.leaves(jax.device_get(self._compiled(*arguments)))
+    def call(self, arguments: Any, number: int) -> list[Any]:
+        """The leaves of the metrics of so many lanes, as NumPy arrays; random keys as their data."""
+        leaves = jax.tree.leaves(jax.device_get(self._compiled(self.shared, *arguments)))
         if self.plan.lanes == 1 and self._mesh is None:
             return [leaf[None] for leaf in leaves]
-        return [leaf[:count] for leaf in leaves]
+        return [leaf[:number] for leaf in leaves]
 
     def _compile(self) -> Any:
-        function = _grouped(self._train, self.plan.lanes, self._mesh, self._axis)
-        return function.lower(*self.arguments(np.arange(min(self.plan.lanes, self._lanes.number)))).compile()
+        function = _grouped(self._function, self.plan.lanes, self._mesh, self._axis)
+        first = self.arguments(np.arange(min(self.plan.lanes, self._lanes.number)))
+        return function.lower(self.shared, *first).compile()
+
+
+@dataclasses.dataclass(frozen=True)
+class Parted:
+    """A training function whose own arrays are its first argument; equal for equal parts, so that programs are shared."""
+
+    train: Train | None
+    structure: Any
+
+    def __call__(self, shared: Any, *arguments: Any) -> Any:
+        """The metrics of one lane."""
+        train: Any = self.train if self.structure is None else jax.tree.unflatten(self.structure, shared)
+        return train(*arguments)
+
+
+def _parts(train: Train, mesh: Mesh | None) -> tuple[list[Any], Parted]:
+    """The arrays of a training function, on the mesh if there is one, and the rest of it."""
+    if jax.tree_util.all_leaves([train]):
+        return [], Parted(train, None)
+    leaves, structure = jax.tree.flatten(train)
+    return [leaf if _is_placed(leaf) else _put(leaf, mesh) for leaf in leaves], Parted(None, structure)
 
 
 @functools.lru_cache(maxsize=8)
-def _jitted(train: Train) -> Any:
+def _jitted(function: Parted) -> Any:
     """The training function under jit: traced once, whatever it is mapped over."""
-    return jax.jit(train)
+    return jax.jit(function)
 
 
 @functools.lru_cache(maxsize=8)
-def _grouped(train: Train, lanes: int, mesh: Mesh | None, axis: str) -> Any:
+def _grouped(function: Parted, lanes: int, mesh: Mesh | None, axis: str) -> Any:
     """The program of so many lanes. On a mesh each place trains its lanes on its own, and every process gets all metrics."""
-    one = _jitted(train)
+    one = _jitted(function)
 
-    def plain(*arguments: Any) -> Any:
-        return jax.tree.map(_without_keys, one(*arguments))
+    def group(shared: Any, *arguments: Any) -> Any:
+        def plain(*arguments: Any) -> Any:
+            return jax.tree.map(_without_keys, one(shared, *arguments))
 
-    def first(*arguments: Any) -> Any:
+        if lanes > (1 if mesh is None else mesh.shape[axis]):
+            return jax.vmap(plain)(*arguments)
+        if mesh is None:
+            return plain(*arguments)
         metrics = plain(*jax.tree.map(lambda leaf: leaf[0], arguments))
         return jax.tree.map(lambda leaf: leaf[None], metrics)
 
     if mesh is None:
-        return jax.jit(plain if lanes == 1 else jax.vmap(plain))
-    local = first if lanes == mesh.shape[axis] else jax.vmap(plain)
-    spec = _spec(axis)
-    shared = jax.shard_map(local, mesh=mesh, in_specs=spec, out_specs=spec, axis_names={axis}, check_vma=False)
-    return jax.jit(shared, out_shardings=NamedSharding(mesh, _spec()))
+        return jax.jit(group)
+
+    def divided(shared: Any, *arguments: Any) -> Any:
+        specs = (_spec(), *[_spec(axis)] * len(arguments))
+        local = jax.shard_map(group, mesh=mesh, in_specs=specs, out_specs=_spec(axis), axis_names={axis}, check_vma=False)
+        return local(shared, *arguments)
+
+    return jax.jit(divided, out_shardings=NamedSharding(mesh, _spec()))
 
 
 def check_mesh(owner: str, mesh: Mesh | None, axis: str) -> None:
@@ -110,3 +139,15 @@ def _without_keys(leaf: Any) -> Any:
 
 def _spec(*axes: str) -> PartitionSpec:
     return PartitionSpec(*axes)  # type: ignore[no-untyped-call]  # jax leaves it untyped
+
+
+def _is_placed(leaf: Any) -> bool:
+    """Whether an array is on a mesh already."""
+    return isinstance(leaf, jax.Array) and isinstance(leaf.sharding, NamedSharding)
+
+
+def _put(tree: Any, mesh: Mesh | None, *axes: str) -> Any:
+    """Arrays on the default device, or on the mesh: their first axis divided over `axes`, or a copy on each device."""
+    if mesh is None:
+        return jax.tree.map(jnp.asarray, tree)
+    return jax.device_put(tree, NamedSharding(mesh, _spec(*axes)))

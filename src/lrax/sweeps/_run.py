@@ -35,7 +35,8 @@ def sweep(
 
     Args:
       train: a pure function that trains with one schedule and returns metrics, a pytree of arrays. What stands in `others`
-        comes after the schedule: `train(schedule, *others)`, each without its leading axis.
+        comes after the schedule: `train(schedule, *others)`, each without its leading axis. Large arrays that all lanes share
+        are best bound with `jax.tree_util.Partial(train, data)`, which keeps them out of the compiled program.
       schedules: one schedule some of whose fields are arrays with a leading axis, or a list of schedules of any kinds.
       *others: pytrees of arrays with one leading axis, as long as the lanes are many; random keys, say.
       lanes: how many are trained at a time, the rest in turn; by default a number that fits the memory and is fast, see
@@ -114,7 +115,7 @@ def run_sweep(
     metrics = [np.zeros(shape.shape, shape.dtype) for _, shape in outputs]
     named = [(f"metrics{name}", array) for (name, _), array in zip(outputs, metrics, strict=True)]
     where = None if folder is None else pathlib.Path(folder)
-    identity = {} if where is None else fingerprint(batch, program.traced.jaxpr)
+    identity = {} if where is None else fingerprint(batch, program.traced.jaxpr, program.shared)
     done = np.zeros(batch.number, bool) if where is None else _loaded(where, identity, named)
     with progress_bar(batch.number, "sweep", progress) as show:
         for _ in range(int(done.sum())):

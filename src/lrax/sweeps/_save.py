@@ -18,13 +18,13 @@ from lrax.sweeps._batch import Lanes
 PATTERN = "lanes-*.npz"
 
 
-def fingerprint(lanes: Lanes, closed_jaxpr: Any) -> dict[str, str]:
+def fingerprint(lanes: Lanes, closed_jaxpr: Any, shared: Any) -> dict[str, str]:
     """What a sweep is: its schedules, what goes beside them, its program with the arrays it closes over, and JAX's version."""
     text = re.sub(r"0x[0-9a-f]{6,}", "", str(closed_jaxpr))  # addresses of functions in custom rules
     return {
         "schedules": _digest(lanes.schedules),
         "others": _digest(lanes.others),
-        "training function": hashlib.sha256((text + _digest(closed_jaxpr.consts)).encode()).hexdigest(),
+        "training function": hashlib.sha256((text + _digest((closed_jaxpr.consts, shared))).encode()).hexdigest(),
         "version of JAX": jax.__version__,
     }
 
