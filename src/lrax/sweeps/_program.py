@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from lrax._check import complain
 from lrax.sweeps._batch import Lanes, shaped, take
@@ -130,11 +130,13 @@ def check_mesh(owner: str, mesh: Mesh | None, axis: str) -> None:
         raise complain(TypeError, owner, "mesh", "a jax.sharding.Mesh", mesh)
     if axis not in mesh.shape:
         raise complain(ValueError, owner, "axis", f"an axis of the mesh, {' or '.join(map(repr, mesh.shape))}", axis)
+    if any(kind != AxisType.Auto for kind in mesh.axis_types):
+        remedy = "make it with jax.sharding.Mesh(devices, names)"
+        raise complain(ValueError, owner, "mesh", "a mesh whose axes are Auto", mesh, remedy)
 
 
 def _without_keys(leaf: Any) -> Any:
-    is_key = jnp.issubdtype(jax.dtypes.result_type(leaf), jax.dtypes.prng_key)
-    return jax.random.key_data(leaf) if is_key else leaf
+    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
 
 
 def _spec(*axes: str) -> PartitionSpec:
@@ -150,4 +152,16 @@ def _put(tree: Any, mesh: Mesh | None, *axes: str) -> Any:
     """Arrays on the default device, or on the mesh: their first axis divided over `axes`, or a copy on each device."""
     if mesh is None:
         return jax.tree.map(jnp.asarray, tree)
-    return jax.device_put(tree, NamedSharding(mesh, _spec(*axes)))
+    sharding = NamedSharding(mesh, _spec(*axes))
+
+    def put(leaf: Any) -> Any:
+        if not _is_key(leaf):
+            return jax.device_put(leaf, sharding)
+        data = jax.device_put(np.asarray(jax.random.key_data(leaf)), sharding)  # keys cannot be put on other processes' devices
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
+
+    return jax.tree.map(put, tree)
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(jax.dtypes.result_type(leaf), jax.dtypes.prng_key)

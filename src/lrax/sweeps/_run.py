@@ -187,7 +187,9 @@ def _restored(program: Program, metrics: list[np.ndarray[Any, Any]]) -> Any:
 
     def restore(array: Any, shape: Any) -> Any:
         if jnp.issubdtype(shape.dtype, jax.dtypes.prng_key):
-            return jax.random.wrap_key_data(array, impl=str(shape.dtype._impl.name))
+            kinds: list[Any] = []
+            jax.eval_shape(lambda key: kinds.append(jax.random.key_impl(key)), shape)
+            return jax.random.wrap_key_data(array, impl=kinds[0])
         return array
 
     return jax.tree.unflatten(structure, map(restore, metrics, shapes))
