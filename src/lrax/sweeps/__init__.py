@@ -1,7 +1,8 @@
 """Sweeps and races: many schedules at once, on one device or many."""
 
 from lrax.sweeps._batch import cross
-from lrax.sweeps._race import Race, race
+from lrax.sweeps._race import race
+from lrax.sweeps._race_result import Race
 from lrax.sweeps._result import Margin, Setting, Sweep, end_loss
 from lrax.sweeps._run import run_sweep, sweep
 

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 if TYPE_CHECKING:
-    from lrax.sweeps._race import Race
+    from lrax.sweeps._race_result import Race
     from lrax.sweeps._result import Sweep
 
 LONG = 60
