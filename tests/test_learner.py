@@ -9,6 +9,8 @@ import pytest
 import lrax
 from problems import linear_params, momentum, regression, same, squared_error
 
+pytestmark = pytest.mark.standard_promotion  # of optax's optimizers
+
 RATE = 0.05
 
 

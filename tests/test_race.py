@@ -91,7 +91,7 @@ def test_all_lanes_may_diverge():
 
 def test_nothing_is_touched():
     """The learner's state is bit for bit what it was."""
-    learner = linear_learner(optax.adam)
+    learner = linear_learner()
     before = jax.tree.map(np.array, learner.state)
     run(learner)
     assert same(before, learner.state)

@@ -6,6 +6,8 @@ import sys
 import matplotlib as mpl
 import pytest
 
+pytestmark = pytest.mark.standard_promotion  # of optax's optimizers
+
 ROOT = pathlib.Path(__file__).parent.parent
 
 

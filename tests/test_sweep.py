@@ -93,7 +93,7 @@ def test_kinds_may_differ():
         lrax.Constant(0.2),
         lrax.MultiStep(0.3, 0.5, [5, 10]),
         lrax.MultiStep(0.3, 0.5, [5]),
-        lambda count: 0.1 / (count + 1),
+        lambda count: 0.1 / (count + 1).astype(jnp.float32),
     ]
     for lanes in (1, 4, 6):
         metrics = lrax.sweep(train, schedules, lanes=lanes)
@@ -126,7 +126,7 @@ def test_keys_and_other_pytrees_go_beside():
     for lane in range(7):
         np.testing.assert_allclose(together[lane], noisy(lrax.Constant(PEAKS[lane]), keys[lane]), rtol=1e-5)
     assert lrax.sweep(noisy, lrax.Constant(0.1), keys).shape == (7, 20)
-    pytree = {"scale": np.arange(7.0), "shift": (np.arange(7, dtype=np.int32),)}
+    pytree = {"scale": np.arange(7.0), "shift": (np.arange(7, dtype=np.float32),)}
     added = lrax.sweep(lambda s, other: s(0) + other["scale"] + other["shift"][0], lrax.Constant(PEAKS), pytree)
     np.testing.assert_allclose(added, PEAKS + 2 * np.arange(7), rtol=1e-6)
 

@@ -32,6 +32,7 @@ class ArrayBatches:
 
     arrays: Any
     batch_size: int = dataclasses.field(metadata={"static": True})
+    transform: Callable[[Any], Any] | None = dataclasses.field(default=None, metadata={"static": True})
 
     def draws(self, key: jax.Array, updates: int) -> Any:
         """The examples of each update: int32 of shape (updates, batch_size)."""
@@ -46,8 +47,9 @@ class ArrayBatches:
         return jax.lax.map(epoch, jnp.arange(epochs)).reshape(-1, self.batch_size)[:updates]
 
     def fetch(self, draw: Any) -> Any:
-        """The examples that `draw` numbers."""
-        return jax.tree.map(lambda array: jnp.take(array, draw, axis=0), self.arrays)
+        """The examples that `draw` numbers, transformed."""
+        batch = jax.tree.map(lambda array: array.at[draw].get(mode="promise_in_bounds"), self.arrays)
+        return batch if self.transform is None else self.transform(batch)
 
 
 @jax.tree_util.register_dataclass
@@ -56,28 +58,33 @@ class SampledBatches:
     """Batches from a function of a random key."""
 
     sampler: Callable[[jax.Array], Any] = dataclasses.field(metadata={"static": True})
+    transform: Callable[[Any], Any] | None = dataclasses.field(default=None, metadata={"static": True})
 
     def draws(self, key: jax.Array, updates: int) -> Any:
         """A key for each update."""
         return jax.random.split(key, updates)
 
     def fetch(self, draw: Any) -> Any:
-        """The sampler's batch."""
-        return self.sampler(draw)
+        """The sampler's batch, transformed."""
+        batch = self.sampler(draw)
+        return batch if self.transform is None else self.transform(batch)
 
 
-def as_batches(owner: str, data: Any, batch_size: int | None) -> ArrayBatches | SampledBatches | Iterable[Any]:
+def as_batches(
+    owner: str, data: Any, batch_size: int | None, transform: Callable[[Any], Any] | None = None
+) -> ArrayBatches | SampledBatches | Iterable[Any]:
     """`data` as a source of batches.
 
     With `batch_size`, `data` is a pytree of arrays with a common leading axis. Without, it is a sampler if it can be called,
-    or else an iterable of batches.
+    or else an iterable of batches. `transform` is applied to every batch: inside the compiled program where batches are drawn
+    there, on the host where they come from an iterable.
     """
+    if transform is not None and not callable(transform):
+        raise complain(TypeError, owner, "transform", "a function batch -> batch", transform)
     if batch_size is not None:
-        return _array_batches(owner, data, batch_size)
-    if isinstance(data, ArrayBatches | SampledBatches):
-        return data
+        return _array_batches(owner, data, batch_size, transform)
     if callable(data):
-        return SampledBatches(data)
+        return SampledBatches(data, transform)
     if isinstance(data, tuple | dict | np.ndarray | jax.Array):
         raise complain(ValueError, owner, "batch_size", "given with arrays", None, "say how many examples make a batch")
     if not isinstance(data, Iterable):
@@ -85,7 +92,7 @@ def as_batches(owner: str, data: Any, batch_size: int | None) -> ArrayBatches | 
     return data
 
 
-def _array_batches(owner: str, data: Any, batch_size: int) -> ArrayBatches:
+def _array_batches(owner: str, data: Any, batch_size: int, transform: Callable[[Any], Any] | None) -> ArrayBatches:
     if not isinstance(batch_size, int | np.integer) or isinstance(batch_size, bool):
         raise complain(TypeError, owner, "batch_size", "an integer of at least 1", batch_size)
     if batch_size < 1:
@@ -101,11 +108,11 @@ def _array_batches(owner: str, data: Any, batch_size: int) -> ArrayBatches:
     examples = int(lengths.pop())
     if examples == 0:
         raise ValueError(f"{owner}: `data` must hold at least one example, got none")
-    return ArrayBatches(jax.tree.map(jnp.asarray, data), min(int(batch_size), examples))
+    return ArrayBatches(jax.tree.map(jnp.asarray, data), min(int(batch_size), examples), transform)
 
 
-def endless(data: Iterable[Any]) -> Iterator[Any]:
-    """The batches of an iterable, begun again whenever it ends, until it yields nothing.
+def endless(data: Iterable[Any], transform: Callable[[Any], Any] | None = None) -> Iterator[Any]:
+    """The batches of an iterable, transformed, begun again whenever it ends, until it yields nothing.
 
     A batch with fewer examples than the first (the last one of an epoch, mostly) is left out, so that nothing is compiled for
     its shape.
@@ -119,6 +126,6 @@ def endless(data: Iterable[Any]) -> Iterator[Any]:
             size = examples if size is None else size
             if examples is None or size is None or examples >= size:
                 found = True
-                yield batch
+                yield batch if transform is None else transform(batch)
         if not found:
             return

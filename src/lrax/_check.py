@@ -63,7 +63,7 @@ class Rule:
     def convert(self, owner: str, name: str, value: object) -> Any:
         """`value` as a leaf: a NumPy scalar or array, or a jax array where it was one."""
         array = self._as_array(owner, name, value)
-        if array.ndim < self.rank or (self.rank and array.shape[-1] == 0):
+        if array.ndim < self.rank or array.size == 0:
             raise complain(ValueError, owner, name, self.needs, value, self.remedy)
         if is_known(array):
             self._check_values(owner, name, np.asarray(array), value)
@@ -72,6 +72,8 @@ class Rule:
 
     def _as_array(self, owner: str, name: str, value: object) -> np.ndarray[Any, Any] | jax.Array:
         mistake = complain(TypeError, owner, name, self.needs, value, self.remedy)
+        if isinstance(value, int) and not isinstance(value, bool) and self.dtype is np.float32:
+            value = float(value) if abs(value) < 2**1023 else math.inf  # NumPy knows integers of 64 bits only
         try:
             array = value if isinstance(value, jax.Array) else np.asarray(value)
         except ValueError as error:  # a ragged list
@@ -154,7 +156,7 @@ def traced_ratio(value: jax.Array) -> Ratio:
         above = whole * jnp.minimum(last, 32768) + before
         under = whole * jnp.minimum(below, 32768) + below_before
         fits = going & (above <= LARGEST_RATIO) & (under <= LARGEST_RATIO) & (above >= 0) & (under >= 0)
-        fraction = rest - whole
+        fraction = rest - whole.astype(rest.dtype)
         return (
             jnp.where(fraction > 1e-6, 1.0 / jnp.maximum(fraction, 1e-6), LARGEST_RATIO * 2.0),
             jnp.where(fits, last, before),
@@ -224,17 +226,21 @@ def as_count(owner: str, value: Any) -> jax.Array:
 
 
 RATE = Rule("a finite number")
+POSITIVE = Rule("a finite number above 0", low=0, open=True)
 STEPS = Rule("a whole number of updates, at least 1", np.int32, low=1, remedy="give an int such as 1000")
+DELAY = Rule("a whole number of updates, at least 0", np.int32, low=0, remedy="give an int such as 100")
 
 Rate: TypeAlias = Annotated[Any, RATE]
 """A field that holds a rate, or any other finite number: a float32 leaf."""
-Positive: TypeAlias = Annotated[Any, Rule("a finite number above 0", low=0, open=True)]
+Rates: TypeAlias = Annotated[Any, Rule("a list of at least one finite number", rank=1)]
+"""A field that holds a list of rates: a 1-D float32 leaf."""
+Positive: TypeAlias = Annotated[Any, POSITIVE]
 """A field that holds a number above 0, such as a factor or a power: a float32 leaf."""
 Fraction: TypeAlias = Annotated[Any, Rule("a fraction between 0 and 1", low=0, high=1, open=True)]
 """A field that holds a position inside a phase, 0 and 1 left out: a float32 leaf."""
 Steps: TypeAlias = Annotated[Any, STEPS]
 """A field that holds a length in updates, at least 1: an int32 leaf."""
-Delay: TypeAlias = Annotated[Any, Rule("a whole number of updates, at least 0", np.int32, low=0, remedy="give an int")]
+Delay: TypeAlias = Annotated[Any, DELAY]
 """A field that holds a length in updates that may be 0: an int32 leaf."""
 Offset: TypeAlias = Annotated[Any, Rule("a whole number of updates", np.int32, remedy="give an int")]
 """A field that holds a number of updates of either sign: an int32 leaf."""

@@ -7,9 +7,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax._check import LARGEST, Choice, Delay, LengthFactor, Offset, Positive, Rate, Ratio, Steps, complain, is_known
-from lrax._phases import SHAPES
-from lrax._schedule import Schedule, ScheduleLike, Schedules, add_lengths, fractions
+from lrax._algebra import shown, variadic
+from lrax._check import LARGEST, Choice, Delay, Offset, Positive, Rate, Steps, complain, is_known
+from lrax._exact import power_complement
+from lrax._schedule import Phase, Schedule, ScheduleLike, Schedules, add_lengths, fractions, multiply_lengths
+from lrax._shapes import SHAPES
+
+
+def check_geometric(owner: str, mode: str, name: str, rate: Any) -> None:
+    """Raises ValueError where a geometric way would start or end at a rate that is not above 0."""
+    if mode == "geometric" and is_known(rate) and np.any(np.asarray(rate) <= 0):
+        raise complain(ValueError, owner, name, "above 0 in mode 'geometric'", rate, "use mode 'relaxation'")
 
 
 @final
@@ -30,10 +38,8 @@ class Sequence(Schedule):
     """
 
     schedules: Schedules
-
-    def __init__(self, *schedules: Any) -> None:
-        object.__setattr__(self, "schedules", schedules)
-        self.__post_init__()
+    __init__ = variadic
+    __repr__ = shown
 
     def check(self) -> None:
         for i, schedule in enumerate(self.schedules[:-1]):
@@ -54,85 +60,6 @@ class Sequence(Schedule):
     def length(self) -> Any:
         return add_lengths(*(schedule.length for schedule in self.schedules))
 
-    def __repr__(self) -> str:
-        return f"Sequence({', '.join(map(repr, self.schedules))})"
-
-
-@final
-class Cycle(Schedule):
-    r"""A phase again and again, each cycle longer (or shorter) and higher (or lower) than the last.
-
-    $$\eta(t) = value\_factor^{k} \cdot phase_{L_k}\!\left(t - \textstyle\sum_{j<k} L_j\right), \quad
-    L_{k+1} = \lceil L_k \cdot length\_factor \rceil$$
-
-    At a boundary the next cycle is at its start. The cycle is found in integers, exactly for every count; the compiled size
-    does not depend on the number of cycles, and the time of an evaluation grows with it only while lengths change.
-
-    Args:
-      phase: a schedule with a length. If the lengths change, one that can be resized: a phase, or a `Warmup` of one, whose
-        warm-up then keeps its length.
-      length_factor: what the length is multiplied by from cycle to cycle, > 0, rounded up to a whole number of updates. A
-        number is taken as its nearest ratio of integers of at most 32768 (1.2 is 6/5).
-      value_factor: what the rates are multiplied by from cycle to cycle, > 0.
-
-    Raises: ValueError if a factor is not positive, `phase` has no length, or has one that cannot change as asked.
-
-    Source: Loshchilov & Hutter 2017, SGDR; Smith 2015, Cyclical learning rates.
-
-    >>> sgdr = Cycle(Cosine(start=2.0, end=0.01, steps=250), length_factor=2, value_factor=0.5)
-    >>> print(sgdr(jnp.array([0, 250, 750])))
-    [2.  1.  0.5]
-    """
-
-    phase: ScheduleLike
-    length_factor: LengthFactor = 1
-    value_factor: Positive = 1.0
-
-    def check(self) -> None:
-        if self.phase.length is None:
-            raise complain(
-                ValueError, "Cycle", "phase", "a schedule with a length", self.phase, "give it a phase such as Cosine"
-            )
-        factor: Ratio = self.length_factor
-        same = is_known(factor.numerator) and np.all(np.asarray(factor.numerator) == np.asarray(factor.denominator))
-        if not same and self.phase.resized(self.phase.length) is None:
-            needs = f"1 for a {type(self.phase).__name__}, whose length cannot change"
-            remedy = "cycle a phase such as Cosine, or a Warmup of one"
-            raise complain(ValueError, "Cycle", "length_factor", needs, factor, remedy)
-
-    def rate(self, count: jax.Array) -> jax.Array:
-        index, local, length = find_cycle(count, jnp.maximum(self.phase.length, 1), self.length_factor)
-        phase = self.phase.resized(length) or self.phase
-        return jnp.power(self.value_factor, index.astype(jnp.float32)) * phase.rate(local)
-
-
-def find_cycle(count: jax.Array, length: jax.Array, factor: Ratio) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The index of the cycle that `count` falls in, the count within it, and its length, by integer arithmetic."""
-    shape = jnp.broadcast_shapes(count.shape, length.shape, jnp.shape(factor.numerator), jnp.shape(factor.denominator))
-    start = (jnp.zeros(shape, jnp.int32), jnp.broadcast_to(count, shape), jnp.broadcast_to(length, shape).astype(jnp.int32))
-
-    def following(length: jax.Array) -> jax.Array:  # the ceiling of length * numerator / denominator, at most 2**31 - 1
-        whole, rest = length // factor.denominator, length % factor.denominator
-        rest = (rest * factor.numerator + factor.denominator - 1) // factor.denominator
-        fits = whole <= (LARGEST - rest) // factor.numerator
-        return jnp.where(fits, jnp.where(fits, whole, 0) * factor.numerator + rest, LARGEST)
-
-    def going(carry: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
-        _, local, length = carry
-        return (local >= length) & (following(length) != length)
-
-    def advance(carry: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
-        index, local, length = carry
-        here = going(carry)
-        return (
-            jnp.where(here, index + 1, index),
-            jnp.where(here, local - length, local),
-            jnp.where(here, following(length), length),
-        )
-
-    index, local, length = jax.lax.while_loop(lambda carry: going(carry).any(), advance, start)
-    return index + local // length, local % length, length  # from here on, all cycles have the same length
-
 
 @final
 class Warmup(Schedule):
@@ -148,9 +75,12 @@ class Warmup(Schedule):
       schedule: what follows; a schedule or a callable `count -> rate`.
       warmup_steps: length of the warm-up in updates, an integer >= 0.
       start: rate at count 0.
-      mode: `"linear"`, `"constant"` (`start` until the schedule begins) or `"cosine"`.
+      mode: `"linear"`, `"constant"` (`start` until the schedule begins), `"cosine"` or another shape (see `Cooldown`): the
+        climb is the mirror image of the fall of that name. For a shape with other numbers, or of your own, put a phase
+        first in a `Sequence`: `Sequence(Warp(Linear(0.0, peak, warmup_steps), power), schedule)` climbs as a power.
 
-    Raises: ValueError if `warmup_steps` is negative, `start` not finite or `mode` unknown.
+    Raises: ValueError if `warmup_steps` is negative, `start` not finite (or not above 0 in mode `"geometric"`), or `mode`
+      unknown.
 
     Source: Goyal et al. 2017, section 2.2.
 
@@ -161,14 +91,18 @@ class Warmup(Schedule):
     schedule: ScheduleLike
     warmup_steps: Delay
     start: Rate = 0.0
-    mode: Annotated[str, Choice(("linear", "constant", "cosine"))] = "linear"
+    mode: Annotated[str, Choice(("constant", *SHAPES))] = "linear"
+
+    def check(self) -> None:
+        check_geometric("Warmup", self.mode, "start", self.start)
 
     def rate(self, count: jax.Array) -> jax.Array:
         peak = self.schedule.rate(jnp.zeros_like(count))
         done, left = fractions(count, self.warmup_steps)
-        warming = (
-            self.start + jnp.zeros_like(done) if self.mode == "constant" else SHAPES[self.mode](self.start, peak, done, left)
-        )
+        if self.mode == "constant":
+            warming = self.start + jnp.zeros_like(done)
+        else:
+            warming = SHAPES[self.mode](peak, self.start, left, done)  # the fall from the peak, run backwards
         return jnp.where(count < self.warmup_steps, warming, self.schedule.rate(jnp.maximum(count - self.warmup_steps, 0)))
 
     @property
@@ -192,9 +126,12 @@ class Cooldown(Schedule):
       begin: count at which the cool-down starts, an integer >= 0.
       steps: length of the cool-down in updates, an integer > 0.
       end: rate from count `begin + steps` on.
-      mode: shape of the cool-down, `"linear"` or `"cosine"`.
+      mode: shape of the cool-down, named after the phase that has it: `"linear"`, `"cosine"`, `"polynomial"` (power 2),
+        `"geometric"` (both rates above 0, or the result is NaN), `"one_minus_sqrt"`, `"one_minus_square"`, `"relaxation"`,
+        `"rex"` or `"tanh"`, with the accuracy and the default numbers of that phase.
 
-    Raises: ValueError if `begin` is negative, `steps` not positive, `end` not finite or `mode` unknown.
+    Raises: ValueError if `begin` is negative, `steps` not positive, `end` not finite (or not above 0 in mode `"geometric"`),
+      or `mode` unknown.
 
     >>> print(Cooldown(Constant(0.1), begin=1000, steps=500, end=0.0)(jnp.array([999, 1250, 2000])))
     [0.1  0.05 0.  ]
@@ -205,6 +142,9 @@ class Cooldown(Schedule):
     steps: Steps
     end: Rate
     mode: Annotated[str, Choice(tuple(SHAPES))] = "linear"
+
+    def check(self) -> None:
+        check_geometric("Cooldown", self.mode, "end", self.end)
 
     def rate(self, count: jax.Array) -> jax.Array:
         last = self.schedule.rate(jnp.zeros_like(count) + self.begin)
@@ -222,7 +162,8 @@ class Shift(Schedule):
 
     $$\eta(t) = schedule(\max(0, t + offset))$$
 
-    With a negative offset the schedule's first rate is held until it begins.
+    Texts that count iterations from 1 evaluate a formula at `t + 1`: an offset of 1 gives their trajectory. With a negative
+    offset the schedule's first rate is held until it begins. `t + offset` stops at the largest count, 2³¹−1.
 
     Args:
       schedule: a schedule or a callable `count -> rate`.
@@ -248,69 +189,76 @@ class Shift(Schedule):
         waited = add_lengths(self.schedule.length, -jnp.minimum(self.offset, 0))
         return jnp.maximum(waited - jnp.maximum(self.offset, 0), 0)
 
-
-@final
-class Scale(Schedule):
-    r"""A schedule times a factor.
-
-    $$\eta(t) = factor \cdot schedule(t)$$
-
-    Args:
-      schedule: a schedule or a callable `count -> rate`.
-      factor: any finite number.
-
-    Raises: ValueError if `factor` is not finite.
-
-    >>> print(Scale(Constant(0.1), factor=0.5)(0))
-    0.05
-    """
-
-    schedule: ScheduleLike
-    factor: Rate
-
-    def rate(self, count: jax.Array) -> jax.Array:
-        return self.factor * self.schedule.rate(count)
-
-    @property
-    def length(self) -> Any:
-        return self.schedule.length
-
-    def resized(self, length: Any) -> "Scale | None":
-        inner = self.schedule.resized(length)
+    def resized(self, length: Any) -> "Shift | None":
+        skipped, waited = jnp.maximum(self.offset, 0), jnp.maximum(-self.offset, 0)
+        inner = self.schedule.resized(jnp.maximum(add_lengths(length, skipped) - waited, 1))
         return inner and dataclasses.replace(self, schedule=inner)
 
 
 @final
-class Clip(Schedule):
-    r"""A schedule kept between two rates.
+class Stretch(Schedule):
+    r"""A schedule that moves on only every `every` updates: counted in epochs, say, or in cycles.
 
-    $$\eta(t) = \min(high, \max(low, schedule(t)))$$
+    $$\eta(t) = schedule(\lfloor t / every \rfloor)$$
 
     Args:
       schedule: a schedule or a callable `count -> rate`.
-      low, high: the smallest and the largest rate.
+      every: updates for which each of its rates is held, an integer > 0.
 
-    Raises: ValueError if a bound is not finite or `low` is above `high`.
+    Raises: ValueError if `every` is not positive.
 
-    >>> print(Clip(Linear(start=0.0, end=1.0, steps=10), low=0.2, high=0.6)(jnp.array([0, 5, 10])))
-    [0.2 0.5 0.6]
+    >>> by_epoch = Stretch(Cosine(start=0.1, end=0.0, steps=2), every=500)
+    >>> print([f"{rate:.3f}" for rate in by_epoch(jnp.array([0, 499, 500, 1000]))])
+    ['0.100', '0.100', '0.050', '0.000']
     """
 
     schedule: ScheduleLike
-    low: Rate
-    high: Rate
+    every: Steps
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        return self.schedule.rate(count // jnp.maximum(self.every, 1))
+
+    @property
+    def length(self) -> Any:
+        return multiply_lengths(self.schedule.length, self.every)
+
+
+@final
+class Warp(Schedule):
+    r"""A phase whose time runs as a power of the fraction that is done: k-decay, for any shape.
+
+    $$\eta(s) = phase(s^{power}), \quad s = count / steps$$
+
+    A power above 1 stays near the start for longer and falls later; one below 1 falls at once. The value is within
+    `12 + power` float32 ulp of the formula.
+
+    Args:
+      phase: a phase with a curve, such as `Cosine`, `Polynomial` or one of your own.
+      power: exponent, > 0; the k of k-decay.
+
+    Raises: ValueError if `power` is not positive; TypeError if `phase` is not a phase.
+
+    Source: Zhang & Li 2020, k-decay: a new method for learning rate schedule.
+
+    >>> print(f"{Warp(Cosine(start=0.1, end=0.0, steps=100), power=2.0)(50):.4f}")
+    0.0854
+    """
+
+    phase: ScheduleLike
+    power: Positive
 
     def check(self) -> None:
-        if is_known(self.low) and is_known(self.high) and np.any(np.asarray(self.low) > np.asarray(self.high)):
-            raise complain(ValueError, "Clip", "low", "at most `high`", self.low, "swap them")
+        if not isinstance(self.phase, Phase) or type(self.phase).rate is not Phase.rate:
+            raise complain(
+                TypeError, "Warp", "phase", "a phase with a curve", self.phase, "use Linear, Cosine, Polynomial, ..."
+            )
 
     def rate(self, count: jax.Array) -> jax.Array:
-        return jnp.clip(self.schedule.rate(count), self.low, self.high)
+        return self.phase.curve(*power_complement(*fractions(count, self.phase.length), self.power))
 
     @property
     def length(self) -> Any:
-        return self.schedule.length
+        return self.phase.length
 
-    def resized(self, length: Any) -> "Clip | None":
-        inner = self.schedule.resized(length)
-        return inner and dataclasses.replace(self, schedule=inner)
+    def resized(self, length: Any) -> "Warp":
+        return dataclasses.replace(self, phase=self.phase.resized(length))

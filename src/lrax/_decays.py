@@ -7,7 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrax._check import Boundaries, Positive, Rate, Steps, complain, is_known
-from lrax._schedule import Schedule
+from lrax._exact import whole_power
+from lrax._schedule import Schedule, share
+from lrax._shapes import polynomial
 
 
 def check_floor(schedule: Any) -> None:
@@ -65,7 +67,7 @@ class StepDecay(Schedule):
 
     def rate(self, count: jax.Array) -> jax.Array:
         drops = count // jnp.maximum(self.every, 1)
-        return jnp.maximum(self.floor, self.start * jnp.power(self.factor, drops.astype(jnp.float32)))
+        return jnp.maximum(self.floor, self.start * whole_power(self.factor, drops))
 
 
 @final
@@ -93,7 +95,7 @@ class MultiStep(Schedule):
 
     def rate(self, count: jax.Array) -> jax.Array:
         drops = jnp.searchsorted(jnp.asarray(self.boundaries), count, side="right")
-        return self.start * jnp.power(self.factor, drops.astype(jnp.float32))
+        return self.start * whole_power(self.factor, drops.astype(jnp.int32))
 
 
 @final
@@ -102,7 +104,8 @@ class Exponential(Schedule):
 
     $$\eta(t) = \max(floor,\; start \cdot factor^{t / every})$$
 
-    Slow decays need `every`: as a float32, 0.9999999 is 0.99999988, but `factor=0.9, every=1_000_000` is exact.
+    Slow decays need `every`: as a float32, 0.9999999 is 0.99999988, but `factor=0.9, every=1_000_000` is exact. A half-life
+    of n updates is `factor=0.5, every=n`. The value is within $4 + |\ln factor|$ float32 ulp of the formula.
 
     Args:
       start: rate at count 0.
@@ -114,6 +117,9 @@ class Exponential(Schedule):
 
     >>> print(f"{Exponential(start=2.0, factor=0.9, floor=0.01)(1):.2f}")
     1.80
+    >>> half_life = Exponential(start=1.0, factor=0.5, every=1000)
+    >>> print(half_life(jnp.array([0, 1000, 2000])))
+    [1.   0.5  0.25]
     """
 
     start: Rate
@@ -125,8 +131,8 @@ class Exponential(Schedule):
 
     def rate(self, count: jax.Array) -> jax.Array:
         every = jnp.maximum(self.every, 1)
-        whole, rest = (count // every).astype(jnp.float32), (count % every).astype(jnp.float32)
-        decayed = jnp.power(self.factor, whole) * jnp.power(self.factor, rest / every.astype(jnp.float32))
+        part = (count % every).astype(jnp.float32) / every.astype(jnp.float32)
+        decayed = whole_power(self.factor, count // every) * jnp.power(self.factor, part)
         return jnp.maximum(self.floor, self.start * decayed)
 
 
@@ -151,3 +157,94 @@ class InverseSqrt(Schedule):
 
     def rate(self, count: jax.Array) -> jax.Array:
         return self.start / jnp.sqrt(1 + count.astype(jnp.float32) / self.timescale)
+
+
+@final
+class InverseTime(Schedule):
+    r"""Falls as one over the count.
+
+    $$\eta(t) = start / (1 + t / timescale)$$
+
+    Args:
+      start: rate at count 0.
+      timescale: in updates, > 0: the rate is halved at this count.
+
+    Raises: ValueError if `timescale` is not positive or `start` is not finite.
+
+    Source: Robbins & Monro 1951, the decay whose steps add up to infinity while their squares do not.
+
+    >>> print(InverseTime(start=0.1, timescale=100)(300))
+    0.025
+    """
+
+    start: Rate
+    timescale: Positive = 1.0
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        return self.start / (1 + count.astype(jnp.float32) / self.timescale)
+
+
+@final
+class Power(Schedule):
+    r"""Falls (or climbs) as a power of the count.
+
+    $$\eta(t) = start\,(1 + t / timescale)^{power}$$
+
+    `InverseSqrt` is power -0.5 and `InverseTime` power -1, without the logarithm. The value is within $4 + 2\,|power|$ float32
+    ulp of the formula.
+
+    Args:
+      start: rate at count 0.
+      power: exponent; below 0 the rate falls.
+      timescale: in updates, > 0.
+
+    Raises: ValueError if `timescale` is not positive or a number is not finite.
+
+    Source: Shen et al. 2024, Power scheduler.
+
+    >>> print(f"{Power(start=4.6, power=-0.51)(999):.4f}")
+    0.1358
+    """
+
+    start: Rate
+    power: Rate
+    timescale: Positive = 1.0
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        return self.start * jnp.power(1 + count.astype(jnp.float32) / self.timescale, self.power)
+
+
+@final
+class PolynomialRestarts(Schedule):
+    r"""A `Polynomial` whose horizon moves on by `steps` each time it is reached, so that the rate climbs back part of the way.
+
+    $$\eta(t) = end + (start - end)\,(1 - t / H)^{power}, \quad H = steps \cdot \max(1, \lceil t / steps \rceil)$$
+
+    At counts `steps`, `2 * steps`, ... the rate is `end`. The value is within `8 + power` float32 ulp of the formula.
+
+    Args:
+      start: rate at count 0.
+      end: rate at each horizon.
+      steps: updates between horizons, an integer > 0.
+      power: exponent, > 0.
+
+    Raises: ValueError if `steps` or `power` is not positive, or a rate is not finite.
+
+    Source: Keras, `PolynomialDecay(cycle=True)`.
+
+    >>> print(PolynomialRestarts(start=1.0, end=0.0, steps=4, power=1.0)(jnp.array([2, 4, 6, 8])))
+    [0.5  0.   0.25 0.  ]
+    """
+
+    start: Rate
+    end: Rate
+    steps: Steps
+    power: Positive = 2.0
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        steps = jnp.maximum(self.steps, 1)
+        past = count % steps
+        ahead = jnp.where((past > 0) | (count == 0), steps - past, 0)
+        horizons = jnp.maximum(count // steps + (past > 0).astype(jnp.int32), 1)
+        horizon = horizons.astype(jnp.float32) * steps.astype(jnp.float32)  # as an integer it could wrap
+        return polynomial(self.start, self.end, share(count, ahead, horizon), share(ahead, count, horizon), self.power)

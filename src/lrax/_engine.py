@@ -1,18 +1,19 @@
 """How the updates of a range test are run: one update, one carry, one definition of stopping, and two drivers.
 
-`run_compiled` is one `lax.while_loop`, which may be jitted and vmapped and stops when every lane has stopped. `run_from_host`
+`run_compiled` is one `lax.while_loop`, which may be jitted and vmapped and ends when every lane has stopped. `run_from_host`
 calls the same update, jitted, once an update: for data from Python iterables, for progress bars, and for convolutions on the
 CPU, whose gradients XLA runs many times slower inside any loop or branch. Both give the same curve.
 """
 
 import collections
 import functools
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import jaxprs_in_params
+import numpy as np
 
 from lrax._batches import CompiledBatches
 from lrax._learner import Update
@@ -29,81 +30,86 @@ class Rules(NamedTuple):
       ramp: count -> rate.
       smoothing: count -> weight of the new loss in the smoothed one.
       stop: carry -> whether to stop.
+      limit: how many updates to make at most, int32.
+      accumulate: batches to one optimizer update, int32.
     """
 
     ramp: Callable[[Any], jax.Array]
     smoothing: Callable[[Any], jax.Array]
     stop: Callable[[Any], jax.Array]
+    limit: Any
+    accumulate: Any = np.int32(1)
 
 
 class Carry(NamedTuple):
-    """Where a range test stands after some updates. All scalars but the state and the three curves are of shape ().
+    """Where a range test stands after some updates; the learner's state goes beside it. Scalars but for the three curves.
 
     Attributes:
-      state: the learner's state.
       updates: how many updates were made, int32.
       loss, smoothed: the last loss and the smoothed loss up to it, float32.
       first: the first loss.
       lowest: the lowest smoothed loss so far.
       reason: why the test has stopped, or -1.
+      part: how many batches of the next update were seen, int32; 0 without accumulation.
+      total: the sum of their losses.
       rates, losses, smooths: float32 of shape (updates of the ramp,), NaN where no update was made.
     """
 
-    state: Any
     updates: jax.Array
     loss: jax.Array
     smoothed: jax.Array
     first: jax.Array
     lowest: jax.Array
     reason: jax.Array
+    part: jax.Array
+    total: jax.Array
     rates: jax.Array
     losses: jax.Array
     smooths: jax.Array
 
 
-def begin(state: Any, updates: int) -> Carry:
+def begin(updates: int) -> Carry:
     """The carry before the first update."""
     unknown, curve = jnp.full((), jnp.nan, jnp.float32), jnp.full((updates,), jnp.nan, jnp.float32)
-    number = jnp.zeros((), jnp.int32)
-    return Carry(
-        state=jax.tree.map(strong, state),
-        updates=number,
-        loss=unknown,
-        smoothed=unknown,
-        first=unknown,
-        lowest=unknown,
-        reason=number + RUNNING,
-        rates=curve,
-        losses=curve,
-        smooths=curve,
-    )
+    zero = jnp.zeros((), jnp.int32)
+    scalars = {"loss": unknown, "smoothed": unknown, "first": unknown, "lowest": unknown, "total": jnp.zeros((), jnp.float32)}
+    return Carry(updates=zero, reason=zero + RUNNING, part=zero, rates=curve, losses=curve, smooths=curve, **scalars)
 
 
-def advance(update: Update, rules: Rules, carry: Carry, batch: Any) -> Carry:
-    """One update: what a range test does, wherever it is run. Once stopped, nothing is recorded any more."""
+def advance(update: Update, rules: Rules, state: Any, carry: Carry, batch: Any) -> tuple[Any, Carry]:
+    """One batch: what a range test does, wherever it is run. Once stopped, nothing is recorded any more."""
+    rate = jnp.asarray(rules.ramp(carry.updates), jnp.float32)
+    state, loss = update(state, batch, rate)
+    part, total = carry.part + 1, carry.total + jnp.asarray(loss, jnp.float32)
+    whole = part >= rules.accumulate
+    measured = record(rules, carry, rate, total / rules.accumulate.astype(jnp.float32))
+    begun = carry._replace(part=part, total=total)
+    going = carry.reason == RUNNING
+    kept = jax.tree.map(lambda new, now, old: jnp.where(going, jnp.where(whole, new, now), old), measured, begun, carry)
+    return jax.tree.map(strong, state), kept
+
+
+def record(rules: Rules, carry: Carry, rate: jax.Array, loss: jax.Array) -> Carry:
+    """The carry after an update at `rate` that measured `loss`."""
     count = carry.updates
-    rate = jnp.asarray(rules.ramp(count), jnp.float32)
-    state, loss = update(carry.state, batch, rate)
-    state = jax.tree.map(strong, state)
-    loss = jnp.asarray(loss, jnp.float32)
-    first = jnp.where(count == 0, loss, carry.first)
     past = jnp.where(count == 0, loss, carry.smoothed)
     smoothed = past + rules.smoothing(count) * (loss - past)
-    measured = carry._replace(
+    measured = Carry(
         updates=count + 1,
         loss=loss,
         smoothed=smoothed,
-        first=first,
+        first=jnp.where(count == 0, loss, carry.first),
         lowest=jnp.fmin(smoothed, carry.lowest),
+        reason=carry.reason,
+        part=jnp.zeros_like(carry.part),
+        total=jnp.zeros_like(carry.total),
         rates=carry.rates.at[count].set(rate, mode="drop"),
         losses=carry.losses.at[count].set(loss, mode="drop"),
         smooths=carry.smooths.at[count].set(smoothed, mode="drop"),
     )
     stopped = jnp.where(rules.stop(measured), CODES[Reason.DIVERGED], RUNNING)
-    reason = jnp.where(jnp.isfinite(loss), stopped, CODES[Reason.NON_FINITE]).astype(jnp.int32)
-    going = carry.reason == RUNNING
-    new, old = measured._replace(reason=reason, state=()), carry._replace(state=())
-    return jax.tree.map(lambda new, old: jnp.where(going, new, old), new, old)._replace(state=state)
+    reason = jnp.where(jnp.isfinite(loss), stopped, CODES[Reason.NON_FINITE])
+    return measured._replace(reason=reason.astype(jnp.int32))
 
 
 def strong(leaf: Any) -> Any:
@@ -112,72 +118,83 @@ def strong(leaf: Any) -> Any:
     return array if jnp.issubdtype(array.dtype, jax.dtypes.extended) else array.astype(array.dtype)
 
 
-def finish(carry: Carry) -> Carry:
-    """The carry with its reason: what has not stopped has completed."""
-    return carry._replace(reason=jnp.where(carry.reason == RUNNING, CODES[Reason.COMPLETED], carry.reason))
+def finish(carry: Carry, reason: Reason = Reason.COMPLETED) -> Carry:
+    """The carry with its reason: what has not stopped has completed, or ended otherwise."""
+    return carry._replace(reason=jnp.where(carry.reason == RUNNING, CODES[reason], carry.reason))
 
 
-def run_compiled(update: Update, state: Any, batches: CompiledBatches, rules: Rules, updates: int, key: jax.Array) -> Carry:
-    """All updates in one loop, which ends when the test has stopped: under vmap, when every lane has."""
-    draws = batches.draws(key, updates)
+def run_compiled(
+    update: Update, state: Any, carry: Carry, batches: CompiledBatches, rules: Rules, key: jax.Array, accumulate: int = 1
+) -> tuple[Any, Carry]:
+    """All updates in one loop, which ends when the test has stopped: under vmap, when every lane has.
 
-    def going(carry: Carry) -> jax.Array:
-        return (carry.reason == RUNNING) & (carry.updates < updates)
+    A carry that stands at its limit goes on from there under rules with a higher one.
+    """
+    draws = batches.draws(key, carry.rates.shape[-1] * accumulate)
 
-    def body(carry: Carry) -> Carry:
-        draw = jax.tree.map(lambda leaf: leaf[carry.updates], draws)
-        return advance(update, rules, carry, batches.fetch(draw))
+    def going(progress: tuple[Any, Carry]) -> jax.Array:
+        return (progress[1].reason == RUNNING) & (progress[1].updates < rules.limit)
 
-    return finish(jax.lax.while_loop(going, body, begin(state, updates)))
+    def body(progress: tuple[Any, Carry]) -> tuple[Any, Carry]:
+        return advance(update, rules, *progress, batches.fetch(draw_of(draws, progress[1], accumulate)))
+
+    return jax.lax.while_loop(going, body, (jax.tree.map(strong, state), carry))
+
+
+def draw_of(draws: Any, carry: Carry, accumulate: int) -> Any:
+    """What the next batch is fetched by; past a stop, the same one again."""
+    return jax.tree.map(lambda leaf: leaf[carry.updates * accumulate + carry.part], draws)
 
 
 def run_from_host(
     update: Update,
     state: Any,
+    carry: Carry,
     batches: CompiledBatches | Iterator[Any],
     rules: Rules,
-    updates: int,
     key: jax.Array | None,
-    report: Callable[[Carry], None],
-) -> Carry:
+    accumulate: int = 1,
+    donate: bool = False,
+    report: Callable[[Carry], None] = lambda carry: None,
+) -> tuple[Any, Carry]:
     """All updates, called one by one; `report` is given every carry and may keep it.
 
     The host runs ahead of the device and reads the stop `LATE` updates after it happened; the updates in between are dropped.
+    Every update reuses the memory of the state before it; the caller's state is copied first, unless it is donated.
     """
+    state = jax.tree.map(lambda leaf: strong(leaf) if donate else jnp.copy(strong(leaf)), state)
+    inputs: Iterator[tuple[Any, ...]]
     if isinstance(batches, Iterator):
-        step = functools.partial(_advance, update, rules)
-        inputs: Iterator[tuple[Any, ...]] = ((batch,) for batch in batches)
+        step, inputs = functools.partial(_advance, update, rules), ((batch,) for batch in batches)
     else:
-        step = functools.partial(_advance_drawn, update, rules)
-        inputs = ((batches, draws) for draws in [_draws(batches, key, updates)] for _ in range(updates))
-    carry = _begin(state, updates)
+        draws = _draws(batches, key, carry.rates.shape[-1] * accumulate)
+        step, inputs = functools.partial(_advance_drawn, update, accumulate, rules, batches, draws), itertools.repeat(())
     pending: collections.deque[jax.Array] = collections.deque()
-    for _ in range(updates):
-        arguments = next(inputs, None)
-        if arguments is None:
-            ended = carry.reason + CODES[Reason.DATA_ENDED] - RUNNING
-            return carry._replace(reason=jnp.where(carry.reason == RUNNING, ended, carry.reason))
-        carry = step(carry, *arguments)
+    for _ in range((int(rules.limit) - int(carry.updates)) * accumulate):
+        batch = next(inputs, None)
+        if batch is None:
+            return state, finish(carry, Reason.DATA_ENDED)
+        state, carry = step(state, carry, *batch)
         report(carry)
         pending.append(carry.reason)
         if len(pending) > LATE and int(pending.popleft()) != RUNNING:
             break
-    return finish(carry)
+    return state, carry
 
 
-_begin = jax.jit(begin, static_argnames="updates")
-_advance = jax.jit(advance, static_argnames="update")
+@functools.partial(jax.jit, static_argnames="count")
+def _draws(batches: CompiledBatches, key: jax.Array, count: int) -> Any:
+    return batches.draws(key, count)
 
 
-@functools.partial(jax.jit, static_argnames="updates")
-def _draws(batches: CompiledBatches, key: jax.Array, updates: int) -> Any:
-    return batches.draws(key, updates)
+def _drawn(
+    update: Update, accumulate: int, rules: Rules, batches: CompiledBatches, draws: Any, state: Any, carry: Carry
+) -> tuple[Any, Carry]:
+    return advance(update, rules, state, carry, batches.fetch(draw_of(draws, carry, accumulate)))
 
 
-@functools.partial(jax.jit, static_argnames="update")
-def _advance_drawn(update: Update, rules: Rules, carry: Carry, batches: CompiledBatches, draws: Any) -> Carry:
-    draw = jax.tree.map(lambda leaf: leaf[carry.updates], draws)  # past a stop, the same one again
-    return advance(update, rules, carry, batches.fetch(draw))
+_advance = jax.jit(advance, static_argnames="update", donate_argnames="state")
+_advance_drawn = jax.jit(_drawn, static_argnames=("update", "accumulate"), donate_argnames="state")
 
 
 def prefers_host(update: Update, *arguments: Any) -> bool:
@@ -191,6 +208,13 @@ def _has_convolution(jaxpr: Any) -> bool:
     for equation in jaxpr.eqns:
         if equation.primitive.name == "conv_general_dilated":
             return True
-        if any(_has_convolution(inner) for inner in jaxprs_in_params(equation.params)):
+        inner = jax.tree.leaves(equation.params, is_leaf=lambda value: _jaxpr_in(value) is not None)
+        if any(_has_convolution(_jaxpr_in(value)) for value in inner if _jaxpr_in(value) is not None):
             return True
     return False
+
+
+def _jaxpr_in(value: Any) -> Any:
+    """The program that a parameter of an equation holds, open or closed; None for other parameters."""
+    value = getattr(value, "jaxpr", value)
+    return value if getattr(value, "eqns", None) is not None else None

@@ -23,19 +23,35 @@ def power_complement(base: jax.Array, rest: jax.Array, power: Any) -> tuple[jax.
     return jnp.where(inside, jnp.power(base, power), 0.0), jnp.where(inside, -jnp.expm1(power * logarithm), 1.0)
 
 
+def whole_power(base: Any, exponent: jax.Array) -> jax.Array:
+    """`base ** exponent` for int32 exponents from 0 to 2**31 - 1, which need not be float32 numbers.
+
+    An exponent past 2**24 loses its last digits as a float32, so it is split in two that have them all.
+
+    >>> print(f"{whole_power(jnp.float32(1 - 2**-24), jnp.int32(2**24 + 1)):.7f}")  # 1 / e
+    0.3678794
+    """
+    low = exponent & 0xFFFF
+    high = exponent - low
+    return jnp.power(base, high.astype(jnp.float32)) * jnp.power(base, low.astype(jnp.float32))
+
+
 def peak_fractions(count: jax.Array, steps: Any, rise: Any) -> tuple[jax.Array, jax.Array]:
     """How far from and how near to its peak a triangle is: two fractions that add up to 1, each accurate where it nears zero.
 
     The peak is at `rise * steps`, which is seldom whole. From `steps` on (and where `steps` is below 1) it is at its end.
     """
+    rise = jnp.asarray(rise, jnp.float32)  # NumPy before version 2 would make 1 - rise a float64
     done, left = fractions(count, steps)
     length = jnp.maximum(steps, 1)
     past = scaled_difference(rise, length, jnp.minimum(count, length))  # > 0 while climbing
     climbing = past > 0
-    share = jnp.where(climbing, rise, 1 - rise)
-    return jnp.abs(past) / length.astype(jnp.float32) / share, jnp.where(climbing, done, left) / share
+    side, near = jnp.where(climbing, rise, 1 - rise), jnp.where(climbing, done, left)
+    far = jnp.abs(past) / length.astype(jnp.float32)
+    return jnp.where(near == 0, 1.0, far / side), jnp.where(past == 0, 1.0, near / side)  # exact at both ends and the peak
 
 
+@jax.jit  # so that a call outside jit is one program
 def scaled_difference(fraction: Any, steps: Any, count: jax.Array) -> jax.Array:
     """`fraction * steps - count` to float32 accuracy also where the two nearly cancel.
 

@@ -1,31 +1,14 @@
 """Schedules with a length: one formula each on the fractions of a phase that are done and left."""
 
-from collections.abc import Callable
-from typing import Any, TypeAlias, final
+from typing import Annotated, final
 
 import jax
 import jax.numpy as jnp
 
-from lrax._check import Fraction, Positive, Rate, Steps
-from lrax._exact import peak_fractions, power_complement
+from lrax._check import Choice, Fraction, Positive, Rate, Steps
+from lrax._exact import peak_fractions
 from lrax._schedule import Phase
-
-Shape: TypeAlias = Callable[[Any, Any, jax.Array, jax.Array], jax.Array]
-
-
-def linear(start: Any, end: Any, done: jax.Array, left: jax.Array) -> jax.Array:
-    """A straight line from `start` to `end`."""
-    return start * left + end * done
-
-
-def cosine(start: Any, end: Any, done: jax.Array, left: jax.Array) -> jax.Array:
-    """Half a cosine from `start` to `end`: both weights are squared sines, which keep their accuracy near zero."""
-    falling, rising = jnp.sin(jnp.pi / 2 * left), jnp.sin(jnp.pi / 2 * done)
-    return start * falling * falling + end * rising * rising
-
-
-SHAPES: dict[str, Shape] = {"linear": linear, "cosine": cosine}
-"""The ways from one rate to another, by name: `(start, end, done, left) -> rate`."""
+from lrax._shapes import SHAPES, cosine, geometric, linear, polynomial
 
 
 @final
@@ -129,8 +112,7 @@ class Polynomial(Phase):
     power: Positive = 2.0
 
     def curve(self, done: jax.Array, left: jax.Array) -> jax.Array:
-        remaining, complement = power_complement(left, done, self.power)
-        return self.start * remaining + self.end * complement
+        return polynomial(self.start, self.end, done, left, self.power)
 
 
 @final
@@ -158,9 +140,7 @@ class Geometric(Phase):
     steps: Steps
 
     def curve(self, done: jax.Array, left: jax.Array) -> jax.Array:
-        ratio = self.end / self.start
-        near_start = done < left  # the shorter way: half the exponent, half the error
-        return jnp.where(near_start, self.start, self.end) * jnp.power(ratio, jnp.where(near_start, done, -left))
+        return geometric(self.start, self.end, done, left)
 
 
 @final
@@ -176,8 +156,9 @@ class Triangle(Phase):
       high: rate at the peak.
       steps: length in updates, an integer > 0.
       rise: fraction of the updates spent climbing, between 0 and 1, both excluded (those are `Linear`).
+      mode: shape of the fall, `"linear"`, `"cosine"` or another (see `Cooldown`); the climb is its mirror image.
 
-    Raises: ValueError if `steps` is not positive, `rise` not inside (0, 1), or a rate not finite.
+    Raises: ValueError if `steps` is not positive, `rise` not inside (0, 1), a rate not finite, or `mode` unknown.
 
     Source: Smith 2015, Cyclical learning rates, fig. 2; Howard & Ruder 2018, ULMFiT, eq. 3 (slanted).
 
@@ -189,9 +170,10 @@ class Triangle(Phase):
     high: Rate
     steps: Steps
     rise: Fraction = 0.5
+    mode: Annotated[str, Choice(tuple(SHAPES))] = "linear"
 
     def rate(self, count: jax.Array) -> jax.Array:
         return self.curve(*peak_fractions(count, self.steps, self.rise))
 
     def curve(self, done: jax.Array, left: jax.Array) -> jax.Array:  # of the way between the peak and either end
-        return self.low * done + self.high * left
+        return SHAPES[self.mode](self.high, self.low, done, left)

@@ -25,7 +25,7 @@ class Reason(enum.StrEnum):
 
 
 REMEDIES = {
-    Reason.COMPLETED: "the ramp ran to its end without diverging; let it climb higher if the loss still falls there",
+    Reason.COMPLETED: "the ramp ran to its end; if the loss still falls there, let it climb higher",
     Reason.DIVERGED: "the smoothed loss rose past the stop rule's threshold, which is how a range test should end",
     Reason.NON_FINITE: "a loss was not finite; at the first update, look at the data and the initial parameters",
     Reason.DATA_ENDED: "the iterable ended and could not be begun again; give a list or a loader, not a generator",

@@ -36,6 +36,20 @@ class Schedule(Value):
     ...         return self.peak * -jnp.expm1(-(count + 1) / self.timescale)
     >>> print(f"{Warmed(peak=0.1, timescale=100)(99):.4f}")
     0.0632
+
+    Noise is a kind like any other if it is drawn from a seed and the count:
+
+    >>> class Noise(Schedule):
+    ...     spread: Rate
+    ...     seed: int = 0
+    ...
+    ...     def rate(self, count):
+    ...         key = jax.random.key(self.seed)
+    ...         draw = lambda one: jax.random.uniform(jax.random.fold_in(key, one), (), jnp.float32, -1, 1)
+    ...         return 1 + self.spread * jnp.vectorize(draw)(count)
+    >>> noisy = Product(Cosine(start=0.1, end=0.0, steps=100), Noise(spread=0.2))
+    >>> print(noisy(50) == noisy(jnp.arange(100))[50])
+    True
     """
 
     def __call__(self, count: Count) -> jax.Array:
@@ -106,7 +120,12 @@ def fractions(count: jax.Array, length: Any) -> tuple[jax.Array, jax.Array]:
     """
     whole = jnp.maximum(length, 1)
     past = jnp.where(jnp.asarray(length) > 0, jnp.minimum(count, whole), 1)
-    return past.astype(jnp.float32) / whole.astype(jnp.float32), (whole - past).astype(jnp.float32) / whole.astype(jnp.float32)
+    return share(past, whole - past, whole.astype(jnp.float32)), share(whole - past, past, whole.astype(jnp.float32))
+
+
+def share(part: jax.Array, rest: jax.Array, whole: jax.Array) -> jax.Array:
+    """`part / whole`, and exactly 1 where nothing rests: a compiler may multiply by the reciprocal, which can miss it."""
+    return jnp.where(rest == 0, 1.0, part.astype(jnp.float32) / whole)
 
 
 def add_lengths(*lengths: Any) -> Any:
@@ -120,6 +139,17 @@ def add_lengths(*lengths: Any) -> Any:
             total > LARGEST - array.maximum(length, 0), np.int32(LARGEST), total + array.minimum(length, LARGEST - total)
         )
     return total
+
+
+def multiply_lengths(length: Any, times: Any) -> Any:
+    """A length taken `times` times, at most 2**31 - 1; None if it is."""
+    if length is None:
+        return None
+    known = isinstance(length, np.generic | np.ndarray) and isinstance(times, np.generic | np.ndarray)
+    array: Any = np if known else jnp
+    length, times = array.maximum(length, 0), array.maximum(times, 1)
+    fits = length <= LARGEST // times
+    return array.where(fits, array.where(fits, length, 0) * times, np.int32(LARGEST))
 
 
 class CallableRule:

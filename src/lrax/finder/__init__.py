@@ -1,8 +1,27 @@
 """The learning-rate finder: the range test, its rules, suggestions and results."""
 
+from lrax.finder._fall import fall
 from lrax.finder._find import find_lr, range_test
-from lrax.finder._result import Found
-from lrax.finder._stop import NeverStop, RunningMean, TimesFirst
-from lrax.finder._suggest import is_flat, smooth, steepest
+from lrax.finder._result import Curve, Found
+from lrax.finder._smooth import DebiasedMean, RunningMean, smooth
+from lrax.finder._stop import NeverStop, TimesBest, TimesFirst
+from lrax.finder._suggest import edge, minimum, slide, steepest, valley
 
-__all__ = ["Found", "NeverStop", "RunningMean", "TimesFirst", "find_lr", "is_flat", "range_test", "smooth", "steepest"]
+__all__ = [
+    "Curve",
+    "DebiasedMean",
+    "Found",
+    "NeverStop",
+    "RunningMean",
+    "TimesBest",
+    "TimesFirst",
+    "edge",
+    "fall",
+    "find_lr",
+    "minimum",
+    "range_test",
+    "slide",
+    "smooth",
+    "steepest",
+    "valley",
+]

@@ -1,23 +1,22 @@
 """The range test: train while the rate climbs, and read a rate off the curve."""
 
-import functools
-import itertools
 from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
-from lrax._batches import ArrayBatches, SampledBatches, as_batches, endless
-from lrax._check import choice, complain, is_known
-from lrax._engine import Carry, Rules, prefers_host, run_compiled, run_from_host
+from lrax._batches import ArrayBatches, SampledBatches, as_batches
+from lrax._check import complain
+from lrax._engine import Carry, begin, finish, run_compiled
 from lrax._learner import Learner, check_update
 from lrax._phases import Geometric
 from lrax._progress import progress_bar
-from lrax._schedule import CallableRule, ScheduleRule
-from lrax.finder._result import Found, result
-from lrax.finder._stop import RunningMean, TimesFirst
+from lrax.finder._fall import COARSE, fall
+from lrax.finder._refine import BUDGET, refined
+from lrax.finder._result import Found, SuggestionRule, curve_of, found_in
+from lrax.finder._run import batch_shape, check_whole, make_rules, make_runner
+from lrax.finder._search import Search
+from lrax.finder._stop import TimesFirst
 
 Rule = Callable[[Any], Any]
 
@@ -32,6 +31,8 @@ def range_test(
     updates: int | None = None,
     smoothing: Rule | None = None,
     stop: Rule | None = None,
+    transform: Callable[[Any], Any] | None = None,
+    accumulate: int = 1,
 ) -> Carry:
     """The range test as one pure function: it may be jitted, vmapped over states or keys, and put inside other programs.
 
@@ -46,6 +47,8 @@ def range_test(
       smoothing: count -> weight of the new loss in the smoothed one; by default a running mean with 0.3 on the past.
       stop: carry -> bool; by default where the smoothed loss passes twice the first, after at least 20 updates. A loss that
         is not finite always stops the test.
+      transform: a function of every batch, inside the compiled program.
+      accumulate: batches to one optimizer update, for learners that accumulate gradients; the loss is their mean.
 
     Returns: the last `Carry` of the engine: `rates`, `losses` and `smooths`, float32 of shape (updates,), NaN where no update
       was made; `updates`; and `reason`, the place of a `lrax.Reason` among its kind.
@@ -58,13 +61,14 @@ def range_test(
     >>> print(curve.losses.shape, curve.updates)
     (170,) 170
     """
-    rules, updates = _rules("range_test", ramp, updates, smoothing, stop)
-    batches = as_batches("range_test", data, batch_size)
+    ramp = Geometric(1e-6, 10.0, 169) if ramp is None else ramp
+    rules, updates = make_rules("range_test", ramp, updates, smoothing, stop, accumulate)
+    batches = as_batches("range_test", data, batch_size, transform)
     if not isinstance(batches, ArrayBatches | SampledBatches):
         remedy = "use lrax.find_lr for an iterable, which is run from the host"
         raise complain(TypeError, "range_test", "data", "arrays or a sampler key -> batch", data, remedy)
-    check_update("range_test", learner, _batch_shape(batches, key))
-    return run_compiled(learner.update, learner.state, batches, rules, updates, key)
+    check_update("range_test", learner, batch_shape(batches, key))
+    return finish(run_compiled(learner.update, learner.state, begin(updates), batches, rules, key, accumulate)[1])
 
 
 def find_lr(
@@ -75,14 +79,25 @@ def find_lr(
     batch_size: int | None = None,
     ramp: Any = None,
     updates: int | None = None,
+    rule: SuggestionRule | None = None,
     smoothing: Rule | None = None,
     stop: Rule | None = None,
+    seeds: int = 1,
+    initialize: Callable[[jax.Array], Learner] | None = None,
+    refine: bool = False,
+    transform: Callable[[Any], Any] | None = None,
+    accumulate: int = 1,
     driver: Literal["compiled", "host"] | None = None,
+    donate: bool = False,
     progress: bool = False,
 ) -> Found:
     """Trains while the rate climbs and suggests a rate: the learning-rate range test.
 
     Nothing is touched: the learner's state is bit for bit what it was, and nothing is written.
+
+    By default two ramps are run, both from the learner's state: a fast one of 100 updates from 1e-7 to 100, which finds the
+    decade in which the loss falls, and a slow one of 150 updates around it, from which the rate is read. With a `ramp` or a
+    `rule` of your own, one ramp is run.
 
     Args:
       learner: a state and its update; `lrax.Learner.create`, or `lrax.flax` for Flax models.
@@ -91,97 +106,78 @@ def find_lr(
       key: random key that draws the batches; needed for arrays and samplers.
       batch_size: examples in a batch, for arrays. They are drawn without replacement, epoch after epoch; the last
         partial batch of an epoch is dropped, and a batch is never larger than the data.
-      ramp: schedule of the rates, one an update; by default from 1e-6, a tenth more every update, to 10: 170 updates.
+      ramp: schedule of the rates, one an update, such as `lrax.Geometric(1e-6, 10.0, 169)`.
       updates: length of the test, an int; by default the ramp's length plus one, so that its end is reached.
-      smoothing: count -> weight of the new loss in the smoothed one; by default a running mean with 0.3 on the past.
-      stop: carry -> bool; by default where the smoothed loss passes twice the first, after at least 20 updates. A loss that
+      rule: `(rates, losses) -> rate`, such as `lrax.steepest` or `lrax.valley`; by default `lrax.fall`.
+      smoothing: count -> weight of the new loss in the smoothed one that the stop rule sees; by default a running mean with 0.3
+        on the past.
+      stop: carry -> bool; by default where the smoothed loss passes ten times the first, after at least 20 updates. A loss that
         is not finite always stops the test.
+      seeds: how many tests to run, on batches in other orders, side by side where that is faster; the suggestion is their
+        median, and the band what they span.
+      initialize: `key -> learner`, to draw new parameters for every seed.
+      refine: checks the suggestion by short runs at rates around it (up to 450 updates more), and takes the best.
+      transform: a function of every batch: called on the host with the batches of an iterable (`jax.device_put`, say), inside
+        the compiled program otherwise.
+      accumulate: batches to one optimizer update, for learners that accumulate gradients (`optax.MultiSteps`); the ramp moves
+        once an update, and the loss is the mean over its batches.
       driver: `"compiled"` runs all updates in one program, `"host"` calls the compiled update from Python, which is faster for
         convolutions on the CPU. By default what suits the data and the platform; the curve is the same.
+      donate: gives the memory of the learner's state away, for models that fit only once: one ramp is run, and the state cannot
+        be used afterwards.
       progress: shows a progress bar (needs tqdm); run from the host.
 
-    Returns: the curve, why the test ended, and a suggestion, or None where the curve does not support one.
+    Returns: the curves, why the test ended, and a suggestion, or None where the curves do not support one.
 
-    Raises: TypeError or ValueError for data, a ramp or an update that cannot be used, before anything runs.
+    Raises: TypeError or ValueError for data, a ramp or an update that cannot be used, before anything runs. An interrupt comes
+      through with the result so far as its attribute `found`.
 
     >>> loss_fn = lambda params, batch: jnp.mean((params - batch) ** 2)
     >>> learner = lrax.Learner.create(loss_fn, jnp.zeros(3), optax.sgd)
     >>> found = find_lr(learner, jnp.ones((8, 3)), batch_size=4, key=jax.random.key(0))
     >>> print(found.reason, found.updates)
-    completed 170
+    completed 150
     """
-    rules, updates = _rules("find_lr", ramp, updates, smoothing, stop)
-    batches = as_batches("find_lr", data, batch_size)
-    if driver is not None:
-        choice("find_lr", "driver", driver, ("compiled", "host"))
-    if isinstance(batches, ArrayBatches | SampledBatches):
-        if key is None:
-            raise complain(ValueError, "find_lr", "key", "given with arrays and samplers", None, "give jax.random.key(0)")
-        batch = _batch_shape(batches, key)
-        check_update("find_lr", learner, batch)
-        if driver is None and not progress:
-            rate = jnp.zeros((), jnp.float32)
-            driver = "host" if prefers_host(learner.update, learner.state, batch, rate) else "compiled"
-        if driver == "compiled" and not progress:
-            return result(_run_compiled(learner.update, learner.state, batches, rules, updates, key))
-        return _from_host(learner, batches, rules, updates, key, progress)
-    if driver == "compiled":
-        remedy = "leave it out: the data is an iterable, which only the host can read"
-        raise complain(ValueError, "find_lr", "driver", "'host' for an iterable", driver, remedy)
-    return _from_host(learner, batches, rules, updates, key, progress)
-
-
-_run_compiled = functools.partial(jax.jit, static_argnames=("update", "updates"))(run_compiled)
-
-
-def _rules(owner: str, ramp: Any, updates: int | None, smoothing: Rule | None, stop: Rule | None) -> tuple[Rules, int]:
-    """The rules as pytrees and the number of updates."""
-    ramp = Geometric(1e-6, 10.0, 169) if ramp is None else ScheduleRule().convert(owner, "ramp", ramp)
-    if updates is None:
-        if ramp.length is None or not is_known(ramp.length) or np.ndim(ramp.length):
-            raise complain(ValueError, owner, "updates", "given where the ramp's length is not one known number", None)
-        updates = int(ramp.length) + 1
-    if not isinstance(updates, int | np.integer) or isinstance(updates, bool):
-        raise complain(TypeError, owner, "updates", "an integer of at least 1", updates)
-    if updates < 1:
-        raise complain(ValueError, owner, "updates", "an integer of at least 1", updates)
-    wrap = CallableRule()
-    return Rules(
-        ramp=ramp,
-        smoothing=wrap.convert(owner, "smoothing", RunningMean() if smoothing is None else smoothing),
-        stop=wrap.convert(owner, "stop", TimesFirst() if stop is None else stop),
-    ), int(updates)
-
-
-def _batch_shape(batches: ArrayBatches | SampledBatches, key: jax.Array) -> Any:
-    """The shapes and dtypes of a batch, without drawing one."""
-
-    def first(batches: Any, key: jax.Array) -> Any:
-        return batches.fetch(jax.tree.map(lambda leaf: leaf[0], batches.draws(key, 1)))
-
-    return jax.eval_shape(first, batches, key)
-
-
-def _from_host(learner: Learner, batches: Any, rules: Rules, updates: int, key: jax.Array | None, progress: bool) -> Found:
-    """The range test, update by update. An interrupt carries the curve so far as its attribute `found`."""
-    if not isinstance(batches, ArrayBatches | SampledBatches):
-        batches = endless(batches)
-        for first in batches:
-            check_update("find_lr", learner, first)
-            batches = itertools.chain([first], batches)
-            break
+    check_whole("find_lr", "seeds", seeds)
+    twice = ramp is None and rule is None and updates is None and not donate
+    if donate and (seeds > 1 or refine):
+        raise complain(
+            ValueError, "find_lr", "donate", "False with several seeds or refine", donate, "each needs the state again"
+        )
+    if rule is not None and not callable(rule):
+        raise complain(TypeError, "find_lr", "rule", "a function (rates, losses) -> rate", rule, "give lrax.fall, say")
+    whole = Geometric(1e-7, 100.0, COARSE - 1) if twice else Geometric(1e-7, 100.0, 249)
+    stop = TimesFirst(10) if stop is None else stop
+    rules, length = make_rules("find_lr", whole if ramp is None else ramp, updates, smoothing, stop, accumulate)
+    search = Search(rules, length, fall if rule is None else rule, twice)
     latest: list[Carry] = []
-    with progress_bar(updates, "range test", progress) as show:
+    total = search.updates * seeds + (BUDGET if refine else 0)
+    with progress_bar(total * accumulate, "range test", progress) as show:
 
         def report(carry: Carry) -> None:
             latest[:] = [carry]
             show()
 
+        runner = make_runner(
+            "find_lr",
+            learner,
+            data,
+            key=key,
+            batch_size=batch_size,
+            transform=transform,
+            accumulate=accumulate,
+            seeds=seeds,
+            initialize=initialize,
+            driver="host" if progress and driver is None else driver,
+            donate=donate,
+            report=report,
+        )
         try:
-            carry = run_from_host(learner.update, learner.state, batches, rules, updates, key, report)
+            found = search.run(runner)
+            return refined(found, runner, rules) if refine else found
         except KeyboardInterrupt as interrupt:
             if latest:
-                interrupt.found = result(latest[0])  # type: ignore[attr-defined]  # for whoever catches it
-                interrupt.add_note("lrax: the curve so far is this exception's attribute `found`")
+                curve = curve_of(latest[0])
+                interrupt.found = found_in([curve], [search.suggest(curve)])  # type: ignore[attr-defined]  # for who catches it
+                interrupt.add_note("lrax: the result so far is this exception's attribute `found`")
             raise
-    return result(carry)

@@ -1,6 +1,10 @@
-"""What a range test found."""
+"""What a range test found: curves, why it ended, and what they suggest."""
 
 import dataclasses
+import math
+import os
+import pathlib
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -8,41 +12,157 @@ import numpy as np
 
 from lrax._engine import Carry
 from lrax._reason import RUNNING, Reason
-from lrax.finder._suggest import FEWEST, is_flat, smooth, steepest
+from lrax.finder._fall import is_flat
+from lrax.finder._smooth import smooth
+from lrax.finder._suggest import FEWEST
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+SuggestionRule = Callable[[Any, Any], Any]
+"""`(rates, losses) -> rate`, in jnp, NaN for none: `lrax.fall`, `lrax.steepest`, ... or your own."""
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Found:
-    """The outcome of a range test.
+SMOOTH = 0.2
+"""Half the width, in decades, of the window under which curves are drawn and rules see them."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Curve:
+    """What one lane of a range test measured.
 
     Attributes:
       rates: the rate of each update that was made, float32 of shape (updates,).
       losses: the loss of each update, measured on its batch before its rate acted, float32 of shape (updates,).
-      smoothed: the smoothed losses, float32 of shape (updates,).
-      updates: how many updates were made.
-      reason: why the test ended, or why it suggests nothing; `reason.remedy` says what to do.
-      suggestion: a rate, or None.
+      smoothed: the losses as the stop rule saw them, float32 of shape (updates,).
+      reason: why this lane ended.
     """
 
     rates: np.ndarray[Any, Any]
     losses: np.ndarray[Any, Any]
     smoothed: np.ndarray[Any, Any]
-    updates: int
+    reason: Reason
+
+    def __repr__(self) -> str:
+        return f"<Curve: {len(self.rates)} updates, {self.reason}>"
+
+    def paired(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """Each rate with the loss after its update, which is that of the next one; shape (updates - 1,) each."""
+        return self.rates[:-1], self.losses[1:]
+
+    def extended(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """The pairs, where the loss blew up with a decade of blow-ups behind them, padded with NaN to a size that recurs."""
+        rates, losses = self.paired()
+        if self.reason in (Reason.DIVERGED, Reason.NON_FINITE) and len(rates) > 1:
+            factor = max(rates[-1] / rates[-2], 1.01)
+            more = rates[-1] * factor ** np.arange(1, 1 + math.ceil(math.log(10) / math.log(factor)))
+            rates = np.concatenate([rates, more.astype(np.float32)])
+        size = -(-len(rates) // 64) * 64  # so that few programs are compiled
+        padding = np.full(size - len(losses), np.nan, np.float32)
+        return np.concatenate([rates, padding[: size - len(rates)]]), np.concatenate([losses, padding])
+
+    def smooth(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """The pairs with `lrax.smooth` over the losses."""
+        rates, losses = self.paired()
+        return rates, np.asarray(smooth(rates, losses, SMOOTH)) if len(rates) else losses
+
+    def suggest(self, rule: SuggestionRule, width: float = SMOOTH) -> float | None:
+        """The rate that `rule` reads off this curve, or None where the curve is too short or flat for any.
+
+        Args:
+          rule: `(rates, losses) -> rate`.
+          width: half the width, in decades, of the window of `lrax.smooth` that the rule sees the curve under; 0 for none.
+        """
+        rates, losses = self.extended()
+        if len(self.rates) <= FEWEST or bool(_is_flat(rates, losses)):
+            return None
+        rate = float(rule(rates, _smooth(rates, losses, width) if width else losses))
+        return rate if np.isfinite(rate) and rate > 0 else None
+
+
+_is_flat, _smooth = jax.jit(is_flat), jax.jit(smooth)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Found:
+    """The outcome of a range test.
+
+    Attributes:
+      curves: a curve for each seed.
+      reason: why the test ended, or why it suggests nothing; `reason.remedy` says what to do.
+      suggestion: a rate, or None where the curves do not support one.
+      band: the rates between which the suggestions of the seeds lie, lowest and highest; None for a single seed.
+      fast: the curves of the fast ramps that showed where to look, where there were two.
+      refined: the short runs that the suggestion was checked by, if any were asked for.
+    """
+
+    curves: tuple[Curve, ...]
     reason: Reason
     suggestion: float | None
+    band: tuple[float, float] | None = None
+    fast: tuple[Curve, ...] = ()
+    refined: "Refined | None" = None
+
+    @property
+    def constant(self) -> float | None:
+        """The suggestion for a rate that stays: 0.8 times `suggestion`, which is between the two."""
+        return None if self.suggestion is None else 0.8 * self.suggestion
+
+    @property
+    def peak(self) -> float | None:
+        """The suggestion for the peak of a schedule that falls, such as `warmup_cosine`: 1.25 times `suggestion`."""
+        return None if self.suggestion is None else 1.25 * self.suggestion
+
+    @property
+    def rates(self) -> np.ndarray[Any, Any]:
+        """The rate of each update of the longest curve, float32 of shape (updates,)."""
+        return self._longest().rates
+
+    @property
+    def losses(self) -> np.ndarray[Any, Any]:
+        """The loss of each update, measured before its rate acted: the median over seeds, float32 of shape (updates,)."""
+        return self._median("losses")
+
+    @property
+    def smoothed(self) -> np.ndarray[Any, Any]:
+        """The smoothed loss of each update: the median over seeds, float32 of shape (updates,)."""
+        return self._median("smoothed")
+
+    @property
+    def updates(self) -> int:
+        """How many updates the longest curve has."""
+        return len(self.rates)
+
+    @property
+    def spent(self) -> int:
+        """How many updates were made in all, over all seeds and the short runs that refined the suggestion."""
+        return sum(len(curve.rates) for curve in (*self.fast, *self.curves)) + (self.refined.spent if self.refined else 0)
+
+    def suggest(self, rule: SuggestionRule, width: float = SMOOTH) -> float | None:
+        """What another rule suggests: the median over seeds, or None where most of the curves do not support one.
+
+        Where there were two ramps the rule is given the fast one, which spans the whole range.
+
+        Args:
+          rule: `(rates, losses) -> rate`, such as `lrax.steepest`.
+          width: half the width, in decades, of the window of `lrax.smooth` that the rule sees the curve under; 0 for none.
+        """
+        return combine([curve.suggest(rule, width) for curve in self.fast or self.curves])[0]
+
+    def __repr__(self) -> str:
+        return f"<Found: {self}>"
 
     def __str__(self) -> str:
         rate = "no suggestion" if self.suggestion is None else f"suggested rate {self.suggestion:.3g}"
-        return f"{rate} after {self.updates} updates ({self.reason}: {self.reason.remedy})"
+        band = f" ({self.band[0]:.2g} to {self.band[1]:.2g} over {len(self.curves)} seeds)" if self.band else ""
+        checked = f", checked by {len(self.refined.rates)} short runs" if self.refined else ""
+        return f"{rate}{band}{checked} after {self.spent} updates ({self.reason}: {self.reason.remedy})"
 
-    def plot(self, axes: "Axes | None" = None) -> "Axes":
-        """Draws loss over rate on logarithmic axes, with the suggestion marked. Needs matplotlib.
+    def plot(self, axes: "Axes | None" = None, rules: Sequence[SuggestionRule] = ()) -> "Axes":
+        """Draws loss over rate on logarithmic axes, with the suggestion, its band and other rules' marks. Needs matplotlib.
 
         Args:
           axes: where to draw; by default new axes.
+          rules: other suggestion rules to mark, such as `(lrax.steepest, lrax.valley)`.
 
         Returns: the axes.
 
@@ -50,26 +170,79 @@ class Found:
         """
         from lrax._plot import plot_found
 
-        return plot_found(self, axes)
+        return plot_found(self, axes, rules)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes all of it to one plain JSON file, whole or not at all.
+
+        Args:
+          path: the file; one that exists is replaced.
+        """
+        from lrax.finder._file import write
+
+        write(self, pathlib.Path(path))
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> "Found":
+        """Reads a file that `save` wrote: the same numbers, which can be suggested from and plotted again.
+
+        Raises: ValueError if the file is something else, or of a newer format.
+        """
+        from lrax.finder._file import read
+
+        return read(pathlib.Path(path))
+
+    def _longest(self) -> Curve:
+        return max(self.curves, key=lambda curve: len(curve.rates))
+
+    def _median(self, field: str) -> np.ndarray[Any, Any]:
+        if len(self.curves) == 1:
+            return getattr(self.curves[0], field)
+        padded = np.full((len(self.curves), self.updates), np.nan, np.float32)
+        for row, curve in zip(padded, self.curves, strict=True):
+            row[: len(curve.rates)] = getattr(curve, field)
+        return np.median(np.where(np.isnan(padded), np.inf, padded), axis=0)  # what has diverged counts as high
 
 
-def result(carry: Carry) -> Found:
-    """What a test that stands at `carry` has found; one that has not ended was interrupted."""
-    rates, losses, smoothed, count, code = jax.device_get(
+@dataclasses.dataclass(frozen=True, eq=False)
+class Refined:
+    """Short runs at rates around a suggestion, and how they ended.
+
+    Attributes:
+      rates: the rates that were tried, rising, float32 of shape (runs,).
+      losses: a robust end loss of each, float32 of shape (runs,); infinite where a run diverged.
+      spent: how many updates the runs took.
+    """
+
+    rates: np.ndarray[Any, Any]
+    losses: np.ndarray[Any, Any]
+    spent: int
+
+
+def curve_of(carry: Carry) -> Curve:
+    """The curve of a test that stands at `carry`; one that has not ended was interrupted."""
+    rates, losses, smoothed, updates, code = jax.device_get(
         (carry.rates, carry.losses, carry.smooths, carry.updates, carry.reason)
     )
-    updates = int(count)
     reason = Reason.INTERRUPTED if code == RUNNING else list(Reason)[code]
-    suggestion = None
-    if updates < FEWEST:
-        reason = Reason.TOO_SHORT if reason is Reason.COMPLETED else reason
-    elif bool(_is_flat(losses)):
-        reason = Reason.FLAT if reason is Reason.COMPLETED else reason
-    else:
-        rate = float(_suggest(rates, losses))
-        suggestion = None if np.isnan(rate) else rate
-    return Found(rates[:updates], losses[:updates], smoothed[:updates], updates, reason, suggestion)
+    return Curve(rates[:updates], losses[:updates], smoothed[:updates], reason)
 
 
-_is_flat = jax.jit(is_flat)
-_suggest = jax.jit(lambda rates, losses: steepest(rates, smooth(rates, losses)))
+def found_in(curves: Sequence[Curve], suggestions: Sequence[float | None], fast: Sequence[Curve] = ()) -> Found:
+    """What the curves of one or several seeds, and what each suggests, amount to."""
+    suggestion, band = combine(suggestions)
+    reasons = [curve.reason for curve in curves]
+    reason = max(reasons, key=reasons.count)
+    if suggestion is None and reason is Reason.COMPLETED:
+        shortest = min(len(curve.rates) for curve in curves)
+        reason = Reason.TOO_SHORT if shortest <= FEWEST else Reason.FLAT
+    return Found(tuple(curves), reason, suggestion, band, tuple(fast))
+
+
+def combine(suggestions: Sequence[float | None]) -> tuple[float | None, tuple[float, float] | None]:
+    """The median of what each seed suggests and the band they span; None if fewer than half of them suggest anything."""
+    rates = [rate for rate in suggestions if rate is not None]
+    if 2 * len(rates) < len(suggestions) or not rates:
+        return None, None
+    band = (min(rates), max(rates)) if len(suggestions) > 1 else None
+    return float(np.exp(np.median(np.log(rates)))), band

@@ -1,58 +1,85 @@
-"""When a range test stops: rules are small pytrees, called with the engine's carry."""
+"""When a range test stops: rules are functions of the engine's carry; these are small pytrees.
+
+Both thresholds are measured from a loss in units of the curve's own scale, so that they also make sense for losses that are
+negative or near zero. A loss that is not finite stops a test under every rule.
+"""
 
 from typing import Annotated, Any, final
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from lrax._check import Delay, Rule
+from lrax._engine import Carry
 from lrax._value import Value
+
+Factor = Annotated[Any, Rule("a finite number above 1", low=1, open=True)]
 
 
 @final
 class TimesFirst(Value):
     r"""Stops when the smoothed loss passes `factor` times the first loss, after at least `min_updates`.
 
-    The threshold is measured from the first loss in units of the curve's own scale, so that it also makes sense for negative
-    losses and for those near zero:
+    $$smoothed > first + (factor - 1)\,\max(|first|,\; first - lowest)$$
 
-    $$first + (factor - 1)\,\max(|first|,\; first - lowest)$$
-
-    For a positive loss that is exactly `factor` times the first.
+    For a positive loss that is exactly `factor` times the first. `lowest` is the lowest smoothed loss so far.
 
     Args:
       factor: > 1.
       min_updates: no stop before this many updates.
+
+    Raises: ValueError if `factor` is not above 1 or `min_updates` is negative.
+
+    Source: MXNet's tutorial "Learning Rate Finder".
+
+    >>> TimesFirst()
+    TimesFirst(factor=2.0, min_updates=20)
     """
 
-    factor: Annotated[Any, Rule("a finite number above 1", low=1, open=True)] = 2.0
+    factor: Factor = 2.0
     min_updates: Delay = 20
 
-    def __call__(self, carry: Any) -> jax.Array:
+    def __call__(self, carry: Carry) -> jax.Array:
         scale = jnp.maximum(jnp.abs(carry.first), carry.first - carry.lowest)
         return (carry.smoothed > carry.first + (self.factor - 1) * scale) & (carry.updates >= self.min_updates)
 
 
 @final
-class NeverStop(Value):
-    """Stops only when a loss is not finite."""
+class TimesBest(Value):
+    r"""Stops when the smoothed loss passes `factor` times its lowest value, after at least `min_updates`.
 
-    def __call__(self, carry: Any) -> jax.Array:
-        return jnp.zeros((), jnp.bool_)
+    $$smoothed > lowest + (factor - 1)\,\max\!\left(|lowest|,\; \tfrac{1}{10}(first - lowest)\right)$$
+
+    For a positive loss that is exactly `factor` times the lowest, until the loss has fallen to a tenth of how far it fell; from
+    there on the distance it fell is the measure, so that noise around zero stops nothing.
+
+    Args:
+      factor: > 1.
+      min_updates: no stop before this many updates.
+
+    Raises: ValueError if `factor` is not above 1 or `min_updates` is negative.
+
+    Source: fastai's and Lightning's finders stop at 4 times the best smoothed loss, torch-lr-finder's at 5 times.
+
+    >>> TimesBest(factor=5)
+    TimesBest(factor=5.0, min_updates=10)
+    """
+
+    factor: Factor = 4.0
+    min_updates: Delay = 10
+
+    def __call__(self, carry: Carry) -> jax.Array:
+        scale = jnp.maximum(jnp.abs(carry.lowest), (carry.first - carry.lowest) / 10)
+        return (carry.smoothed > carry.lowest + (self.factor - 1) * scale) & (carry.updates >= self.min_updates)
 
 
 @final
-class RunningMean(Value):
-    """Smoothing by a running mean, seeded with the first loss: `past` of the mean so far, the rest of the new loss.
+class NeverStop(Value):
+    """Stops only when a loss is not finite.
 
-    A smoother is a function of the 0-based number of the update: the weight of its loss in the mean.
-
-    Args:
-      past: weight of the past, in [0, 1).
+    >>> NeverStop()
+    NeverStop()
     """
 
-    past: Annotated[Any, Rule("a weight in [0, 1)", low=0, high=float(np.nextafter(np.float32(1), np.float32(0))))] = 0.3
-
-    def __call__(self, count: jax.Array) -> jax.Array:
-        return jnp.where(count == 0, 1.0, 1.0 - self.past)
+    def __call__(self, carry: Carry) -> jax.Array:
+        return jnp.zeros((), jnp.bool_)

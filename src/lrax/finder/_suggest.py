@@ -1,7 +1,8 @@
 """Suggestions: pure functions of a curve, `(rates, losses) -> rate`, in jnp, so that they jit and vmap.
 
-Curves may be padded with NaN at their end. What a curve does not support is NaN. The loss of update `i` is measured before
-rate `i` acts, so what rate `i` did is seen in the loss of update `i + 1`: every rule pairs the two.
+`losses[i]` is the loss after an update at `rates[i]`: `Found.curve` pairs the two, because a range test measures each loss
+before its own rate acts. Curves may be padded with NaN, and end at their first loss that is not finite. What a curve does not
+support is NaN.
 """
 
 from typing import Any
@@ -10,85 +11,136 @@ import jax
 import jax.numpy as jnp
 
 FEWEST = 5
-"""A curve of fewer updates supports no suggestion."""
+"""A curve of fewer points supports no suggestion."""
 
 
-def pair(rates: Any, losses: Any) -> tuple[jax.Array, jax.Array]:
-    """Each rate with the loss measured after it acted; NaN where either is missing, or where a loss is not finite."""
+def known(rates: Any, losses: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Rates and losses as float32, and how many points there are before the first that is not finite."""
     rates, losses = jnp.asarray(rates, jnp.float32), jnp.asarray(losses, jnp.float32)
-    after = jnp.where(jnp.isfinite(losses[1:]), losses[1:], jnp.nan)
-    return jnp.where(jnp.isnan(after), jnp.nan, rates[:-1]), after
-
-
-def smooth(rates: Any, losses: Any, width: float = 0.5) -> jax.Array:
-    """A finished curve without its noise and without lag: a mean over the rates within `width` decades to either side.
-
-    The weights fall in a straight line with the distance on the logarithmic axis. What is above twice the first loss's distance
-    from the lowest is cut there first, so that an explosion does not reach back into the curve before it.
-
-    Args:
-      rates: float (n,), > 0.
-      losses: float (n,); what is not finite has no weight.
-      width: half the width of the window, in decades.
-
-    Returns: float32 (n,), NaN where a rate or the loss itself is missing.
-
-    >>> print(smooth(jnp.geomspace(1e-3, 1.0, 5), jnp.array([3.0, 3.0, 3.0, 1.0, 1.0]), width=1.0))
-    [3.        3.        2.6666665 1.3333334 1.       ]
-    """
-    rates, losses = jnp.asarray(rates, jnp.float32), jnp.asarray(losses, jnp.float32)
-    known = jnp.isfinite(losses) & jnp.isfinite(rates)
-    places = jnp.log10(jnp.where(known, rates, 1.0))
-    first = losses[jnp.argmax(known)]
-    lowest = jnp.min(jnp.where(known, losses, jnp.inf))
-    capped = jnp.where(known, jnp.minimum(losses, lowest + 2 * (first - lowest)), 0.0)
-    weights = jnp.maximum(1 - jnp.abs(places[:, None] - places[None, :]) / width, 0) * known[None, :]
-    means = (weights @ capped) / jnp.maximum(jnp.sum(weights, axis=1), 1e-9)
-    return jnp.where(known, means, jnp.nan)
+    finite = jnp.isfinite(rates) & jnp.isfinite(losses)
+    return rates, losses, jnp.sum(jnp.cumprod(finite.astype(jnp.int32)))
 
 
 def steepest(rates: Any, losses: Any) -> jax.Array:
-    """The rate at which the loss falls steepest over the logarithm of the rate, safely below where it stops falling.
+    """The rate at which the loss falls steepest over the logarithm of the rate.
 
-    Only the part of the curve before its minimum counts, and the suggestion is at most half the rate at the minimum.
+    The slope is the central difference, one-sided at both ends: on a geometric ramp that is where torch-lr-finder's marker
+    stands. Noise makes slopes, so give it a smoothed curve.
 
     Args:
       rates: float (n,), rising, > 0.
-      losses: float (n,), best smoothed; `losses[i]` is measured before `rates[i]` acts.
+      losses: float (n,), the loss after an update at that rate.
 
-    Returns: a rate, float32 of shape (); NaN if the loss falls nowhere or there are fewer than 5 updates.
-
-    Source: the usual reading of the range test of Smith 2015.
+    Returns: a rate, float32 of shape (); NaN if the loss falls nowhere or there are fewer than 5 points.
 
     >>> rates = jnp.geomspace(1e-4, 1.0, 41)
-    >>> losses = 1 / (1 + (rates / 0.01) ** 2) + 10 * rates**2
-    >>> print(f"{steepest(rates, losses):.4f}")
-    0.0079
+    >>> print(f"{steepest(rates, 1 / (1 + (rates / 0.01) ** 2)):.4f}")
+    0.0100
     """
-    rates, after = pair(rates, losses)
-    enough = jnp.sum(~jnp.isnan(after)) >= FEWEST - 1
+    rates, losses, count = known(rates, losses)
+    places = jnp.arange(rates.size)
+    before, after = jnp.maximum(places - 1, 0), jnp.minimum(places + 1, jnp.maximum(count - 1, 0))
     logs = jnp.log(rates)
-    slopes = (after[2:] - after[:-2]) / (logs[2:] - logs[:-2])
-    slopes = jnp.concatenate([jnp.array([jnp.nan]), slopes, jnp.array([jnp.nan])])
-    lowest = jnp.argmin(jnp.where(jnp.isnan(after), jnp.inf, after))
-    slopes = jnp.where(jnp.isnan(slopes) | (jnp.arange(slopes.size) > lowest), jnp.inf, slopes)
+    rise = losses[after] - losses[before]
+    slopes = jnp.where((places < count) & (after > before), rise / (logs[after] - logs[before]), jnp.inf)
     place = jnp.argmin(slopes)
-    found = jnp.minimum(rates[place], rates[lowest] / 2)
-    return jnp.where(enough & (slopes[place] < 0), found, jnp.nan)
+    return jnp.where((count >= FEWEST) & (slopes[place] < 0), rates[place], jnp.nan)
 
 
-def is_flat(losses: Any) -> jax.Array:
-    """Whether a loss never falls by more than its noise: twice the typical change from one update to the next.
+def minimum(rates: Any, losses: Any, divisor: float = 10.0) -> jax.Array:
+    """A tenth of the rate at which the loss is lowest.
 
-    Means of five updates are compared. The typical change is the median of the absolute differences, so neither a steep part
-    nor an explosion counts as noise.
+    Args:
+      rates: float (n,), rising, > 0.
+      losses: float (n,), the loss after an update at that rate.
+      divisor: what the rate at the minimum is divided by.
 
-    >>> print(is_flat(jnp.ones(20)), is_flat(jnp.linspace(1.0, 0.5, 20)))
-    True False
+    Returns: a rate, float32 of shape (); NaN if the first loss is the lowest or there are fewer than 5 points.
+
+    Source: fastai's suggestion of that name.
+
+    >>> print(minimum(jnp.array([0.1, 0.2, 0.4, 0.8, 1.6]), jnp.array([3.0, 2.0, 1.0, 2.0, 9.0])))
+    0.04
     """
-    losses = jnp.asarray(losses, jnp.float32)
-    losses = jnp.where(jnp.isfinite(losses), losses, jnp.nan)
-    means = jnp.convolve(losses, jnp.full(FEWEST, 1 / FEWEST, jnp.float32), mode="valid")
-    fall = means[0] - jnp.nanmin(means)
-    noise = jnp.nanmedian(jnp.abs(jnp.diff(losses)))
-    return ~(fall > 2 * noise) | ~(fall > 1e-4 * jnp.abs(means[0]))
+    rates, losses, count = known(rates, losses)
+    place = jnp.argmin(jnp.where(jnp.arange(rates.size) < count, losses, jnp.inf))
+    return jnp.where((count >= FEWEST) & (place > 0), rates[place] / divisor, jnp.nan)
+
+
+def edge(rates: Any, losses: Any) -> jax.Array:
+    """Half the rate at which the loss is lowest: as high as it goes while the loss still falls, and below divergence.
+
+    Args:
+      rates: float (n,), rising, > 0.
+      losses: float (n,), the loss after an update at that rate, best smoothed.
+
+    Returns: a rate, float32 of shape (); NaN if the first loss is the lowest or there are fewer than 5 points.
+
+    Source: the reading of the range test in MXNet's tutorial "Learning Rate Finder", which picks 0.05 below an edge at 0.1.
+
+    >>> print(edge(jnp.array([0.1, 0.2, 0.4, 0.8, 1.6]), jnp.array([3.0, 2.0, 1.0, 2.0, 9.0])))
+    0.2
+    """
+    return minimum(rates, losses, divisor=2.0)
+
+
+def valley(rates: Any, losses: Any) -> jax.Array:
+    """A rate half-way down the longest valley: the longest run of losses, not adjacent ones only, of which each is lower.
+
+    Args:
+      rates: float (n,), rising, > 0.
+      losses: float (n,), the loss after an update at that rate.
+
+    Returns: a rate, float32 of shape (); NaN if the loss falls nowhere or there are fewer than 5 points.
+
+    Source: fastai's suggestion of that name, after ESRI's.
+
+    >>> print(valley(jnp.array([0.1, 0.2, 0.4, 0.8, 1.6]), jnp.array([3.0, 3.5, 2.0, 1.5, 0.9])))
+    0.2
+    """
+    rates, losses, count = known(rates, losses)
+    places = jnp.arange(rates.size)
+
+    def extend(place: jax.Array, lengths: jax.Array) -> jax.Array:  # lengths of the longest falling runs that end at each place
+        higher = (places < place) & (losses > losses[place])
+        return lengths.at[place].set(1 + jnp.max(jnp.where(higher, lengths, 0), initial=0))
+
+    lengths = jax.lax.fori_loop(0, rates.size, extend, jnp.ones(rates.size, jnp.int32))
+    lengths = jnp.where(places < count, lengths, 0)
+    end = jnp.argmax(lengths)
+    start = end - lengths[end]
+    third = (end - start).astype(jnp.float32) / 3
+    place = start + third.astype(jnp.int32) + (third / 2).astype(jnp.int32)
+    # a run that begins at the first loss starts at -1, which Python counts from the end: so do we
+    place = jnp.where(place < 0, place + count, place)
+    return jnp.where((count >= FEWEST) & (lengths[end] > 1), rates[place], jnp.nan)
+
+
+def slide(rates: Any, losses: Any, width: int = 15, threshold: float = 0.005) -> jax.Array:
+    """Slides from the right to the first place where the slope is level over `width` points.
+
+    Args:
+      rates: float (n,), rising, > 0.
+      losses: float (n,), the loss after an update at that rate.
+      width: points between the two slopes that are compared.
+      threshold: slopes closer than this are level; in units of the loss.
+
+    Returns: a rate, float32 of shape (); NaN if there are no more than `width` points.
+
+    Source: fastai's suggestion of that name.
+
+    >>> rates = jnp.geomspace(1e-4, 1.0, 41)
+    >>> print(f"{slide(rates, 1 / (1 + (rates / 0.1) ** 2)):.4f}")
+    0.0004
+    """
+    rates, losses, count = known(rates, losses)
+    places = jnp.arange(rates.size)
+    last = jnp.maximum(count - 1, 0)
+    before, after = jnp.maximum(places - 1, 0), jnp.minimum(places + 1, last)
+    slopes = (losses[after] - losses[before]) / jnp.maximum(after - before, 1).astype(jnp.float32)
+    # counted from the right end, so that padding moves nothing
+    right = jnp.maximum(last - places, 0)
+    left = right - width
+    steep = (left >= 0) & (jnp.abs(slopes[right] - slopes[jnp.maximum(left, 0)]) > threshold)
+    slid = jnp.sum(jnp.cumprod(steep.astype(jnp.int32)))
+    return jnp.where(count > width, rates[jnp.maximum(last - width - jnp.maximum(slid - 1, 0), 0)], jnp.nan)

@@ -1,0 +1,300 @@
+"""Every kind's formula in plain Python: integers and float64, at the numbers a schedule has stored.
+
+Counts and lengths stay Python integers, which never wrap, and a fraction is divided once. A difference that nearly cancels is
+written as a product, so that float64 is exact enough to judge float32 by.
+"""
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+import lrax
+
+
+def rate(schedule: Any, count: int) -> float:
+    """The rate of `schedule` at `count`."""
+    return FORMULAS[type(schedule)](schedule, count)
+
+
+def ulps(got: Any, want: float) -> float:
+    """How many float32 ulp of `want` lie between `got` and `want`; numbers below float32's smallest normal one are alike."""
+    if abs(want) < 2.0**-126:
+        return 0.0 if abs(got) < 2.0**-125 else math.inf
+    if abs(want) >= 2.0**128:
+        return 0.0 if math.isinf(got) else math.inf
+    return abs(float(got) - want) / math.ldexp(1.0, math.frexp(want)[1] - 24)
+
+
+def number(leaf: Any) -> Any:
+    """A leaf as a Python number."""
+    return np.asarray(leaf).item()
+
+
+def parts(count: int, steps: int) -> tuple[float, float]:
+    """The fractions done and left."""
+    past = min(count, steps)
+    return past / steps, (steps - past) / steps
+
+
+def power(base: float, exponent: float) -> float:
+    """A power, infinite where float64 overflows."""
+    try:
+        return math.pow(base, exponent)
+    except OverflowError:
+        return math.inf
+
+
+def one_minus_power(base: float, rest: float, exponent: float) -> float:
+    """`1 - base ** exponent` where `base + rest == 1`."""
+    if base <= 0:
+        return 1.0
+    return -math.expm1(exponent * (math.log1p(-rest) if rest < 0.5 else math.log(base)))
+
+
+def linear(start: float, end: float, done: float, left: float) -> float:
+    """A straight line."""
+    return start * left + end * done
+
+
+def cosine(start: float, end: float, done: float, left: float) -> float:
+    """(1 + cos(pi s)) / 2 is the squared sine of pi/2 (1 - s)."""
+    return start * math.sin(math.pi / 2 * left) ** 2 + end * math.sin(math.pi / 2 * done) ** 2
+
+
+def geometric(start: float, end: float, done: float, left: float) -> float:
+    """A straight line of logarithms."""
+    if not left:
+        return end
+    return start * math.exp(done * math.log(end / start))
+
+
+def polynomial(start: float, end: float, done: float, left: float, exponent: float) -> float:
+    """A power of what is left."""
+    return start * left**exponent + end * one_minus_power(left, done, exponent)
+
+
+def one_minus_sqrt(start: float, end: float, done: float, left: float) -> float:
+    """1 - sqrt(s) is (1 - s) / (1 + sqrt(s))."""
+    return start * left / (1 + math.sqrt(done)) + end * math.sqrt(done)
+
+
+def one_minus_square(start: float, end: float, done: float, left: float) -> float:
+    """1 - s ** 2 is (1 - s) (1 + s)."""
+    return start * left * (1 + done) + end * done**2
+
+
+def rex(start: float, end: float, done: float, left: float) -> float:
+    """(1 - s) / (1 - s / 2), and what it leaves of 1."""
+    return start * left / (1 - done / 2) + end * (done / 2) / (1 - done / 2)
+
+
+def relaxation(start: float, end: float, done: float, left: float, ratio: float = float(np.float32(0.1))) -> float:
+    """(r ** s - r) / (1 - r), and what it leaves of 1."""
+    falling = ratio * math.expm1(-left * math.log(ratio)) / (1 - ratio)
+    return start * falling - end * math.expm1(done * math.log(ratio)) / (1 - ratio)
+
+
+def tanh(start: float, end: float, done: float, left: float, first: float = -7.0, last: float = 3.0) -> float:
+    """tanh(x) - tanh(y) is sinh(x - y) / (cosh(x) cosh(y))."""
+    span, here = last - first, first * left + last * done
+    falling = math.sinh(span * left) * math.cosh(first) / (math.sinh(span) * math.cosh(here))
+    rising = math.sinh(span * done) * math.cosh(last) / (math.sinh(span) * math.cosh(here))
+    return start * falling + end * rising
+
+
+def square(start: float, end: float, done: float, left: float) -> float:
+    """The polynomial of the shape's default power."""
+    return polynomial(start, end, done, left, 2.0)
+
+
+SHAPES: dict[str, Callable[..., float]] = {
+    "linear": linear,
+    "cosine": cosine,
+    "polynomial": square,
+    "geometric": geometric,
+    "one_minus_sqrt": one_minus_sqrt,
+    "one_minus_square": one_minus_square,
+    "relaxation": relaxation,
+    "rex": rex,
+    "tanh": tanh,
+}
+
+
+def shaped(shape: Callable[..., float], *names: str) -> Callable[[Any, int], float]:
+    """The formula of a phase from `start` to `end`, with further numbers by name."""
+
+    def formula(schedule: Any, count: int) -> float:
+        extra = [number(getattr(schedule, name)) for name in names]
+        ends = number(schedule.start), number(schedule.end)
+        return shape(*ends, *parts(count, number(schedule.steps)), *extra)
+
+    return formula
+
+
+def triangle(schedule: Any, count: int) -> float:
+    """The position of the peak is a fraction, so its distance is taken in fractions."""
+    steps, rise = number(schedule.steps), Fraction(number(schedule.rise))
+    at, peak = min(count, steps), rise * number(schedule.steps)
+    height = Fraction(at) / peak if at < peak else (steps - at) / (steps - peak)
+    return SHAPES[schedule.mode](number(schedule.high), number(schedule.low), float(1 - height), float(height))
+
+
+def step_decay(schedule: Any, count: int) -> float:
+    """A whole power."""
+    decayed = number(schedule.start) * power(number(schedule.factor), count // number(schedule.every))
+    return max(number(schedule.floor), decayed)
+
+
+def exponential(schedule: Any, count: int) -> float:
+    """A smooth power."""
+    decayed = number(schedule.start) * power(number(schedule.factor), count / number(schedule.every))
+    return max(number(schedule.floor), decayed)
+
+
+def multi_step(schedule: Any, count: int) -> float:
+    """As many powers as boundaries are past."""
+    drops = sum(boundary <= count for boundary in np.asarray(schedule.boundaries).tolist())
+    return number(schedule.start) * power(number(schedule.factor), drops)
+
+
+def inverse_sqrt(schedule: Any, count: int) -> float:
+    """One over a square root."""
+    return number(schedule.start) / math.sqrt(1 + count / number(schedule.timescale))
+
+
+def polynomial_restarts(schedule: Any, count: int) -> float:
+    """The horizon is the next multiple of `steps`."""
+    steps = number(schedule.steps)
+    horizon = steps * max(1, math.ceil(Fraction(count, steps)))
+    ends = number(schedule.start), number(schedule.end)
+    return polynomial(*ends, *parts(count, horizon), number(schedule.power))
+
+
+def piecewise_constant(schedule: Any, count: int) -> float:
+    """The value after as many boundaries as are past."""
+    past = sum(boundary <= count for boundary in np.asarray(schedule.boundaries).tolist())
+    return np.asarray(schedule.values).tolist()[past]
+
+
+def piecewise(schedule: Any, count: int) -> float:
+    """The shape between the last count reached and the next."""
+    values, counts = np.asarray(schedule.values).tolist(), np.asarray(schedule.counts).tolist()
+    if count < counts[0]:
+        return values[0]
+    for k in range(len(counts) - 1):
+        if counts[k] <= count < counts[k + 1]:
+            return SHAPES[schedule.mode](values[k], values[k + 1], *parts(count - counts[k], counts[k + 1] - counts[k]))
+    return values[-1]
+
+
+def repeat(schedule: Any, count: int) -> float:
+    """The remainder, or the end."""
+    size, times = length(schedule.schedule), number(schedule.times)
+    return rate(schedule.schedule, count % size if count < times * size else size)
+
+
+def warp(schedule: Any, count: int) -> float:
+    """The shape of the phase at a power of what is done."""
+    phase, exponent = schedule.phase, number(schedule.power)
+    done, left = parts(count, number(phase.steps))
+    shape = SHAPES[type(phase).__name__.lower()]
+    return shape(number(phase.start), number(phase.end), done**exponent, one_minus_power(done, left, exponent))
+
+
+def sequence(schedule: Any, count: int) -> float:
+    """The first schedule that has not ended, the last one otherwise."""
+    *others, last = schedule.schedules
+    for part in others:
+        if count < length(part):
+            return rate(part, count)
+        count -= length(part)
+    return rate(last, count)
+
+
+def length(schedule: Any) -> int:
+    """The length in updates."""
+    if isinstance(schedule, lrax.Sequence):
+        return sum(map(length, schedule.schedules))
+    if isinstance(schedule, lrax.Warmup):
+        return number(schedule.warmup_steps) + length(schedule.schedule)
+    if isinstance(schedule, lrax.Shift):
+        return length(schedule.schedule) - number(schedule.offset)
+    if isinstance(schedule, lrax.Cooldown):
+        return number(schedule.begin) + number(schedule.steps)
+    return number(schedule.steps)
+
+
+def cycle(schedule: Any, count: int) -> float:
+    """Cycles are counted one by one as long as their length changes; the next length is a ceiling of whole numbers."""
+    factor = Fraction(number(schedule.length_factor.numerator), number(schedule.length_factor.denominator))
+    size, index = length(schedule.phase), 0
+    while count >= size:
+        following = min(math.ceil(size * factor), 2**31 - 1)
+        if following == size:
+            index, count = index + count // size, count % size
+            break
+        index, count, size = index + 1, count - size, following
+    phase = schedule.phase if size == length(schedule.phase) else schedule.phase.resized(np.int32(size))
+    return power(number(schedule.value_factor), index) * rate(phase, count)
+
+
+def warmup(schedule: Any, count: int) -> float:
+    """A shape up to the first rate."""
+    steps, start = number(schedule.warmup_steps), number(schedule.start)
+    if count >= steps:
+        return rate(schedule.schedule, count - steps)
+    if schedule.mode == "constant":
+        return start
+    done, left = parts(count, steps)
+    return SHAPES[schedule.mode](rate(schedule.schedule, 0), start, left, done)  # the fall, run backwards
+
+
+def cooldown(schedule: Any, count: int) -> float:
+    """A shape from the rate at `begin`."""
+    begin = number(schedule.begin)
+    if count < begin:
+        return rate(schedule.schedule, count)
+    last = rate(schedule.schedule, begin)
+    return SHAPES[schedule.mode](last, number(schedule.end), *parts(count - begin, number(schedule.steps)))
+
+
+FORMULAS: dict[type, Callable[[Any, int], float]] = {
+    lrax.Clip: lambda s, count: min(max(rate(s.schedule, count), number(s.low)), number(s.high)),
+    lrax.Constant: lambda s, count: number(s.value),
+    lrax.Cooldown: cooldown,
+    lrax.Cosine: shaped(cosine),
+    lrax.Cycle: cycle,
+    lrax.Exponential: exponential,
+    lrax.Geometric: shaped(geometric),
+    lrax.Hold: lambda s, count: number(s.value),
+    lrax.InverseSqrt: inverse_sqrt,
+    lrax.InverseTime: lambda s, count: number(s.start) / (1 + count / number(s.timescale)),
+    lrax.Linear: shaped(linear),
+    lrax.Maximum: lambda s, count: max(rate(part, count) for part in s.schedules),
+    lrax.Minimum: lambda s, count: min(rate(part, count) for part in s.schedules),
+    lrax.MultiStep: multi_step,
+    lrax.OneMinusSqrt: shaped(one_minus_sqrt),
+    lrax.OneMinusSquare: shaped(one_minus_square),
+    lrax.Piecewise: piecewise,
+    lrax.PiecewiseConstant: piecewise_constant,
+    lrax.Polynomial: shaped(polynomial, "power"),
+    lrax.PolynomialRestarts: polynomial_restarts,
+    lrax.Power: lambda s, count: number(s.start) * power(1 + count / number(s.timescale), number(s.power)),
+    lrax.Product: lambda s, count: math.prod(rate(part, count) for part in s.schedules),
+    lrax.Relaxation: shaped(relaxation, "ratio"),
+    lrax.Repeat: repeat,
+    lrax.Rex: shaped(rex),
+    lrax.Scale: lambda s, count: number(s.factor) * rate(s.schedule, count),
+    lrax.Sequence: sequence,
+    lrax.Shift: lambda s, count: rate(s.schedule, min(max(0, count + number(s.offset)), 2**31 - 1)),
+    lrax.StepDecay: step_decay,
+    lrax.Stretch: lambda s, count: rate(s.schedule, count // number(s.every)),
+    lrax.Sum: lambda s, count: math.fsum(rate(part, count) for part in s.schedules),
+    lrax.Tanh: shaped(tanh, "first", "last"),
+    lrax.Triangle: triangle,
+    lrax.Warmup: warmup,
+    lrax.Warp: warp,
+}

@@ -1,0 +1,116 @@
+"""Recipes: the tutorials' own numbers, and totals that include the warm-up."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import lrax
+
+
+def test_tutorial_one_cycle() -> None:
+    """Tutorial 2: 0.1 to 0.5 and back over 500 iterations, then down to 0.001 over 750."""
+    schedule = lrax.Shift(lrax.one_cycle(0.1, 0.5, 500, 750, 0.001), 1)
+    want = [0.3, 0.5, 0.3, 0.1, (0.1 + 0.001) / 2, 0.001, 0.001]
+    np.testing.assert_allclose(schedule(jnp.array([124, 249, 374, 499, 874, 1249, 1499])), want, rtol=1e-6)
+
+
+def test_tutorial_one_cycle_alone() -> None:
+    """Without a cool-down the low rate is held."""
+    schedule = lrax.one_cycle(0.1, 0.5, 500)
+    np.testing.assert_allclose(schedule(jnp.array([0, 250, 500, 999])), [0.1, 0.5, 0.1, 0.1], rtol=1e-6)
+
+
+def test_warmup_cosine() -> None:
+    """The first update moves, the peak is at `warmup_steps`, the end at `total_steps`."""
+    schedule = lrax.warmup_cosine(0.3, total_steps=5000, warmup_steps=500)
+    rates = schedule(jnp.arange(5002))
+    assert rates[0] == np.float32(0.3 / 501)
+    assert (rates.argmax(), rates.max()) == (500, np.float32(0.3))
+    assert (rates[4999] > 0, rates[5000], rates[5001]) == (True, 0.0, 0.0)
+    assert schedule.length == 5000
+
+
+def test_wsd() -> None:
+    """Up, flat, and down to the end at `total_steps`."""
+    schedule = lrax.wsd(0.5, total_steps=100, warmup_steps=4, cooldown_steps=20)
+    np.testing.assert_allclose(schedule(jnp.array([0, 4, 80, 90, 100, 200])), [0.1, 0.5, 0.5, 0.25, 0, 0], rtol=1e-6)
+
+
+def test_cyclical_and_sgdr() -> None:
+    """Triangles and cosines again and again, lower each time if asked."""
+    np.testing.assert_allclose(lrax.cyclical(0.5, 2.0, 500)(jnp.array([0, 250, 500, 750])), [0.5, 2, 0.5, 2], rtol=1e-6)
+    np.testing.assert_allclose(lrax.sgdr(2.0, 0.01, 250, 2, 0.5)(jnp.array([0, 250, 750])), [2, 1, 0.5], rtol=1e-6)
+
+
+def test_wsd_with_every_shape() -> None:
+    """Each cool-down shape leads from the peak to the end."""
+    for mode in ("linear", "cosine", "polynomial", "one_minus_sqrt", "one_minus_square", "relaxation", "rex", "tanh"):
+        rates = lrax.wsd(0.5, 100, 4, 20, 0.0, mode)(jnp.array([4, 80, 90, 100]))
+        np.testing.assert_allclose(rates[jnp.array([0, 1, 3])], [0.5, 0.5, 0.0])
+        assert 0 < rates[2] < 0.5
+
+
+def test_cyclical_policies() -> None:
+    """triangular2 halves the height every cycle, exp_range decays it by the update, and any function of the cycle scales it."""
+    counts = np.arange(3000)
+    cycle, height = counts // 500, np.minimum(counts % 500, 500 - counts % 500) / 250
+    policies = {
+        "triangular2": (lrax.cyclical(1.0, 2.0, 500, height_factor=0.5), 0.5**cycle),
+        "exp_range": (lrax.cyclical(1.0, 2.0, 500, height=lrax.Exponential(1.0, 0.999)), 0.999**counts),
+        "of the cycle": (
+            lrax.cyclical(1.0, 2.0, 500, height=lrax.Stretch(lambda k: 1 / (1 + k.astype(jnp.float32)), 500)),
+            1 / (1 + cycle),
+        ),
+    }
+    for schedule, scale in policies.values():
+        np.testing.assert_allclose(schedule(jnp.asarray(counts)), 1 + height * scale, rtol=1e-5)
+
+
+def test_one_cycle_with_cosines_and_its_momentum() -> None:
+    """Three phases of cosines; the momentum is lowest where the rate is highest."""
+    rate = lrax.one_cycle(0.1, 0.5, 500, 750, 0.001, rise=0.3, mode="cosine")
+    momentum = lrax.one_cycle_momentum(0.85, 0.95, 500, rise=0.3, mode="cosine")
+    counts = jnp.arange(501)
+    assert rate(counts).argmax() == momentum(counts).argmin() == 150
+    np.testing.assert_allclose(rate(jnp.array([0, 75, 150, 325, 500, 1250])), [0.1, 0.3, 0.5, 0.3, 0.1, 0.001], rtol=1e-6)
+    np.testing.assert_allclose((0.95 - momentum(counts)) / 0.1, (rate(counts) - 0.1) / 0.4, rtol=0, atol=1e-5)
+
+
+def test_one_cycle_two_phase() -> None:
+    """Up to the peak at `warmup_steps`, down to the end at `total_steps`; straight lines if asked."""
+    cosine = lrax.one_cycle_two_phase(0.01, 0.25, 0.0, total_steps=100, warmup_steps=30)
+    np.testing.assert_allclose(cosine(jnp.array([0, 15, 30, 65, 100, 200])), [0.01, 0.13, 0.25, 0.125, 0, 0], rtol=1e-6)
+    line = lrax.one_cycle_two_phase(0.0, 0.3, 0.1, 100, 30, "linear")
+    np.testing.assert_allclose(line(jnp.array([0, 10, 30, 65, 100])), [0, 0.1, 0.3, 0.2, 0.1], rtol=1e-6)
+
+
+def test_inverse_sqrt_and_noam() -> None:
+    """The Transformer's formula at step t = count + 1; a cool-down leads to the end at `total_steps`."""
+    steps = np.arange(1, 20_000, 37)
+    want = 512**-0.5 * np.minimum(steps**-0.5, steps * 4000**-1.5)
+    np.testing.assert_allclose(lrax.noam(512, 4000)(jnp.asarray(steps - 1)), want, rtol=1e-6)
+    schedule = lrax.inverse_sqrt(0.1, 100, timescale=50, total_steps=1000, cooldown_steps=600, end=0.001)
+    at = 0.1 / np.sqrt(1 + 300 / 50)
+    np.testing.assert_allclose(
+        schedule(jnp.array([0, 100, 400, 700, 1000])), [0.1 / 101, 0.1, at, (at + 0.001) / 2, 0.001], rtol=1e-6
+    )
+
+
+def test_flat_cosine() -> None:
+    """Flat, then half a cosine."""
+    np.testing.assert_allclose(lrax.flat_cosine(0.1, 100, 50)(jnp.array([0, 50, 75, 100])), [0.1, 0.1, 0.05, 0], rtol=1e-6)
+
+
+def test_warm_restarts_with_a_warmup_each() -> None:
+    """Each cycle climbs for the same number of updates, then falls; its length, warm-up included, doubles."""
+    schedule = lrax.sgdr(1.0, 0.0, 10, 2, 0.5, warmup_steps=3)
+    np.testing.assert_allclose(schedule(jnp.array([0, 1, 2, 3])), [0.25, 0.5, 0.75, 1.0])
+    np.testing.assert_allclose(schedule(jnp.array([10, 11, 12, 13, 30, 33])), [0.125, 0.25, 0.375, 0.5, 0.0625, 0.25])
+    assert 0 < schedule(29) < 0.01
+
+
+def test_recipes_take_traced_lengths() -> None:
+    """Every argument may be traced, lengths included; too long a warm-up, which is then not seen, leaves one update."""
+    rates = jax.jit(lambda total, warm: lrax.warmup_cosine(0.3, total, warm)(jnp.array([0, 4, 20])))
+    np.testing.assert_allclose(rates(20, 4), lrax.warmup_cosine(0.3, 20, 4)(jnp.array([0, 4, 20])), rtol=1e-6)
+    assert np.isfinite(rates(20, 50)).all()

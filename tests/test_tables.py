@@ -1,0 +1,57 @@
+"""Schedules given by lists: boundaries, and the size of the program."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import lrax
+
+
+def test_piecewise_constant() -> None:
+    """The next value begins at its boundary; from the last one on the last value stays."""
+    schedule = lrax.PiecewiseConstant([0.1, 0.5, 0.2], [10, 20])
+    np.testing.assert_array_equal(
+        schedule(jnp.array([0, 9, 10, 19, 20, 2**31 - 1])), np.float32([0.1, 0.1, 0.5, 0.5, 0.2, 0.2])
+    )
+
+
+@pytest.mark.parametrize("mode", ["linear", "cosine", "geometric", "one_minus_sqrt", "tanh"])
+def test_piecewise_passes_through_its_values(mode: str) -> None:
+    """At each count its value, whatever the shape between; before the first and after the last it holds."""
+    values, counts = [0.1, 1.0, 0.5, 0.2], [5, 10, 100, 1000]
+    schedule = lrax.Piecewise(values, counts, mode)
+    np.testing.assert_allclose(schedule(jnp.array([0, *counts, 5000])), [0.1, *values, 0.2], rtol=2e-7)
+    assert schedule.length == 1000
+
+
+def test_piecewise_is_optax_interpolation() -> None:
+    """The same lines and cosines as optax between the same values."""
+    counts = jnp.arange(40)
+    for mode in ("linear", "cosine"):
+        peer = optax.piecewise_interpolate_schedule(mode, 1.0, {10: 0.5, 30: 0.1})
+        schedule = lrax.Piecewise([1.0, 0.5, 0.05], [0, 10, 30], mode)
+        with jax.numpy_dtype_promotion("standard"):
+            want = jax.vmap(peer)(counts)
+        np.testing.assert_allclose(schedule(counts), want, rtol=1e-5)
+
+
+def compiled_lines(schedule: lrax.Schedule) -> int:
+    """Lines of the optimized program of a schedule."""
+    return len(jax.jit(lambda schedule, count: schedule(count)).lower(schedule, 0).compile().as_text().splitlines())
+
+
+@pytest.mark.parametrize(
+    "make",
+    {
+        "MultiStep": lambda n: lrax.MultiStep(0.1, 0.9, np.arange(1, n + 1)),
+        "PiecewiseConstant": lambda n: lrax.PiecewiseConstant(np.linspace(0.1, 1.0, n + 1), np.arange(1, n + 1)),
+        "Piecewise": lambda n: lrax.Piecewise(np.linspace(0.1, 1.0, n), np.arange(1, n + 1), "cosine"),
+        "Cycle": lambda n: lrax.Cycle(lrax.Cosine(1.0, 0.1, 100_000 // n), 1.1, 0.9),
+        "Repeat": lambda n: lrax.Repeat(lrax.Cosine(1.0, 0.1, 10), n),
+    }.values(),
+)
+def test_the_program_does_not_grow(make: object) -> None:
+    """Ten or ten thousand boundaries or cycles: the same number of instructions."""
+    assert compiled_lines(make(10)) == compiled_lines(make(10_000))
