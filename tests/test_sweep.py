@@ -64,10 +64,171 @@ def test_one_trace_for_all():
         (TypeError, r"`schedules\[1\]` must be a schedule", [lrax.Constant(0.1), 0.1]),
         (TypeError, "`schedules` must be a schedule", 0.1),
         (ValueError, "one leading axis", lrax.Constant(0.1)),
-        (ValueError, "of one kind", [lrax.Constant(0.1), lrax.Cosine(1, 0, 5)]),
     ],
 )
 def test_bad_schedules_are_named(error, message, schedules):
     """What cannot be swept is an error that names the argument."""
     with pytest.raises(error, match=message):
         lrax.sweep(train, schedules)
+
+
+PEAKS = np.geomspace(1e-3, 0.4, 7).astype(np.float32)
+
+
+def test_some_fields_only_may_be_batched():
+    """Fields that are the same in all lanes need no leading axis; a list inside a schedule is not taken for one."""
+    schedules = lrax.MultiStep(PEAKS, factor=0.5, boundaries=[5, 10, 15])
+    metrics = lrax.sweep(train, schedules)
+    listed = lrax.sweep(train, [lrax.MultiStep(peak, 0.5, [5, 10, 15]) for peak in PEAKS])
+    np.testing.assert_allclose(metrics["losses"], listed["losses"], rtol=1e-6)
+    inner = lrax.Warmup(lrax.Cosine(PEAKS, 0.0, 20), 4)
+    assert lrax.sweep(train, inner)["final"].shape == (7,)
+
+
+def test_kinds_may_differ():
+    """A list of different kinds runs as one sweep, each lane as if it were alone; a callable counts as a kind."""
+    schedules = [
+        lrax.Constant(0.1),
+        lrax.Cosine(0.3, 0.0, 20),
+        lrax.Constant(0.2),
+        lrax.MultiStep(0.3, 0.5, [5, 10]),
+        lrax.MultiStep(0.3, 0.5, [5]),
+        lambda count: 0.1 / (count + 1).astype(jnp.float32),
+    ]
+    for lanes in (1, 4, 6):
+        metrics = lrax.sweep(train, schedules, lanes=lanes)
+        for lane, schedule in enumerate(schedules):
+            np.testing.assert_allclose(metrics["losses"][lane], train(schedule)["losses"], rtol=1e-5)
+
+
+def test_a_length_may_be_asked_of_mixed_kinds():
+    """A training function that reads the schedule's length gets its own lane's, or None if one kind has none."""
+    lengths = lrax.sweep(lambda schedule: jnp.asarray(schedule.length), [lrax.Cosine(1, 0, 5), lrax.Linear(0, 1, 9)])
+    assert list(lengths) == [5, 9]
+    none = lrax.sweep(lambda s: jnp.asarray(s.length is None), [lrax.Cosine(1, 0, 5), lrax.Constant(1)])
+    assert none.all()
+
+
+def noisy(schedule, key):
+    """Gradient descent on a noisy quadratic."""
+    start = jax.random.normal(key) + 3
+
+    def update(weight, count):
+        return weight - schedule(count) * 2 * weight, weight**2
+
+    return jax.lax.scan(update, start, COUNTS)[1]
+
+
+def test_keys_and_other_pytrees_go_beside():
+    """What stands beside the schedules is divided among the lanes as they are; one schedule may take many keys."""
+    keys = jax.random.split(jax.random.key(0), 7)
+    together = lrax.sweep(noisy, lrax.Constant(PEAKS), keys)
+    for lane in range(7):
+        np.testing.assert_allclose(together[lane], noisy(lrax.Constant(PEAKS[lane]), keys[lane]), rtol=1e-5)
+    assert lrax.sweep(noisy, lrax.Constant(0.1), keys).shape == (7, 20)
+    pytree = {"scale": np.arange(7.0), "shift": (np.arange(7, dtype=np.float32),)}
+    added = lrax.sweep(lambda s, other: s(0) + other["scale"] + other["shift"][0], lrax.Constant(PEAKS), pytree)
+    np.testing.assert_allclose(added, PEAKS + 2 * np.arange(7), rtol=1e-6)
+
+
+def test_cross_is_every_schedule_with_every_key():
+    """`cross` makes a lane of every pair, the schedule moving slowest; lists stay lists."""
+    keys = jax.random.split(jax.random.key(0), 3)
+    schedules, crossed = lrax.cross(lrax.Constant(PEAKS), keys)
+    np.testing.assert_array_equal(schedules.value, np.repeat(PEAKS, 3))
+    np.testing.assert_array_equal(jax.random.key_data(crossed[4]), jax.random.key_data(keys[1]))
+    listed, _ = lrax.cross([lrax.Constant(0.1), lrax.Cosine(1, 0, 5)], keys)
+    assert [type(schedule).__name__ for schedule in listed] == ["Constant"] * 3 + ["Cosine"] * 3
+    with pytest.raises(ValueError, match="`others` must be arrays with one leading axis"):
+        lrax.cross(lrax.Constant(PEAKS), 3)
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3, 7, 100, None])
+def test_any_number_of_lanes_at_a_time(lanes):
+    """However many lanes run at a time, the metrics are the same to 1e-6, and the training function is traced once."""
+    traces = []
+
+    def counted(schedule):
+        traces.append(1)
+        return train(schedule)
+
+    metrics = lrax.sweep(counted, lrax.Constant(PEAKS), lanes=lanes)
+    np.testing.assert_allclose(metrics["losses"], lrax.sweep(train, lrax.Constant(PEAKS), lanes=7)["losses"], rtol=1e-6)
+    assert len(traces) == 1
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_one_compilation_for_all_groups(lanes, caplog):
+    """A sweep in groups compiles its program once, and a second sweep with other numbers not at all."""
+
+    def fresh(schedule):
+        return train(schedule)["final"]
+
+    with jax.log_compiles(True):
+        lrax.sweep(fresh, lrax.Constant(PEAKS), lanes=lanes)
+        lrax.sweep(fresh, lrax.Constant(PEAKS * 2), lanes=lanes)
+    compiled = [record for record in caplog.records if "Finished XLA compilation of jit(group)" in record.getMessage()]
+    assert len(compiled) == 1
+
+
+def test_a_sweep_under_jit():
+    """Inside a program that is traced, a sweep is part of that program, `lanes` at a time."""
+    for lanes in (None, 3):
+        inside = jax.jit(lambda peaks, lanes=lanes: lrax.sweep(train, lrax.Constant(peaks), lanes=lanes)["final"])(PEAKS)
+        np.testing.assert_allclose(inside, lrax.sweep(train, lrax.Constant(PEAKS))["final"], rtol=1e-6)
+
+
+def test_metrics_of_any_dtype():
+    """Metrics keep their structure and dtypes: bfloat16, integers, booleans, keys."""
+
+    def typed(schedule):
+        rate = schedule(0)
+        return rate.astype(jnp.bfloat16), {"step": jnp.int8(3), "key": jax.random.key(0)}, rate > 0.1
+
+    rate, inner, flag = lrax.sweep(typed, lrax.Constant(PEAKS), lanes=2)
+    assert (rate.dtype, inner["step"].dtype, flag.dtype) == (jnp.bfloat16, jnp.int8, jnp.bool_)
+    assert inner["key"].shape == (7,)
+    np.testing.assert_array_equal(jax.random.key_data(inner["key"][0]), jax.random.key_data(jax.random.key(0)))
+
+
+def test_double_precision():
+    """With x64, metrics of float64 come back as they are, from the side-by-side programs too."""
+    with jax.enable_x64(True):
+        doubled = lrax.sweep(lambda s, x: s(0).astype(jnp.float64) + x, lrax.Constant(PEAKS), np.arange(7.0) * 1e-12)
+    assert doubled.dtype == np.float64
+    np.testing.assert_allclose(np.asarray(doubled) - PEAKS, np.arange(7) * 1e-12, atol=1e-16)
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "arguments", "options"),
+    [
+        (ValueError, "`lanes` must be an integer of at least 1", (), {"lanes": 0}),
+        (TypeError, "`train` must be callable as", (np.arange(7),), {}),
+        (TypeError, "`mesh` must be", (), {"mesh": 3}),
+    ],
+)
+def test_bad_options_are_named(error, message, arguments, options):
+    """Options that make no sense are errors that name the argument."""
+    with pytest.raises(error, match=message):
+        lrax.sweep(train, lrax.Constant(PEAKS), *arguments, **options)
+
+
+def test_others_of_another_length_are_named():
+    """What stands beside must have one entry a lane."""
+    with pytest.raises(ValueError, match=r"`others\[0\]` must be arrays with one leading axis, one entry a lane \(7\)"):
+        lrax.sweep(noisy, lrax.Constant(PEAKS), np.arange(6))
+
+
+def test_arrays_of_a_partial_are_shared():
+    """What a `jax.tree_util.Partial` holds is an argument that all lanes share: other arrays make no other program."""
+    traces = []
+
+    def scaled(scale, schedule):
+        traces.append(1)
+        return scale * train(schedule)["losses"]
+
+    for factor in (1.0, 2.0):
+        bound = jax.tree_util.Partial(scaled, jnp.full(20, factor))
+        losses = lrax.sweep(bound, lrax.Constant(PEAKS), lanes=3)
+        np.testing.assert_allclose(losses, factor * lrax.sweep(train, lrax.Constant(PEAKS))["losses"], rtol=1e-6)
+    assert len(traces) == 1

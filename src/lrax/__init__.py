@@ -18,7 +18,6 @@ from lrax._rates import count_of, last_rate, next_rate, recorded
 from lrax._reason import Reason
 from lrax._recipes import flat_cosine, inverse_sqrt, noam, warmup_cosine, wsd
 from lrax._schedule import Function, Phase, Schedule, ScheduleLike
-from lrax._sweep import sweep
 from lrax._tables import Piecewise, PiecewiseConstant
 from lrax._text import table
 from lrax._units import linear_scaling, sqrt_scaling, steps_for
@@ -41,6 +40,7 @@ from lrax.finder import (
     steepest,
     valley,
 )
+from lrax.sweeps import Margin, Race, Setting, Sweep, cross, end_loss, race, run_sweep, sweep
 
 __all__ = [
     "Boundaries",
@@ -64,6 +64,7 @@ __all__ = [
     "Learner",
     "LengthFactor",
     "Linear",
+    "Margin",
     "Maximum",
     "Minimum",
     "MultiStep",
@@ -79,6 +80,7 @@ __all__ = [
     "Positive",
     "Power",
     "Product",
+    "Race",
     "Rate",
     "Rates",
     "Reason",
@@ -90,11 +92,13 @@ __all__ = [
     "Schedule",
     "ScheduleLike",
     "Sequence",
+    "Setting",
     "Shift",
     "StepDecay",
     "Steps",
     "Stretch",
     "Sum",
+    "Sweep",
     "Tanh",
     "TimesBest",
     "TimesFirst",
@@ -105,8 +109,10 @@ __all__ = [
     "branch",
     "by_path",
     "count_of",
+    "cross",
     "cyclical",
     "edge",
+    "end_loss",
     "extend",
     "fall",
     "find_lr",
@@ -122,9 +128,11 @@ __all__ = [
     "one_cycle_momentum",
     "one_cycle_two_phase",
     "plot",
+    "race",
     "range_test",
     "recorded",
     "reduce_on_plateau",
+    "run_sweep",
     "sgdr",
     "slide",
     "smooth",

@@ -1,0 +1,224 @@
+"""Sweeps: many schedules through one training function, a group of lanes at a time, compiled once."""
+
+import concurrent.futures
+import os
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh
+
+from lrax._check import complain
+from lrax._learner import check_arity
+from lrax._progress import progress_bar
+from lrax._schedule import Schedule
+from lrax.sweeps._batch import Lanes, as_lanes, shaped
+from lrax.sweeps._fit import Plan
+from lrax.sweeps._program import Program, Train, check_mesh
+from lrax.sweeps._result import Score, Sweep, check_score, outcome
+from lrax.sweeps._save import fingerprint, load, save
+
+
+def sweep(
+    train: Train,
+    schedules: Schedule | Sequence[Schedule],
+    *others: Any,
+    lanes: int | None = None,
+    mesh: Mesh | None = None,
+    axis: str = "lanes",
+) -> Any:
+    """Trains with many schedules side by side: one compiled program, one compilation.
+
+    Args:
+      train: a pure function that trains with one schedule and returns metrics, a pytree of arrays. What stands in `others`
+        comes after the schedule: `train(schedule, *others)`, each without its leading axis. Large arrays that all lanes share
+        are best bound with `jax.tree_util.Partial(train, data)`, which keeps them out of the compiled program.
+      schedules: one schedule some of whose fields are arrays with a leading axis, or a list of schedules of any kinds.
+      *others: pytrees of arrays with one leading axis, as long as the lanes are many; random keys, say.
+      lanes: how many are trained at a time, the rest in turn; by default a number that fits the memory and is fast, see
+        `lrax.run_sweep`, which says how many that was.
+      mesh: a device mesh, over whose axis `axis` the lanes are divided; the same call on every process.
+
+    Returns: the metrics, each with the lane axis in front; under `jit`, traced.
+
+    Raises: TypeError if `schedules` holds something else than schedules; ValueError if there is none, or there is no common
+      leading axis.
+
+    >>> def train(schedule):
+    ...     def update(weight, count):
+    ...         return weight - schedule(count) * 2 * weight, weight**2
+    ...     return jax.lax.scan(update, 1.0, jnp.arange(10))[1][-1]
+    >>> print(sweep(train, lrax.Constant(jnp.array([0.0, 0.1, 0.5]))))
+    [1.         0.01801439 0.        ]
+    """
+    batch = _checked("sweep", train, schedules, others, lanes, mesh, axis)
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((batch.schedules, batch.others))):
+        arguments = (batch.schedules, *batch.others)
+        return jax.lax.map(lambda one: train(*one), arguments, batch_size=min(lanes or batch.number, batch.number))
+    program = Program(train, batch, lanes, mesh, axis)
+    metrics = [np.zeros(shape.shape, shape.dtype) for _, shape in _outputs(program, batch.number)]
+    for indices, leaves in _finished(program, np.arange(batch.number)):
+        for array, leaf in zip(metrics, leaves, strict=True):
+            array[indices] = leaf
+    return jax.tree.map(jnp.asarray, _restored(program, metrics))
+
+
+def run_sweep(
+    train: Train,
+    schedules: Schedule | Sequence[Schedule],
+    *others: Any,
+    score: Score | None = None,
+    lanes: int | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+    mesh: Mesh | None = None,
+    axis: str = "lanes",
+) -> Sweep:
+    """`lrax.sweep` for long sweeps: shows progress, outlives its process, and returns a table.
+
+    Args:
+      train, schedules, others, mesh, axis: as for `lrax.sweep`.
+      score: metrics of one lane -> scalar, the lower the better; by default, where the metrics are one array, its
+        `lrax.end_loss`.
+      lanes: how many are trained at a time, the rest in turn. By default, on an accelerator, all that fit into nine tenths of
+        its free memory; on the CPU, groups whose state fits the caches, one group a core, and single lanes for
+        convolutions. `Sweep.plan` says what it was and why.
+      folder: where each finished group of lanes is saved, in one .npz file, written whole or not at all. The same call again
+        loads what is there and runs the rest.
+      progress: shows a progress bar (needs tqdm).
+
+    Returns: a `Sweep`: the metrics, and what they say of the schedules.
+
+    Raises: TypeError or ValueError as `lrax.sweep`; ValueError if `score` does not give a scalar, or if `folder` holds files of
+      another sweep: other schedules, others, training function (or arrays in it), or another version of JAX.
+
+    >>> def train(schedule):
+    ...     def update(weight, count):
+    ...         return weight - schedule(count) * 2 * weight, weight**2
+    ...     return jax.lax.scan(update, 1.0, jnp.arange(12))[1]
+    >>> print(run_sweep(train, lrax.Constant(jnp.array([0.01, 0.1, 2.0]))))  # doctest: +ELLIPSIS
+       schedule              peak rate      score  lanes
+       Constant(value=0.01)       0.01      0.668  0
+    *  Constant(value=0.1)         0.1    0.01231  1
+       Constant(value=2.0)           2  1.175e+10  2
+    best: Constant(value=0.1), score 0.01231, 0.6557 ahead of the next
+    3 lanes, ... at a time...
+    """
+    batch = _checked("run_sweep", train, schedules, others, lanes, mesh, axis)
+    program = Program(train, batch, lanes, mesh, axis)
+    check_score("run_sweep", score, program.traced.out_info)
+    outputs = _outputs(program, batch.number)
+    metrics = [np.zeros(shape.shape, shape.dtype) for _, shape in outputs]
+    named = [(f"metrics{name}", array) for (name, _), array in zip(outputs, metrics, strict=True)]
+    where = None if folder is None else pathlib.Path(folder)
+    identity = {} if where is None else fingerprint(batch, program.traced.jaxpr, program.shared)
+    done = np.zeros(batch.number, bool) if where is None else _loaded(where, identity, named)
+    with progress_bar(batch.number, "sweep", progress) as show:
+        for _ in range(int(done.sum())):
+            show()
+        for indices, leaves in _finished(program, np.flatnonzero(~done), _saver(where, identity, named)):
+            for array, leaf in zip(metrics, leaves, strict=True):
+                array[indices] = leaf
+            for _ in indices:
+                show()
+    return outcome(batch, _restored(program, metrics), score, str(program.plan))
+
+
+def _checked(
+    owner: str, train: Train, schedules: Any, others: tuple[Any, ...], lanes: int | None, mesh: Mesh | None, axis: str
+) -> Lanes:
+    batch = as_lanes(owner, schedules, others)
+    if not callable(train):
+        raise complain(TypeError, owner, "train", "a function schedule -> metrics", train)
+    check_arity(owner, "train", train, f"train(schedule{', other' * len(others)})", 1 + len(others))
+    if lanes is not None and (not isinstance(lanes, int | np.integer) or isinstance(lanes, bool) or lanes < 1):
+        raise complain(ValueError, owner, "lanes", "an integer of at least 1", lanes)
+    check_mesh(owner, mesh, axis)
+    return batch
+
+
+def _finished(
+    program: Program, todo: np.ndarray[Any, Any], keep: Callable[[np.ndarray[Any, Any], list[Any]], None] | None = None
+) -> Iterator[tuple[np.ndarray[Any, Any], list[Any]]]:
+    """Groups of lanes and their metrics, as they end; `keep` is given each before it is yielded."""
+    plan: Plan = program.plan
+    groups = [todo[begin : begin + plan.lanes] for begin in range(0, len(todo), plan.lanes)]
+
+    def run(indices: np.ndarray[Any, Any], arguments: Any) -> tuple[np.ndarray[Any, Any], list[Any]]:
+        leaves = program.call(arguments, len(indices))
+        if keep is not None:
+            keep(indices, leaves)
+        return indices, leaves
+
+    if plan.programs == 1 or len(groups) == 1:
+        for indices in groups:
+            yield run(indices, program.arguments(indices))
+        return
+    pool = concurrent.futures.ThreadPoolExecutor(plan.programs, thread_name_prefix="lrax-sweep")
+    try:
+        running = [pool.submit(run, indices, program.arguments(indices)) for indices in groups]
+        for future in concurrent.futures.as_completed(running):
+            yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _outputs(program: Program, count: int) -> list[tuple[str, jax.ShapeDtypeStruct]]:
+    """The name, shape and dtype of each metric of all lanes, as it is held on the host."""
+
+    def held(shape: Any) -> jax.ShapeDtypeStruct:
+        if jnp.issubdtype(shape.dtype, jax.dtypes.prng_key):
+            shape = jax.eval_shape(jax.random.key_data, shape)
+        return shaped((count, *shape.shape), shape.dtype)
+
+    leaves = jax.tree.leaves_with_path(program.traced.out_info)
+    if not leaves:
+        raise ValueError("sweep: `train` must return metrics, a pytree of arrays, got one without arrays")
+    return [(jax.tree_util.keystr(path), held(shape)) for path, shape in leaves]
+
+
+def _restored(program: Program, metrics: list[np.ndarray[Any, Any]]) -> Any:
+    """The metrics as the training function returns them."""
+    shapes, structure = jax.tree.flatten(program.traced.out_info)
+
+    def restore(array: Any, shape: Any) -> Any:
+        if jnp.issubdtype(shape.dtype, jax.dtypes.prng_key):
+            kinds: list[Any] = []
+            jax.eval_shape(lambda key: kinds.append(jax.random.key_impl(key)), shape)
+            return jax.random.wrap_key_data(array, impl=kinds[0])
+        return array
+
+    return jax.tree.unflatten(structure, map(restore, metrics, shapes))
+
+
+def _loaded(folder: pathlib.Path, identity: dict[str, str], named: list[tuple[str, Any]]) -> np.ndarray[Any, Any]:
+    """Fills the metrics with what is saved and says which lanes that is; the first process reads, and tells the others."""
+    if jax.process_count() == 1:
+        return load(folder, identity, named)
+    problem, done = "", np.zeros(len(named[0][1]), bool)
+    if jax.process_index() == 0:
+        try:
+            done = load(folder, identity, named)
+        except ValueError as error:
+            problem = str(error)
+    text = np.zeros(1000, np.uint8)
+    text[: len(problem.encode()[:1000])] = np.frombuffer(problem.encode()[:1000], np.uint8)
+    text, done, *arrays = multihost_utils.broadcast_one_to_all((text, done, *(array for _, array in named)))
+    if text.any():
+        raise ValueError(bytes(text).rstrip(b"\0").decode(errors="replace"))
+    for (_, array), told in zip(named, arrays, strict=True):
+        array[...] = told
+    return np.asarray(done)
+
+
+def _saver(
+    folder: pathlib.Path | None, identity: dict[str, str], named: list[tuple[str, Any]]
+) -> Callable[[np.ndarray[Any, Any], list[Any]], None] | None:
+    if folder is None or jax.process_index() != 0:
+        return None
+    names = [name for name, _ in named]
+    return lambda indices, leaves: save(folder, identity, indices, dict(zip(names, leaves, strict=True)))

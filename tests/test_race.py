@@ -1,0 +1,170 @@
+import itertools
+
+import flax.linen as nn
+import jax
+import numpy as np
+import optax
+import pytest
+
+import lrax
+from lrax.sweeps import _race
+from problems import linear_learner, linear_params, regression, same, squared_error
+
+DATA = regression()
+KEY = jax.random.key(0)
+RATES = [0.001, 0.01, 0.1, 50.0]
+
+
+def run(learner=None, schedules=RATES, data=DATA, **options):
+    """A race of constant rates on the linear problem."""
+    listed = [lrax.Constant(rate) if isinstance(rate, float) else rate for rate in schedules]
+    options = {"rungs": (16, 16), "batch_size": 8, "key": KEY, **options}
+    return lrax.race(learner or linear_learner(), data, listed, **options)
+
+
+def alone(schedule, updates):
+    """The losses of one schedule, in a race of its own."""
+    return run(schedules=[schedule], rungs=updates).losses[0]
+
+
+def conv_learner():
+    """A small convolutional net on images of 8 x 8, and its data."""
+
+    class Net(nn.Module):
+        @nn.compact
+        def __call__(self, images):
+            return nn.Dense(3)(nn.relu(nn.Conv(4, (3, 3))(images)).mean((1, 2)))
+
+    def loss_fn(params, batch):
+        return optax.softmax_cross_entropy_with_integer_labels(Net().apply(params, batch[0]), batch[1]).mean()
+
+    generator = np.random.default_rng(0)
+    data = generator.normal(size=(32, 8, 8, 1)).astype(np.float32), generator.integers(0, 3, 32)
+    return lrax.Learner.create(loss_fn, Net().init(KEY, data[0][:1]), optax.sgd), data
+
+
+@pytest.mark.parametrize("options", [{}, {"lanes": 1}, {"lanes": 3}, {"driver": "host"}, {"driver": "host", "lanes": 1}])
+def test_every_way_to_run_gives_the_same_race(options):
+    """However many lanes run at a time and whatever drives them, losses, ranks and the winner's state agree to 1e-5."""
+    plain, other = run(lanes=4), run(**options)
+    np.testing.assert_allclose(plain.losses, other.losses, rtol=1e-5)
+    np.testing.assert_array_equal(plain.order, other.order)
+    for a, b in zip(jax.tree.leaves(plain.state), jax.tree.leaves(other.state), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_lanes_see_the_same_start_and_the_same_batches():
+    """Every lane's first loss is that of the initial parameters on one batch, and each lane equals a race of its own."""
+    result = run(keep=1.0, rungs=24)
+    np.testing.assert_allclose(result.losses[:, 0], result.losses[0, 0])
+    for lane in range(3):
+        np.testing.assert_allclose(result.losses[lane], alone(RATES[lane], 24), rtol=1e-5)
+
+
+def test_the_best_go_on_with_their_states_and_counts():
+    """A lane that is kept goes on where it stood: its curve is that of one long run, schedules that change included."""
+    schedules = [lrax.Cosine(0.1, 0.0, 32), lrax.Constant(0.001), lrax.warmup_cosine(0.05, 32, 4)]
+    result = run(schedules=schedules, keep=0.6)
+    assert list(result.rungs) == [2, 1, 2]
+    assert np.isnan(result.losses[1, 16:]).all()
+    np.testing.assert_allclose(result.losses[0], alone(schedules[0], 32), rtol=1e-4)
+    np.testing.assert_allclose(result.losses[2], alone(schedules[2], 32), rtol=1e-4)
+    assert result.updates == 3 * 16 + 2 * 16
+
+
+def test_a_lane_that_diverges_is_out():
+    """A lane whose loss is not finite does not go on even where there is room, comes last, and leaves the others alone."""
+    result = run(schedules=[0.01, 3e38, 0.1], keep=1.0)
+    assert list(result.rungs) == [2, 1, 2]
+    assert np.isinf(result.end_losses[1])
+    assert result.order[-1] == 1
+    assert result.best in (0, 2)
+    np.testing.assert_allclose(result.losses[2], alone(0.1, 32), rtol=1e-5)
+    assert "diverged" in str(result)
+
+
+def test_all_lanes_may_diverge():
+    """If nothing trains, there is no best lane and no state, and no error."""
+    result = run(schedules=[3e38, 2e38])
+    assert (result.best, result.state, result.losses.shape) == (None, None, (2, 16))
+
+
+def test_nothing_is_touched():
+    """The learner's state is bit for bit what it was."""
+    learner = linear_learner()
+    before = jax.tree.map(np.array, learner.state)
+    run(learner)
+    assert same(before, learner.state)
+
+
+def test_one_trace_for_each_number_of_lanes():
+    """Rungs of 4, 2 and 1 lanes trace the update once each, besides the checks, and not again for other rates."""
+    traces = []
+
+    def loss_fn(params, batch):
+        traces.append(1)
+        return squared_error(params, batch)
+
+    learner = lrax.Learner.create(loss_fn, linear_params(), optax.sgd)
+    run(learner, rungs=(8, 8, 8), schedules=[0.01, 0.02, 0.03, 0.04], lanes=4)
+    first = len(traces)
+    run(learner, rungs=(8, 8, 8), schedules=[0.011, 0.02, 0.03, 0.04], lanes=4)
+    checks = 2  # the shapes, and whether there is a convolution
+    assert len(traces) - first <= checks
+    assert first <= checks + 3
+
+
+def test_convolutions_are_driven_from_the_host_on_the_cpu():
+    """A convolutional net races one lane at a time from the host, with the losses of the compiled program."""
+    learner, data = conv_learner()
+    options = {"rungs": 6, "batch_size": 8, "schedules": [0.01, 0.1]}
+    result = run(learner, data=data, **options)
+    assert "convolutions" in result.plan
+    compiled = run(learner, data=data, driver="compiled", **options)
+    np.testing.assert_allclose(result.losses, compiled.losses, rtol=1e-4)
+
+
+def test_iterables_and_samplers():
+    """A sampler and an iterable of batches race as well; an iterable that ends for good ends the race."""
+    sampled = run(data=lambda key: jax.tree.map(lambda leaf: leaf[:8], DATA), batch_size=None)
+    batch = jax.tree.map(lambda leaf: leaf[:8], DATA)
+    listed = run(data=[batch], batch_size=None, key=None)
+    np.testing.assert_allclose(sampled.losses, listed.losses, rtol=1e-5)
+    ended = run(data=itertools.repeat(batch, 20), batch_size=None, key=None)
+    assert ended.losses.shape == (4, 20)
+    np.testing.assert_allclose(ended.losses, listed.losses[:, :20], rtol=1e-5)
+
+
+def test_progress_and_table(capsys):
+    """A bar is shown when asked for, and the table has a line for every lane and what it cost."""
+    result = run(progress=True)
+    assert "race: 100%" in capsys.readouterr().err
+    lines = str(result).splitlines()
+    assert len(lines) == 6
+    assert lines[1].startswith("*")
+    assert lines[-1].startswith("96 updates in all")
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "options"),
+    [
+        (ValueError, "`rungs` must be one or more", {"rungs": ()}),
+        (ValueError, "`rungs` must be one or more", {"rungs": (4, 0)}),
+        (ValueError, "`keep` must be above 0", {"keep": 0.0}),
+        (ValueError, "`tail` must be above 0", {"tail": 2.0}),
+        (ValueError, "`lanes` must be an integer", {"lanes": 0}),
+        (ValueError, "`key` must be given", {"key": None}),
+        (ValueError, "did you mean 'compiled'", {"driver": "compild"}),
+        (ValueError, "`driver` must be 'host'", {"data": [DATA], "batch_size": None, "driver": "compiled"}),
+        (ValueError, "`data` must be an iterable of at least one", {"data": [], "batch_size": None}),
+    ],
+)
+def test_bad_arguments_are_named(error, message, options):
+    """What cannot be raced is an error that names the argument, before anything runs."""
+    with pytest.raises(error, match=message):
+        run(**options)
+
+
+def test_equal_groups():
+    """Lanes are divided into groups as equal as can be."""
+    assert [list(group) for group in _race._groups(5, 2)] == [[0, 1], [2, 3], [4]]
