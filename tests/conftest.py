@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import jax
 import pytest
 
+collect_ignore = ["golden"]  # scripts that import the peers
+
 
 @pytest.fixture(autouse=True)
 def _strict(request: pytest.FixtureRequest) -> Iterator[None]:

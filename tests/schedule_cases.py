@@ -9,6 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import lrax
+from lrax.compat._parts import Until
+from lrax.compat._torch_one_cycle import Knots
+from lrax.compat.optax import CosinePower
 
 LARGEST = 2**31 - 1
 
@@ -119,6 +122,18 @@ CASES: dict[str, Case] = {
         (10, 100, 110, 180),
     ),
     "Exponential": Case(lrax.Exponential, {"start": 2.0, "factor": 0.9, "every": 10, "floor": 0.01}, (10, 502, 503)),
+    "Extension": Case(
+        lambda start, steps, begin, total_steps: lrax.Extension(lrax.Cosine(start, 0.001, steps), begin, total_steps),
+        {"start": 0.1, "steps": 100, "begin": 60, "total_steps": 190},
+        (60, 190),
+    ),
+    "Extension: holding": Case(
+        lambda peak, steps, begin, total_steps: lrax.Extension(
+            lrax.wsd(peak, steps, 4, 20, 0.001), begin, total_steps, mode="hold"
+        ),
+        {"peak": 0.1, "steps": 100, "begin": 60, "total_steps": 190},
+        (4, 60, 170, 190),
+    ),
     "Function": Case(lambda: lrax.Function(plain), {}),
     "Function: with leaves": Case(
         lambda scale: lrax.Function(jax.tree_util.Partial(by_square_root, jnp.asarray(scale, jnp.float32))), {"scale": 0.1}
@@ -176,10 +191,20 @@ CASES: dict[str, Case] = {
     "Warmup: of none": Case(
         lambda peak, warmup_steps: lrax.Warmup(lrax.InverseSqrt(peak), warmup_steps), {"peak": 1.0, "warmup_steps": 0}
     ),
+    "branch": Case(
+        lambda peak, total_steps, at, end: lrax.branch(lrax.Warmup(lrax.Constant(peak), 10), total_steps, at, end),
+        {"peak": 0.1, "total_steps": 120, "at": 100, "end": 0.001},
+        (10, 100, 120),
+    ),
     "cyclical": Case(
         lrax.cyclical,
         {"low": 0.5, "high": 2.0, "cycle_steps": 500, "value_factor": 0.9, "rise": 0.4},
         (200, 500, 1000),
+    ),
+    "extend": Case(
+        lambda peak, total_steps, at: lrax.extend(lrax.warmup_cosine(peak, 1000, 100), total_steps, at),
+        {"peak": 0.1, "total_steps": 2500, "at": 600},
+        (100, 600, 2500),
     ),
     "one_cycle": Case(
         lrax.one_cycle,
@@ -306,6 +331,11 @@ CASES: dict[str, Case] = {
     ),
     "a user's own kind": Case(lambda low, high: Noise(low, high, seed=3), {"low": 0.1, "high": 0.2}),
     "a user's own phase": Case(SquareRoot, {"peak": 0.1, "steps": 100}, (100,)),
+    "CosinePower of lrax.compat": Case(CosinePower, {"start": 0.1, "end": 0.01, "steps": 100, "power": 2.0}, (100,)),
+    "Until of lrax.compat": Case(lambda high, steps: Until(lrax.Constant(high), steps), {"high": 0.1, "steps": 100}, (100,)),
+    "Knots of lrax.compat": Case(
+        Knots, {"values": [0.1, 0.5, 0.01], "whole": [0, 28, 96], "part": [0.0, 0.25, 0.0], "steps": 96}, (28, 96)
+    ),
 }
 
 

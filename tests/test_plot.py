@@ -54,3 +54,20 @@ def test_bad_arguments_are_named():
         lrax.plot([0.1])
     with pytest.raises(ValueError, match="`steps` must be an integer of at least 1"):
         lrax.plot(lrax.Constant(0.1), 0)
+
+
+def test_a_batch_is_drawn_lane_by_lane():
+    """Each lane of a batch is a line: with labels if they are few, in shades if they are many."""
+    few, many = (jax.vmap(lambda peak: lrax.Cosine(peak, 0.0, 50))(np.linspace(0.1, 1, n)) for n in (3, 32))
+    axes = lrax.plot(few)
+    assert len(axes.lines) == len(axes.get_legend().get_texts()) == 3
+    axes = lrax.plot(many)
+    assert len(axes.lines) == len({line.get_color() for line in axes.lines}) == 32
+    assert axes.get_legend() is None
+
+
+def test_a_logarithmic_axis():
+    """With `log` the axis of rates is logarithmic; a rate of zero is left out."""
+    axes = lrax.plot(lrax.Linear(1.0, 0.0, 50), log=True)
+    assert axes.get_yscale() == "log"
+    axes.figure.canvas.draw()

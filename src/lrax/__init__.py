@@ -7,16 +7,40 @@ from lrax._cooldown_phases import OneMinusSqrt, OneMinusSquare, Relaxation, Rex,
 from lrax._cycles import Cycle, Repeat
 from lrax._cyclic_recipes import cyclical, one_cycle, one_cycle_momentum, one_cycle_two_phase, sgdr
 from lrax._decays import Constant, Exponential, InverseSqrt, InverseTime, MultiStep, PolynomialRestarts, Power, StepDecay
+from lrax._groups import by_path
+from lrax._json import from_json, to_json
 from lrax._learner import Learner
 from lrax._phases import Cosine, Geometric, Hold, Linear, Polynomial, Triangle
+from lrax._plan import Extension, branch, extend
+from lrax._plateau import reduce_on_plateau
 from lrax._plot import plot
+from lrax._rates import count_of, last_rate, next_rate, recorded
 from lrax._reason import Reason
 from lrax._recipes import flat_cosine, inverse_sqrt, noam, warmup_cosine, wsd
 from lrax._schedule import Function, Phase, Schedule, ScheduleLike
 from lrax._sweep import sweep
 from lrax._tables import Piecewise, PiecewiseConstant
+from lrax._text import table
 from lrax._units import linear_scaling, sqrt_scaling, steps_for
 from lrax._version import __version__
+from lrax.finder import (
+    Curve,
+    DebiasedMean,
+    Found,
+    NeverStop,
+    RunningMean,
+    TimesBest,
+    TimesFirst,
+    edge,
+    fall,
+    find_lr,
+    minimum,
+    range_test,
+    slide,
+    smooth,
+    steepest,
+    valley,
+)
 
 __all__ = [
     "Boundaries",
@@ -24,9 +48,13 @@ __all__ = [
     "Constant",
     "Cooldown",
     "Cosine",
+    "Curve",
     "Cycle",
+    "DebiasedMean",
     "Delay",
     "Exponential",
+    "Extension",
+    "Found",
     "Fraction",
     "Function",
     "Geometric",
@@ -39,6 +67,7 @@ __all__ = [
     "Maximum",
     "Minimum",
     "MultiStep",
+    "NeverStop",
     "Offset",
     "OneMinusSqrt",
     "OneMinusSquare",
@@ -56,6 +85,7 @@ __all__ = [
     "Relaxation",
     "Repeat",
     "Rex",
+    "RunningMean",
     "Scale",
     "Schedule",
     "ScheduleLike",
@@ -66,23 +96,45 @@ __all__ = [
     "Stretch",
     "Sum",
     "Tanh",
+    "TimesBest",
+    "TimesFirst",
     "Triangle",
     "Warmup",
     "Warp",
     "__version__",
+    "branch",
+    "by_path",
+    "count_of",
     "cyclical",
+    "edge",
+    "extend",
+    "fall",
+    "find_lr",
     "flat_cosine",
+    "from_json",
     "inverse_sqrt",
+    "last_rate",
     "linear_scaling",
+    "minimum",
+    "next_rate",
     "noam",
     "one_cycle",
     "one_cycle_momentum",
     "one_cycle_two_phase",
     "plot",
+    "range_test",
+    "recorded",
+    "reduce_on_plateau",
     "sgdr",
+    "slide",
+    "smooth",
     "sqrt_scaling",
+    "steepest",
     "steps_for",
     "sweep",
+    "table",
+    "to_json",
+    "valley",
     "warmup_cosine",
     "wsd",
 ]

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import jaxprs_in_params
 
 from lrax._batches import CompiledBatches
 from lrax._learner import Update
@@ -209,6 +208,13 @@ def _has_convolution(jaxpr: Any) -> bool:
     for equation in jaxpr.eqns:
         if equation.primitive.name == "conv_general_dilated":
             return True
-        if any(_has_convolution(inner) for inner in jaxprs_in_params(equation.params)):
+        inner = jax.tree.leaves(equation.params, is_leaf=lambda value: _jaxpr_in(value) is not None)
+        if any(_has_convolution(_jaxpr_in(value)) for value in inner if _jaxpr_in(value) is not None):
             return True
     return False
+
+
+def _jaxpr_in(value: Any) -> Any:
+    """The program that a parameter of an equation holds, open or closed; None for other parameters."""
+    value = getattr(value, "jaxpr", value)
+    return value if getattr(value, "eqns", None) is not None else None

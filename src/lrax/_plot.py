@@ -7,45 +7,57 @@ import jax
 import numpy as np
 
 from lrax._check import complain
-from lrax._schedule import ScheduleRule
+from lrax._lanes import longest_length, named_schedules
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from lrax.finder._result import Found
 
+MOST_LABELS = 10
+"""Up to so many lines have colours and labels of their own; more are shaded in their order."""
 
-def plot(schedules: Any | Sequence[Any] | Mapping[str, Any], steps: int | None = None, axes: "Axes | None" = None) -> "Axes":
+
+def plot(
+    schedules: Any | Sequence[Any] | Mapping[str, Any],
+    steps: int | None = None,
+    axes: "Axes | None" = None,
+    *,
+    log: bool = False,
+) -> "Axes":
     """Draws the rates of one or more schedules over the update count.
 
     Args:
-      schedules: a schedule or any callable `count -> rate`; a list of them; or a dict of them by label.
+      schedules: a schedule or any callable `count -> rate`; a list of them; or a dict of them by label. A batch of schedules
+        (fields with a leading axis) is drawn as a line a lane.
       steps: how many updates to draw; by default the longest length, a tenth more to show what is held, or 1000 if all are
         endless.
       axes: where to draw; by default new axes.
+      log: whether the axis of rates is logarithmic.
 
     Returns: the axes.
 
     Raises: ImportError if matplotlib is not installed; TypeError for something that is no schedule.
     """
-    if callable(schedules):
-        schedules = [schedules]
-    named = schedules if isinstance(schedules, Mapping) else dict(zip(_labels(schedules), schedules, strict=True))
-    lines = {label: ScheduleRule().convert("plot", label, schedule) for label, schedule in named.items()}
+    lines = named_schedules("plot", schedules)
     if steps is None:
-        lengths = [int(line.length) for line in lines.values() if line.length is not None]
-        steps = max(lengths) + max(max(lengths) // 10, 1) if lengths else 1000
+        length = longest_length(lines.values())
+        steps = length + max(length // 10, 1) if length else 1000
     if not isinstance(steps, int) or steps < 1:
         raise complain(ValueError, "plot", "steps", "an integer of at least 1", steps)
     axes = _axes() if axes is None else axes
     counts = np.unique(np.linspace(0, steps, min(steps + 1, 4001)).astype(np.int64))
-    for label, line in lines.items():
-        axes.plot(counts, np.asarray(jax.jit(jax.vmap(line))(counts)), label=label, drawstyle="steps-post")
+    for i, (label, line) in enumerate(lines.items()):
+        color = None if len(lines) <= MOST_LABELS else _shade(i / (len(lines) - 1))
+        axes.plot(counts, np.asarray(jax.jit(jax.vmap(line))(counts)), label=label, drawstyle="steps-post", color=color)
     axes.set_xlabel("update count")
     axes.set_ylabel("rate")
-    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    if log:
+        axes.set_yscale("log")
+    elif axes.get_ylim()[0] > 0:
+        axes.set_ylim(0, 1.05 * axes.dataLim.ymax)
     axes.grid(alpha=0.3)
-    if len(lines) > 1 or isinstance(schedules, Mapping):
+    if (len(lines) > 1 or isinstance(schedules, Mapping)) and len(lines) <= MOST_LABELS:
         axes.legend(fontsize="small")
     return axes
 
@@ -80,6 +92,13 @@ def plot_found(found: "Found", axes: "Axes | None" = None, rules: Sequence[Any] 
     return axes
 
 
+def _shade(fraction: float) -> Any:
+    """A colour between the ends of a map, for lines in an order."""
+    import matplotlib as mpl
+
+    return mpl.colormaps["viridis"](fraction)
+
+
 def _set_loss_axis(axes: "Axes", losses: np.ndarray[Any, Any]) -> None:
     """Logarithmic where all losses are positive, and cut so that an explosion does not hide the valley."""
     from matplotlib.ticker import LogFormatter
@@ -97,15 +116,6 @@ def _set_loss_axis(axes: "Axes", losses: np.ndarray[Any, Any]) -> None:
     else:
         scale = max(first - lowest, abs(first), 1e-6)
         axes.set_ylim(lowest - 0.1 * scale, first + scale)
-
-
-def _labels(schedules: Sequence[Any]) -> list[str]:
-    """A short label for each schedule: its call, or its kind and its place in the list."""
-    calls = [repr(schedule) for schedule in schedules]
-    return [
-        call if len(call) <= 60 and calls.count(call) == 1 else f"{type(schedule).__name__} [{i}]"
-        for i, (call, schedule) in enumerate(zip(calls, schedules, strict=True))
-    ]
 
 
 def _axes() -> "Axes":

@@ -14,7 +14,7 @@ from lrax._batches import ArrayBatches, SampledBatches, as_batches, endless
 from lrax._check import choice, complain, is_known
 from lrax._engine import Carry, Rules, begin, finish, prefers_host, run_compiled, run_from_host
 from lrax._learner import Learner, check_update
-from lrax._schedule import CallableRule, ScheduleRule
+from lrax._schedule import CallableRule, Schedule, ScheduleRule
 from lrax.finder._smooth import RunningMean
 from lrax.finder._stop import TimesFirst
 
@@ -70,7 +70,7 @@ class Runner:
             after = [self._from_host(lane) for lane in lanes]
         elif len(lanes) == 1 or not self._side_by_side(lanes):
             run = _run_donated if self.donate else _run
-            after = [run(self.update, lane, self.batches, self.accumulate) for lane in lanes]
+            after = [run(self.update, lane.state, lane._replace(state=()), self.batches, self.accumulate) for lane in lanes]
         else:
             stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *lanes)
             states, carries = _run_lanes(self.update, stacked, self.batches, self.accumulate)
@@ -86,16 +86,16 @@ class Runner:
         return jax.default_backend() != "cpu" or numbers <= SMALL
 
 
-def _advance(update: Any, lane: Lane, batches: Any, accumulate: int) -> tuple[Any, Carry]:
-    return run_compiled(update, lane.state, lane.carry, batches, lane.rules, lane.key, accumulate)
+def _advance(update: Any, state: Any, lane: Lane, batches: Any, accumulate: int) -> tuple[Any, Carry]:
+    return run_compiled(update, state, lane.carry, batches, lane.rules, lane.key, accumulate)
 
 
 def _advance_lanes(update: Any, lanes: Lane, batches: Any, accumulate: int) -> tuple[Any, Carry]:
-    return jax.vmap(lambda lane: _advance(update, lane, batches, accumulate))(lanes)
+    return jax.vmap(lambda lane: _advance(update, lane.state, lane, batches, accumulate))(lanes)
 
 
 _run = jax.jit(_advance, static_argnames=("update", "accumulate"))
-_run_donated = jax.jit(_advance, static_argnames=("update", "accumulate"), donate_argnames="lane")
+_run_donated = jax.jit(_advance, static_argnames=("update", "accumulate"), donate_argnames="state")
 _run_lanes = jax.jit(_advance_lanes, static_argnames=("update", "accumulate"))
 
 
@@ -178,10 +178,22 @@ def make_rules(owner: str, ramp: Any, updates: int | None, smoothing: Any, stop:
         updates = int(ramp.length) + 1
     check_whole(owner, "updates", updates)
     check_whole(owner, "accumulate", accumulate)
+    check_rising(owner, ramp, int(updates))
     wrap = CallableRule()
     smoothing = wrap.convert(owner, "smoothing", RunningMean() if smoothing is None else smoothing)
     stop = wrap.convert(owner, "stop", TimesFirst() if stop is None else stop)
     return Rules(ramp, smoothing, stop, np.int32(updates), np.int32(accumulate)), int(updates)
+
+
+def check_rising(owner: str, ramp: Schedule, updates: int) -> None:
+    """Raises if the rates of a ramp whose numbers are known do not rise or are not above 0."""
+    if not all(is_known(leaf) and np.ndim(leaf) == 0 for leaf in jax.tree.leaves(ramp)):
+        return
+    with jax.ensure_compile_time_eval():
+        rates = np.asarray(ramp(np.arange(updates)))
+    if not (rates > 0).all() or (np.diff(rates) < 0).any():
+        remedy = "give lrax.Geometric(1e-6, 10.0, steps), the lower rate first"
+        raise complain(ValueError, owner, "ramp", "a schedule of rising rates above 0", ramp, remedy)
 
 
 def batch_shape(batches: ArrayBatches | SampledBatches, key: jax.Array) -> Any:

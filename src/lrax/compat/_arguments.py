@@ -1,0 +1,67 @@
+"""Peers' arguments, checked by the rules in a function's annotations and reported under the peer's names."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, ParamSpec, TypeAlias, get_args, get_type_hints
+
+import numpy as np
+
+from lrax._check import DELAY, RATE, STEPS, Rule, complain, is_known
+from lrax._schedule import Schedule
+
+Arguments = ParamSpec("Arguments")
+
+NotNegative: TypeAlias = Annotated[Any, Rule("a finite number, at least 0", low=0)]
+"""An argument that holds a number that may be 0."""
+
+
+class _Known:
+    """Says that an argument decides how a schedule is put together."""
+
+    def convert(self, owner: str, name: str, value: Any) -> Any:
+        if not is_known(value):
+            raise complain(
+                TypeError, owner, name, "known when the schedule is made", value, "give a Python number, not a tracer"
+            )
+        return value
+
+
+KNOWN = _Known()
+KnownSteps: TypeAlias = Annotated[Any, KNOWN, STEPS]
+"""An argument that holds a length of at least 1, which may not be traced."""
+KnownDelay: TypeAlias = Annotated[Any, KNOWN, DELAY]
+"""An argument that holds a length of at least 0, which may not be traced."""
+KnownRate: TypeAlias = Annotated[Any, KNOWN, RATE]
+"""An argument that holds a rate, which may not be traced."""
+Factor: TypeAlias = Annotated[Any, Rule("a number above 0, at most 1", low=2.0**-126, high=1)]
+"""An argument that holds a factor of rates that do not grow."""
+Share: TypeAlias = Annotated[Any, Rule("a number from 0 to 1", low=0, high=1)]
+"""An argument that holds a part of something, all and nothing included."""
+
+
+def checked(function: Callable[Arguments, Schedule]) -> Callable[Arguments, Schedule]:
+    """`function`, whose arguments are checked first: by the rules in their annotations, unless they are None."""
+    signature = inspect.signature(function)
+    hints = get_type_hints(function, include_extras=True)
+    rules = {name: _rules(hints.get(name)) for name in signature.parameters}
+
+    @functools.wraps(function)
+    def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Schedule:
+        for name, value in signature.bind(*args, **kwargs).arguments.items():
+            for rule in rules[name] if value is not None else ():
+                rule.convert(function.__name__, name, value)
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+def _rules(hint: Any) -> tuple[Any, ...]:
+    """The rules in an annotation, or in one of its alternatives."""
+    return tuple(rule for part in (hint, *get_args(hint)) for rule in getattr(part, "__metadata__", ()))
+
+
+def at_most(owner: str, name: str, value: Any, limit: Any, limit_name: str, remedy: str = "lower it") -> None:
+    """Raises ValueError if `value` is above `limit`, where both are known."""
+    if is_known(value) and is_known(limit) and np.any(np.asarray(value) > np.asarray(limit)):
+        raise complain(ValueError, owner, name, f"at most {limit_name}", value, remedy)

@@ -1,0 +1,118 @@
+"""Rates by the path of a parameter, and schedules for other hyper-parameters."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import linen, nnx
+
+import lrax
+
+pytestmark = pytest.mark.standard_promotion  # optax's Adam mixes dtypes
+
+SCHEDULE = lrax.Linear(1.0, 0.0, steps=10)
+WEIGHTS = {"body": {"layer_0": jnp.ones(2), "layer_1": jnp.ones(2)}, "head": {"kernel": jnp.ones(2), "bias": jnp.ones(2)}}
+
+
+def moved(tx: Any, updates: int) -> Any:
+    """The last of some updates, and the state after it."""
+    state = tx.init(WEIGHTS)
+    for _ in range(updates):
+        changes, state = jax.jit(tx.update)(WEIGHTS, state, WEIGHTS)
+    return changes, state
+
+
+def test_factors_schedules_and_frozen_parts() -> None:
+    """A number multiplies the schedule, a schedule replaces it, None freezes, the first pattern that fits wins."""
+    groups = {"bias$": None, "layer_0": 0.25, "^body": 0.5, "^head": lrax.Constant(3.0)}
+    changes, state = moved(lrax.by_path(optax.sgd, SCHEDULE, groups), 3)
+    np.testing.assert_allclose(changes["body"]["layer_0"], -0.25 * SCHEDULE(2) * np.ones(2))
+    np.testing.assert_allclose(changes["body"]["layer_1"], -0.5 * SCHEDULE(2) * np.ones(2))
+    np.testing.assert_allclose(changes["head"]["kernel"], -3 * np.ones(2))
+    np.testing.assert_array_equal(changes["head"]["bias"], np.zeros(2))
+    assert lrax.last_rate(state, SCHEDULE, path="layer_0") == SCHEDULE(2)
+
+
+def test_the_rest_follows_the_schedule() -> None:
+    """What no pattern names is trained as if there were none."""
+    tx = optax.adamw(SCHEDULE)
+    want = moved(tx, 3)[0]["body"]
+    got = moved(lrax.by_path(optax.adamw, SCHEDULE, {"^head": 0.1}), 3)[0]["body"]
+    jax.tree.map(np.testing.assert_array_equal, got, want)
+
+
+def test_recorded_groups_tell_their_rates() -> None:
+    """With recorded optimizers each group's state keeps its own rate."""
+    tx = lrax.by_path(functools.partial(lrax.recorded, optax.adamw), SCHEDULE, {"^head": 0.1})
+    state = moved(tx, 2)[1]
+    np.testing.assert_allclose(lrax.last_rate(state, path="rest"), SCHEDULE(1), rtol=1e-6)
+    np.testing.assert_allclose(lrax.last_rate(state, path="head"), 0.1 * SCHEDULE(1), rtol=1e-6)
+    assert lrax.count_of(state) == 2
+    with pytest.raises(ValueError, match="`path` must choose one where a state holds several"):
+        lrax.last_rate(state)
+
+
+def test_layerwise_decay() -> None:
+    """A factor that falls with depth is a dict comprehension."""
+    groups = {f"layer_{depth}": 2.6 ** (depth - 2) for depth in range(2)}
+    changes, _ = moved(lrax.by_path(optax.sgd, lrax.Constant(1.0), groups), 1)
+    np.testing.assert_allclose(changes["body"]["layer_0"], -np.full(2, 2.6**-2), rtol=1e-6)
+    np.testing.assert_allclose(changes["body"]["layer_1"], -np.full(2, 2.6**-1), rtol=1e-6)
+
+
+def test_paths_of_flax_models() -> None:
+    """The paths of Flax Linen and NNX parameters read as the models are written."""
+
+    class Net(nnx.Module):
+        def __init__(self) -> None:
+            self.body = nnx.Linear(2, 2, rngs=nnx.Rngs(0))
+            self.head = nnx.Linear(2, 1, rngs=nnx.Rngs(1))
+
+    model = Net()
+    optimizer = nnx.Optimizer(model, lrax.by_path(optax.sgd, SCHEDULE, {"^body/kernel": None}), wrt=nnx.Param)
+    before = model.body.kernel[...], model.head.kernel[...]
+    optimizer.update(model, nnx.grad(lambda model: model.head(model.body(jnp.ones((1, 2)))).sum())(model))
+    np.testing.assert_array_equal(model.body.kernel[...], before[0])
+    assert not np.array_equal(model.head.kernel[...], before[1])
+
+    params = linen.Dense(3).init(jax.random.key(0), jnp.ones((1, 2)))["params"]
+    tx = lrax.by_path(optax.sgd, SCHEDULE, {"^kernel$": None})
+    updates, _ = tx.update(params, tx.init(params), params)
+    np.testing.assert_array_equal(updates["kernel"], np.zeros((2, 3)))
+
+
+def test_mistakes_are_named() -> None:
+    """A pattern that names nothing, or is none, and what is no rate, are errors."""
+    with pytest.raises(ValueError, match=r"`groups` must be patterns that each name.*'heat'; the paths are body/layer_0, body"):
+        lrax.by_path(optax.sgd, SCHEDULE, {"heat": 0.1}).init(WEIGHTS)
+    with pytest.raises(ValueError, match=r"got 'layer_0'; an earlier pattern takes all"):
+        lrax.by_path(optax.sgd, SCHEDULE, {"body": 0.1, "layer_0": 0.2}).init(WEIGHTS)
+    with pytest.raises(ValueError, match=r"by_path: `groups` must be by regular expression, got '\('"):
+        lrax.by_path(optax.sgd, SCHEDULE, {"(": 0.1})
+    with pytest.raises(ValueError, match=r"without the pattern 'rest'"):
+        lrax.by_path(optax.sgd, SCHEDULE, {"rest": 0.1})
+    with pytest.raises(TypeError, match=r"`groups\['head'\]` must be a finite number, got 'low'"):
+        lrax.by_path(optax.sgd, SCHEDULE, {"head": "low"})
+    with pytest.raises(TypeError, match=r"`optimizer` must be a function schedule -> optimizer"):
+        lrax.by_path(optax.sgd(0.1), SCHEDULE, {"head": 0.1})
+
+
+def test_schedules_for_other_hyperparameters() -> None:
+    """inject_hyperparams in float32 takes schedules for momentum, decay and betas, also where parameters are bfloat16."""
+    factory = optax.inject_hyperparams(optax.adamw, hyperparam_dtype=jnp.float32)
+    decay, beta = lrax.Cosine(0.1, 0.0, steps=10), lrax.Linear(0.85, 0.95, steps=10)
+    tx = factory(learning_rate=SCHEDULE, weight_decay=decay, b1=beta, b2=0.999)
+    weights = jnp.ones(3, jnp.bfloat16)
+    state = tx.init(weights)
+    for _ in range(4):
+        _, state = tx.update(weights, state, weights)
+    got = dict(state.hyperparams)
+    assert {value.dtype for value in got.values()} == {np.dtype("float32")}
+    want = {"learning_rate": SCHEDULE(3), "weight_decay": decay(3), "b1": beta(3)}
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), {name: got[name] for name in want}, want)
+    assert got["b2"] == np.float32(0.999)  # 1.0 without hyperparam_dtype: optax#1414
+    assert lrax.last_rate(state) == SCHEDULE(3)

@@ -1,0 +1,174 @@
+"""What is my rate: out of every kind of optimizer state, outside and inside jit."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+import lrax
+
+pytestmark = pytest.mark.standard_promotion  # optax's Adam mixes dtypes
+
+SCHEDULE = lrax.warmup_cosine(peak=0.5, total_steps=20, warmup_steps=4)
+WEIGHTS = {"body": jnp.ones(2), "head": jnp.ones(3)}
+LABELS = {"body": "slow", "head": "fast"}
+
+OPTIMIZERS = {
+    "sgd": optax.sgd(SCHEDULE),
+    "adamw": optax.adamw(SCHEDULE),
+    "adafactor": optax.adafactor(SCHEDULE),
+    "chain": optax.chain(optax.clip(1.0), optax.scale_by_adam(), optax.scale_by_learning_rate(SCHEDULE)),
+    "a rate that is not in the state": optax.adam(0.1),
+    "inject_hyperparams": optax.inject_hyperparams(optax.adamw)(learning_rate=SCHEDULE),
+    "multi_transform": optax.multi_transform({"slow": optax.sgd(SCHEDULE), "fast": optax.adam(SCHEDULE)}, LABELS),
+    "a count that starts again": optax.chain(optax.apply_every(3), optax.sgd(SCHEDULE)),
+    "another count": optax.chain(optax.ema(0.9), optax.sgd(SCHEDULE)),
+    "recorded": lrax.recorded(optax.adamw, SCHEDULE),
+    "recorded, nothing else in the state": lrax.recorded(optax.sgd, SCHEDULE),
+    "schedule-free": optax.contrib.schedule_free(optax.rmsprop(SCHEDULE), learning_rate=0.1),
+}
+
+
+def assert_rate(got: Any, want: Any) -> None:
+    """Two programs may contract multiplications and additions differently: equal to a few float32 ulp."""
+    np.testing.assert_array_max_ulp(np.asarray(got), np.asarray(want), maxulp=4)
+
+
+def after(tx: Any, updates: int) -> Any:
+    """The state after a number of updates."""
+    state, update = tx.init(WEIGHTS), jax.jit(lambda state: tx.update(WEIGHTS, state, WEIGHTS)[1])
+    for _ in range(updates):
+        state = update(state)
+    return state
+
+
+@pytest.mark.parametrize("tx", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_last_and_next_rate(tx: Any) -> None:
+    """After three updates the last rate is that of count 2 and the next that of count 3, outside and inside jit."""
+    state = after(tx, 3)
+    assert int(lrax.count_of(state)) == 3
+    for call in (lambda function: function, jax.jit):
+        assert_rate(call(functools.partial(lrax.last_rate, schedule=SCHEDULE))(state), SCHEDULE(2))
+        assert_rate(call(functools.partial(lrax.next_rate, schedule=SCHEDULE))(state), SCHEDULE(3))
+
+
+@pytest.mark.parametrize("tx", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_before_the_first_update(tx: Any) -> None:
+    """Before the first update both are the first rate."""
+    state = tx.init(WEIGHTS)
+    assert lrax.last_rate(state, SCHEDULE) == lrax.next_rate(state, SCHEDULE) == SCHEDULE(0)
+
+
+@pytest.mark.parametrize("inner", [optax.adamw(SCHEDULE), lrax.recorded(optax.sgd, SCHEDULE), optax.sgd(0.1)])
+def test_accumulation_counts_updates(inner: Any) -> None:
+    """With MultiSteps the count is that of optimizer updates, not of batches."""
+    for batches, updates in ((3, 0), (4, 1), (9, 2)):
+        state = after(optax.MultiSteps(inner, 4), batches)
+        assert int(lrax.count_of(state)) == updates
+        assert lrax.next_rate(state, SCHEDULE) == SCHEDULE(updates)
+
+
+@pytest.mark.parametrize("tx", ["recorded", "inject_hyperparams"])
+def test_the_state_alone_tells(tx: str) -> None:
+    """A state that keeps its rate needs no schedule, outside and inside jit."""
+    state = after(OPTIMIZERS[tx], 3)
+    assert_rate(lrax.last_rate(state), SCHEDULE(2))
+    assert_rate(jax.jit(lrax.last_rate)(state), SCHEDULE(2))
+
+
+@pytest.mark.parametrize("factory", [optax.adamw, functools.partial(optax.sgd, momentum=0.9), optax.lion])
+def test_recorded_changes_nothing(factory: Any) -> None:
+    """The updates of a recorded optimizer are those of the optimizer with the schedule, bit for bit."""
+    mine, theirs = lrax.recorded(factory, SCHEDULE), factory(SCHEDULE)
+    states = [mine.init(WEIGHTS), theirs.init(WEIGHTS)]
+    for _ in range(4):
+        (left, states[0]), (right, states[1]) = (
+            tx.update(WEIGHTS, state, WEIGHTS) for tx, state in zip((mine, theirs), states, strict=True)
+        )
+        jax.tree.map(np.testing.assert_array_equal, left, right)
+
+
+def test_recorded_keeps_dtypes_and_rates() -> None:
+    """With bfloat16 parameters the updates stay bfloat16 and the rate stays float32."""
+    weights = jnp.ones(3, jnp.bfloat16)
+    tx = lrax.recorded(optax.adamw, lrax.Constant(0.001234))
+    updates, state = jax.jit(tx.update)(weights, tx.init(weights), weights)
+    assert updates.dtype == jnp.bfloat16
+    assert lrax.last_rate(state) == np.float32(0.001234)
+
+
+def test_recorded_passes_more_arguments_on() -> None:
+    """What an optimizer takes besides, such as the value of the loss, reaches it."""
+    tx = lrax.recorded(lambda rate: optax.chain(optax.sgd(rate), lrax.reduce_on_plateau(patience=1)), SCHEDULE)
+    state = tx.init(WEIGHTS)
+    for _ in range(2):
+        _, state = tx.update(WEIGHTS, state, WEIGHTS, value=1.0)
+    np.testing.assert_allclose(lrax.last_rate(state), 0.1 * SCHEDULE(1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("plateau", [lrax.reduce_on_plateau, optax.contrib.reduce_on_plateau], ids=["lrax", "optax"])
+def test_a_plateau_counts_in(plateau: Any) -> None:
+    """Where a plateau cut the rate, the last and the next rate are cut, with the schedule and without."""
+    tx = optax.chain(lrax.recorded(optax.sgd, SCHEDULE), plateau(factor=0.5, patience=1))
+    state = tx.init(WEIGHTS)
+    for _ in range(3):
+        _, state = tx.update(WEIGHTS, state, WEIGHTS, value=1.0)
+    np.testing.assert_allclose(lrax.last_rate(state), 0.25 * SCHEDULE(2), rtol=1e-6)
+    np.testing.assert_allclose(lrax.last_rate(state, SCHEDULE), 0.25 * SCHEDULE(2), rtol=1e-6)
+    np.testing.assert_allclose(lrax.next_rate(state, SCHEDULE), 0.25 * SCHEDULE(3), rtol=1e-6)
+
+
+def test_a_path_where_counts_differ() -> None:
+    """Counts that differ are an error that lists them; a path chooses; under jit, without one, the rate is NaN."""
+    groups = {"slow": optax.MultiSteps(optax.sgd(SCHEDULE), 2).gradient_transformation(), "fast": optax.adam(SCHEDULE)}
+    state = after(optax.multi_transform(groups, LABELS), 4)
+    with pytest.raises(ValueError, match=r"next_rate: `path` must choose one .* = 4.* = 2"):
+        lrax.next_rate(state, SCHEDULE)
+    assert lrax.next_rate(state, SCHEDULE, "slow") == SCHEDULE(2)
+    assert_rate(jax.jit(lambda state: lrax.last_rate(state, SCHEDULE, "fast"))(state), SCHEDULE(3))
+    assert np.isnan(jax.jit(lambda state: lrax.last_rate(state, SCHEDULE))(state))
+    assert jax.jit(lrax.count_of)(state) == -1
+
+
+def test_a_plateau_of_one_group_needs_a_path() -> None:
+    """A plateau that belongs to one group of parameters says nothing of the others."""
+    groups = {"slow": optax.sgd(SCHEDULE), "fast": optax.chain(optax.sgd(SCHEDULE), lrax.reduce_on_plateau())}
+    state = optax.multi_transform(groups, LABELS).init(WEIGHTS)
+    with pytest.raises(ValueError, match="groups of parameters have plateaus of their own"):
+        lrax.next_rate(state, SCHEDULE)
+    assert lrax.next_rate(state, SCHEDULE, "fast") == lrax.next_rate(state, SCHEDULE, "slow") == SCHEDULE(0)
+
+
+def test_lanes() -> None:
+    """States of runs trained side by side give a rate a lane, inside vmap and outside."""
+    tx = optax.adamw(SCHEDULE)
+    states = jax.vmap(lambda _: tx.init(WEIGHTS))(jnp.arange(3))
+    np.testing.assert_array_equal(lrax.next_rate(states, SCHEDULE), np.full(3, SCHEDULE(0)))
+    np.testing.assert_array_equal(jax.vmap(lambda state: lrax.next_rate(state, SCHEDULE))(states), np.full(3, SCHEDULE(0)))
+
+
+def test_flax_nnx() -> None:
+    """The state of an NNX optimizer works as it is."""
+    model = nnx.Linear(2, 3, rngs=nnx.Rngs(0))
+    optimizer = nnx.Optimizer(model, optax.adamw(SCHEDULE), wrt=nnx.Param)
+    gradients = nnx.grad(lambda model: model(jnp.ones((1, 2))).sum())(model)
+    optimizer.update(model, gradients)
+    assert lrax.last_rate(optimizer.opt_state, SCHEDULE) == SCHEDULE(0)
+    assert lrax.next_rate(optimizer.opt_state, SCHEDULE) == SCHEDULE(1)
+
+
+def test_what_is_not_there_is_named() -> None:
+    """A state without a count or a rate, and what is no factory, are errors that say what to do."""
+    with pytest.raises(ValueError, match=r"`opt_state` must hold a count, got none; use lrax.recorded"):
+        lrax.next_rate(optax.sgd(0.1).init(WEIGHTS), SCHEDULE)
+    with pytest.raises(ValueError, match=r"must hold a rate, got none; wrap the optimizer in lrax.recorded, or give the sch"):
+        lrax.last_rate(optax.adam(SCHEDULE).init(WEIGHTS))
+    with pytest.raises(ValueError, match="a place with 'heat' in it"):
+        lrax.last_rate(optax.adam(SCHEDULE).init(WEIGHTS), SCHEDULE, "heat")
+    with pytest.raises(TypeError, match=r"recorded: `optimizer` must be a function rate -> optimizer"):
+        lrax.recorded(optax.sgd(0.1), SCHEDULE)
