@@ -109,17 +109,23 @@ def capped_mean(rates: jax.Array, losses: jax.Array, base: jax.Array, width: flo
 def crossings(
     rates: Any, losses: Any, base: jax.Array, noise: jax.Array, fractions: tuple[float, ...], width: float
 ) -> jax.Array:
-    """The rates from which on the loss, until its bottom, has made these fractions of its fall below `base`; NaN if noise."""
+    """The rates at which the loss has made these fractions of its fall below `base`; NaN if the fall is no more than noise.
+
+    The fall is where the loss passes its half for the last time before its bottom. A smaller fraction is passed just before
+    that, a larger one just after: noise on the way there moves neither, nor do bumps on a wide and flat bottom.
+    """
     rates, losses = jnp.asarray(rates, jnp.float32), jnp.asarray(losses, jnp.float32)
     mean = capped_mean(rates, losses, base, width)
     decades, bottom, places = jnp.log10(rates), jnp.min(mean), jnp.arange(rates.size)
     lowest = jnp.argmin(mean)
+    fallen = (base - mean) / jnp.maximum(base - bottom, 1e-30)
+    half = jnp.max(jnp.where((fallen < 0.5) & (places < lowest), places, 0))
 
     def crossing(fraction: float) -> jax.Array:
-        target = base - fraction * (base - bottom)
-        above = (mean > target) & (places < lowest)
-        place = jnp.maximum(jnp.max(jnp.where(above, places, 0)), 0)
-        part = (mean[place] - target) / jnp.maximum(mean[place] - mean[place + 1], 1e-30)
+        before = jnp.max(jnp.where((fallen < fraction) & (places <= half), places, 0))
+        after = jnp.argmax((fallen >= fraction) & (places > half)) - 1
+        place = jnp.maximum(before if fraction <= 0.5 else after, 0)
+        part = (fraction - fallen[place]) / jnp.maximum(fallen[place + 1] - fallen[place], 1e-30)
         return 10 ** (decades[place] + (decades[place + 1] - decades[place]) * jnp.clip(part, 0, 1))
 
     falls = (base - bottom > noise) & (lowest > 0)  # a curve that is lowest at its start only rises
