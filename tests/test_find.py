@@ -248,6 +248,8 @@ def test_parameters_of_any_floating_dtype(dtype):
         (ValueError, "at least one example", {"data": (np.zeros((0, 3)), np.zeros(0))}),
         (TypeError, "`data` must be arrays where `batch_size` is given", {"data": ["a", "b"]}),
         (ValueError, "`key` must be given with arrays", {"key": None}),
+        (TypeError, "`key` must be a random key, got 0", {"key": 0}),
+        (ValueError, "`driver` must be 'host' where `progress` is shown", {"driver": "compiled", "progress": True}),
         (
             ValueError,
             "`driver` must be one of 'compiled', 'host', got 'compield'; did you mean 'compiled'",
@@ -280,6 +282,12 @@ def test_bad_updates_are_named(error, message, update):
     """An update that returns something else than a like state and a scalar loss is refused before it is compiled."""
     with pytest.raises(error, match=message):
         lrax.find_lr(lrax.Learner(jnp.zeros(()), update), nothing, key=KEY)
+
+
+def test_inside_jit_the_pure_test_is_named():
+    """`find_lr` under jit is an error that names `range_test`."""
+    with pytest.raises(TypeError, match=r"use lrax\.range_test"):
+        jax.jit(lambda key: lrax.find_lr(linear_learner(), DATA, batch_size=8, key=key).rates)(KEY)
 
 
 def test_the_suggestion_trains():

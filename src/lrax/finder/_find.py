@@ -146,6 +146,9 @@ def find_lr(
         )
     if rule is not None and not callable(rule):
         raise complain(TypeError, "find_lr", "rule", "a function (rates, losses) -> rate", rule, "give lrax.fall, say")
+    if progress and driver == "compiled":
+        remedy = "leave it out: a bar is moved from the host"
+        raise complain(ValueError, "find_lr", "driver", "'host' where `progress` is shown", driver, remedy)
     whole = Geometric(1e-7, 100.0, COARSE - 1) if twice else Geometric(1e-7, 100.0, 249)
     stop = TimesFirst(10) if stop is None else stop
     rules, length = make_rules("find_lr", whole if ramp is None else ramp, updates, smoothing, stop, accumulate)

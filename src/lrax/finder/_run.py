@@ -115,6 +115,9 @@ def make_runner(
     report: Callable[[Carry], None],
 ) -> Runner:
     """Checks everything about a learner and its data before anything is compiled."""
+    if not all(is_known(leaf) for leaf in jax.tree.leaves((key, getattr(learner, "state", None), data))):
+        remedy = "inside jit, vmap and scan use lrax.range_test, which is pure"
+        raise complain(TypeError, owner, "learner, data and key", "known, and not traced", learner, remedy)
     batches = as_batches(owner, data, batch_size, transform)
     drawn = isinstance(batches, ArrayBatches | SampledBatches)
     if driver is not None:
@@ -124,6 +127,8 @@ def make_runner(
         raise complain(ValueError, owner, "driver", "'host' for an iterable", driver, remedy)
     if key is None and (drawn or initialize is not None):
         raise complain(ValueError, owner, "key", "given with arrays, samplers and initializers", None, "give jax.random.key(0)")
+    if key is not None:
+        check_key(owner, key)
     keys: list[Any] = [None] * seeds if key is None else [key] if seeds == 1 else list(jax.random.split(key, seeds))
     learners = [learner if initialize is None else initialize(jax.random.fold_in(each, 1)) for each in keys]
     if isinstance(batches, ArrayBatches | SampledBatches):
@@ -149,6 +154,14 @@ def make_runner(
         donate,
         report,
     )
+
+
+def check_key(owner: str, key: Any) -> None:
+    """Raises if something is no random key."""
+    try:
+        jax.random.fold_in(key, 0)
+    except (TypeError, ValueError) as error:
+        raise complain(TypeError, owner, "key", "a random key", key, "give jax.random.key(0)") from error
 
 
 def check_accumulate(owner: str, state: Any, accumulate: int) -> None:
