@@ -81,7 +81,7 @@ def judge(half: str, by_task: bool) -> None:
     rows = [rule_row(name, list(tables.values()), [each[name] for each in found.values()]) for name in names]
     print(f"\n### {half}: {len(tasks)} tasks, {SEEDS} seeds each ({time.perf_counter() - began:.0f} s)\n")
     head = ["rule", "updates: mean (most)", "constant", "cosine", "mean", "worst task"]
-    print(table([*head, "off, decades", "|off|", "scatter", "none"], rows))
+    print(table([*head, "off, decades", "distance", "scatter", "none"], rows))
     if by_task:
         off = [column for rule in SHOWN[1:] for column in (rule, "off in each seed, decades")]
         lines = [task_row(name, tables[name], found[name]) for name in tables]
