@@ -56,7 +56,7 @@ class Curve:
             factor = max(rates[-1] / rates[-2], 1.01)
             more = rates[-1] * factor ** np.arange(1, 1 + math.ceil(math.log(10) / math.log(factor)))
             rates = np.concatenate([rates, more.astype(np.float32)])
-        size = -(-len(rates) // 64) * 64  # so that few programs are compiled
+        size = max(-(-len(rates) // 64) * 64, 320)  # so that few programs are compiled: one for the default's ramps
         padding = np.full(size - len(losses), np.nan, np.float32)
         return np.concatenate([rates, padding[: size - len(rates)]]), np.concatenate([losses, padding])
 
