@@ -94,7 +94,7 @@ def main() -> None:
     )
     learner = jax.device_put(learner, everywhere)
     key = jax.jit(lambda: jax.random.key(1), out_shardings=everywhere)()
-    found = lrax.find_lr(learner, data, batch_size=64, key=key)
+    found = lrax.find_lr(learner, data, batch_size=64, key=key, ramp=lrax.Geometric(1e-6, 1.0, 119))
 
     schedules = jax.vmap(lambda peak: lrax.warmup_cosine(peak, options.updates, options.updates // 10))(
         jnp.geomspace(1e-3, 1.0, options.rates)

@@ -23,9 +23,14 @@ LARGEST_RATIO = 32768
 """The largest numerator and denominator of a `Ratio`: their product times anything below it stays within int32."""
 
 
+def is_traced(value: object) -> bool:
+    """Whether `value` stands for an array of a program that is being traced."""
+    return isinstance(value, jax.core.Tracer)
+
+
 def is_known(value: object) -> bool:
     """Whether the numbers in `value` can be read now: no tracer, and no part of it on another host."""
-    if isinstance(value, jax.core.Tracer):
+    if is_traced(value):
         return False
     return not isinstance(value, jax.Array) or value.is_fully_addressable
 

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 from lrax._batches import ArrayBatches, SampledBatches, as_batches, endless
-from lrax._check import choice, complain, is_known
+from lrax._check import choice, complain, is_known, is_traced
 from lrax._engine import Carry, Rules, begin, finish, prefers_host, run_compiled, run_from_host
 from lrax._learner import Learner, check_update
 from lrax._schedule import CallableRule, Schedule, ScheduleRule
@@ -115,9 +115,9 @@ def make_runner(
     report: Callable[[Carry], None],
 ) -> Runner:
     """Checks everything about a learner and its data before anything is compiled."""
-    if not all(is_known(leaf) for leaf in jax.tree.leaves((key, getattr(learner, "state", None), data))):
+    if any(is_traced(leaf) for leaf in jax.tree.leaves((key, getattr(learner, "state", None), data))):
         remedy = "inside jit, vmap and scan use lrax.range_test, which is pure"
-        raise complain(TypeError, owner, "learner, data and key", "known, and not traced", learner, remedy)
+        raise complain(TypeError, owner, "learner, data and key", "arrays, not traced", learner, remedy)
     batches = as_batches(owner, data, batch_size, transform)
     drawn = isinstance(batches, ArrayBatches | SampledBatches)
     if driver is not None:
