@@ -115,9 +115,9 @@ def make_runner(
     report: Callable[[Carry], None],
 ) -> Runner:
     """Checks everything about a learner and its data before anything is compiled."""
-    if any(is_traced(leaf) for leaf in jax.tree.leaves((key, getattr(learner, "state", None), data))):
+    if any(is_traced(leaf) for leaf in jax.tree.leaves((key, getattr(learner, "state", None)))):
         remedy = "inside jit, vmap and scan use lrax.range_test, which is pure"
-        raise complain(TypeError, owner, "learner, data and key", "arrays, not traced", learner, remedy)
+        raise complain(TypeError, owner, "learner and key", "arrays, not traced", learner, remedy)
     batches = as_batches(owner, data, batch_size, transform)
     drawn = isinstance(batches, ArrayBatches | SampledBatches)
     if driver is not None:
