@@ -1,13 +1,15 @@
 """One library's process: `python -m peers.worker LIBRARY TASK DATA [--once]`, begun by `finder_peers.py`.
 
 With `--once` it runs the range test once and ends. Otherwise it runs both programs once, so that everything is compiled, and
-then takes turns: each line of its input names the programs in the order to run them in, and is answered by their seconds.
+then takes turns: each line of its input names the programs in the order to run them in, and is answered by the seconds of each, by the
+clock and of all cores together.
 """
 
 import importlib
 import json
 import sys
 import time
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +19,7 @@ ANSWER = "seconds: "
 """What an answer begins with, among what else a library prints."""
 
 
-def answer(value: dict[str, float]) -> None:
+def answer(value: dict[str, Any]) -> None:
     """Gives seconds to the parent process."""
     print(ANSWER + json.dumps(value), flush=True)
 
@@ -32,11 +34,11 @@ def main() -> None:
         runs = runs_of(task, (file["inputs"], file["labels"]))
     makers = {"bare": runs.bare, "finder": runs.finder}
 
-    def measure(name: str) -> float:
+    def measure(name: str) -> tuple[float, float]:
         run = makers[name]()
-        begun = time.perf_counter()
+        begun, spent = time.perf_counter(), time.process_time()
         made = run()
-        seconds = time.perf_counter() - begun
+        seconds = time.perf_counter() - begun, time.process_time() - spent
         if made != UPDATES:
             raise RuntimeError(f"{library} made {made} updates of {task}, not {UPDATES}")
         return seconds
