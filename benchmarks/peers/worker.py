@@ -1,8 +1,8 @@
 """One library's process: `python -m peers.worker LIBRARY TASK DATA [--once]`, begun by `finder_peers.py`.
 
 With `--once` it runs the range test once and ends. Otherwise it runs both programs once, so that everything is compiled, and
-then takes turns: each line of its input names the programs in the order to run them in, and is answered by the seconds of each, by the
-clock and of all cores together.
+then takes turns: each line of its input names the programs in the order to run them in, and is answered by the seconds of each,
+by the clock and of all cores together.
 """
 
 import importlib
