@@ -1,6 +1,7 @@
 """What a range test found: curves, why it ended, and what they suggest."""
 
 import dataclasses
+import functools
 import math
 import os
 import pathlib
@@ -75,8 +76,14 @@ class Curve:
         rates, losses = self.extended()
         if len(self.rates) <= FEWEST or bool(_is_flat(rates, losses)):
             return None
-        rate = float(rule(rates, _smooth(rates, losses, width) if width else losses))
+        rate = float(compiled(rule)(rates, _smooth(rates, losses, width) if width else losses))
         return rate if np.isfinite(rate) and rate > 0 else None
+
+
+@functools.cache
+def compiled(rule: SuggestionRule) -> SuggestionRule:
+    """A rule of lrax as a compiled program; rules of others are called as they are."""
+    return jax.jit(rule) if getattr(rule, "__module__", "").startswith("lrax.") else rule
 
 
 _is_flat, _smooth = jax.jit(is_flat), jax.jit(smooth)

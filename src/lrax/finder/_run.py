@@ -211,8 +211,6 @@ def check_rising(owner: str, ramp: Schedule, updates: int) -> None:
 
 def batch_shape(batches: ArrayBatches | SampledBatches, key: jax.Array) -> Any:
     """The shapes and dtypes of a batch, without drawing one."""
-
-    def first(batches: Any, key: jax.Array) -> Any:
-        return batches.fetch(jax.tree.map(lambda leaf: leaf[0], batches.draws(key, 1)))
-
-    return jax.eval_shape(first, batches, key)
+    if isinstance(batches, SampledBatches):
+        return jax.eval_shape(batches.fetch, key)
+    return jax.eval_shape(type(batches).fetch, batches, jnp.zeros(batches.batch_size, jnp.int32))
