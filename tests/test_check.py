@@ -113,6 +113,7 @@ GOOD: dict[type[lrax.Schedule], dict[str, Any]] = {
     lrax.Tanh: PHASE | {"first": -7.0, "last": 3.0},
     lrax.Triangle: {"low": 0.1, "high": 1.0, "steps": 10, "rise": 0.5, "mode": "linear"},
     lrax.Warmup: {"schedule": lrax.Constant(0.1), "warmup_steps": 5, "start": 0.0, "mode": "linear"},
+    lrax.Extension: {"schedule": lrax.Linear(1.0, 0.1, 10), "begin": 5, "total_steps": 20, "mode": "stretch"},
     lrax.Warp: {"phase": lrax.Linear(**PHASE), "power": 2.0},
 }
 VARIADIC = {lrax.Maximum, lrax.Minimum, lrax.Product, lrax.Sequence, lrax.Sum}
