@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import lrax
-from lrax.sweeps import _fit
+from lrax import _fit
 
 mpl.use("Agg")
 COUNTS = jnp.arange(20)

@@ -9,16 +9,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrax._check import complain
+from lrax._shuffle import random_keys, shuffled
+
+ENDED = object()
+"""Stands for the next batch of an iterable that has no more."""
 
 
 class CompiledBatches(Protocol):
     """Batches that can be drawn inside a compiled program."""
 
-    def draws(self, key: jax.Array, updates: int) -> Any:
-        """What `fetch` needs for each update: a pytree with a leading axis of length `updates`."""
+    def order(self, key: jax.Array) -> Any:
+        """What `fetch` needs to draw any batch: a small pytree."""
 
-    def fetch(self, draw: Any) -> Any:
-        """The batch of one update."""
+    def fetch(self, order: Any, count: Any) -> Any:
+        """The batch of one count."""
 
 
 @jax.tree_util.register_dataclass
@@ -34,22 +38,18 @@ class ArrayBatches:
     batch_size: int = dataclasses.field(metadata={"static": True})
     transform: Callable[[Any], Any] | None = dataclasses.field(default=None, metadata={"static": True})
 
-    def draws(self, key: jax.Array, updates: int) -> Any:
-        """The examples of each update: int32 of shape (updates, batch_size)."""
+    def order(self, key: jax.Array) -> jax.Array:
+        """The keys that every epoch is shuffled by."""
+        return random_keys(key)
+
+    def fetch(self, order: jax.Array, count: Any) -> Any:
+        """The examples of one batch, transformed."""
         examples = jax.tree.leaves(self.arrays)[0].shape[0]
-        per_epoch = examples // self.batch_size
-        epochs = -(-updates // per_epoch)
-
-        def epoch(number: jax.Array) -> jax.Array:
-            order = jax.random.permutation(jax.random.fold_in(key, number), examples)
-            return order[: per_epoch * self.batch_size].reshape(per_epoch, self.batch_size)
-
-        return jax.lax.map(epoch, jnp.arange(epochs)).reshape(-1, self.batch_size)[:updates]
-
-    def fetch(self, draw: Any) -> Any:
-        """The examples that `draw` numbers, transformed."""
-        batch = jax.tree.map(lambda array: array.at[draw].get(mode="promise_in_bounds"), self.arrays)
-        return batch if self.transform is None else self.transform(batch)
+        epoch, batch = jnp.divmod(count, examples // self.batch_size)
+        places = batch * self.batch_size + jnp.arange(self.batch_size, dtype=jnp.int32)
+        chosen = shuffled(places, examples, order, epoch)
+        found = jax.tree.map(lambda array: array.at[chosen].get(mode="promise_in_bounds"), self.arrays)
+        return found if self.transform is None else self.transform(found)
 
 
 @jax.tree_util.register_dataclass
@@ -60,13 +60,13 @@ class SampledBatches:
     sampler: Callable[[jax.Array], Any] = dataclasses.field(metadata={"static": True})
     transform: Callable[[Any], Any] | None = dataclasses.field(default=None, metadata={"static": True})
 
-    def draws(self, key: jax.Array, updates: int) -> Any:
-        """A key for each update."""
-        return jax.random.split(key, updates)
+    def order(self, key: jax.Array) -> jax.Array:
+        """The key that those of all batches are made from."""
+        return key
 
-    def fetch(self, draw: Any) -> Any:
+    def fetch(self, order: jax.Array, count: Any) -> Any:
         """The sampler's batch, transformed."""
-        batch = self.sampler(draw)
+        batch = self.sampler(jax.random.fold_in(order, count))
         return batch if self.transform is None else self.transform(batch)
 
 
@@ -129,3 +129,12 @@ def endless(data: Iterable[Any], transform: Callable[[Any], Any] | None = None) 
                 yield batch if transform is None else transform(batch)
         if not found:
             return
+
+
+def batch_shape(batches: ArrayBatches | SampledBatches, key: jax.Array) -> Any:
+    """The shapes and dtypes of a batch, without drawing one."""
+    return jax.eval_shape(_first, batches, key)
+
+
+def _first(batches: ArrayBatches | SampledBatches, key: jax.Array) -> Any:
+    return batches.fetch(batches.order(key), 0)

@@ -263,3 +263,11 @@ Boundaries: TypeAlias = Annotated[
 """A field that holds counts in rising order: a 1-D int32 leaf."""
 LengthFactor: TypeAlias = Annotated[Any, RatioRule()]
 """A field that holds a positive factor of lengths: two int32 leaves, numerator and denominator."""
+
+
+def check_whole(owner: str, name: str, value: Any) -> None:
+    """Raises if a value is not an integer of at least 1."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool):
+        raise complain(TypeError, owner, name, "an integer of at least 1", value)
+    if value < 1:
+        raise complain(ValueError, owner, name, "an integer of at least 1", value)

@@ -1,4 +1,4 @@
-"""How the updates of a range test are run: one update, one carry, one definition of stopping, and two drivers.
+"""How updates are run: one update, one carry, one definition of stopping, and two drivers, for one lane or several abreast.
 
 `run_compiled` is one `lax.while_loop`, which may be jitted and vmapped and ends when every lane has stopped. `run_from_host`
 calls the same update, jitted, once an update: for data from Python iterables, for progress bars, and for convolutions on the
@@ -6,53 +6,65 @@ CPU, whose gradients XLA runs many times slower inside any loop or branch. Both 
 """
 
 import collections
-import functools
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax._batches import CompiledBatches
+from lrax._batches import ENDED, CompiledBatches
 from lrax._learner import Update
 from lrax._reason import CODES, RUNNING, Reason
 
 LATE = 8
-"""How many updates late the host reads whether the test has stopped, so that the device never waits for it."""
+"""How many updates late the host reads whether a lane has stopped, so that the device never waits for it."""
+
+Axes = tuple[int, int | None] | None
+"""How lanes run abreast: the axis of lanes, and that of their batches."""
+ALONE: Axes = None
+SAME_BATCHES: Axes = (0, None)
+OWN_BATCHES: Axes = (0, 0)
+
+
+def unsmoothed(count: Any) -> jax.Array:
+    """Smoothing that leaves every loss as it is."""
+    return jnp.ones((), jnp.float32)
+
+
+def unstopped(carry: Any) -> jax.Array:
+    """Stops nothing; a loss that is not finite always does."""
+    return jnp.zeros((), jnp.bool_)
 
 
 class Rules(NamedTuple):
-    """What a range test is run by: pytrees, so that other numbers make no other trace.
+    """What a lane is run by: pytrees, so that other numbers make no other trace.
 
     Attributes:
-      ramp: count -> rate.
+      schedule: count -> rate.
       smoothing: count -> weight of the new loss in the smoothed one.
       stop: carry -> whether to stop.
-      limit: how many updates to make at most, int32.
       accumulate: batches to one optimizer update, int32.
     """
 
-    ramp: Callable[[Any], jax.Array]
-    smoothing: Callable[[Any], jax.Array]
-    stop: Callable[[Any], jax.Array]
-    limit: Any
+    schedule: Callable[[Any], jax.Array]
+    smoothing: Callable[[Any], jax.Array] = jax.tree_util.Partial(unsmoothed)  # type: ignore[no-untyped-call]  # jax
+    stop: Callable[[Any], jax.Array] = jax.tree_util.Partial(unstopped)  # type: ignore[no-untyped-call]  # leaves it untyped
     accumulate: Any = np.int32(1)
 
 
 class Carry(NamedTuple):
-    """Where a range test stands after some updates; the learner's state goes beside it. Scalars but for the three curves.
+    """Where a lane stands after some updates; the learner's state goes beside it. Scalars but for the three curves.
 
     Attributes:
       updates: how many updates were made, int32.
       loss, smoothed: the last loss and the smoothed loss up to it, float32.
       first: the first loss.
       lowest: the lowest smoothed loss so far.
-      reason: why the test has stopped, or -1.
+      reason: why the lane has stopped, or -1.
       part: how many batches of the next update were seen, int32; 0 without accumulation.
       total: the sum of their losses.
-      rates, losses, smooths: float32 of shape (updates of the ramp,), NaN where no update was made.
+      rates, losses, smooths: float32 of shape (most updates,), NaN where no update was made.
     """
 
     updates: jax.Array
@@ -68,17 +80,27 @@ class Carry(NamedTuple):
     smooths: jax.Array
 
 
+class Lane(NamedTuple):
+    """One run, or several abreast, stacked: where it stands, what it is run by, and the key that draws its batches."""
+
+    state: Any
+    carry: Carry
+    rules: Rules
+    key: Any
+
+
 def begin(updates: int) -> Carry:
-    """The carry before the first update."""
-    unknown, curve = jnp.full((), jnp.nan, jnp.float32), jnp.full((updates,), jnp.nan, jnp.float32)
-    zero = jnp.zeros((), jnp.int32)
-    scalars = {"loss": unknown, "smoothed": unknown, "first": unknown, "lowest": unknown, "total": jnp.zeros((), jnp.float32)}
-    return Carry(updates=zero, reason=zero + RUNNING, part=zero, rates=curve, losses=curve, smooths=curve, **scalars)
+    """The carry before the first of at most so many updates."""
+    unknown, curve, zero = np.float32(np.nan), np.full(updates, np.nan, np.float32), np.int32(0)
+    scalars: dict[str, Any] = dict.fromkeys(("loss", "smoothed", "first", "lowest"), unknown)
+    curves: dict[str, Any] = dict.fromkeys(("rates", "losses", "smooths"), curve)
+    counts: dict[str, Any] = {"updates": zero, "reason": np.int32(RUNNING), "part": zero, "total": np.float32(0)}
+    return Carry(**counts, **scalars, **curves)
 
 
 def advance(update: Update, rules: Rules, state: Any, carry: Carry, batch: Any) -> tuple[Any, Carry]:
-    """One batch: what a range test does, wherever it is run. Once stopped, nothing is recorded any more."""
-    rate = jnp.asarray(rules.ramp(carry.updates), jnp.float32)
+    """One batch: what a lane does, wherever it is run. Once stopped, nothing is recorded any more."""
+    rate = jnp.asarray(rules.schedule(carry.updates), jnp.float32)
     state, loss = update(state, batch, rate)
     part, total = carry.part + 1, carry.total + jnp.asarray(loss, jnp.float32)
     whole = part >= rules.accumulate
@@ -124,97 +146,93 @@ def finish(carry: Carry, reason: Reason = Reason.COMPLETED) -> Carry:
 
 
 def run_compiled(
-    update: Update, state: Any, carry: Carry, batches: CompiledBatches, rules: Rules, key: jax.Array, accumulate: int = 1
+    update: Update, lane: Lane, batches: CompiledBatches, until: Any, accumulate: int = 1, axes: Axes = ALONE
 ) -> tuple[Any, Carry]:
-    """All updates in one loop, which ends when the test has stopped: under vmap, when every lane has.
+    """Updates until the count is `until`, in one loop that ends when the lane has stopped, or every lane of several.
 
-    A carry that stands at its limit goes on from there under rules with a higher one.
+    Lanes that run abreast stand at the same count, or have stopped before.
     """
-    draws = batches.draws(key, carry.rates.shape[-1] * accumulate)
+    order = _order(batches, lane.key, axes)
 
-    def going(progress: tuple[Any, Carry]) -> jax.Array:
-        return (progress[1].reason == RUNNING) & (progress[1].updates < rules.limit)
+    def going(progress: tuple[jax.Array, Any, Carry]) -> jax.Array:
+        count, _, carry = progress
+        return (count < until * accumulate) & jnp.any(carry.reason == RUNNING)
 
-    def body(progress: tuple[Any, Carry]) -> tuple[Any, Carry]:
-        return advance(update, rules, *progress, batches.fetch(draw_of(draws, progress[1], accumulate)))
+    def body(progress: tuple[jax.Array, Any, Carry]) -> tuple[jax.Array, Any, Carry]:
+        count, state, carry = progress
+        return count + 1, *_advance_all(update, axes, lane.rules, state, carry, _fetch(batches, order, count, axes))
 
-    return jax.lax.while_loop(going, body, (jax.tree.map(strong, state), carry))
-
-
-def draw_of(draws: Any, carry: Carry, accumulate: int) -> Any:
-    """What the next batch is fetched by; past a stop, the same one again."""
-    return jax.tree.map(lambda leaf: leaf[carry.updates * accumulate + carry.part], draws)
+    carry = jax.tree.map(jnp.asarray, lane.carry)
+    count = jnp.max(carry.updates) * accumulate + jnp.max(carry.part)
+    return jax.lax.while_loop(going, body, (count, jax.tree.map(strong, lane.state), carry))[1:]
 
 
 def run_from_host(
     update: Update,
-    state: Any,
-    carry: Carry,
+    lanes: Sequence[Lane],
     batches: CompiledBatches | Iterator[Any],
-    rules: Rules,
-    key: jax.Array | None,
+    until: int,
     accumulate: int = 1,
+    axes: Axes = ALONE,
     donate: bool = False,
     report: Callable[[Carry], None] = lambda carry: None,
-) -> tuple[Any, Carry]:
-    """All updates, called one by one; `report` is given every carry and may keep it.
+) -> list[tuple[Any, Carry]]:
+    """As `run_compiled`, but every update is called; all `lanes` see a batch before the next one is drawn.
 
-    The host runs ahead of the device and reads the stop `LATE` updates after it happened; the updates in between are dropped.
-    Every update reuses the memory of the state before it; the caller's state is copied first, unless it is donated.
+    `report` is given every carry and may keep it. The host runs ahead of the device and reads a stop `LATE` updates after it
+    happened; the updates in between are dropped. Every update reuses the memory of the state before it; the caller's state is
+    copied first, unless it is donated.
     """
-    state = jax.tree.map(lambda leaf: strong(leaf) if donate else jnp.copy(strong(leaf)), state)
-    inputs: Iterator[tuple[Any, ...]]
-    if isinstance(batches, Iterator):
-        step, inputs = functools.partial(_advance, update, rules), ((batch,) for batch in batches)
-    else:
-        draws = _draws(batches, key, carry.rates.shape[-1] * accumulate)
-        step, inputs = functools.partial(_advance_drawn, update, accumulate, rules, batches, draws), itertools.repeat(())
-    pending: collections.deque[jax.Array] = collections.deque()
-    for _ in range((int(rules.limit) - int(carry.updates)) * accumulate):
-        batch = next(inputs, None)
-        if batch is None:
-            return state, finish(carry, Reason.DATA_ENDED)
-        state, carry = step(state, carry, *batch)
-        report(carry)
-        pending.append(carry.reason)
-        if len(pending) > LATE and int(pending.popleft()) != RUNNING:
+    copied = strong if donate else lambda leaf: jnp.copy(strong(leaf))
+    lanes = [lane._replace(state=jax.tree.map(copied, lane.state)) for lane in lanes]
+    if not isinstance(batches, Iterator):
+        orders = [_order_jitted(batches, lane.key, axes) for lane in lanes]
+    pending: collections.deque[list[Any]] = collections.deque()
+    begun = max(int(np.max(lane.carry.updates)) for lane in lanes)
+    for count in range(begun * accumulate, until * accumulate):
+        if isinstance(batches, Iterator):
+            batch = next(batches, ENDED)
+            if batch is ENDED:
+                lanes = [lane._replace(carry=finish(lane.carry, Reason.DATA_ENDED)) for lane in lanes]
+                break
+            after = [_step(update, axes, lane.rules, lane.state, lane.carry, batch) for lane in lanes]
+        else:
+            after = [
+                _step_drawn(update, axes, batches, order, np.int32(count), lane.rules, lane.state, lane.carry)
+                for lane, order in zip(lanes, orders, strict=True)
+            ]
+        lanes = [lane._replace(state=state, carry=carry) for lane, (state, carry) in zip(lanes, after, strict=True)]
+        for lane in lanes:
+            report(lane.carry)
+        pending.append([lane.carry.reason for lane in lanes])
+        if len(pending) > LATE and not any((np.asarray(reason) == RUNNING).any() for reason in pending.popleft()):
             break
-    return state, carry
+    return [(lane.state, lane.carry) for lane in lanes]
 
 
-@functools.partial(jax.jit, static_argnames="count")
-def _draws(batches: CompiledBatches, key: jax.Array, count: int) -> Any:
-    return batches.draws(key, count)
+def _advance_all(update: Update, axes: Axes, rules: Rules, state: Any, carry: Carry, batch: Any) -> tuple[Any, Carry]:
+    """One batch of one lane or of several."""
+
+    def one(lane: tuple[Rules, Any, Carry], batch: Any) -> tuple[Any, Carry]:
+        return advance(update, *lane, batch)
+
+    return (one if axes is None else jax.vmap(one, in_axes=axes))((rules, state, carry), batch)
 
 
-def _drawn(
-    update: Update, accumulate: int, rules: Rules, batches: CompiledBatches, draws: Any, state: Any, carry: Carry
+def _order(batches: CompiledBatches, key: Any, axes: Axes) -> Any:
+    return (jax.vmap(batches.order) if axes == OWN_BATCHES else batches.order)(key)
+
+
+def _fetch(batches: CompiledBatches, order: Any, count: Any, axes: Axes) -> Any:
+    return (jax.vmap(batches.fetch, (0, None)) if axes == OWN_BATCHES else batches.fetch)(order, count)
+
+
+def _advance_drawn(
+    update: Update, axes: Axes, batches: Any, order: Any, count: Any, rules: Rules, state: Any, carry: Carry
 ) -> tuple[Any, Carry]:
-    return advance(update, rules, state, carry, batches.fetch(draw_of(draws, carry, accumulate)))
+    return _advance_all(update, axes, rules, state, carry, _fetch(batches, order, count, axes))
 
 
-_advance = jax.jit(advance, static_argnames="update", donate_argnames="state")
-_advance_drawn = jax.jit(_drawn, static_argnames=("update", "accumulate"), donate_argnames="state")
-
-
-def prefers_host(update: Update, *arguments: Any) -> bool:
-    """Whether `update` runs faster when it is called from Python: on the CPU, if it takes gradients of convolutions."""
-    if jax.default_backend() != "cpu":
-        return False
-    return _has_convolution(jax.make_jaxpr(update)(*arguments).jaxpr)
-
-
-def _has_convolution(jaxpr: Any) -> bool:
-    for equation in jaxpr.eqns:
-        if equation.primitive.name == "conv_general_dilated":
-            return True
-        inner = jax.tree.leaves(equation.params, is_leaf=lambda value: _jaxpr_in(value) is not None)
-        if any(_has_convolution(_jaxpr_in(value)) for value in inner if _jaxpr_in(value) is not None):
-            return True
-    return False
-
-
-def _jaxpr_in(value: Any) -> Any:
-    """The program that a parameter of an equation holds, open or closed; None for other parameters."""
-    value = getattr(value, "jaxpr", value)
-    return value if getattr(value, "eqns", None) is not None else None
+_order_jitted = jax.jit(_order, static_argnames="axes")
+_step = jax.jit(_advance_all, static_argnames=("update", "axes"), donate_argnames="state")
+_step_drawn = jax.jit(_advance_drawn, static_argnames=("update", "axes"), donate_argnames="state")

@@ -202,12 +202,13 @@ def check_arity(owner: str, name: str, function: Callable[..., Any], signature: 
         return
 
 
-def check_update(owner: str, learner: Learner, batch: Any) -> None:
-    """Raises, before anything is compiled, if the update does not return a state like the one it got and a scalar loss."""
+def check_update(owner: str, learner: Learner, batch: Any) -> Any:
+    """The update's jaxpr; raises, before anything is compiled, if it does not return a state like the one it got and a loss."""
     if not isinstance(learner, Learner):
         raise complain(TypeError, owner, "learner", "a lrax.Learner", learner, "make one with lrax.Learner.create")
     state = jax.tree.map(jnp.asarray, learner.state)
-    returned = jax.eval_shape(learner.update, state, batch, jnp.zeros((), jnp.float32))
+    traced = jax.jit(learner.update).trace(state, batch, jnp.zeros((), jnp.float32))
+    returned = traced.out_info
     if not isinstance(returned, tuple) or len(returned) != 2:
         raise TypeError(f"{owner}: the learner's update must return (state, loss), got {type(returned).__name__}")
     new, loss = returned
@@ -225,3 +226,4 @@ def check_update(owner: str, learner: Learner, batch: Any) -> None:
                 f"{owner}: the learner's update must keep the state's shapes and dtypes, but state{place} was "
                 f"{old.dtype}{list(old.shape)} and became {changed.dtype}{list(changed.shape)}"
             )
+    return traced.jaxpr.jaxpr

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 
 
 @contextlib.contextmanager
-def progress_bar(total: int, label: str, shown: bool) -> Iterator[Callable[[], None]]:
-    """A function to call once for each of `total` pieces of work; it moves a bar if `shown`.
+def progress_bar(total: int, label: str, shown: bool) -> Iterator[Callable[[int], None]]:
+    """A function to call with the number of pieces of work that are done, `total` in all; it moves a bar if `shown`.
 
     Raises: ImportError if a bar is asked for and tqdm is not installed.
     """
     if not shown:
-        yield lambda: None
+        yield lambda done: None
         return
     try:
         from tqdm.auto import tqdm

@@ -5,17 +5,19 @@ from typing import Any, Literal
 
 import jax
 
-from lrax._batches import ArrayBatches, SampledBatches, as_batches
-from lrax._check import complain
-from lrax._engine import Carry, begin, finish, run_compiled
+from lrax._batches import ArrayBatches, SampledBatches, as_batches, batch_shape
+from lrax._check import check_whole, complain
+from lrax._engine import Carry, Lane, begin, finish, run_compiled
 from lrax._learner import Learner, check_update
 from lrax._phases import Geometric
 from lrax._progress import progress_bar
+from lrax._reason import Reason
+from lrax._runner import check_learner, make_runner
 from lrax.finder._fall import COARSE, fall
 from lrax.finder._refine import BUDGET, refined
 from lrax.finder._result import Found, SuggestionRule, curve_of, found_in
-from lrax.finder._run import batch_shape, check_whole, make_rules, make_runner
-from lrax.finder._search import Search
+from lrax.finder._rules import make_rules
+from lrax.finder._search import Search, Start
 from lrax.finder._stop import TimesFirst
 
 Rule = Callable[[Any], Any]
@@ -68,7 +70,8 @@ def range_test(
         remedy = "use lrax.find_lr for an iterable, which is run from the host"
         raise complain(TypeError, "range_test", "data", "arrays or a sampler key -> batch", data, remedy)
     check_update("range_test", learner, batch_shape(batches, key))
-    return finish(run_compiled(learner.update, learner.state, begin(updates), batches, rules, key, accumulate)[1])
+    lane = Lane(learner.state, begin(updates), rules, key)
+    return finish(run_compiled(learner.update, lane, batches, updates, accumulate)[1])
 
 
 def find_lr(
@@ -153,34 +156,48 @@ def find_lr(
     stop = TimesFirst(10) if stop is None else stop
     rules, length = make_rules("find_lr", whole if ramp is None else ramp, updates, smoothing, stop, accumulate)
     search = Search(rules, length, fall if rule is None else rule, twice)
+    learners, keys = seeded(learner, key, seeds, initialize)
     latest: list[Carry] = []
     total = search.updates * seeds + (BUDGET if refine else 0)
     with progress_bar(total * accumulate, "range test", progress) as show:
 
-        def report(carry: Carry) -> None:
+        def report(carry: Carry, batches: int) -> None:
             latest[:] = [carry]
-            show()
+            show(batches)
 
         runner = make_runner(
             "find_lr",
-            learner,
+            learners,
             data,
-            key=key,
+            key=keys[0],
             batch_size=batch_size,
             transform=transform,
             accumulate=accumulate,
-            seeds=seeds,
-            initialize=initialize,
             driver="host" if progress and driver is None else driver,
             donate=donate,
             report=report,
         )
+        starts = [Start(one.state, its) for one, its in zip(learners, keys, strict=True)]
         try:
-            found = search.run(runner)
-            return refined(found, runner, rules) if refine else found
+            found = search.run(runner, starts)
+            return refined(found, runner, *starts[0]) if refine else found
         except KeyboardInterrupt as interrupt:
             if latest:
-                curve = curve_of(latest[0])
+                first = jax.tree.map(lambda leaf: leaf[0], latest[0]) if latest[0].reason.ndim else latest[0]
+                curve = curve_of(first, Reason.INTERRUPTED)
                 interrupt.found = found_in([curve], [search.suggest(curve)])  # type: ignore[attr-defined]  # for who catches it
                 interrupt.add_note("lrax: the result so far is this exception's attribute `found`")
             raise
+
+
+def seeded(
+    learner: Learner, key: jax.Array | None, seeds: int, initialize: Callable[[jax.Array], Learner] | None
+) -> tuple[list[Learner], list[jax.Array | None]]:
+    """The learner of each seed and the key that draws its batches."""
+    check_learner("find_lr", learner, key)
+    if key is None and initialize is not None:
+        raise complain(ValueError, "find_lr", "key", "given with initializers", None, "give jax.random.key(0)")
+    keys = [key] * seeds if key is None or seeds == 1 else list(jax.random.split(key, seeds))
+    if initialize is None:
+        return [learner] * seeds, keys
+    return [initialize(jax.random.fold_in(each, 1)) for each in keys if each is not None], keys

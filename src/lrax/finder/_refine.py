@@ -1,16 +1,16 @@
-"""Checking a suggestion by training: short runs side by side at rates around it, from the same start on the same batches."""
+"""Checking a suggestion by training: a race of constant rates around it."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
 
-from lrax._engine import Rules, begin
-from lrax._phases import Geometric
-from lrax._reason import RUNNING
+from lrax._decays import Constant
+from lrax._racing import Racing
+from lrax._runner import Runner
 from lrax.finder._result import Found, Refined
-from lrax.finder._run import Lane, Runner
-from lrax.finder._stop import NeverStop
 
 BUDGET = 450
 """The updates that all short runs may take together."""
@@ -19,71 +19,66 @@ SHORT, LONG, MOST = 56, 150, 5
 """Updates of a first run and of the longest, and how many first runs there are at most."""
 
 
-def refined(found: Found, runner: Runner, rules: Rules) -> Found:
-    """`found` with its suggestion replaced by the best rate of short runs; as it is if it suggests nothing.
+def refined(found: Found, runner: Runner, state: Any, key: jax.Array | None) -> Found:
+    """`found` with its suggestion replaced by the winner of a race of constant rates; as it is if it suggests nothing.
 
-    Three runs a quarter of a decade apart, around 1.6 times the suggestion, which is low on purpose; while the best is
-    outermost, one more half a decade further out; then the best and its neighbours go on until the budget is spent. A run is
-    judged by the mean loss of its last quarter, and the rate is the bottom of the parabola through the three, over log rate.
+    Three lanes a quarter of a decade apart, around 1.6 times the suggestion, which is low on purpose; while the best is
+    outermost, one more enters half a decade further out; then the best and its neighbours go on until the budget is spent. A
+    lane is judged by the mean loss of its last quarter, and the rate is the bottom of the parabola through the three, over log
+    rate.
     """
     if found.suggestion is None:
         return found
-    runs = Runs(runner, rules, 1.6 * found.suggestion)
-    runs.go((-1, 0, 1), SHORT)
-    while len(runs.lanes) < MOST and runs.best() in (min(runs.lanes), max(runs.lanes)):
-        runs.go((runs.best() + (2 if runs.best() == max(runs.lanes) else -2),), SHORT)
-    three = (runs.best() - 1, runs.best(), runs.best() + 1)
-    known = sum(place in runs.lanes for place in three)
-    runs.go(three, min((BUDGET - (len(runs.lanes) - known) * SHORT) // 3, LONG))
-    scores = [runs.score(place) for place in three]
+    racing = Racing(runner, state, None if key is None else jax.random.fold_in(key, 2), LONG)
+    places = Places(racing, 1.6 * found.suggestion)
+    places.train((-1, 0, 1), SHORT)
+    while len(places.tried()) < MOST and (best := places.best()) in (places.tried()[0], places.tried()[-1]):
+        places.train((best + (2 if best == places.tried()[-1] else -2),), SHORT)
+    three = (places.best() - 1, places.best(), places.best() + 1)
+    tried = places.tried()
+    known = sum(place in tried for place in three)
+    places.train(three, min((BUDGET - (len(tried) - known) * SHORT) // 3, LONG))
+    scores = [places.score(place) for place in three]
     if not np.isfinite(scores).any():
         return found
     place = three[1] + vertex(*scores) if np.argmin(scores) == 1 else three[int(np.argmin(scores))]
-    places = sorted(runs.lanes)
-    tried = Refined(
-        rates=np.array([runs.rate(place) for place in places], np.float32),
-        losses=np.array([runs.score(place) for place in places], np.float32),
-        spent=sum(int(lane.carry.updates) for lane in runs.lanes.values()),
+    race = Refined(
+        rates=np.array([places.rate(place) for place in places.tried()], np.float32),
+        losses=np.array([places.score(place) for place in places.tried()], np.float32),
+        spent=sum(map(racing.updates, places.tried())),
     )
-    return dataclasses.replace(found, suggestion=float(runs.rate(place)), refined=tried)
+    return dataclasses.replace(found, suggestion=float(places.rate(place)), refined=race)
 
 
 @dataclasses.dataclass
-class Runs:
-    """Short runs at constant rates, by their place: quarters of a decade from the middle."""
+class Places:
+    """Rates by their place, quarters of a decade from the middle, and the lanes that train at them."""
 
-    runner: Runner
-    rules: Rules
+    racing: Racing
     middle: float
-    lanes: dict[int, Lane] = dataclasses.field(default_factory=dict)
 
     def rate(self, place: float) -> float:
         """The rate at a place."""
         return self.middle * 10 ** (place / 4)
 
-    def go(self, places: tuple[int, ...], limit: int) -> None:
-        """Trains the runs at these places up to `limit` updates; what has not begun begins."""
-        lanes = [self.lanes.get(place) or self._fresh(place) for place in places]
-        lanes = [lane._replace(rules=lane.rules._replace(limit=np.int32(limit))) for lane in lanes]
-        self.lanes.update(zip(places, self.runner.advance(lanes), strict=True))
+    def train(self, places: Sequence[int], until: int) -> None:
+        """Trains at these places until so many updates; what has not begun begins."""
+        for place in places:
+            if place not in self.racing.lanes:
+                self.racing.enter(place, Constant(self.rate(place)))
+        self.racing.train(places, until)
 
     def score(self, place: int) -> float:
         """The mean loss of the last quarter of a run; infinite if it blew up."""
-        carry = self.lanes[place].carry
-        updates = int(carry.updates)
-        if int(carry.reason) != RUNNING or updates == 0:
-            return np.inf
-        return float(np.mean(np.asarray(carry.losses)[updates - updates // 4 : updates]))
+        return self.racing.end_loss(place, 0.25)
+
+    def tried(self) -> list[int]:
+        """The places, rising."""
+        return sorted(self.racing.lanes)
 
     def best(self) -> int:
         """The place of the lowest score."""
-        return min(self.lanes, key=self.score)
-
-    def _fresh(self, place: int) -> Lane:
-        rate = self.rate(place)
-        rules = self.rules._replace(ramp=Geometric(rate, rate, LONG), stop=NeverStop())
-        key = self.runner.keys[0]
-        return Lane(self.runner.states[0], begin(LONG), rules, None if key is None else jax.random.fold_in(key, 2))
+        return min(self.tried(), key=self.score)
 
 
 def vertex(left: float, middle: float, right: float) -> float:

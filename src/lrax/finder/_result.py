@@ -226,12 +226,12 @@ class Refined:
     spent: int
 
 
-def curve_of(carry: Carry) -> Curve:
-    """The curve of a test that stands at `carry`; one that has not ended was interrupted."""
+def curve_of(carry: Carry, otherwise: Reason) -> Curve:
+    """The curve of a test that stands at `carry`, and why it ended: `otherwise` if it has not stopped."""
     rates, losses, smoothed, updates, code = jax.device_get(
         (carry.rates, carry.losses, carry.smooths, carry.updates, carry.reason)
     )
-    reason = Reason.INTERRUPTED if code == RUNNING else list(Reason)[code]
+    reason = otherwise if code == RUNNING else list(Reason)[code]
     return Curve(rates[:updates], losses[:updates], smoothed[:updates], reason)
 
 

@@ -1,16 +1,25 @@
 """What a finder does with its updates: one ramp, or a fast and a slow one, and short runs that check the suggestion."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from lrax._engine import Rules
+from lrax._engine import Lane, Rules, begin
+from lrax._reason import Reason
+from lrax._runner import Runner
 from lrax.finder._fall import COARSE, SLOW, center, fall, fall_twice, slow_ramp
 from lrax.finder._result import Curve, Found, SuggestionRule, combine, curve_of, found_in
-from lrax.finder._run import Runner
 from lrax.finder._suggest import FEWEST
+
+
+class Start(NamedTuple):
+    """Where the tests of one seed begin: a state, and the key that draws the batches, None for an iterator."""
+
+    state: Any
+    key: jax.Array | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +28,7 @@ class Search:
 
     Attributes:
       rules: of the first ramp.
-      length: of the curves.
+      length: updates of the first ramp.
       rule: what reads a rate off one ramp.
       twice: whether a slow ramp follows.
     """
@@ -32,28 +41,35 @@ class Search:
     @property
     def updates(self) -> int:
         """How many updates a seed takes."""
-        return COARSE + SLOW if self.twice else int(self.rules.limit)
+        return COARSE + SLOW if self.twice else self.length
 
     def suggest(self, curve: Curve) -> float | None:
         """What the rule reads off one ramp; the default smooths by itself."""
         return curve.suggest(self.rule, 0.0) if self.rule is fall else curve.suggest(self.rule)
 
-    def run(self, runner: Runner) -> Found:
+    def run(self, runner: Runner, starts: Sequence[Start]) -> Found:
         """Runs the ramps and reads the suggestion."""
-        seeds = len(runner.states)
-        length = max(COARSE, SLOW) if self.twice else self.length  # one program for both ramps
-        fast = [curve_of(carry) for carry in runner.ramps([self.rules] * seeds, length)]
+        fast = self._curves(runner, starts, [self.rules] * len(starts), self.length)
         centers = [read(curve, center_of) for curve in fast] if self.twice else []
         middle = combine(centers)[0]
         if middle is None:
             return found_in(fast, [self.suggest(curve) for curve in fast])
         ramps = [slow_ramp(middle if place is None else place) for place in centers]
-        rules = [self.rules._replace(ramp=ramp, limit=np.int32(SLOW)) for ramp in ramps]
-        slow = [curve_of(carry) for carry in runner.ramps(rules, length)]
+        slow = self._curves(runner, starts, [self.rules._replace(schedule=ramp) for ramp in ramps], SLOW)
         if min(len(curve.rates) for curve in slow) <= FEWEST:  # the data ended after the fast ramp
             return found_in(fast, [self.suggest(curve) for curve in fast])
         rates = [float(from_both(one.extended(), two.extended())) for one, two in zip(fast, slow, strict=True)]
         return found_in(slow, [rate if np.isfinite(rate) else None for rate in rates], fast)
+
+    def _curves(self, runner: Runner, starts: Sequence[Start], rules: Sequence[Rules], updates: int) -> list[Curve]:
+        """The curve of each seed by its own rules."""
+        room = max(COARSE, SLOW) if self.twice else self.length  # one program for both ramps
+        lanes = [Lane(start.state, begin(room), its, start.key) for start, its in zip(starts, rules, strict=True)]
+        if isinstance(runner.batches, Iterator):  # seeds differ in their batches, so each reads on
+            lanes = [lane for one in lanes for lane in runner.advance([one], updates)]
+        else:
+            lanes = runner.advance(lanes, updates)
+        return [curve_of(lane.carry, Reason.COMPLETED) for lane in lanes]
 
 
 def read(curve: Curve, rule: Any) -> float | None:

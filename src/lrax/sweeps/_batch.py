@@ -154,8 +154,8 @@ def cross(schedules: Any, *others: Any) -> tuple[Any, ...]:
     return (batch, *(take(other, fast) for other in others))
 
 
-def take(tree: Any, lanes: np.ndarray[Any, Any]) -> Any:
-    """The leaves of some lanes."""
+def take(tree: Any, lanes: np.ndarray[Any, Any] | int) -> Any:
+    """The leaves of some lanes, or of one."""
     return jax.tree.map(lambda leaf: leaf[lanes], tree)
 
 

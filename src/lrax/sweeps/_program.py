@@ -11,8 +11,8 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from lrax._check import complain
+from lrax._fit import Plan, even, fit, needed_bytes, plan
 from lrax.sweeps._batch import Lanes, shaped, take
-from lrax.sweeps._fit import Plan, even, fit, needed_bytes, plan
 
 Train = Callable[..., Any]
 

@@ -25,7 +25,7 @@ class Race:
       peaks: the highest rate of each lane's schedule, float32 of shape (lanes,).
       order: the lanes from best to worst: by rungs, then by end loss; those that diverged come last.
       updates: how many updates were made in all, over all lanes.
-      state: the learner's state after the best lane's last update; None if every lane of the last rung diverged.
+      state: the learner's state after the best lane's last update; None if every lane diverged.
       plan: how the lanes were run, in words.
     """
 

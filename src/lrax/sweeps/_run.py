@@ -13,11 +13,11 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from lrax._check import complain
+from lrax._fit import Plan
 from lrax._learner import check_arity
 from lrax._progress import progress_bar
 from lrax._schedule import Schedule
 from lrax.sweeps._batch import Lanes, as_lanes, shaped
-from lrax.sweeps._fit import Plan
 from lrax.sweeps._program import Program, Train, check_mesh
 from lrax.sweeps._result import Score, Sweep, check_score, outcome
 from lrax.sweeps._save import fingerprint, load, save
@@ -118,13 +118,11 @@ def run_sweep(
     identity = {} if where is None else fingerprint(batch, program.traced.jaxpr, program.shared)
     done = np.zeros(batch.number, bool) if where is None else _loaded(where, identity, named)
     with progress_bar(batch.number, "sweep", progress) as show:
-        for _ in range(int(done.sum())):
-            show()
+        show(int(done.sum()))
         for indices, leaves in _finished(program, np.flatnonzero(~done), _saver(where, identity, named)):
             for array, leaf in zip(metrics, leaves, strict=True):
                 array[indices] = leaf
-            for _ in indices:
-                show()
+            show(len(indices))
     return outcome(batch, _restored(program, metrics), score, str(program.plan))
 
 

@@ -60,6 +60,15 @@ def plan_for_state(state_bytes: int, count: int) -> Plan:
     return Plan(lanes, min(cores(), -(-count // lanes)), f"{state_bytes / 2**20:.1f} MB of state a lane, to fit the caches")
 
 
+def plan_lanes(state_bytes: int, count: int, in_turn: bool) -> Plan:
+    """How to run `count` lanes of a learner with a state of so many bytes; `in_turn` if its updates are slow under vmap."""
+    if in_turn:
+        return Plan(1, 1, "convolutions on the CPU")
+    if jax.default_backend() != "cpu":
+        return Plan(count, 1, "all of them")
+    return plan_for_state(state_bytes, count)
+
+
 def even(count: int, most: int) -> int:
     """The size of equal groups of at most `most`, with as few lanes of padding as can be.
 

@@ -1,0 +1,201 @@
+"""The runner: a learner and its data, checked once, and lanes that are trained as far as one asks, by the driver that suits."""
+
+import concurrent.futures
+import dataclasses
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from lrax._batches import ENDED, ArrayBatches, SampledBatches, as_batches, batch_shape, endless
+from lrax._check import check_whole, choice, complain, is_traced
+from lrax._engine import ALONE, OWN_BATCHES, SAME_BATCHES, Axes, Carry, Lane, run_compiled, run_from_host
+from lrax._fit import Plan, even, has_convolution, plan_lanes, tree_bytes
+from lrax._learner import Learner, check_update
+from lrax._reason import RUNNING
+
+Report = Callable[[Carry, int], None]
+"""Called with a carry, of several lanes stacked where they run abreast, and how many batches were seen since the last call."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Runner:
+    """What stays the same between the runs of one call: how the learner is updated, on what, and how updates are driven.
+
+    Attributes:
+      update: the learner's update.
+      batches: drawn inside compiled programs, or an iterator.
+      accumulate: batches to one optimizer update.
+      host: whether updates are called from Python.
+      in_turn: whether lanes are slow abreast.
+      abreast: how many lanes to run abreast, or None for what suits.
+      donate: whether the states' memory is given away.
+      report: called as the updates go on: after every batch if the host calls them, else after every group of lanes.
+    """
+
+    update: Callable[..., Any]
+    batches: Any
+    accumulate: int
+    host: bool
+    in_turn: bool
+    abreast: int | None
+    donate: bool
+    report: Report
+
+    def plan(self, lanes: Sequence[Lane]) -> Plan:
+        """How these lanes are run."""
+        if self.abreast is not None:
+            return Plan(min(self.abreast, len(lanes)), 1, "as given")
+        return plan_lanes(tree_bytes(lanes[0].state), len(lanes), self.in_turn)
+
+    def advance(self, lanes: Sequence[Lane], until: int) -> list[Lane]:
+        """The lanes when their counts are `until`, or where they stopped before.
+
+        Lanes with the same key see the same batches; those of an iterator are what it yields next, the same for all lanes that
+        stand at the same count.
+        """
+        after = list(lanes)
+        counts, reasons = jax.device_get(([lane.carry.updates for lane in lanes], [lane.carry.reason for lane in lanes]))
+        todo = [i for i in range(len(lanes)) if reasons[i] == RUNNING and counts[i] < until]
+        for _, places in itertools.groupby(sorted(todo, key=lambda i: counts[i]), key=lambda i: counts[i]):
+            members = list(places)
+            for i, lane in zip(members, self._together([lanes[i] for i in members], until), strict=True):
+                after[i] = lane
+        return after
+
+    def _together(self, lanes: list[Lane], until: int) -> list[Lane]:
+        """`advance` for lanes that stand at the same count."""
+        plan = self.plan(lanes)
+        size = even(len(lanes), plan.lanes)
+        shared = all(lane.key is lanes[0].key for lane in lanes)
+        axes: Axes = ALONE if size == 1 else SAME_BATCHES if shared else OWN_BATCHES
+        groups = [_grouped(lanes[begin : begin + size], size, axes) for begin in range(0, len(lanes), size)]
+        if self.host:
+            ended = self._run_from_host(groups, until, axes)
+        else:
+            ended = self._run_compiled(groups, until, axes, plan.programs)
+        parts = ended if axes is ALONE else [part for group in ended for part in _split(group, size)]
+        return [lane._replace(state=state, carry=carry) for lane, (state, carry) in zip(lanes, parts, strict=False)]
+
+    def _run_from_host(self, groups: list[Lane], until: int, axes: Axes) -> list[Any]:
+        def report(carry: Carry) -> None:
+            self.report(carry, carry.reason.size)
+
+        def run(groups: list[Lane]) -> list[Any]:
+            return run_from_host(self.update, groups, self.batches, until, self.accumulate, axes, self.donate, report)
+
+        if isinstance(self.batches, Iterator):
+            return run(groups)
+        return [ended for group in groups for ended in run([group])]
+
+    def _run_compiled(self, groups: list[Lane], until: int, axes: Axes, programs: int) -> list[Any]:
+        program = _run_donated if self.donate else _run
+
+        def arguments(group: Lane) -> tuple[Any, ...]:
+            rest = group._replace(state=())
+            return self.update, self.accumulate, axes, group.state, rest, self.batches, np.int32(until)
+
+        def run(group: Lane) -> Any:
+            state, carry = program(*arguments(group))
+            carry.reason.block_until_ready()
+            self.report(carry, (until - int(np.max(group.carry.updates))) * self.accumulate * carry.reason.size)
+            return state, carry
+
+        if programs == 1 or len(groups) == 1:
+            return [run(group) for group in groups]
+        program.lower(*arguments(groups[0])).compile()  # once, not in every thread
+        with concurrent.futures.ThreadPoolExecutor(programs, thread_name_prefix="lrax") as pool:
+            return list(pool.map(run, groups))
+
+
+def _advance(update: Any, accumulate: int, axes: Axes, state: Any, rest: Lane, batches: Any, until: Any) -> tuple[Any, Carry]:
+    return run_compiled(update, rest._replace(state=state), batches, until, accumulate, axes)
+
+
+_run = jax.jit(_advance, static_argnames=("update", "accumulate", "axes"))
+_run_donated = jax.jit(_advance, static_argnames=("update", "accumulate", "axes"), donate_argnames="state")
+
+
+def _grouped(lanes: list[Lane], size: int, axes: Axes) -> Lane:
+    """Lanes stacked, the last repeated to make `size`; their key stays one if they share it."""
+    if axes is ALONE:
+        return lanes[0]
+    filled = [*lanes, *[lanes[-1]] * (size - len(lanes))]
+    if axes == OWN_BATCHES:
+        return _stack(filled)
+    return _stack([lane._replace(key=None) for lane in filled])._replace(key=lanes[0].key)
+
+
+@jax.jit
+def _stack(trees: Any) -> Any:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+@functools.partial(jax.jit, static_argnames="size")
+def _split(stacked: Any, size: int) -> Any:
+    return [jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(size)]
+
+
+def make_runner(
+    owner: str,
+    learners: Sequence[Learner],
+    data: Any,
+    *,
+    key: jax.Array | None,
+    batch_size: int | None,
+    transform: Callable[[Any], Any] | None,
+    accumulate: int,
+    driver: str | None,
+    report: Report,
+    abreast: int | None = None,
+    donate: bool = False,
+) -> Runner:
+    """Checks everything about the data, and the learners, which share an update, before anything is compiled."""
+    batches = as_batches(owner, data, batch_size, transform)
+    drawn = isinstance(batches, ArrayBatches | SampledBatches)
+    if driver is not None:
+        choice(owner, "driver", driver, ("compiled", "host"))
+    if driver == "compiled" and not drawn:
+        remedy = "leave it out: the data is an iterable, which only the host can read"
+        raise complain(ValueError, owner, "driver", "'host' for an iterable", driver, remedy)
+    if isinstance(batches, ArrayBatches | SampledBatches):
+        if key is None:
+            raise complain(ValueError, owner, "key", "given with arrays and samplers", None, "give jax.random.key(0)")
+        batch = batch_shape(batches, key)
+    else:
+        batches = endless(batches, transform)
+        batch = next(batches, ENDED)
+        batches = batches if batch is ENDED else itertools.chain([batch], batches)
+    programs = [] if batch is ENDED else [check_update(owner, learner, batch) for learner in learners]
+    check_accumulate(owner, learners[0].state, accumulate)
+    in_turn = jax.default_backend() == "cpu" and any(map(has_convolution, programs))
+    host = driver == "host" or not drawn or (driver is None and in_turn)
+    return Runner(learners[0].update, batches, accumulate, host, in_turn, abreast, donate, report)
+
+
+def check_learner(owner: str, learner: Learner, key: Any) -> None:
+    """Raises if a learner or a key is none, or is traced: a runner chooses drivers and reads results on the host."""
+    if any(is_traced(leaf) for leaf in jax.tree.leaves((key, getattr(learner, "state", None)))):
+        remedy = "inside jit, vmap and scan use lrax.range_test, which is pure"
+        raise complain(TypeError, owner, "learner and key", "arrays, not traced", learner, remedy)
+    if key is None:
+        return
+    try:
+        jax.eval_shape(jax.random.fold_in, key, 0)
+    except (TypeError, ValueError) as error:
+        raise complain(TypeError, owner, "key", "a random key", key, "give jax.random.key(0)") from error
+
+
+def check_accumulate(owner: str, state: Any, accumulate: int) -> None:
+    """Raises if gradients are accumulated by the optimizer and the caller does not know, or the other way round."""
+    check_whole(owner, "accumulate", accumulate)
+    nodes = jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, optax.MultiStepsState))
+    accumulates = any(isinstance(node, optax.MultiStepsState) for node in nodes)
+    if accumulates and accumulate == 1:
+        remedy = "give the number of batches to one optimizer update, every_k_schedule of optax.MultiSteps"
+        raise complain(ValueError, owner, "accumulate", "above 1 where the optimizer accumulates gradients", accumulate, remedy)

@@ -1,0 +1,39 @@
+"""What a range test is run by: a ramp, a smoother, a stop rule."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from lrax._check import check_whole, complain, is_known
+from lrax._engine import Rules
+from lrax._schedule import CallableRule, Schedule, ScheduleRule
+from lrax.finder._smooth import RunningMean
+from lrax.finder._stop import TimesFirst
+
+
+def make_rules(owner: str, ramp: Any, updates: int | None, smoothing: Any, stop: Any, accumulate: int) -> tuple[Rules, int]:
+    """The rules of a test as pytrees, and the number of its updates."""
+    ramp = ScheduleRule().convert(owner, "ramp", ramp)
+    if updates is None:
+        if ramp.length is None or not is_known(ramp.length) or np.ndim(ramp.length):
+            raise complain(ValueError, owner, "updates", "given where the ramp's length is not one known number", None)
+        updates = int(ramp.length) + 1
+    check_whole(owner, "updates", updates)
+    check_whole(owner, "accumulate", accumulate)
+    check_rising(owner, ramp, int(updates))
+    wrap = CallableRule()
+    smoothing = wrap.convert(owner, "smoothing", RunningMean() if smoothing is None else smoothing)
+    stop = wrap.convert(owner, "stop", TimesFirst() if stop is None else stop)
+    return Rules(ramp, smoothing, stop, np.int32(accumulate)), int(updates)
+
+
+def check_rising(owner: str, ramp: Schedule, updates: int) -> None:
+    """Raises if the rates of a ramp whose numbers are known do not rise or are not above 0."""
+    if not all(is_known(leaf) and np.ndim(leaf) == 0 for leaf in jax.tree.leaves(ramp)):
+        return
+    with jax.ensure_compile_time_eval():
+        rates = np.asarray(ramp(np.arange(updates)))
+    if not (rates > 0).all() or (np.diff(rates) < 0).any():
+        remedy = "give lrax.Geometric(1e-6, 10.0, steps), the lower rate first"
+        raise complain(ValueError, owner, "ramp", "a schedule of rising rates above 0", ramp, remedy)
