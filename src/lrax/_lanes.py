@@ -8,7 +8,7 @@ import numpy as np
 
 from lrax._check import complain
 from lrax._schedule import Schedule, ScheduleRule
-from lrax._value import _fields
+from lrax._value import ranks
 
 
 def named_schedules(owner: str, schedules: Any | Sequence[Any] | Mapping[str, Any]) -> dict[str, Schedule]:
@@ -40,7 +40,7 @@ def lanes(owner: str, schedule: Schedule) -> list[Schedule]:
     [Linear(start=0.1, end=0.0, steps=10), Linear(start=0.2, end=0.0, steps=10)]
     """
     leaves, structure = jax.tree.flatten(schedule)
-    extra = _extra_axes(schedule)
+    extra = [0 if rank is None else np.ndim(leaf) - rank for leaf, rank in zip(leaves, ranks(schedule), strict=True)]
     sizes = {np.shape(leaf)[0] for leaf, axes in zip(leaves, extra, strict=True) if axes}
     if not sizes:
         return [schedule]
@@ -50,18 +50,6 @@ def lanes(owner: str, schedule: Schedule) -> list[Schedule]:
         jax.tree.unflatten(structure, [leaf[i] if axes else leaf for leaf, axes in zip(leaves, extra, strict=True)])
         for i in range(sizes.pop())
     ]
-
-
-def _extra_axes(value: Any, rule: Any = None) -> list[int]:
-    """How many axes each leaf has more than a single schedule's."""
-    if isinstance(value, Schedule):
-        fields = ((getattr(value, field.name), value._rules[field.name]) for field in _fields(value))
-        return [axes for part, its_rule in fields for axes in _extra_axes(part, its_rule)]
-    if isinstance(value, tuple):
-        return [axes for part in value for axes in _extra_axes(part, rule)]
-    if isinstance(value, jax.Array | np.ndarray | np.generic):
-        return [np.ndim(value) - getattr(rule, "rank", 0)]
-    return [0] * len(jax.tree.leaves(value)) if not isinstance(value, str | bool) else []
 
 
 def _labels(schedules: Sequence[Schedule]) -> list[str]:

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.tree_util import GetAttrKey, Partial, register_pytree_with_keys
 
-from lrax._check import RATE, Choice, Offset, Static
+from lrax._check import RATE, Choice, Offset, RatioRule, Rule, Static
 
 
 def _fields(schedule: Any) -> tuple[dataclasses.Field[Any], ...]:
@@ -102,3 +102,19 @@ def _shown(value: Any) -> str:
     if isinstance(value, Partial):
         return getattr(value.func, "__qualname__", repr(value.func))
     return repr(value)
+
+
+def ranks(value: Any) -> list[int | None]:
+    """The rank of each leaf of one value, None where it is not known: the leaves of a user's own callables."""
+    if not isinstance(value, Value):
+        return [None] * len(jax.tree.leaves(value))
+    found: list[int | None] = []
+    for name, rule in value._rules.items():
+        field = getattr(value, name)
+        if isinstance(rule, Static | Choice):
+            continue
+        if isinstance(rule, Rule | RatioRule):
+            found += [rule.rank if isinstance(rule, Rule) else 0] * len(jax.tree.leaves(field))
+        else:
+            found += [rank for part in (field if isinstance(field, tuple) else (field,)) for rank in ranks(part)]
+    return found

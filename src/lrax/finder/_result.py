@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from lrax._engine import Carry
@@ -74,16 +75,23 @@ class Curve:
           width: half the width, in decades, of the window of `lrax.smooth` that the rule sees the curve under; 0 for none.
         """
         rates, losses = self.extended()
-        if len(self.rates) <= FEWEST or bool(_is_flat(rates, losses)):
+        if len(self.rates) <= FEWEST:
             return None
-        rate = float(compiled(rule)(rates, _smooth(rates, losses, width) if width else losses))
+        rate = float(unless_flat(rule)(rates, losses, _smooth(rates, losses, width) if width else losses))
         return rate if np.isfinite(rate) and rate > 0 else None
 
 
 @functools.cache
-def compiled(rule: SuggestionRule) -> SuggestionRule:
-    """A rule of lrax as a compiled program; rules of others are called as they are."""
-    return jax.jit(rule) if getattr(rule, "__module__", "").startswith("lrax.") else rule
+def unless_flat(rule: SuggestionRule) -> Callable[[Any, Any, Any], Any]:
+    """`(rates, losses, smoothed) -> rate`, NaN for a flat curve, as one program; the rules of others are called as they are."""
+
+    def read(rates: Any, losses: Any, smoothed: Any) -> Any:
+        return jnp.where(is_flat(rates, losses), jnp.nan, rule(rates, smoothed))
+
+    def call(rates: Any, losses: Any, smoothed: Any) -> Any:
+        return math.nan if bool(_is_flat(rates, losses)) else rule(rates, smoothed)
+
+    return jax.jit(read) if getattr(rule, "__module__", "").startswith("lrax.") else call
 
 
 _is_flat, _smooth = jax.jit(is_flat), jax.jit(smooth)

@@ -33,7 +33,12 @@ def check_rising(owner: str, ramp: Schedule, updates: int) -> None:
     if not all(is_known(leaf) and np.ndim(leaf) == 0 for leaf in jax.tree.leaves(ramp)):
         return
     with jax.ensure_compile_time_eval():
-        rates = np.asarray(ramp(np.arange(updates)))
+        rates = np.asarray(_rates(ramp, np.arange(updates, dtype=np.int32)))
     if not (rates > 0).all() or (np.diff(rates) < 0).any():
         remedy = "give lrax.Geometric(1e-6, 10.0, steps), the lower rate first"
         raise complain(ValueError, owner, "ramp", "a schedule of rising rates above 0", ramp, remedy)
+
+
+@jax.jit
+def _rates(ramp: Schedule, counts: Any) -> jax.Array:
+    return ramp(counts)

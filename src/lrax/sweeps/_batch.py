@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax._check import Choice, Offset, RatioRule, Rule, Static, complain, is_known
+from lrax._check import Offset, complain, is_known
 from lrax._schedule import Schedule, ScheduleRule, Schedules
-from lrax._value import Value
+from lrax._value import ranks
 
 
 class Lanes(NamedTuple):
@@ -107,8 +107,8 @@ def stack(schedules: Sequence[Schedule]) -> Schedule:
 def spread(owner: str, schedule: Schedule, others: tuple[Any, ...] = ()) -> tuple[Schedule, int]:
     """`schedule` with the lane axis in front of every leaf, also of those that are the same in all lanes; and the lanes."""
     leaves, structure = jax.tree.flatten(schedule)
-    ranks = _ranks(schedule)
-    known = [(jnp.shape(leaf), rank) for leaf, rank in zip(leaves, ranks, strict=True) if rank is not None]
+    expected = ranks(schedule)
+    known = [(jnp.shape(leaf), rank) for leaf, rank in zip(leaves, expected, strict=True) if rank is not None]
     counts = {shape[0] for shape, rank in known if len(shape) == rank + 1}
     if not counts:  # leaves of unknown rank and what stands beside the schedule
         counts = {shape[0] for leaf in jax.tree.leaves(others) if (shape := jnp.shape(leaf))}
@@ -125,7 +125,7 @@ def spread(owner: str, schedule: Schedule, others: tuple[Any, ...] = ()) -> tupl
         array = np if isinstance(leaf, np.ndarray | np.generic) else jnp
         return leaf if batched else array.broadcast_to(leaf, (count, *shape))
 
-    return jax.tree.unflatten(structure, map(spread_leaf, leaves, ranks)), count
+    return jax.tree.unflatten(structure, map(spread_leaf, leaves, expected)), count
 
 
 def cross(schedules: Any, *others: Any) -> tuple[Any, ...]:
@@ -157,25 +157,6 @@ def cross(schedules: Any, *others: Any) -> tuple[Any, ...]:
 def take(tree: Any, lanes: np.ndarray[Any, Any] | int) -> Any:
     """The leaves of some lanes, or of one."""
     return jax.tree.map(lambda leaf: leaf[lanes], tree)
-
-
-def _ranks(value: Any) -> list[int | None]:
-    """The rank of each leaf of one schedule, None where it is not known: the leaves of a user's own callables."""
-    ranks: list[int | None] = []
-    if isinstance(value, Value):
-        for name, rule in value._rules.items():
-            field = getattr(value, name)
-            if isinstance(rule, Static | Choice):
-                continue
-            inner = jax.tree.leaves(field)
-            if isinstance(rule, Rule | RatioRule):
-                ranks += [rule.rank if isinstance(rule, Rule) else 0] * len(inner)
-            elif isinstance(field, tuple):
-                ranks += [rank for part in field for rank in _ranks(part)]
-            else:
-                ranks += _ranks(field)
-        return ranks
-    return [None] * len(jax.tree.leaves(value))
 
 
 def _on_host(leaf: Any) -> Any:
