@@ -155,7 +155,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--updates", type=int, default=200, help="of each run; default: %(default)s")
     parser.add_argument("--rates", type=int, default=32, help="default: %(default)s")
-    parser.add_argument("--pairs", type=int, default=5, help="turns after the first one; default: %(default)s")
+    parser.add_argument("--pairs", type=int, default=9, help="turns after the first one; default: %(default)s")
     options = parser.parse_args()
     pixels, labels = mnist_data()
     data = jnp.asarray(pixels / 255, jnp.float32), jnp.asarray(labels, jnp.int32)
@@ -166,6 +166,7 @@ def main() -> None:
     if importlib.util.find_spec("torch"):
         ways["PyTorch, one rate after the other"] = torch_way(data, draws, params, rates)
 
+    jax.block_until_ready((data, draws, params))
     results: dict[str, np.ndarray] = {}
     times: dict[str, list[float]] = {name: [] for name in ways}
     work: dict[str, list[float]] = {name: [] for name in ways}
