@@ -12,7 +12,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
-from lrax._check import complain
+from lrax._check import complain, is_traced
 from lrax._fit import Plan
 from lrax._learner import check_arity
 from lrax._progress import progress_bar
@@ -56,7 +56,7 @@ def sweep(
     [1.         0.01801439 0.        ]
     """
     batch = _checked("sweep", train, schedules, others, lanes, mesh, axis)
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((batch.schedules, batch.others))):
+    if any(is_traced(leaf) for leaf in jax.tree.leaves((batch.schedules, batch.others))):
         arguments = (batch.schedules, *batch.others)
         return jax.lax.map(lambda one: train(*one), arguments, batch_size=min(lanes or batch.number, batch.number))
     program = Program(train, batch, lanes, mesh, axis)
