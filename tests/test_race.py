@@ -149,7 +149,9 @@ def test_progress_and_table(capsys):
     [
         (ValueError, "`rungs` must be one or more", {"rungs": ()}),
         (ValueError, "`rungs` must be one or more", {"rungs": (4, 0)}),
+        (ValueError, "`rungs` must be one or more", {"rungs": 2.5}),
         (ValueError, "`keep` must be above 0", {"keep": 0.0}),
+        (ValueError, "`keep` must be above 0", {"keep": "half"}),
         (ValueError, "`tail` must be above 0", {"tail": 2.0}),
         (ValueError, "`lanes` must be an integer", {"lanes": 0}),
         (ValueError, "`key` must be given", {"key": None}),
@@ -162,3 +164,26 @@ def test_bad_arguments_are_named(error, message, options):
     """What cannot be raced is an error that names the argument, before anything runs."""
     with pytest.raises(error, match=message):
         run(**options)
+
+
+def test_traced_schedules_are_refused():
+    """Inside jit a race cannot choose who goes on: an error that says what to use."""
+    with pytest.raises(TypeError, match=r"not traced.*lrax\.sweep"):
+        jax.jit(lambda values: run(schedules=[lrax.Constant(values[0])]).end_losses)(np.ones(2, np.float32))
+
+
+@pytest.mark.standard_promotion  # optax.MultiSteps mixes dtypes
+def test_accumulation_and_transform():
+    """Two batches to an update, and a function of every batch, by either driver."""
+
+    def mean_of_two(rate):
+        return optax.MultiSteps(optax.sgd(rate), 2)
+
+    learner = lrax.Learner.create(squared_error, linear_params(), mean_of_two)
+    options = {"rungs": (4, 4), "accumulate": 2, "transform": lambda batch: (batch[0], 2 * batch[1])}
+    compiled, host = (run(learner, driver=driver, **options) for driver in ("compiled", "host"))
+    assert compiled.losses.shape == (4, 8)
+    np.testing.assert_allclose(compiled.losses, host.losses, rtol=1e-4)
+    np.testing.assert_allclose(compiled.losses[:, 0], compiled.losses[0, 0])
+    with pytest.raises(ValueError, match="`accumulate` must be above 1"):
+        run(learner)

@@ -47,26 +47,29 @@ def plan(jaxpr: Any, count: int) -> Plan:
         return Plan(count, 1, "all of them")
     if has_convolution(jaxpr):
         return Plan(1, min(cores(), count), "convolutions on the CPU")
-    return plan_for_state(loop_state_bytes(jaxpr), count)
+    return plan_for_state(loop_state_bytes(jaxpr), count, cores())
 
 
-def plan_for_state(state_bytes: int, count: int) -> Plan:
-    """How to run `count` lanes on the CPU, each with a loop over a state of so many bytes."""
-    share = -(-count // cores())
+def plan_for_state(state_bytes: int, count: int, programs: int) -> Plan:
+    """How to run `count` lanes on the CPU, each with a state of so many bytes, by so many programs at a time."""
+    share = -(-count // programs)
     fast = max(1, CACHE // max(state_bytes, 1))
     if fast >= share:
         return Plan(share, -(-count // share), "an equal share for each core" if share < count else "all of them")
     lanes = even(count, fast)
-    return Plan(lanes, min(cores(), -(-count // lanes)), f"{state_bytes / 2**20:.1f} MB of state a lane, to fit the caches")
+    return Plan(lanes, min(programs, -(-count // lanes)), f"{state_bytes / 2**20:.1f} MB of state a lane, to fit the caches")
 
 
-def plan_lanes(state_bytes: int, count: int, in_turn: bool) -> Plan:
-    """How to run `count` lanes of a learner with a state of so many bytes; `in_turn` if its updates are slow under vmap."""
+def plan_lanes(state_bytes: int, count: int, in_turn: bool, host: bool) -> Plan:
+    """How to run `count` lanes of a learner with a state of so many bytes.
+
+    `in_turn` if its updates are slow under vmap, `host` if they are called from Python, one program at a time.
+    """
     if in_turn:
         return Plan(1, 1, "convolutions on the CPU")
     if jax.default_backend() != "cpu":
         return Plan(count, 1, "all of them")
-    return plan_for_state(state_bytes, count)
+    return plan_for_state(state_bytes, count, 1 if host else cores())
 
 
 def even(count: int, most: int) -> int:

@@ -51,7 +51,7 @@ class Runner:
         """How these lanes are run."""
         if self.abreast is not None:
             return Plan(min(self.abreast, len(lanes)), 1, "as given")
-        return plan_lanes(tree_bytes(lanes[0].state), len(lanes), self.in_turn)
+        return plan_lanes(tree_bytes(lanes[0].state), len(lanes), self.in_turn, self.host)
 
     def advance(self, lanes: Sequence[Lane], until: int) -> list[Lane]:
         """The lanes when their counts are `until`, or where they stopped before.

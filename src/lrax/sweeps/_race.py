@@ -2,13 +2,13 @@
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import jax
 import numpy as np
 
-from lrax._check import complain
+from lrax._check import complain, is_traced
 from lrax._learner import Learner
 from lrax._progress import progress_bar
 from lrax._racing import Racing
@@ -68,6 +68,9 @@ def race(
     """
     lengths = _check_rungs(rungs, keep, tail, lanes)
     batch = as_lanes("race", schedules)
+    if any(is_traced(leaf) for leaf in jax.tree.leaves(batch.schedules)):
+        remedy = "call race outside jit, or train inside it with lrax.sweep"
+        raise complain(TypeError, "race", "schedules", "arrays, not traced", schedules, remedy)
     check_learner("race", learner, key)
     sizes = itertools.accumulate(lengths[1:], lambda size, _: math.ceil(keep * size), initial=batch.number)
     total = sum(size * length for size, length in zip(sizes, lengths, strict=True))
@@ -129,12 +132,12 @@ def _result(batch: Lanes, racing: Racing, end_losses: Any, rungs: Any, plan: str
 
 
 def _check_rungs(rungs: Any, keep: float, tail: float, lanes: int | None) -> tuple[int, ...]:
-    lengths = (rungs,) if isinstance(rungs, int | np.integer) else tuple(rungs)
+    lengths = tuple(rungs) if isinstance(rungs, Iterable) else (rungs,)
     whole = all(isinstance(length, int | np.integer) and not isinstance(length, bool) and length > 0 for length in lengths)
     if not lengths or not whole:
         raise complain(ValueError, "race", "rungs", "one or more whole numbers of updates, each at least 1", rungs)
     for name, value in (("keep", keep), ("tail", tail)):
-        if not 0 < value <= 1:
+        if not isinstance(value, int | float) or not 0 < value <= 1:
             raise complain(ValueError, "race", name, "above 0 and at most 1", value)
     if lanes is not None and (not isinstance(lanes, int | np.integer) or isinstance(lanes, bool) or lanes < 1):
         raise complain(ValueError, "race", "lanes", "an integer of at least 1", lanes)
