@@ -133,6 +133,8 @@ def test_pictures():
     assert axes.get_xscale() == "log"
     assert {"best 0.1", "diverged"} <= {text.get_text() for text in axes.get_legend().get_texts()}
     assert len(result.plot_curves().lines) == 12
+    with pytest.raises(ValueError, match="`losses` must be one curve for each of 12 lanes"):
+        result.plot_curves(losses=np.ones(12))
     few = lrax.Sweep.create(lrax.Constant(PEAKS), np.ones((4, 6)))
     assert len(few.plot_curves().get_legend().get_texts()) == 4
     with pytest.raises(ValueError, match="`losses` must be given"):

@@ -1,5 +1,6 @@
 """Pictures of sweeps and races. Needs matplotlib (the extra `plot`), which is imported only when something is drawn."""
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,10 @@ from lrax._plot import _axes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from lrax.sweeps._result import Sweep
+    from lrax.sweeps._result import Setting, Sweep
+
+COLOURS = ("C0", "C1", "C4", "C5", "C6", "C7", "C8", "C9")
+"""Of kinds of schedules; the others are those of the best and of what diverged."""
 
 FEW = 10
 """So many curves have a legend; more have a colour bar."""
@@ -19,9 +23,16 @@ def plot_scores(sweep: "Sweep", axes: "Axes | None" = None) -> "Axes":
     """Draws scores over peak rates; see `Sweep.plot`."""
     axes = _axes() if axes is None else axes
     going = ~sweep.diverged
-    settings = sorted((s for s in sweep.settings if np.isfinite(s.score)), key=lambda setting: setting.peak)
-    axes.plot([s.peak for s in settings], [s.score for s in settings], color="C0", label="median over seeds")
-    axes.plot(sweep.peaks[going], sweep.scores[going], "o", color="C0", markersize=4, alpha=0.5, label="lane")
+    kinds: dict[str, list[Setting]] = {}
+    for setting in sorted(sweep.settings, key=lambda setting: setting.peak):
+        kinds.setdefault(type(setting.schedule).__name__, []).append(setting)
+    for (kind, settings), colour in zip(kinds.items(), itertools.cycle(COLOURS), strict=False):
+        shown = [setting for setting in settings if np.isfinite(setting.score)]
+        label = "median over seeds" if len(kinds) == 1 else kind
+        axes.plot([setting.peak for setting in shown], [setting.score for setting in shown], color=colour, label=label)
+        lanes = [lane for setting in settings for lane in setting.lanes if going[lane]]
+        label = "lane" if len(kinds) == 1 else "_"
+        axes.plot(sweep.peaks[lanes], sweep.scores[lanes], "o", color=colour, markersize=4, alpha=0.5, label=label)
     if sweep.diverged.any():
         place = axes.get_xaxis_transform()  # at the top, whatever the scores are
         axes.plot(
@@ -40,7 +51,7 @@ def plot_scores(sweep: "Sweep", axes: "Axes | None" = None) -> "Axes":
 
 
 def plot_curves(losses: np.ndarray[Any, Any], peaks: np.ndarray[Any, Any], axes: "Axes | None" = None) -> "Axes":
-    """Draws the losses of every lane, float (lanes, updates), over the updates."""
+    """Draws the losses of every lane, float (lanes, updates): running means, and the losses themselves of a few lanes."""
     axes = _axes() if axes is None else axes
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
@@ -48,10 +59,12 @@ def plot_curves(losses: np.ndarray[Any, Any], peaks: np.ndarray[Any, Any], axes:
 
     kind = LogNorm if (peaks > 0).all() and peaks.max() > peaks.min() else Normalize
     colours = ScalarMappable(kind(peaks.min(), peaks.max()), colormaps["viridis"])
-    for curve, peak in zip(losses, peaks, strict=True):
-        shown = np.where(np.isfinite(curve), curve, np.nan)
-        axes.plot(shown, color=colours.to_rgba(peak), linewidth=1, label=f"{peak:.3g}")
-    finite = losses[np.isfinite(losses)]
+    means = np.array([running_mean(curve) for curve in losses])
+    for curve, mean, peak in zip(losses, means, peaks, strict=True):
+        if len(losses) <= FEW:
+            axes.plot(np.where(np.isfinite(curve), curve, np.nan), color=colours.to_rgba(peak), linewidth=1, alpha=0.2)
+        axes.plot(mean, color=colours.to_rgba(peak), linewidth=1, label=f"{peak:.3g}")
+    finite = means[np.isfinite(means)]
     if finite.size:
         _log_if_wide(axes, finite)
         first = losses[:, 0][np.isfinite(losses[:, 0])]
@@ -65,6 +78,19 @@ def plot_curves(losses: np.ndarray[Any, Any], peaks: np.ndarray[Any, Any], axes:
     else:
         axes.figure.colorbar(colours, ax=axes, label="peak rate")
     return axes
+
+
+def running_mean(curve: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The mean of a thirtieth of the updates around each, as far as they are finite; NaN where the curve is not.
+
+    >>> print(running_mean(np.array([1.0, 3.0, np.nan])), running_mean(np.arange(90.0))[:3])
+    [ 1.  3. nan] [0.5 1.  2. ]
+    """
+    known, window = np.isfinite(curve), np.ones(1 + len(curve) // 60 * 2)
+    if not known.any():
+        return np.full(len(curve), np.nan)
+    sums, counts = (np.convolve(part, window, "same") for part in (np.where(known, curve, 0.0), known))
+    return np.where(known, sums / np.maximum(counts, 1), np.nan)
 
 
 def _log_if_wide(axes: "Axes", values: np.ndarray[Any, Any]) -> None:

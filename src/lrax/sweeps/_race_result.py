@@ -50,7 +50,7 @@ class Race:
         return race_table(self)
 
     def plot_curves(self, axes: "Axes | None" = None) -> "Axes":
-        """Draws the losses of every lane over the updates, the colour by its peak rate. Needs matplotlib.
+        """Draws a running mean of the losses of every lane, the colour by its peak rate. Needs matplotlib.
 
         Raises: ImportError if matplotlib is not installed.
         """

@@ -182,7 +182,7 @@ class Sweep:
         return sweep_table(self)
 
     def plot(self, axes: "Axes | None" = None) -> "Axes":
-        """Draws scores over peak rates: a dot a lane, a line through the settings, a cross for what diverged.
+        """Draws scores over peak rates: a dot a lane, a line through the settings of each kind, a cross for what diverged.
 
         Args:
           axes: where to draw; by default new axes.
@@ -195,16 +195,17 @@ class Sweep:
 
         return plot_scores(self, axes)
 
-    def plot_curves(self, losses: Any = None, axes: "Axes | None" = None) -> "Axes":
-        """Draws the losses of every lane over the updates, the colour by its peak rate.
+    def plot_curves(self, axes: "Axes | None" = None, *, losses: Any = None) -> "Axes":
+        """Draws a running mean of the losses of every lane over the updates, the colour by its peak rate.
 
         Args:
-          losses: float (lanes, updates); by default the only metric of that rank.
           axes: where to draw; by default new axes.
+          losses: float (lanes, updates); by default the only metric of that rank.
 
         Returns: the axes.
 
-        Raises: ImportError if matplotlib is not installed; ValueError if it cannot be told which metric is the curve.
+        Raises: ImportError if matplotlib is not installed; ValueError if it cannot be told which metric is the curve, or if
+          `losses` are none of these lanes.
         """
         from lrax.sweeps._picture import plot_curves
 
@@ -214,6 +215,9 @@ class Sweep:
                 remedy = "give one metric, such as sweep.metrics['losses']"
                 raise complain(ValueError, "plot_curves", "losses", "given unless one metric is a curve", None, remedy)
             losses = curves[0]
+        if np.ndim(losses) != 2 or len(losses) != len(self.peaks):
+            needs = f"one curve for each of {len(self.peaks)} lanes"
+            raise complain(ValueError, "plot_curves", "losses", needs, f"shape {np.shape(losses)}")
         return plot_curves(np.asarray(losses), self.peaks, axes)
 
 
