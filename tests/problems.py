@@ -9,6 +9,7 @@ import optax
 
 import lrax
 
+enable_x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64  # before jax 0.8
 momentum = functools.partial(optax.sgd, momentum=0.9)
 
 

@@ -15,9 +15,9 @@ import optax
 import pytest
 
 import lrax
+from problems import enable_x64
 from schedule_cases import CASES, Case, rates
 
-enable_x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64  # before jax 0.8
 KINDS = {name.split(":")[0]: case for name, case in reversed(CASES.items())}
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 every_kind = pytest.mark.parametrize("case", KINDS.values(), ids=KINDS)

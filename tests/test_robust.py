@@ -11,7 +11,18 @@ import pytest
 
 import lrax
 from lrax import Reason
-from problems import copied, linear_learner, linear_params, momentum, nothing, regression, same, scripted, squared_error
+from problems import (
+    copied,
+    enable_x64,
+    linear_learner,
+    linear_params,
+    momentum,
+    nothing,
+    regression,
+    same,
+    scripted,
+    squared_error,
+)
 
 pytestmark = pytest.mark.standard_promotion  # of optax's optimizers
 
@@ -106,7 +117,7 @@ def test_parameters_of_other_dtypes(dtype):
 
 def test_sixty_four_bits():
     """With x64 on, float64 parameters are trained as float64 and the curve is float32."""
-    with jax.enable_x64(True):
+    with enable_x64(True):
         params = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), linear_params())
         data = tuple(jnp.asarray(array, jnp.float64) for array in DATA)
         learner = lrax.Learner.create(squared_error, params, momentum)

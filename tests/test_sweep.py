@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import lrax
+from problems import enable_x64
 
 COUNTS = jnp.arange(20)
 
@@ -193,7 +194,7 @@ def test_metrics_of_any_dtype():
 
 def test_double_precision():
     """With x64, metrics of float64 come back as they are, from the side-by-side programs too."""
-    with jax.enable_x64(True):
+    with enable_x64(True):
         doubled = lrax.sweep(lambda s, x: s(0).astype(jnp.float64) + x, lrax.Constant(PEAKS), np.arange(7.0) * 1e-12)
     assert doubled.dtype == np.float64
     np.testing.assert_allclose(np.asarray(doubled) - PEAKS, np.arange(7) * 1e-12, atol=1e-16)

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
-from jax.extend.core import jaxprs_in_params
 
 CACHE = 4 * 2**20
 """Bytes of loop state that the lanes of one CPU program may have together before vmap gets slow: about a core's caches.
@@ -144,8 +143,15 @@ def tree_bytes(tree: Any) -> int:
 def _equations(jaxpr: Any) -> Iterator[Any]:
     for equation in jaxpr.eqns:
         yield equation
-        for inner in jaxprs_in_params(equation.params):
-            yield from _equations(inner)
+        for value in jax.tree.leaves(equation.params, is_leaf=lambda value: _jaxpr_in(value) is not None):
+            if (inner := _jaxpr_in(value)) is not None:
+                yield from _equations(inner)
+
+
+def _jaxpr_in(value: Any) -> Any:
+    """The program that a parameter of an equation holds, open or closed; None for other parameters."""
+    value = getattr(value, "jaxpr", value)
+    return value if getattr(value, "eqns", None) is not None else None
 
 
 def _bytes(variable: Any) -> int:

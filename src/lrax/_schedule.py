@@ -133,11 +133,11 @@ def add_lengths(*lengths: Any) -> Any:
     if any(length is None for length in lengths):
         return None
     total: Any = np.int32(0)
+    largest = np.int32(LARGEST)  # with a Python int, NumPy before 2.0 would go on in int64
     for length in lengths:
         array = np if isinstance(total, np.generic | np.ndarray) and isinstance(length, np.generic | np.ndarray) else jnp
-        total = array.where(
-            total > LARGEST - array.maximum(length, 0), np.int32(LARGEST), total + array.minimum(length, LARGEST - total)
-        )
+        fits = total <= largest - array.maximum(length, np.int32(0))
+        total = array.where(fits, total + array.minimum(length, largest - total), largest)
     return total
 
 
@@ -147,9 +147,10 @@ def multiply_lengths(length: Any, times: Any) -> Any:
         return None
     known = isinstance(length, np.generic | np.ndarray) and isinstance(times, np.generic | np.ndarray)
     array: Any = np if known else jnp
-    length, times = array.maximum(length, 0), array.maximum(times, 1)
-    fits = length <= LARGEST // times
-    return array.where(fits, array.where(fits, length, 0) * times, np.int32(LARGEST))
+    zero, one, largest = np.array([0, 1, LARGEST], np.int32)
+    length, times = array.maximum(length, zero), array.maximum(times, one)
+    fits = length <= largest // times
+    return array.where(fits, array.where(fits, length, zero) * times, largest)
 
 
 class CallableRule:

@@ -72,8 +72,9 @@ def smooth(rates: Any, losses: Any, width: float = 0.5) -> jax.Array:
 
     Returns: float32 (n,), NaN where a rate or a loss is missing.
 
-    >>> print(smooth(jnp.geomspace(1e-3, 1.0, 5), jnp.array([3.0, 3.0, 3.0, 1.0, 1.0]), width=1.0))
-    [3.        3.        2.6666665 1.3333334 1.       ]
+    >>> smoothed = smooth(jnp.geomspace(1e-3, 1.0, 5), jnp.array([3.0, 3.0, 3.0, 1.0, 1.0]), width=1.0)
+    >>> print(" ".join(f"{loss:.2f}" for loss in smoothed))
+    3.00 3.00 2.67 1.33 1.00
     """
     rates, losses = jnp.asarray(rates, jnp.float32), jnp.asarray(losses, jnp.float32)
     known = jnp.isfinite(losses) & jnp.isfinite(rates)
