@@ -124,6 +124,15 @@ EIGHT = textwrap.dedent(
             assert (found.updates, found.reason) == (plain.updates, plain.reason)
             np.testing.assert_allclose(found.losses, plain.losses, rtol=1e-4)
 
+        # A race over the same divisions, its lanes abreast in one program or one by one.
+        options = {"rungs": (10, 10), "batch_size": 16}
+        alone_race = lrax.race(learner(), data, lrax.Constant(np.geomspace(1e-4, 0.1, 4)), key=jax.random.key(1), **options)
+        for lanes in (None, 1):
+            raced = lrax.race(over, put, lrax.Constant(np.geomspace(1e-4, 0.1, 4)), key=key, lanes=lanes, **options)
+            assert "side by side" not in raced.plan
+            np.testing.assert_allclose(raced.losses, alone_race.losses, rtol=1e-4)
+            np.testing.assert_array_equal(raced.order, alone_race.order)
+
     # Both at once.
     split = jax.tree_util.Partial(functools.partial(train, divided=divided), jax.device_put(data, divided))
     np.testing.assert_allclose(lrax.sweep(split, rates, keys, mesh=both), alone, rtol=1e-4)

@@ -164,9 +164,9 @@ def test_the_plan_follows_the_program():
 
         return jax.make_jaxpr(train)(1.0).jaxpr
 
-    assert _fit.plan(looped(64, convolution=True), 32).lanes == 1
-    assert _fit.plan(looped(10_000_000), 32).lanes == 1
-    assert _fit.plan(looped(10), 32).lanes == -(-32 // _fit.cores())
+    assert _fit.plan(looped(64, convolution=True), 32, False).lanes == 1
+    assert _fit.plan(looped(10_000_000), 32, False).lanes == 1
+    assert _fit.plan(looped(10), 32, False).lanes == -(-32 // _fit.cores())
     assert _fit.loop_state_bytes(looped(10_000)) >= 40_000
 
 

@@ -40,13 +40,17 @@ class Plan(NamedTuple):
         return f"{self.lanes} {'lane' if self.lanes == 1 else 'lanes'} at a time{beside} ({self.why})"
 
 
-def plan(jaxpr: Any, count: int) -> Plan:
-    """How to run `count` lanes of the program `jaxpr`, as far as can be said before it is compiled."""
+def plan(jaxpr: Any, count: int, one_program: bool) -> Plan:
+    """How to run `count` lanes of the program `jaxpr`, as far as can be said before it is compiled.
+
+    `one_program` if only one may run at a time.
+    """
     if jax.default_backend() != "cpu":
         return Plan(count, 1, "all of them")
+    programs = 1 if one_program else cores()
     if has_convolution(jaxpr):
-        return Plan(1, min(cores(), count), "convolutions on the CPU")
-    return plan_for_state(loop_state_bytes(jaxpr), count, cores())
+        return Plan(1, min(programs, count), "convolutions on the CPU")
+    return plan_for_state(loop_state_bytes(jaxpr), count, programs)
 
 
 def plan_for_state(state_bytes: int, count: int, programs: int) -> Plan:
@@ -59,16 +63,16 @@ def plan_for_state(state_bytes: int, count: int, programs: int) -> Plan:
     return Plan(lanes, min(programs, -(-count // lanes)), f"{state_bytes / 2**20:.1f} MB of state a lane, to fit the caches")
 
 
-def plan_lanes(state_bytes: int, count: int, in_turn: bool, host: bool) -> Plan:
+def plan_lanes(state_bytes: int, count: int, in_turn: bool, one_program: bool) -> Plan:
     """How to run `count` lanes of a learner with a state of so many bytes.
 
-    `in_turn` if its updates are slow under vmap, `host` if they are called from Python, one program at a time.
+    `in_turn` if its updates are slow under vmap, `one_program` if only one may run at a time.
     """
     if in_turn:
         return Plan(1, 1, "convolutions on the CPU")
     if jax.default_backend() != "cpu":
         return Plan(count, 1, "all of them")
-    return plan_for_state(state_bytes, count, 1 if host else cores())
+    return plan_for_state(state_bytes, count, 1 if one_program else cores())
 
 
 def even(count: int, most: int) -> int:
@@ -138,6 +142,11 @@ def loop_state_bytes(jaxpr: Any) -> int:
 def tree_bytes(tree: Any) -> int:
     """The size of a pytree of arrays, in bytes."""
     return sum(math.prod(jax.numpy.shape(leaf)) * jax.dtypes.result_type(leaf).itemsize for leaf in jax.tree.leaves(tree))
+
+
+def spans_devices(tree: Any) -> bool:
+    """Whether an array of a pytree is on several devices: programs that exchange data must not run side by side."""
+    return any(isinstance(leaf, jax.Array) and len(leaf.sharding.device_set) > 1 for leaf in jax.tree.leaves(tree))
 
 
 def _equations(jaxpr: Any) -> Iterator[Any]:

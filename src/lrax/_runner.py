@@ -15,7 +15,7 @@ import optax
 from lrax._batches import ENDED, ArrayBatches, SampledBatches, as_batches, batch_shape, endless
 from lrax._check import check_whole, choice, complain, is_traced
 from lrax._engine import ALONE, OWN_BATCHES, SAME_BATCHES, Axes, Carry, Lane, run_compiled, run_from_host
-from lrax._fit import Plan, even, has_convolution, plan_lanes, tree_bytes
+from lrax._fit import Plan, even, has_convolution, plan_lanes, spans_devices, tree_bytes
 from lrax._learner import Learner, check_update
 from lrax._reason import RUNNING
 
@@ -33,6 +33,7 @@ class Runner:
       accumulate: batches to one optimizer update.
       host: whether updates are called from Python.
       in_turn: whether lanes are slow abreast.
+      one_program: whether only one program may run at a time.
       abreast: how many lanes to run abreast, or None for what suits.
       donate: whether the states' memory is given away.
       report: called as the updates go on: after every batch if the host calls them, else after every group of lanes.
@@ -43,6 +44,7 @@ class Runner:
     accumulate: int
     host: bool
     in_turn: bool
+    one_program: bool
     abreast: int | None
     donate: bool
     report: Report
@@ -51,7 +53,7 @@ class Runner:
         """How these lanes are run."""
         if self.abreast is not None:
             return Plan(min(self.abreast, len(lanes)), 1, "as given")
-        return plan_lanes(tree_bytes(lanes[0].state), len(lanes), self.in_turn, self.host)
+        return plan_lanes(tree_bytes(lanes[0].state), len(lanes), self.in_turn, self.one_program)
 
     def advance(self, lanes: Sequence[Lane], until: int) -> list[Lane]:
         """The lanes when their counts are `until`, or where they stopped before.
@@ -175,7 +177,8 @@ def make_runner(
     check_accumulate(owner, learners[0].state, accumulate)
     in_turn = jax.default_backend() == "cpu" and any(map(has_convolution, programs))
     host = driver == "host" or not drawn or (driver is None and in_turn)
-    return Runner(learners[0].update, batches, accumulate, host, in_turn, abreast, donate, report)
+    one_program = host or spans_devices((learners[0].state, batches))
+    return Runner(learners[0].update, batches, accumulate, host, in_turn, one_program, abreast, donate, report)
 
 
 def check_learner(owner: str, learner: Learner, key: Any) -> None:

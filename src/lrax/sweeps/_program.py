@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from lrax._check import complain
-from lrax._fit import Plan, even, fit, needed_bytes, plan
+from lrax._fit import Plan, even, fit, needed_bytes, plan, spans_devices
 from lrax.sweeps._batch import Lanes, shaped, take
 
 Train = Callable[..., Any]
@@ -37,7 +37,8 @@ class Program:
             self.plan = Plan(-(-given // devices) * devices, 1, "as given")
             self._compiled = self._compile()
             return
-        self.plan = plan(self.traced.jaxpr.jaxpr, -(-lanes.number // devices))
+        one_program = spans_devices((self.shared, lanes.others, self.traced.jaxpr.consts))
+        self.plan = plan(self.traced.jaxpr.jaxpr, -(-lanes.number // devices), one_program)
         if mesh is not None:
             self.plan = Plan(self.plan.lanes * devices, 1, f"over {devices} places of the mesh axis {axis!r}")
         self._compiled = self._compile()
