@@ -133,6 +133,19 @@ EIGHT = textwrap.dedent(
             np.testing.assert_allclose(raced.losses, alone_race.losses, rtol=1e-4)
             np.testing.assert_array_equal(raced.order, alone_race.order)
 
+    # Programs that exchange data run one at a time, also where only the loss knows that they do; Explicit axes are refused.
+    weights = jax.device_put(np.ones((64, 4), np.float32), NamedSharding(lanes_only, P("lanes")))
+    closing = lrax.Learner.create(lambda p, b: loss_fn(p, b) + 1e-6 * jnp.sum(weights @ jnp.ones(4)), params(), optax.adam)
+    raced = lrax.race(closing, data, lrax.Constant(np.geomspace(1e-4, 0.1, 4)), rungs=4, batch_size=16, key=jax.random.key(1))
+    assert "side by side" not in raced.plan
+    explicit = Mesh(devices, ("data",), axis_types=(jax.sharding.AxisType.Explicit,))
+    try:
+        lrax.find_lr(learner(), jax.device_put(data, NamedSharding(explicit, P("data"))), batch_size=16, key=jax.random.key(1))
+    except ValueError as error:
+        assert "`data` must be arrays that are divided over a mesh whose axes are Auto" in str(error)
+    else:
+        raise AssertionError("data on Explicit axes are taken")
+
     # Both at once.
     split = jax.tree_util.Partial(functools.partial(train, divided=divided), jax.device_put(data, divided))
     np.testing.assert_allclose(lrax.sweep(split, rates, keys, mesh=both), alone, rtol=1e-4)

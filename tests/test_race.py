@@ -7,7 +7,7 @@ import optax
 import pytest
 
 import lrax
-from problems import linear_learner, linear_params, regression, same, squared_error
+from problems import enable_x64, linear_learner, linear_params, regression, same, squared_error
 
 DATA = regression()
 KEY = jax.random.key(0)
@@ -187,3 +187,52 @@ def test_accumulation_and_transform():
     np.testing.assert_allclose(compiled.losses[:, 0], compiled.losses[0, 0])
     with pytest.raises(ValueError, match="`accumulate` must be above 1"):
         run(learner)
+
+
+def test_the_configuration_of_the_caller_holds_in_all_programs():
+    """With x64 switched on around the call, lanes that run side by side train in float64, as one alone does."""
+    with enable_x64(True):
+        params = jax.tree.map(lambda leaf: leaf.astype(np.float64), linear_params())
+        data = tuple(np.asarray(array, np.float64) for array in DATA)
+        learner = lrax.Learner.create(squared_error, params, lambda rate: optax.sgd(rate.astype(np.float64)))
+        result = run(learner, data=data)
+        found = lrax.find_lr(learner, data, batch_size=8, key=KEY, seeds=3)
+    assert {leaf.dtype for leaf in jax.tree.leaves(result.state)} == {np.dtype(np.float64)}
+    assert found.suggestion is not None
+
+
+def test_a_second_race_compiles_nothing(caplog):
+    """Other rates go through the programs of the first race."""
+    schedules = [[lrax.Constant(rate * factor) for rate in RATES[:3]] for factor in (1.0, 0.9)]
+    learner = linear_learner()
+    run(learner, schedules=schedules[0])
+    with jax.log_compiles(), caplog.at_level("WARNING"):
+        run(learner, schedules=schedules[1])
+    assert not [record for record in caplog.records if "Finished XLA compilation" in record.getMessage()]
+
+
+def test_the_bar_counts_lanes_and_not_their_padding(capsys):
+    """Three lanes, two at a time: the last group is filled up, and the bar does not count that."""
+    run(schedules=RATES[:3], rungs=8, lanes=2, progress=True)
+    assert "24/24" in capsys.readouterr().err
+
+
+def test_data_that_end_with_a_rung():
+    """A rung in which nothing was trained does not count."""
+    batch = jax.tree.map(lambda leaf: leaf[:8], DATA)
+    result = run(data=itertools.repeat(batch, 16), batch_size=None, key=None, schedules=RATES[:3])
+    assert list(result.rungs) == [1, 1, 1]
+    assert result.best is not None
+
+
+def test_the_best_of_an_earlier_rung_wins_if_all_others_diverge():
+    """Where all that stayed diverge later, the best of those that were left has its state."""
+
+    def update(state, batch, rate):
+        blown = (rate > 0.5) & (state["count"] >= 10)
+        return {"count": state["count"] + 1}, jax.numpy.where(blown, np.nan, 1 - rate)
+
+    learner = lrax.Learner({"count": jax.numpy.zeros((), np.int32)}, update)
+    result = run(learner, schedules=[0.1, 0.2, 0.6, 0.7], rungs=(8, 8))
+    assert result.best == 1
+    assert int(result.state["count"]) == 8

@@ -1,5 +1,6 @@
 """What a finder does with everything that can go wrong: the table of docs/finder.md, a row a case."""
 
+import itertools
 import pathlib
 import re
 
@@ -269,3 +270,80 @@ def test_the_table_in_the_docs_names_every_case():
         row = re.search(rf"^\| {re.escape(name)} \| (.*?) \|", page, flags=re.MULTILINE)
         assert row, name
         assert suggests is None or str(reason) in row.group(1), name
+
+
+def test_an_interrupt_during_refine_keeps_the_ramps():
+    """Ctrl-C in the short runs comes through with the whole result of the ramps; at the first batch, with an empty one."""
+    batch = jax.tree.map(lambda leaf: leaf[:16], DATA)
+
+    def interrupted(after):
+        for count in itertools.count():
+            if count == after:
+                raise KeyboardInterrupt
+            yield batch
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        lrax.find_lr(linear_learner(), interrupted(310), refine=True)
+    assert caught.value.found.suggestion is not None
+    assert len(caught.value.found.fast) == 1
+    with pytest.raises(KeyboardInterrupt) as caught:
+        lrax.find_lr(linear_learner(), interrupted(0))
+    assert (caught.value.found.updates, caught.value.found.suggestion) == (0, None)
+
+
+def test_seeds_share_an_update():
+    """An `initialize` whose learners have updates of their own is an error: one of them would train all seeds."""
+
+    def initialize(key):
+        return lrax.Learner(jnp.zeros(()), lambda state, batch, rate: (state, jnp.float32(1)))
+
+    with pytest.raises(ValueError, match="`initialize` must be a function whose learners have one update"):
+        lrax.find_lr(linear_learner(), DATA, batch_size=16, key=KEY, seeds=2, initialize=initialize)
+
+
+def test_keys_of_other_implementations():
+    """With `rbg` keys, too, a seed draws the same batches on its own and beside others."""
+    key = jax.random.key(0, impl="rbg")
+    options = {"batch_size": 16, "key": key, "seeds": 3, "ramp": lrax.Geometric(1e-4, 0.1, 30)}
+    compiled, host = (lrax.find_lr(linear_learner(), DATA, driver=driver, **options) for driver in ("compiled", "host"))
+    for one, other in zip(compiled.curves, host.curves, strict=True):
+        np.testing.assert_allclose(one.losses, other.losses, rtol=1e-3)
+
+
+def test_an_eager_range_test_compiles_once(caplog):
+    """The second of two equal range tests outside jit compiles nothing."""
+    learner = linear_learner()
+    first = lrax.range_test(learner, DATA, batch_size=16, key=KEY)
+    with jax.log_compiles(), caplog.at_level("WARNING"):
+        second = lrax.range_test(learner, DATA, batch_size=16, key=KEY)
+    assert not [record for record in caplog.records if "Finished XLA compilation" in record.getMessage()]
+    np.testing.assert_array_equal(first.losses, second.losses)
+
+
+def test_accumulating_optimizers_are_seen_by_the_pure_test():
+    """`range_test`, as `find_lr`, refuses an optimizer that accumulates where the test does not know."""
+    learner = lrax.Learner.create(squared_error, linear_params(), lambda rate: optax.MultiSteps(optax.sgd(rate), 2))
+    with pytest.raises(ValueError, match="`accumulate` must be above 1"):
+        lrax.range_test(learner, DATA, batch_size=16, key=KEY)
+
+
+@pytest.mark.parametrize("driver", ["compiled", "host"])
+def test_memory_that_two_leaves_share_is_not_donated(driver):
+    """A state that holds one array twice cannot be given away; the error says what to do."""
+    params = linear_params()
+    learner = lrax.Learner({"now": params, "mean": params}, lambda state, batch, rate: (state, jnp.float32(1)))
+    with pytest.raises(ValueError, match=r"`donate` must be False where two leaves.*jnp\.copy"):
+        lrax.find_lr(learner, DATA, batch_size=16, key=KEY, donate=True, driver=driver)
+
+
+def test_rules_that_cannot_be_hashed():
+    """A rule of one's own may be any callable."""
+
+    class Lowest:
+        __hash__ = None
+
+        def __call__(self, rates, losses):
+            return rates[int(np.nanargmin(losses))]
+
+    found = lrax.find_lr(linear_learner(), DATA, batch_size=16, key=KEY, rule=Lowest())
+    assert found.suggestion is not None

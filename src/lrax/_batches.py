@@ -7,8 +7,9 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import AxisType, NamedSharding
 
-from lrax._check import complain
+from lrax._check import complain, is_traced
 from lrax._shuffle import random_keys, shuffled
 
 ENDED = object()
@@ -105,10 +106,21 @@ def _array_batches(owner: str, data: Any, batch_size: int, transform: Callable[[
     if len(lengths) != 1 or not all(leaf.ndim for leaf in leaves):
         shapes = ", ".join(str(leaf.shape) for leaf in leaves)
         raise ValueError(f"{owner}: `data` must be arrays with a common leading axis, got shapes {shapes}")
+    if any(map(_is_explicit, leaves)):
+        remedy = "make the mesh with jax.sharding.Mesh(devices, names)"
+        raise complain(ValueError, owner, "data", "arrays that are divided over a mesh whose axes are Auto", data, remedy)
     examples = int(lengths.pop())
     if examples == 0:
         raise ValueError(f"{owner}: `data` must hold at least one example, got none")
     return ArrayBatches(jax.tree.map(jnp.asarray, data), min(int(batch_size), examples), transform)
+
+
+def _is_explicit(leaf: Any) -> bool:
+    """Whether an array is divided over axes that the compiler may not divide further."""
+    sharding = None if is_traced(leaf) else getattr(leaf, "sharding", None)
+    if not isinstance(sharding, NamedSharding) or sharding.is_fully_replicated:
+        return False
+    return any(kind != AxisType.Auto for kind in sharding.mesh.axis_types)
 
 
 def endless(data: Iterable[Any], transform: Callable[[Any], Any] | None = None) -> Iterator[Any]:
@@ -131,9 +143,10 @@ def endless(data: Iterable[Any], transform: Callable[[Any], Any] | None = None) 
             return
 
 
-def batch_shape(batches: ArrayBatches | SampledBatches, key: jax.Array) -> Any:
-    """The shapes and dtypes of a batch, without drawing one."""
-    return jax.eval_shape(_first, batches, key)
+def trace_batch(batches: ArrayBatches | SampledBatches, key: jax.Array) -> tuple[Any, list[Any]]:
+    """The shapes and dtypes of a batch, without drawing one, and the arrays that a sampler closes over."""
+    traced = jax.jit(_first).trace(batches, key)
+    return traced.out_info, list(traced.jaxpr.consts)
 
 
 def _first(batches: ArrayBatches | SampledBatches, key: jax.Array) -> Any:

@@ -178,13 +178,13 @@ def run_from_host(
     accumulate: int = 1,
     axes: Axes = ALONE,
     donate: bool = False,
-    report: Callable[[Carry], None] = lambda carry: None,
+    report: Callable[[int, Carry], None] = lambda place, carry: None,
 ) -> list[tuple[Any, Carry]]:
     """As `run_compiled`, but every update is called; all `lanes` see a batch before the next one is drawn.
 
-    `report` is given every carry and may keep it. The host runs ahead of the device and reads a stop a few updates after it
-    happened; the updates in between are dropped. Every update reuses the memory of the state before it; the caller's state is
-    copied first, unless it is donated.
+    `report` is given every carry, with its place in `lanes`, and may keep it. The host runs ahead of the device and reads a
+    stop a few updates after it happened; the updates in between are dropped, and so are their batches if they come from an
+    iterator. Every update reuses the memory of the state before it; the caller's state is copied first, unless it is donated.
     """
     copied = strong if donate else lambda leaf: jnp.copy(strong(leaf))
     lanes = [lane._replace(state=jax.tree.map(copied, lane.state)) for lane in lanes]
@@ -205,8 +205,8 @@ def run_from_host(
                 for lane, order in zip(lanes, orders, strict=True)
             ]
         lanes = [lane._replace(state=state, carry=carry) for lane, (state, carry) in zip(lanes, after, strict=True)]
-        for lane in lanes:
-            report(lane.carry)
+        for place, lane in enumerate(lanes):
+            report(place, lane.carry)
         pending.append([lane.carry.reason for lane in lanes])
         looks = count % EVERY == 0 and len(pending) > LATE
         if looks and not any((np.asarray(reason) == RUNNING).any() for reason in pending[0]):
@@ -224,7 +224,9 @@ def _advance_all(update: Update, axes: Axes, rules: Rules, state: Any, carry: Ca
 
 
 def _order(batches: CompiledBatches, key: Any, axes: Axes) -> Any:
-    return (jax.vmap(batches.order) if axes == OWN_BATCHES else batches.order)(key)
+    if axes != OWN_BATCHES:
+        return batches.order(key)
+    return jax.lax.map(batches.order, key)  # not vmap, under which keys of some implementations give other bits
 
 
 def _fetch(batches: CompiledBatches, order: Any, count: Any, axes: Axes) -> Any:

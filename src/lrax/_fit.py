@@ -22,6 +22,10 @@ times as long as one at a time.
 """
 
 
+STATES = 4
+"""How often the state of a lane must fit the free memory of an accelerator: before and after, gradients, activations."""
+
+
 class Plan(NamedTuple):
     """How the lanes of a sweep are run.
 
@@ -71,7 +75,9 @@ def plan_lanes(state_bytes: int, count: int, in_turn: bool, one_program: bool) -
     if in_turn:
         return Plan(1, 1, "convolutions on the CPU")
     if jax.default_backend() != "cpu":
-        return Plan(count, 1, "all of them")
+        free = free_bytes()
+        most = count if free is None else max(1, free // max(1, STATES * state_bytes))
+        return Plan(count, 1, "all of them") if most >= count else Plan(even(count, most), 1, "to fit the memory")
     return plan_for_state(state_bytes, count, 1 if one_program else cores())
 
 

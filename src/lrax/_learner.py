@@ -226,4 +226,4 @@ def check_update(owner: str, learner: Learner, batch: Any) -> Any:
                 f"{owner}: the learner's update must keep the state's shapes and dtypes, but state{place} was "
                 f"{old.dtype}{list(old.shape)} and became {changed.dtype}{list(changed.shape)}"
             )
-    return traced.jaxpr.jaxpr
+    return traced.jaxpr

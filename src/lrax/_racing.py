@@ -1,5 +1,7 @@
 """Lanes in a race: each trains with its own schedule, from one start on the same batches, as far as one asks of it.
 
+Only an iterator cannot be read twice: lanes that enter later see later batches.
+
 Who enters, how far it goes and who goes on is for those who hold the race to say: `lrax.race` keeps the best of a list, the
 finder's `refine` lets others enter beside the best.
 """
@@ -46,6 +48,10 @@ class Racing:
         trained = self.runner.advance([self.lanes[name] for name in names], until)
         self.lanes.update(zip(names, trained, strict=True))
 
+    def forget(self, name: int) -> None:
+        """Frees the state of a lane that will not be trained any more."""
+        self.lanes[name] = self.lanes[name]._replace(state=None)
+
     def updates(self, name: int) -> int:
         """How many updates a lane has made."""
         return int(self.lanes[name].carry.updates)
@@ -59,4 +65,4 @@ class Racing:
         made = self.losses(name)[since : self.updates(name)]
         if int(self.lanes[name].carry.reason) == CODES[Reason.NON_FINITE] or not len(made):
             return math.inf
-        return float(np.mean(made[-math.ceil(tail * len(made)) :]))
+        return float(np.mean(made[-math.ceil(tail * len(made)) :], dtype=np.float64))

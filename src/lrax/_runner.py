@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from lrax._batches import ENDED, ArrayBatches, SampledBatches, as_batches, batch_shape, endless
+from lrax._batches import ENDED, ArrayBatches, SampledBatches, as_batches, endless, trace_batch
 from lrax._check import check_whole, choice, complain, is_traced
 from lrax._engine import ALONE, OWN_BATCHES, SAME_BATCHES, Axes, Carry, Lane, run_compiled, run_from_host
 from lrax._fit import Plan, even, has_convolution, plan_lanes, spans_devices, tree_bytes
@@ -76,43 +76,52 @@ class Runner:
         size = even(len(lanes), plan.lanes)
         shared = all(lane.key is lanes[0].key for lane in lanes)
         axes: Axes = ALONE if size == 1 else SAME_BATCHES if shared else OWN_BATCHES
-        groups = [_grouped(lanes[begin : begin + size], size, axes) for begin in range(0, len(lanes), size)]
+        members = [lanes[begin : begin + size] for begin in range(0, len(lanes), size)]
+        groups, numbers = [_grouped(group, size, axes) for group in members], list(map(len, members))
         if self.host:
-            ended = self._run_from_host(groups, until, axes)
+            ended = self._run_from_host(groups, numbers, until, axes)
         else:
-            ended = self._run_compiled(groups, until, axes, plan.programs)
+            ended = self._run_compiled(groups, numbers, until, axes, plan.programs)
         parts = ended if axes is ALONE else [part for group in ended for part in _split(group, size)]
         return [lane._replace(state=state, carry=carry) for lane, (state, carry) in zip(lanes, parts, strict=False)]
 
-    def _run_from_host(self, groups: list[Lane], until: int, axes: Axes) -> list[Any]:
-        def report(carry: Carry) -> None:
-            self.report(carry, carry.reason.size)
+    def _run_from_host(self, groups: list[Lane], numbers: list[int], until: int, axes: Axes) -> list[Any]:
+        def run(groups: list[Lane], numbers: list[int]) -> list[Any]:
+            def report(group: int, carry: Carry) -> None:
+                self.report(carry, numbers[group])
 
-        def run(groups: list[Lane]) -> list[Any]:
-            return run_from_host(self.update, groups, self.batches, until, self.accumulate, axes, self.donate, report)
+            donate = self.donate or axes is not ALONE
+            return run_from_host(self.update, groups, self.batches, until, self.accumulate, axes, donate, report)
 
         if isinstance(self.batches, Iterator):
-            return run(groups)
-        return [ended for group in groups for ended in run([group])]
+            return run(groups, numbers)
+        return [ended for group, number in zip(groups, numbers, strict=True) for ended in run([group], [number])]
 
-    def _run_compiled(self, groups: list[Lane], until: int, axes: Axes, programs: int) -> list[Any]:
-        program = _run_donated if self.donate else _run
+    def _run_compiled(self, groups: list[Lane], numbers: list[int], until: int, axes: Axes, programs: int) -> list[Any]:
+        donate = self.donate or axes is not ALONE  # a group is a copy of its lanes
+        jitted = _run_donated if donate else _run
+        fixed = self.update, self.accumulate, axes
+        count = int(np.asarray(groups[0].carry.updates).max())
 
         def arguments(group: Lane) -> tuple[Any, ...]:
-            rest = group._replace(state=())
-            return self.update, self.accumulate, axes, group.state, rest, self.batches, np.int32(until)
+            return group.state, group._replace(state=()), self.batches, np.int32(until)
 
-        def run(group: Lane) -> Any:
-            state, carry = program(*arguments(group))
+        def run(call: Callable[..., Any], group: Lane, number: int) -> Any:
+            state, carry = call(*arguments(group))
             carry.reason.block_until_ready()
-            self.report(carry, (until - int(np.max(group.carry.updates))) * self.accumulate * carry.reason.size)
+            self.report(carry, (until - count) * self.accumulate * number)
             return state, carry
 
         if programs == 1 or len(groups) == 1:
-            return [run(group) for group in groups]
-        program.lower(*arguments(groups[0])).compile()  # once, not in every thread
+            return [run(functools.partial(jitted, *fixed), *each) for each in zip(groups, numbers, strict=True)]
+        compiled = jitted.lower(*fixed, *arguments(groups[0])).compile()  # threads do not see the caller's configuration of JAX
         with concurrent.futures.ThreadPoolExecutor(programs, thread_name_prefix="lrax") as pool:
-            return list(pool.map(run, groups))
+            return list(pool.map(functools.partial(run, compiled), groups, numbers))
+
+
+def run_lane(update: Callable[..., Any], lane: Lane, batches: Any, until: int, accumulate: int) -> tuple[Any, Carry]:
+    """One lane, compiled; may be called inside other programs."""
+    return _run(update, accumulate, ALONE, lane.state, lane._replace(state=()), batches, np.int32(until))
 
 
 def _advance(update: Any, accumulate: int, axes: Axes, state: Any, rest: Lane, batches: Any, until: Any) -> tuple[Any, Carry]:
@@ -165,19 +174,25 @@ def make_runner(
     if driver == "compiled" and not drawn:
         remedy = "leave it out: the data is an iterable, which only the host can read"
         raise complain(ValueError, owner, "driver", "'host' for an iterable", driver, remedy)
+    consts: list[Any] = []
     if isinstance(batches, ArrayBatches | SampledBatches):
         if key is None:
             raise complain(ValueError, owner, "key", "given with arrays and samplers", None, "give jax.random.key(0)")
-        batch = batch_shape(batches, key)
+        batch, consts = trace_batch(batches, key)
     else:
         batches = endless(batches, transform)
         batch = next(batches, ENDED)
         batches = batches if batch is ENDED else itertools.chain([batch], batches)
     programs = [] if batch is ENDED else [check_update(owner, learner, batch) for learner in learners]
+    if any(learner.update != learners[0].update for learner in learners):
+        remedy = "put what differs into its state, or make it with lrax.Learner.create"
+        raise complain(ValueError, owner, "initialize", "a function whose learners have one update", learners, remedy)
     check_accumulate(owner, learners[0].state, accumulate)
-    in_turn = jax.default_backend() == "cpu" and any(map(has_convolution, programs))
+    check_donated(owner, learners[0].state, donate)
+    in_turn = jax.default_backend() == "cpu" and any(has_convolution(program.jaxpr) for program in programs)
     host = driver == "host" or not drawn or (driver is None and in_turn)
-    one_program = host or spans_devices((learners[0].state, batches))
+    closed_over = [consts, *(program.consts for program in programs)]
+    one_program = host or spans_devices((learners[0].state, batches, closed_over))
     return Runner(learners[0].update, batches, accumulate, host, in_turn, one_program, abreast, donate, report)
 
 
@@ -195,10 +210,18 @@ def check_learner(owner: str, learner: Learner, key: Any) -> None:
 
 
 def check_accumulate(owner: str, state: Any, accumulate: int) -> None:
-    """Raises if gradients are accumulated by the optimizer and the caller does not know, or the other way round."""
+    """Raises if gradients are accumulated by the optimizer and the caller does not know."""
     check_whole(owner, "accumulate", accumulate)
     nodes = jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, optax.MultiStepsState))
     accumulates = any(isinstance(node, optax.MultiStepsState) for node in nodes)
     if accumulates and accumulate == 1:
         remedy = "give the number of batches to one optimizer update, every_k_schedule of optax.MultiSteps"
         raise complain(ValueError, owner, "accumulate", "above 1 where the optimizer accumulates gradients", accumulate, remedy)
+
+
+def check_donated(owner: str, state: Any, donate: bool) -> None:
+    """Raises if memory that two leaves share would be given away twice."""
+    leaves = [id(leaf) for leaf in jax.tree.leaves(state)]
+    if donate and len(set(leaves)) < len(leaves):
+        remedy = "copy one of them with jnp.copy"
+        raise complain(ValueError, owner, "donate", "False where two leaves of the state are one array", donate, remedy)

@@ -25,7 +25,7 @@ def shuffled(places: jax.Array, length: int, keys: jax.Array, epoch: jax.Array) 
 
     Args:
       places: integers below `length`, of any shape.
-      length: how many examples there are, up to 2**32 - 1.
+      length: how many examples there are, up to 2**31 - 1.
       keys: from `random_keys`.
       epoch: an integer.
 

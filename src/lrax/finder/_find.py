@@ -1,21 +1,22 @@
 """The range test: train while the rate climbs, and read a rate off the curve."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
 
-from lrax._batches import ArrayBatches, SampledBatches, as_batches, batch_shape
+from lrax._batches import ArrayBatches, SampledBatches, as_batches, trace_batch
 from lrax._check import check_whole, complain
-from lrax._engine import Carry, Lane, begin, finish, run_compiled
+from lrax._engine import Carry, Lane, begin, finish
 from lrax._learner import Learner, check_update
 from lrax._phases import Geometric
 from lrax._progress import progress_bar
 from lrax._reason import Reason
-from lrax._runner import check_learner, make_runner
+from lrax._runner import check_accumulate, check_learner, make_runner, run_lane
 from lrax.finder._fall import COARSE, fall
 from lrax.finder._refine import BUDGET, refined
-from lrax.finder._result import Found, SuggestionRule, curve_of, found_in
+from lrax.finder._result import Curve, Found, SuggestionRule, curve_of, found_in
 from lrax.finder._rules import make_rules
 from lrax.finder._search import Search, Start
 from lrax.finder._stop import TimesFirst
@@ -69,9 +70,13 @@ def range_test(
     if not isinstance(batches, ArrayBatches | SampledBatches):
         remedy = "use lrax.find_lr for an iterable, which is run from the host"
         raise complain(TypeError, "range_test", "data", "arrays or a sampler key -> batch", data, remedy)
-    check_update("range_test", learner, batch_shape(batches, key))
+    check_update("range_test", learner, trace_batch(batches, key)[0])
+    check_accumulate("range_test", learner.state, accumulate)
     lane = Lane(learner.state, begin(updates), rules, key)
-    return finish(run_compiled(learner.update, lane, batches, updates, accumulate)[1])
+    return _finished(run_lane(learner.update, lane, batches, updates, accumulate)[1])
+
+
+_finished = jax.jit(finish)
 
 
 def find_lr(
@@ -157,37 +162,60 @@ def find_lr(
     rules, length = make_rules("find_lr", whole if ramp is None else ramp, updates, smoothing, stop, accumulate)
     search = Search(rules, length, fall if rule is None else rule, twice)
     learners, keys = seeded(learner, key, seeds, initialize)
-    latest: list[Carry] = []
+    progressed = Progressed(search, [begin(0)])
     total = search.updates * seeds + (BUDGET if refine else 0)
     with progress_bar(total * accumulate, "range test", progress) as show:
 
         def report(carry: Carry, batches: int) -> None:
-            latest[:] = [carry]
+            progressed.latest[:] = [carry]
             show(batches)
 
-        runner = make_runner(
-            "find_lr",
-            learners,
-            data,
-            key=keys[0],
-            batch_size=batch_size,
-            transform=transform,
-            accumulate=accumulate,
-            driver="host" if progress and driver is None else driver,
-            donate=donate,
-            report=report,
-        )
-        starts = [Start(one.state, its) for one, its in zip(learners, keys, strict=True)]
         try:
-            found = search.run(runner, starts)
-            return refined(found, runner, *starts[0]) if refine else found
+            runner = make_runner(
+                "find_lr",
+                learners,
+                data,
+                key=keys[0],
+                batch_size=batch_size,
+                transform=transform,
+                accumulate=accumulate,
+                driver="host" if progress and driver is None else driver,
+                donate=donate,
+                report=report,
+            )
+            starts = [Start(one.state, its) for one, its in zip(learners, keys, strict=True)]
+            progressed.found = search.run(runner, starts, progressed.fast)
+            return refined(progressed.found, runner, *starts[0]) if refine else progressed.found
         except KeyboardInterrupt as interrupt:
-            if latest:
-                first = jax.tree.map(lambda leaf: leaf[0], latest[0]) if latest[0].reason.ndim else latest[0]
-                curve = curve_of(first, Reason.INTERRUPTED)
-                interrupt.found = found_in([curve], [search.suggest(curve)])  # type: ignore[attr-defined]  # for who catches it
-                interrupt.add_note("lrax: the result so far is this exception's attribute `found`")
+            interrupt.found = progressed.result()  # type: ignore[attr-defined]  # for who catches it
+            interrupt.add_note("lrax: the result so far is this exception's attribute `found`")
             raise
+
+
+@dataclasses.dataclass
+class Progressed:
+    """How far a search has come, for who interrupts it.
+
+    Attributes:
+      search: what is being done.
+      latest: the last carry.
+      fast: the curves of the fast ramps, once they have ended.
+      found: the result of the ramps, once they have ended.
+    """
+
+    search: Search
+    latest: list[Carry]
+    fast: list[Curve] = dataclasses.field(default_factory=list)
+    found: Found | None = None
+
+    def result(self) -> Found:
+        """What is known so far: the whole of the ramps, or the curve that was being measured."""
+        if self.found is not None:
+            return self.found
+        latest = self.latest[0]
+        first = jax.tree.map(lambda leaf: leaf[0], latest) if latest.reason.ndim else latest
+        curve = curve_of(first, Reason.INTERRUPTED)
+        return found_in([curve], [self.search.suggest(one) for one in self.fast or [curve]], self.fast)
 
 
 def seeded(

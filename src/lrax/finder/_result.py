@@ -81,17 +81,16 @@ class Curve:
         return rate if np.isfinite(rate) and rate > 0 else None
 
 
-@functools.cache
 def unless_flat(rule: SuggestionRule) -> Callable[[Any, Any, Any], Any]:
-    """`(rates, losses, smoothed) -> rate`, NaN for a flat curve, as one program; the rules of others are called as they are."""
+    """`(rates, losses, smoothed) -> rate`, NaN for a flat curve; rules of lrax as one program, those of others as they are."""
+    if getattr(rule, "__module__", "").startswith("lrax."):
+        return _compiled(rule)
+    return lambda rates, losses, smoothed: math.nan if bool(_is_flat(rates, losses)) else rule(rates, smoothed)
 
-    def read(rates: Any, losses: Any, smoothed: Any) -> Any:
-        return jnp.where(is_flat(rates, losses), jnp.nan, rule(rates, smoothed))
 
-    def call(rates: Any, losses: Any, smoothed: Any) -> Any:
-        return math.nan if bool(_is_flat(rates, losses)) else rule(rates, smoothed)
-
-    return jax.jit(read) if getattr(rule, "__module__", "").startswith("lrax.") else call
+@functools.cache
+def _compiled(rule: SuggestionRule) -> Callable[[Any, Any, Any], Any]:
+    return jax.jit(lambda rates, losses, smoothed: jnp.where(is_flat(rates, losses), jnp.nan, rule(rates, smoothed)))
 
 
 _is_flat, _smooth = jax.jit(is_flat), jax.jit(smooth)

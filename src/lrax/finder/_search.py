@@ -47,9 +47,10 @@ class Search:
         """What the rule reads off one ramp; the default smooths by itself."""
         return curve.suggest(self.rule, 0.0) if self.rule is fall else curve.suggest(self.rule)
 
-    def run(self, runner: Runner, starts: Sequence[Start]) -> Found:
-        """Runs the ramps and reads the suggestion."""
+    def run(self, runner: Runner, starts: Sequence[Start], ended: list[Curve]) -> Found:
+        """Runs the ramps and reads the suggestion; the fast curves are put into `ended` when they have ended."""
         fast = self._curves(runner, starts, [self.rules] * len(starts), self.length)
+        ended += fast
         centers = [read(curve, center_of) for curve in fast] if self.twice else []
         middle = combine(centers)[0]
         if middle is None:

@@ -1,6 +1,6 @@
 """Suggestions: pure functions of a curve, `(rates, losses) -> rate`, in jnp, so that they jit and vmap.
 
-`losses[i]` is the loss after an update at `rates[i]`: `Found.curve` pairs the two, because a range test measures each loss
+`losses[i]` is the loss after an update at `rates[i]`: `Curve.paired` pairs the two, because a range test measures each loss
 before its own rate acts. Curves may be padded with NaN, and end at their first loss that is not finite. What a curve does not
 support is NaN.
 """

@@ -16,7 +16,7 @@ from lrax._runner import check_learner, make_runner
 from lrax._schedule import Schedule
 from lrax.sweeps._batch import Lanes, as_lanes, take
 from lrax.sweeps._race_result import Race
-from lrax.sweeps._result import peak_rate
+from lrax.sweeps._result import peak_rates
 
 
 def race(
@@ -50,7 +50,8 @@ def race(
       key: random key that draws the batches; needed for arrays and samplers.
       batch_size: examples in a batch, for arrays.
       transform, accumulate: as for `lrax.find_lr`.
-      lanes: how many are trained at a time under vmap, the rest in turn; by default as in `lrax.run_sweep`.
+      lanes: how many are trained at a time under vmap, the rest in turn; by default as many as is fast, and
+        on an accelerator as many as fit its free memory four times.
       driver: `"compiled"` runs a rung as one program, one compilation for each number of lanes; `"host"` calls the compiled
         update from Python, which is faster for convolutions on the CPU. By default what suits the data and the platform.
       progress: shows a progress bar (needs tqdm).
@@ -99,16 +100,20 @@ def race(
 
 def _run(racing: Racing, lengths: Sequence[int], keep: float, tail: float) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """All rungs; the end loss of each lane's last one, and how many it was in."""
-    inside, begun = sorted(racing.lanes), 0
+    inside, begun, spare = sorted(racing.lanes), 0, None
     end_losses, rungs = np.full(len(inside), np.inf, np.float32), np.zeros(len(inside), np.int32)
     for length in lengths:
         racing.train(inside, begun + length)
-        rungs[inside] += 1
         made = max(map(racing.updates, inside)) - begun
         if made:
+            rungs[inside] += 1
             end_losses[inside] = [racing.end_loss(lane, tail, begun) for lane in inside]
         ranked = sorted((lane for lane in inside if np.isfinite(end_losses[lane])), key=lambda lane: end_losses[lane])
-        inside = sorted(ranked[: math.ceil(keep * len(inside))])
+        staying, others = ranked[: math.ceil(keep * len(inside))], ranked[math.ceil(keep * len(inside)) :]
+        spare = others[0] if others else spare  # the winner, should all that stay diverge
+        for lane in set(racing.lanes) - set(staying) - {spare}:
+            racing.forget(lane)
+        inside = sorted(staying)
         begun += made
         if made < length or not inside:
             break
@@ -123,7 +128,7 @@ def _result(batch: Lanes, racing: Racing, end_losses: Any, rungs: Any, plan: str
         losses=np.stack([racing.losses(lane) for lane in range(batch.number)])[:, : max(updates)],
         end_losses=end_losses,
         rungs=rungs,
-        peaks=np.asarray(jax.jit(jax.vmap(peak_rate))(batch.schedules)),
+        peaks=np.asarray(peak_rates(batch.schedules)),
         order=order,
         updates=sum(updates),
         state=racing.lanes[order[0]].state if np.isfinite(end_losses[order[0]]) else None,

@@ -229,7 +229,7 @@ def outcome(lanes: Lanes, metrics: Any, score: Score | None, plan: str) -> Sweep
         if jnp.issubdtype(leaf.dtype, jnp.inexact):
             diverged |= ~np.asarray(jnp.isfinite(leaf)).reshape(lanes.number, -1).all(axis=1)
     scores[diverged] = np.nan
-    peaks = np.asarray(jax.jit(jax.vmap(peak_rate))(lanes.schedules))
+    peaks = np.asarray(peak_rates(lanes.schedules))
     schedules = tuple(lanes.one(lane) for lane in range(lanes.number))
     held = jax.tree.map(lambda leaf: leaf if _is_key(leaf) else np.asarray(leaf), metrics)
     return Sweep(schedules, held, scores, diverged, peaks, plan)
@@ -257,14 +257,18 @@ def peak_rate(schedule: Schedule) -> jax.Array:
         return jax.lax.switch(schedule.index, [lambda kind=kind: peak_rate(kind) for kind in schedule.kinds])
     length = jnp.asarray(1000 if schedule.length is None else schedule.length, jnp.int32)
     cells = 512
+    places = jnp.arange(cells, dtype=jnp.int32)
     width = length // cells  # integers: products with the length would wrap
-    coarse = jnp.append(jnp.arange(cells) * width + jnp.arange(cells) * (length % cells) // cells, length)
+    coarse = jnp.append(places * width + places * (length % cells) // cells, length)
     middle = coarse[jnp.argmax(jax.vmap(schedule)(coarse))]
     low = jnp.maximum(middle - width - 1, 0)
     step = (jnp.minimum(middle, length - width - 1) + width + 1 - low) // cells + 1
-    fine = jnp.minimum(low + jnp.arange(cells) * step, length)
+    fine = jnp.minimum(low + places * step, length)
     return jnp.maximum(jnp.max(jax.vmap(schedule)(coarse)), jnp.max(jax.vmap(schedule)(fine)))
 
 
 def _is_key(leaf: Any) -> bool:
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+peak_rates = jax.jit(jax.vmap(peak_rate))
