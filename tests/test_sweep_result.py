@@ -13,6 +13,7 @@ import pytest
 
 import lrax
 from lrax import _fit
+from lrax.sweeps._save import DIFFERS
 
 mpl.use("Agg")
 COUNTS = jnp.arange(20)
@@ -93,7 +94,7 @@ def test_score_chooses_the_metric():
     np.testing.assert_allclose(result.scores[:3], result.metrics["last"][:3])
     with pytest.raises(ValueError, match="`score` must be given unless"):
         lrax.run_sweep(both, lrax.Constant(PEAKS))
-    with pytest.raises(TypeError, match="`score` must be a function: metrics of one lane -> scalar"):
+    with pytest.raises(TypeError, match="`score` must be a function: metrics of one lane -> real scalar"):
         lrax.run_sweep(both, lrax.Constant(PEAKS), score=lambda metrics: metrics["losses"])
 
 
@@ -258,7 +259,7 @@ def test_files_of_another_sweep_are_refused(changed, tmp_path):
     else:
         scale = np.zeros(1, np.float32)
         changed = "training function"
-    with pytest.raises(ValueError, match=rf"another one \(another {changed}\); give another folder"):
+    with pytest.raises(ValueError, match=rf"of another one \({DIFFERS[changed]}\); give another folder"):
         lrax.run_sweep(other, lrax.Constant(rates), seeds, folder=tmp_path)
 
 

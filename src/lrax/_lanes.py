@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from lrax._check import complain
-from lrax._schedule import Schedule, ScheduleRule
+from lrax._schedule import Function, Schedule, ScheduleRule
 from lrax._value import ranks
 
 
@@ -31,6 +31,22 @@ def named_schedules(owner: str, schedules: Any | Sequence[Any] | Mapping[str, An
 def longest_length(schedules: Iterable[Schedule]) -> int | None:
     """The longest length; None if all are endless."""
     return max((int(schedule.length) for schedule in schedules if schedule.length is not None), default=None)
+
+
+def kind_of(schedule: Schedule) -> str:
+    """What a schedule is made of, without its numbers.
+
+    >>> kind_of(lrax.warmup_cosine(0.1, 100, 10)), kind_of(lrax.Function(optax.constant_schedule(0.1)))
+    ('Shift(Warmup(Cosine))', 'constant_schedule')
+    """
+    if isinstance(schedule, Function):
+        function = getattr(schedule.function, "func", schedule.function)
+        return str(getattr(function, "__qualname__", type(function).__name__)).partition(".<locals>")[0]
+    fields = [getattr(schedule, name) for name in schedule._rules]
+    inner = [
+        part for field in fields for part in (field if isinstance(field, tuple) else (field,)) if isinstance(part, Schedule)
+    ]
+    return f"{type(schedule).__name__}({', '.join(map(kind_of, inner))})" if inner else type(schedule).__name__
 
 
 def lanes(owner: str, schedule: Schedule) -> list[Schedule]:

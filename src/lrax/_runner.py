@@ -23,6 +23,10 @@ Report = Callable[[Carry, int], None]
 """Called with a carry, of several lanes stacked where they run abreast, and how many batches were seen since the last call."""
 
 
+FEW = 16
+"""So many states are stacked by one program: one with an argument for each of a thousand would compile for a minute."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Runner:
     """What stays the same between the runs of one call: how the learner is updated, on what, and how updates are driven.
@@ -82,7 +86,7 @@ class Runner:
             ended = self._run_from_host(groups, numbers, until, axes)
         else:
             ended = self._run_compiled(groups, numbers, until, axes, plan.programs)
-        parts = ended if axes is ALONE else [part for group in ended for part in _split(group, size)]
+        parts = ended if axes is ALONE else [part for states, carries in ended for part in _split(states, carries, size)]
         return [lane._replace(state=state, carry=carry) for lane, (state, carry) in zip(lanes, parts, strict=False)]
 
     def _run_from_host(self, groups: list[Lane], numbers: list[int], until: int, axes: Axes) -> list[Any]:
@@ -137,9 +141,24 @@ def _grouped(lanes: list[Lane], size: int, axes: Axes) -> Lane:
     if axes is ALONE:
         return lanes[0]
     filled = [*lanes, *[lanes[-1]] * (size - len(lanes))]
-    if axes == OWN_BATCHES:
-        return _stack(filled)
-    return _stack([lane._replace(key=None) for lane in filled])._replace(key=lanes[0].key)
+    key = lanes[0].key if axes == SAME_BATCHES else _stacked([lane.key for lane in filled])
+    states, carries, rules = ([getattr(lane, part) for lane in filled] for part in ("state", "carry", "rules"))
+    return Lane(_stacked(states), _stacked(carries), _stacked(rules), key)
+
+
+def _stacked(trees: list[Any]) -> Any:
+    """Pytrees with a leading axis: on the host if they are there, else by programs of few arguments, which compile fast."""
+    if all(isinstance(leaf, np.ndarray | np.generic) for leaf in jax.tree.leaves(trees)):
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
+    if len(trees) <= FEW:
+        return _stack(trees)
+    return _join([_stacked(trees[begin : begin + FEW]) for begin in range(0, len(trees), FEW)])
+
+
+def _split(states: Any, carries: Carry, size: int) -> list[tuple[Any, Carry]]:
+    """The lanes of a group: their states on the device, where each stands on the host."""
+    carries = jax.device_get(carries)
+    return [jax.tree.map(lambda leaf, i=i: leaf[i], (states, carries)) for i in range(size)]
 
 
 @jax.jit
@@ -147,9 +166,9 @@ def _stack(trees: Any) -> Any:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
-@functools.partial(jax.jit, static_argnames="size")
-def _split(stacked: Any, size: int) -> Any:
-    return [jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(size)]
+@jax.jit
+def _join(trees: Any) -> Any:
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *trees)
 
 
 def make_runner(

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrax._check import Offset, complain, is_known
-from lrax._schedule import Schedule, ScheduleRule, Schedules
+from lrax._schedule import Function, Schedule, ScheduleRule, Schedules
 from lrax._value import ranks
 
 
@@ -71,6 +71,8 @@ def as_lanes(owner: str, schedules: Any, others: tuple[Any, ...] = ()) -> Lanes:
             raise complain(ValueError, owner, "schedules", "at least one schedule", schedules)
         convert = ScheduleRule().convert
         listed = tuple(convert(owner, f"schedules[{i}]", schedule) for i, schedule in enumerate(schedules))
+        for i, schedule in enumerate(listed):
+            _check_single(owner, f"schedules[{i}]", schedule)
         batch, count = stack(listed), len(listed)
     elif isinstance(schedules, Schedule):
         batch, count = spread(owner, schedules, others)
@@ -84,6 +86,23 @@ def as_lanes(owner: str, schedules: Any, others: tuple[Any, ...] = ()) -> Lanes:
     return Lanes(jax.tree.map(_on_host, batch), others, count, listed)
 
 
+def _check_single(owner: str, name: str, schedule: Schedule) -> None:
+    """Raises if what stands in a list is a batch, or a function that gives no rate."""
+    leaves = zip(jax.tree.leaves(schedule), ranks(schedule), strict=True)
+    if any(rank is not None and jnp.ndim(leaf) > rank for leaf, rank in leaves):
+        remedy = "give the batch by itself, or its schedules one by one"
+        raise complain(ValueError, owner, name, "one schedule, not a batch", schedule, remedy)
+    if not isinstance(schedule, Function):
+        return
+    try:
+        rate = jax.eval_shape(schedule, np.int32(0))
+    except Exception as error:  # whatever the function raises
+        reason = str(error).strip().partition("\n")[0]
+        raise complain(TypeError, owner, name, "a function count -> rate, in jnp", schedule, reason) from error
+    if rate.shape:
+        raise complain(ValueError, owner, name, "a function count -> one rate", schedule, f"it returned shape {rate.shape}")
+
+
 def stack(schedules: Sequence[Schedule]) -> Schedule:
     """One schedule whose leaves have a leading axis, from several: of one kind, or an `Either` of their kinds.
 
@@ -94,7 +113,7 @@ def stack(schedules: Sequence[Schedule]) -> Schedule:
     for i, schedule in enumerate(schedules):
         shapes = tuple(jnp.shape(leaf) for leaf in jax.tree.leaves(schedule))
         groups[jax.tree.structure(schedule), shapes].append(i)
-    if len(groups) == 1:
+    if len(groups) == 1 and jax.tree.leaves(schedules):
         return jax.tree.map(_stack, *schedules)
     kinds, index = [], np.zeros(len(schedules), np.int32)
     for kind, members in enumerate(groups.values()):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lrax._lanes import kind_of
 from lrax._plot import _axes
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def plot_scores(sweep: "Sweep", axes: "Axes | None" = None) -> "Axes":
     going = ~sweep.diverged
     kinds: dict[str, list[Setting]] = {}
     for setting in sorted(sweep.settings, key=lambda setting: setting.peak):
-        kinds.setdefault(type(setting.schedule).__name__, []).append(setting)
+        kinds.setdefault(kind_of(setting.schedule), []).append(setting)
     for (kind, settings), colour in zip(kinds.items(), itertools.cycle(COLOURS), strict=False):
         shown = [setting for setting in settings if np.isfinite(setting.score)]
         label = "median over seeds" if len(kinds) == 1 else kind
@@ -60,10 +61,13 @@ def plot_curves(losses: np.ndarray[Any, Any], peaks: np.ndarray[Any, Any], axes:
     kind = LogNorm if (peaks > 0).all() and peaks.max() > peaks.min() else Normalize
     colours = ScalarMappable(kind(peaks.min(), peaks.max()), colormaps["viridis"])
     means = np.array([running_mean(curve) for curve in losses])
-    for curve, mean, peak in zip(losses, means, peaks, strict=True):
+    names = [f"{peak:.3g}" for peak in peaks]
+    names = [name if names.count(name) == 1 else f"{name} (lane {lane})" for lane, name in enumerate(names)]
+    marker = "o" if losses.shape[1] == 1 else None
+    for curve, mean, peak, name in zip(losses, means, peaks, names, strict=True):
         if len(losses) <= FEW:
             axes.plot(np.where(np.isfinite(curve), curve, np.nan), color=colours.to_rgba(peak), linewidth=1, alpha=0.2)
-        axes.plot(mean, color=colours.to_rgba(peak), linewidth=1, label=f"{peak:.3g}")
+        axes.plot(mean, marker=marker, color=colours.to_rgba(peak), linewidth=1, label=name)
     finite = means[np.isfinite(means)]
     if finite.size:
         _log_if_wide(axes, finite)

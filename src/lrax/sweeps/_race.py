@@ -12,6 +12,7 @@ from lrax._check import complain, is_traced
 from lrax._learner import Learner
 from lrax._progress import progress_bar
 from lrax._racing import Racing
+from lrax._reason import CODES, Reason
 from lrax._runner import check_learner, make_runner
 from lrax._schedule import Schedule
 from lrax.sweeps._batch import Lanes, as_lanes, take
@@ -133,6 +134,7 @@ def _result(batch: Lanes, racing: Racing, end_losses: Any, rungs: Any, plan: str
         updates=sum(updates),
         state=racing.lanes[order[0]].state if np.isfinite(end_losses[order[0]]) else None,
         plan=plan,
+        ended=any(int(lane.carry.reason) == CODES[Reason.DATA_ENDED] for lane in racing.lanes.values()),
     )
 
 
@@ -141,6 +143,9 @@ def _check_rungs(rungs: Any, keep: float, tail: float, lanes: int | None) -> tup
     whole = all(isinstance(length, int | np.integer) and not isinstance(length, bool) and length > 0 for length in lengths)
     if not lengths or not whole:
         raise complain(ValueError, "race", "rungs", "one or more whole numbers of updates, each at least 1", rungs)
+    if lengths[0] < 2:
+        needs = "at least 2 updates in the first rung: the first loss is measured before any rate has acted"
+        raise complain(ValueError, "race", "rungs", needs, rungs)
     for name, value in (("keep", keep), ("tail", tail)):
         if not isinstance(value, int | float) or not 0 < value <= 1:
             raise complain(ValueError, "race", name, "above 0 and at most 1", value)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Race:
     """The outcome of a race.
 
@@ -27,6 +27,7 @@ class Race:
       updates: how many updates were made in all, over all lanes.
       state: the learner's state after the best lane's last update; None if every lane diverged.
       plan: how the lanes were run, in words.
+      ended: whether the data ended before the last rung did.
     """
 
     schedules: tuple[Schedule, ...]
@@ -38,11 +39,15 @@ class Race:
     updates: int
     state: Any
     plan: str
+    ended: bool = False
 
     @property
     def best(self) -> int | None:
         """The winner's lane, or None if every lane diverged."""
         return int(self.order[0]) if np.isfinite(self.end_losses[self.order[0]]) else None
+
+    def __repr__(self) -> str:
+        return f"<Race: {len(self.schedules)} lanes, {self.updates} updates, best lane {self.best}>"
 
     def __str__(self) -> str:
         from lrax.sweeps._table import race_table

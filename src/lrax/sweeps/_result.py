@@ -80,7 +80,7 @@ class Margin(NamedTuple):
     seeds: int
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Sweep:
     """The outcome of a sweep. Lanes that were trained with equal schedules are the seeds of one setting.
 
@@ -176,6 +176,9 @@ class Sweep:
             "metrics": metrics,
         }
 
+    def __repr__(self) -> str:
+        return f"<Sweep: {len(self.schedules)} lanes, {len(self.settings)} settings, {int(self.diverged.sum())} diverged>"
+
     def __str__(self) -> str:
         from lrax.sweeps._table import sweep_table
 
@@ -227,12 +230,18 @@ def outcome(lanes: Lanes, metrics: Any, score: Score | None, plan: str) -> Sweep
     diverged = ~np.isfinite(scores)
     for leaf in jax.tree.leaves(metrics):
         if jnp.issubdtype(leaf.dtype, jnp.inexact):
-            diverged |= ~np.asarray(jnp.isfinite(leaf)).reshape(lanes.number, -1).all(axis=1)
+            diverged |= ~_finite(leaf).reshape(lanes.number, -1).all(axis=1)
     scores[diverged] = np.nan
     peaks = np.asarray(peak_rates(lanes.schedules))
     schedules = tuple(lanes.one(lane) for lane in range(lanes.number))
     held = jax.tree.map(lambda leaf: leaf if _is_key(leaf) else np.asarray(leaf), metrics)
     return Sweep(schedules, held, scores, diverged, peaks, plan)
+
+
+def _finite(leaf: Any) -> np.ndarray[Any, Any]:
+    """Which numbers are finite; NumPy knows no bfloat16, and JAX would cut float64 down."""
+    array = np.asarray(leaf)
+    return np.isfinite(array) if array.dtype.kind in "fc" else np.asarray(jnp.isfinite(leaf))
 
 
 def default_score(metrics: Any) -> Any:
@@ -246,9 +255,20 @@ def check_score(owner: str, score: Score | None, metrics: Any) -> None:
     if score is None and (len(shapes) != 1 or len(shapes[0].shape) > 1):
         remedy = "give score=lambda metrics: metrics['loss'], say; it sees the metrics of one lane"
         raise complain(ValueError, owner, "score", "given unless the metrics are one number or one curve", None, remedy)
-    result = jax.eval_shape(default_score if score is None else score, metrics)
-    if getattr(result, "shape", None) != () or not jnp.issubdtype(result.dtype, jnp.number):
-        raise complain(TypeError, owner, "score", "a function: metrics of one lane -> scalar", result)
+    if score is None and 0 in shapes[0].shape:
+        raise complain(
+            ValueError, owner, "train", "a function whose metrics hold a loss", f"metrics of shape {shapes[0].shape}"
+        )
+    needs = "a function: metrics of one lane -> real scalar, in jnp"
+    if score is not None and not callable(score):
+        raise complain(TypeError, owner, "score", needs, score)
+    try:
+        result = jax.eval_shape(default_score if score is None else score, metrics)
+    except Exception as error:  # whatever the function raises
+        raise complain(TypeError, owner, "score", needs, score, str(error).strip().partition("\n")[0]) from error
+    kinds = jnp.floating, jnp.integer
+    if getattr(result, "shape", None) != () or not any(jnp.issubdtype(result.dtype, kind) for kind in kinds):
+        raise complain(TypeError, owner, "score", needs, result)
 
 
 def peak_rate(schedule: Schedule) -> jax.Array:

@@ -109,12 +109,15 @@ def run_sweep(
     3 lanes, ... at a time...
     """
     batch = _checked("run_sweep", train, schedules, others, lanes, mesh, axis)
+    if any(is_traced(leaf) for leaf in jax.tree.leaves((batch.schedules, batch.others))):
+        remedy = "use lrax.sweep inside jit, which is pure"
+        raise complain(TypeError, "run_sweep", "schedules", "arrays, not traced", schedules, remedy)
     program = Program(train, batch, lanes, mesh, axis)
     check_score("run_sweep", score, program.traced.out_info)
     outputs = _outputs(program, batch.number)
     metrics = [np.zeros(shape.shape, shape.dtype) for _, shape in outputs]
     named = [(f"metrics{name}", array) for (name, _), array in zip(outputs, metrics, strict=True)]
-    where = None if folder is None else pathlib.Path(folder)
+    where = None if folder is None else _checked_folder(folder)
     identity = {} if where is None else fingerprint(batch, program.traced.jaxpr, program.shared)
     done = np.zeros(batch.number, bool) if where is None else _loaded(where, identity, named)
     with progress_bar(batch.number, "sweep", progress) as show:
@@ -137,6 +140,19 @@ def _checked(
         raise complain(ValueError, owner, "lanes", "an integer of at least 1", lanes)
     check_mesh(owner, mesh, axis)
     return batch
+
+
+def _checked_folder(folder: Any) -> pathlib.Path:
+    if not isinstance(folder, str | os.PathLike) or not str(folder):
+        raise complain(TypeError, "run_sweep", "folder", "the path of a folder", folder)
+    where = pathlib.Path(folder)
+    try:
+        where.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise complain(
+            ValueError, "run_sweep", "folder", "a folder that is there or can be made", folder, str(error)
+        ) from error
+    return where
 
 
 def _finished(

@@ -17,6 +17,14 @@ from lrax.sweeps._batch import Lanes
 
 PATTERN = "lanes-*.npz"
 
+DIFFERS: dict[str, str] = {
+    "schedules": "other schedules",
+    "others": "other arrays beside them",
+    "training function": "another training function, precision or mesh",
+    "version of JAX": "another version of JAX",
+}
+"""What is said about the parts of a fingerprint that differ."""
+
 
 def fingerprint(lanes: Lanes, closed_jaxpr: Any, shared: Any) -> dict[str, str]:
     """What a sweep is: its schedules, what goes beside them, its program with the arrays it closes over, and JAX's version."""
@@ -58,7 +66,7 @@ def load(
                 other = [part for part in identity if found.get(part) != identity[part]]
                 raise ValueError(
                     f"run_sweep: `folder` must hold nothing or this very sweep, got {path} of another one "
-                    f"(another {' and another '.join(other)}); give another folder, or remove its files"
+                    f"({' and '.join(DIFFERS[part] for part in other)}); give another folder, or remove its files"
                 )
             for name, array in metrics:
                 array[indices] = file[name].view(array.dtype)  # NumPy stores bfloat16 as bytes

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
+from lrax._lanes import kind_of
+
 if TYPE_CHECKING:
     from lrax.sweeps._race_result import Race
     from lrax.sweeps._result import Sweep
@@ -80,11 +82,13 @@ def align(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]
 def labels(schedules: Sequence[Any]) -> list[str]:
     """Each schedule in short: its call; where calls are long and of one kind, its kind and the fields that differ.
 
+    Where that does not tell them apart: what they are made of, and their place.
+
     >>> labels([lrax.warmup_cosine(peak, 2000, 100) for peak in (0.1, 0.2)])
     ['Shift(schedule.schedule.start=0.1)', 'Shift(schedule.schedule.start=0.2)']
     """
     texts = [repr(schedule) for schedule in schedules]
-    if max(map(len, texts)) <= LONG:
+    if max(map(len, texts)) <= LONG and len(set(texts)) == len(texts):
         return texts
     if len({str(jax.tree.structure(schedule)) for schedule in schedules}) == 1:
         leaves = [jax.tree.leaves_with_path(schedule) for schedule in schedules]
@@ -96,7 +100,12 @@ def labels(schedules: Sequence[Any]) -> list[str]:
             return [
                 f"{type(one).__name__}({', '.join(row)})" for one, row in zip(schedules, zip(*fields, strict=True), strict=True)
             ]
-    return [text if len(text) <= LONG else text[: LONG - 3] + "..." for text in texts]
+    kinds = [kind_of(schedule) for schedule in schedules]
+    short = [kind if len(kind) <= LONG else kind[: LONG - 3] + "..." for kind in kinds]
+    return [
+        text if len(text) <= LONG and texts.count(text) == 1 else f"{kind} [{i}]"
+        for i, (text, kind) in enumerate(zip(texts, short, strict=True))
+    ]
 
 
 def ranges(lanes: Sequence[int]) -> str:
@@ -123,4 +132,5 @@ def race_table(race: "Race") -> str:
         mark = "*" if lane == race.best else ""
         rows.append([mark, names[lane], f"{race.peaks[lane]:.4g}", loss, str(race.rungs[lane]), str(lane)])
     lines = align(rows, right=(2, 3, 4))
-    return "\n".join([*lines, f"{race.updates} updates in all; {race.plan}"])
+    ended = [f"the data ended after {race.losses.shape[1]} updates, before the last rung did"] if race.ended else []
+    return "\n".join([*lines, *ended, f"{race.updates} updates in all; {race.plan}"])
