@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding
 
 from lrax._check import complain, is_traced
+from lrax._learner import check_arity
 from lrax._shuffle import random_keys, shuffled
 
 ENDED = object()
@@ -85,6 +86,7 @@ def as_batches(
     if batch_size is not None:
         return _array_batches(owner, data, batch_size, transform)
     if callable(data):
+        check_arity(owner, "data", data, "a sampler: data(key) -> batch", 1)
         return SampledBatches(data, transform)
     if isinstance(data, tuple | dict | np.ndarray | jax.Array):
         raise complain(ValueError, owner, "batch_size", "given with arrays", None, "say how many examples make a batch")
@@ -102,6 +104,8 @@ def _array_batches(owner: str, data: Any, batch_size: int, transform: Callable[[
     if not leaves or not all(isinstance(leaf, np.ndarray | jax.Array) for leaf in leaves):
         remedy = "leave `batch_size` out for a sampler or for an iterable that makes its own batches"
         raise complain(TypeError, owner, "data", "arrays where `batch_size` is given", data, remedy)
+    if any(leaf.dtype.kind in "OSUMm" for leaf in leaves):
+        raise complain(TypeError, owner, "data", "arrays of numbers", [str(leaf.dtype) for leaf in leaves])
     lengths = {leaf.shape[0] for leaf in leaves if leaf.ndim}
     if len(lengths) != 1 or not all(leaf.ndim for leaf in leaves):
         shapes = ", ".join(str(leaf.shape) for leaf in leaves)

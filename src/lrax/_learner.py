@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lrax._check import Leaf, Static, complain
+from lrax._check import Leaf, Static, complain, is_traced
 from lrax._value import Value
 
 Update: TypeAlias = Callable[[Any, Any, jax.Array], tuple[Any, jax.Array]]
@@ -92,6 +92,10 @@ class Learner(Value):
         >>> print(f"{state.params[0]:.3f} {loss}")
         0.100 1.0
         """
+        given = ["params", *(["aux"] if aux is not None else []), "batch", *(["key"] if key is not None else [])]
+        if not callable(loss_fn):
+            raise complain(TypeError, "Learner.create", "loss_fn", f"a function loss_fn({', '.join(given)})", loss_fn)
+        check_arity("Learner.create", "loss_fn", loss_fn, f"loss_fn({', '.join(given)})", len(given))
         rated = RatedOptimizer.matching(optimizer, params, opt_state, hyperparameter)
         if opt_state is None:
             opt_state = rated.init(params)
@@ -206,15 +210,23 @@ def check_update(owner: str, learner: Learner, batch: Any) -> Any:
     """The update's jaxpr; raises, before anything is compiled, if it does not return a state like the one it got and a loss."""
     if not isinstance(learner, Learner):
         raise complain(TypeError, owner, "learner", "a lrax.Learner", learner, "make one with lrax.Learner.create")
+    arrays = [leaf for leaf in jax.tree.leaves(learner.state) if isinstance(leaf, jax.Array) and not is_traced(leaf)]
+    if any(leaf.is_deleted() for leaf in arrays):
+        remedy = "a run with donate=True has given it away; make a learner from fresh arrays"
+        raise complain(ValueError, owner, "learner", "a learner whose state still has its memory", "deleted arrays", remedy)
     state = jax.tree.map(jnp.asarray, learner.state)
     traced = jax.jit(learner.update).trace(state, batch, jnp.zeros((), jnp.float32))
     returned = traced.out_info
     if not isinstance(returned, tuple) or len(returned) != 2:
         raise TypeError(f"{owner}: the learner's update must return (state, loss), got {type(returned).__name__}")
     new, loss = returned
-    if getattr(loss, "shape", None) != ():
-        shape = getattr(loss, "shape", type(loss).__name__)
-        raise ValueError(f"{owner}: the loss must be a scalar, got shape {shape}; average it over the batch")
+    if not hasattr(loss, "shape"):
+        found = type(loss).__name__
+        raise TypeError(f"{owner}: the learner's update must return (state, loss), got {found} in place of the loss")
+    if loss.shape != ():
+        raise ValueError(f"{owner}: the loss must be a scalar, got shape {loss.shape}; average it over the batch")
+    if jnp.issubdtype(loss.dtype, jnp.complexfloating):
+        raise TypeError(f"{owner}: the loss must be real, got {loss.dtype}; give its absolute value, say")
     before: Any = jax.tree.structure(state)
     after: Any = jax.tree.structure(new)
     if before != after:

@@ -9,7 +9,7 @@ import jax
 from lrax._batches import ArrayBatches, SampledBatches, as_batches, trace_batch
 from lrax._check import check_whole, complain
 from lrax._engine import Carry, Lane, begin, finish
-from lrax._learner import Learner, check_update
+from lrax._learner import Learner, check_arity, check_update
 from lrax._phases import Geometric
 from lrax._progress import progress_bar
 from lrax._reason import Reason
@@ -154,6 +154,8 @@ def find_lr(
         )
     if rule is not None and not callable(rule):
         raise complain(TypeError, "find_lr", "rule", "a function (rates, losses) -> rate", rule, "give lrax.fall, say")
+    if rule is not None:
+        check_arity("find_lr", "rule", rule, "rule(rates, losses)", 2)
     if progress and driver == "compiled":
         remedy = "leave it out: a bar is moved from the host"
         raise complain(ValueError, "find_lr", "driver", "'host' where `progress` is shown", driver, remedy)

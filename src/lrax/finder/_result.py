@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lrax._check import complain
 from lrax._engine import Carry
 from lrax._reason import RUNNING, Reason
 from lrax.finder._fall import is_flat
@@ -77,7 +78,11 @@ class Curve:
         rates, losses = self.extended()
         if len(self.rates) <= FEWEST:
             return None
-        rate = float(unless_flat(rule)(rates, losses, _smooth(rates, losses, width) if width else losses))
+        read = unless_flat(rule)(rates, losses, _smooth(rates, losses, width) if width else losses)
+        if read is not None and np.shape(read) != ():
+            needs = "a function (rates, losses) -> one rate, or NaN or None for none"
+            raise complain(TypeError, "suggest", "rule", needs, f"shape {np.shape(read)}")
+        rate = math.nan if read is None else float(read)
         return rate if np.isfinite(rate) and rate > 0 else None
 
 
