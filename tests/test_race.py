@@ -236,3 +236,26 @@ def test_the_best_of_an_earlier_rung_wins_if_all_others_diverge():
     result = run(learner, schedules=[0.1, 0.2, 0.6, 0.7], rungs=(8, 8))
     assert result.best == 1
     assert int(result.state["count"]) == 8
+
+
+def test_the_first_rung_needs_two_updates():
+    """The loss of the first update is the same for all rates: a rung of one would rank by the order of the list."""
+    with pytest.raises(ValueError, match="`rungs` must be at least 2 updates in the first rung"):
+        run(rungs=(1, 8))
+
+
+def test_data_that_end_are_said():
+    """A race whose data end before its last rung says so, in a field and in its table."""
+    result = run(data=iter([DATA] * 10), batch_size=None, key=None, rungs=(8, 8))
+    assert result.ended
+    assert "the data ended after 10 updates" in str(result)
+    assert not run(rungs=(8, 8)).ended
+
+
+def test_a_thousand_lanes_compile_small_programs(caplog):
+    """No program has an argument for every lane: stacking states of a thousand compiles a few small ones."""
+    learner = linear_learner()
+    with jax.log_compiles(), caplog.at_level("WARNING"):
+        run(learner, schedules=list(np.geomspace(1e-4, 0.1, 200)), rungs=(4, 4))
+    compiled = [record.getMessage() for record in caplog.records if "Finished XLA compilation" in record.getMessage()]
+    assert len(compiled) < 30

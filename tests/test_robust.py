@@ -347,3 +347,43 @@ def test_rules_that_cannot_be_hashed():
 
     found = lrax.find_lr(linear_learner(), DATA, batch_size=16, key=KEY, rule=Lowest())
     assert found.suggestion is not None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"stop": 3}, "`stop` must be a function carry -> whether to stop"),
+        ({"smoothing": 0.3}, "`smoothing` must be a function count -> weight"),
+        ({"rule": lambda rates: rates[0]}, r"`rule` must be callable as rule\(rates, losses\)"),
+        ({"rule": lambda rates, losses: losses}, "`rule` must be a function .* -> one rate"),
+        ({"ramp": lrax.Geometric(np.array([1e-4, 1e-3], np.float32), 1.0, 50)}, "`ramp` must be one schedule, not a batch"),
+        ({"data": np.array(["a", "b"])}, "`data` must be arrays of numbers"),
+        ({"data": lambda: DATA, "batch_size": None}, r"`data` must be callable as a sampler: data\(key\) -> batch"),
+    ],
+)
+def test_arguments_that_cannot_be_used_are_named(options, message):
+    """Each error names the argument and says what it must be."""
+    with pytest.raises((TypeError, ValueError), match=message):
+        lrax.find_lr(linear_learner(), **{"data": DATA, "batch_size": 16, "key": KEY, **options})
+
+
+def test_learners_that_cannot_be_used_are_named():
+    """A loss that is none, a complex one, and a state that was given away: each error says what to do."""
+    with pytest.raises(TypeError, match="`loss_fn` must be a function"):
+        lrax.Learner.create(None, linear_params(), optax.sgd)
+    with pytest.raises(TypeError, match=r"`loss_fn` must be callable as loss_fn\(params, batch\)"):
+        lrax.Learner.create(lambda params: 0.0, linear_params(), optax.sgd)
+    complex_one = lrax.Learner(jnp.zeros(()), lambda state, batch, rate: (state, jnp.complex64(1)))
+    with pytest.raises(TypeError, match="the loss must be real"):
+        lrax.find_lr(complex_one, DATA, batch_size=16, key=KEY)
+    given = lrax.Learner.create(squared_error, jax.tree.map(jnp.copy, linear_params()), optax.sgd)
+    lrax.find_lr(given, DATA, batch_size=16, key=KEY, donate=True)
+    with pytest.raises(ValueError, match="a run with donate=True has given it away"):
+        lrax.find_lr(given, DATA, batch_size=16, key=KEY)
+
+
+def test_seeds_whose_data_ended_are_said():
+    """If the data end in one of several tests, the text says so, whatever the others did."""
+    found = lrax.find_lr(linear_learner(), (DATA for _ in range(120)), seeds=3, ramp=lrax.Geometric(1e-6, 10.0, 49))
+    assert found.reason is not lrax.Reason.DATA_ENDED
+    assert "the data ended in 1 of the tests" in str(found)

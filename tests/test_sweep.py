@@ -233,3 +233,26 @@ def test_arrays_of_a_partial_are_shared():
         losses = lrax.sweep(bound, lrax.Constant(PEAKS), lanes=3)
         np.testing.assert_allclose(losses, factor * lrax.sweep(train, lrax.Constant(PEAKS))["losses"], rtol=1e-6)
     assert len(traces) == 1
+
+
+def test_a_single_callable_is_swept():
+    """A list of one callable, which has no numbers, is a lane like any other."""
+    assert lrax.sweep(lambda schedule: schedule(np.arange(3)), [lambda count: 0.1]).shape == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("schedules", "error", "message"),
+    [
+        (
+            [lrax.Constant(0.1), lrax.Constant(np.array([0.1, 0.2]))],
+            ValueError,
+            r"`schedules\[1\]` must be one schedule",
+        ),
+        ([lrax.Constant(0.1), lambda count: "a"], TypeError, r"`schedules\[1\]` must be a function count -> rate, in jnp"),
+        ([lambda count: jnp.ones(2)], ValueError, r"`schedules\[0\]` must be a function count -> one rate"),
+    ],
+)
+def test_what_a_list_cannot_hold_is_named(schedules, error, message):
+    """Batches, and functions that give no rate, are an error that names their place in the list."""
+    with pytest.raises(error, match=message):
+        lrax.sweep(lambda schedule: schedule(0), schedules)

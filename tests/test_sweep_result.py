@@ -318,3 +318,40 @@ def test_kill_and_resume(tmp_path):
     assert done.stdout == whole.stdout
     lanes = [int(line) for line in pathlib.Path(f"{tmp_path / 'hurt'}.log").read_text().split()]
     assert lanes == [0, 1, 2, 2, 3, 4, 4, 5]
+
+
+def test_recipes_are_told_apart():
+    """Schedules whose calls are long or alike are named by what they are made of and their place; a line a kind is drawn."""
+    rates = [lrax.warmup_cosine(0.1, 12, warmup) for warmup in (2, 3)] + [lrax.wsd(0.1, 12, 2, 3), lambda count: 0.1]
+    result = lrax.Sweep.create(rates, np.arange(4.0))
+    lines = str(result).splitlines()
+    assert len({line[3:40] for line in lines[1:5]}) == 4
+    assert "best: Shift(Warmup(Cosine)) [0]" in str(result)
+    labels = {text.get_text() for text in result.plot().get_legend().get_texts()}
+    assert {"Shift(Warmup(Cosine))", "Shift(Warmup(Cooldown(Constant)))"} <= labels
+    assert repr(result) == "<Sweep: 4 lanes, 4 settings, 0 diverged>"
+
+
+@pytest.mark.parametrize("score", ["loss", lambda metrics: np.median(metrics), lambda metrics: "x", lambda metrics: 1j])
+def test_scores_that_are_none_are_named(score):
+    """A score that is no function of traced metrics to a real scalar is an error that names it."""
+    with pytest.raises(TypeError, match="`score` must be a function: metrics of one lane -> real scalar, in jnp"):
+        lrax.Sweep.create(lrax.Constant(PEAKS), np.ones((4, 3), np.float32), score=score)
+
+
+def test_large_float64_scores_are_finite():
+    """What float32 cannot hold has not diverged."""
+    assert not lrax.Sweep.create(lrax.Constant(PEAKS), np.array([1e300, 1.0, 2.0, 3.0])).diverged.any()
+
+
+@pytest.mark.parametrize("folder", [3, "", __file__])
+def test_folders_that_are_none_are_named(folder):
+    """A path that is no folder is an error that names the argument."""
+    with pytest.raises((TypeError, ValueError), match="`folder` must be"):
+        lrax.run_sweep(lambda schedule: schedule(0), lrax.Constant(PEAKS), folder=folder)
+
+
+def test_run_sweep_inside_jit_says_what_to_use():
+    """A table cannot be made of traced numbers."""
+    with pytest.raises(TypeError, match=r"not traced.*lrax\.sweep"):
+        jax.jit(lambda rates: lrax.run_sweep(lambda schedule: schedule(0), lrax.Constant(rates)).scores)(PEAKS)

@@ -174,7 +174,11 @@ class Found:
         rate = "no suggestion" if self.suggestion is None else f"suggested rate {self.suggestion:.3g}"
         band = f" ({self.band[0]:.2g} to {self.band[1]:.2g} over {len(self.curves)} seeds)" if self.band else ""
         checked = f", checked by {len(self.refined.rates)} short runs" if self.refined else ""
-        return f"{rate}{band}{checked} after {self.spent} updates ({self.reason}: {self.reason.remedy})"
+        if self.refined and self.band and self.suggestion and not self.band[0] <= self.suggestion <= self.band[1]:
+            checked += ", which went beyond what the seeds span,"
+        ended = sum(curve.reason is Reason.DATA_ENDED for curve in (*self.curves, *self.fast))
+        short = f"; the data ended in {ended} of the tests" if ended and self.reason is not Reason.DATA_ENDED else ""
+        return f"{rate}{band}{checked} after {self.spent} updates ({self.reason}: {self.reason.remedy}{short})"
 
     def plot(self, axes: "Axes | None" = None, rules: Sequence[SuggestionRule] = ()) -> "Axes":
         """Draws loss over rate on logarithmic axes, with the suggestion, its band and other rules' marks. Needs matplotlib.
