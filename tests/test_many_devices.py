@@ -198,4 +198,4 @@ def test_two_processes_equal_one(tmp_path):
     table = slice(printed.index("schedule"), None)
     assert again[again.index("schedule") :] == printed[table]
     ended = two_processes(*options, "--seeds", "1")
-    assert all(status != 0 and "of another one (another schedules" in errors for _, errors, status in ended)
+    assert all(status != 0 and "of another one (other schedules" in errors for _, errors, status in ended)
