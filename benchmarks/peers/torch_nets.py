@@ -1,5 +1,6 @@
 """The nets, the data and the bare loop in PyTorch: what its three finders share."""
 
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -89,3 +90,14 @@ def make_bare(task: str, data: Arrays) -> Callable[[], int]:
         return UPDATES
 
     return run
+
+
+class TorchRuns:
+    """Makes runs of one task with a library on PyTorch; `folder` is for what it writes."""
+
+    def __init__(self, task: str, data: Arrays) -> None:
+        self.task, self.data, self.folder = task, data, tempfile.TemporaryDirectory()
+
+    def bare(self) -> Callable[[], int]:
+        """The training loop that everyone writes, on the loader that the finders get too."""
+        return make_bare(self.task, self.data)

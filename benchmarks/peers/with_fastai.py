@@ -1,6 +1,5 @@
 """The range test of fastai, and PyTorch's bare loop."""
 
-import tempfile
 from collections.abc import Callable
 from functools import partial
 
@@ -8,22 +7,15 @@ import torch
 from fastai.basics import DataLoaders, Learner, OptimWrapper
 from fastai.callback.schedule import Learner as Scheduled  # which gives Learner its lr_find
 
-from peers.tasks import TASKS, UPDATES, Arrays
-from peers.torch_nets import NETS, loss_fn, make_bare, make_loader
+from peers.tasks import TASKS, UPDATES
+from peers.torch_nets import NETS, TorchRuns, loss_fn, make_loader
 
 OPTIMIZERS = {"sgd": partial(torch.optim.SGD, momentum=0.9), "adam": torch.optim.Adam}
 assert Scheduled is Learner
 
 
-class Runs:
+class Runs(TorchRuns):
     """Makes runs of one task; a run returns how many updates it made."""
-
-    def __init__(self, task: str, data: Arrays) -> None:
-        self.task, self.data, self.folder = task, data, tempfile.TemporaryDirectory()
-
-    def bare(self) -> Callable[[], int]:
-        """PyTorch's loop."""
-        return make_bare(self.task, self.data)
 
     def finder(self) -> Callable[[], int]:
         """`Learner.lr_find` without bar and picture, by PyTorch's optimizer."""

@@ -1,7 +1,6 @@
 """The range test of Lightning's tuner, and PyTorch's bare loop."""
 
 import logging
-import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -9,8 +8,8 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.tuner import Tuner
 
-from peers.tasks import TASKS, UPDATES, Arrays
-from peers.torch_nets import NETS, loss_fn, make_bare, make_loader, make_optimizer
+from peers.tasks import TASKS, UPDATES
+from peers.torch_nets import NETS, TorchRuns, loss_fn, make_loader, make_optimizer
 
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 
@@ -32,15 +31,8 @@ class Module(pl.LightningModule):
         return make_optimizer(self.task, self.parameters())
 
 
-class Runs:
+class Runs(TorchRuns):
     """Makes runs of one task; a run returns how many updates it made."""
-
-    def __init__(self, task: str, data: Arrays) -> None:
-        self.task, self.data, self.folder = task, data, tempfile.TemporaryDirectory()
-
-    def bare(self) -> Callable[[], int]:
-        """PyTorch's loop."""
-        return make_bare(self.task, self.data)
 
     def finder(self) -> Callable[[], int]:
         """`Tuner.lr_find` of a trainer that logs and shows as little as it can."""

@@ -4,19 +4,12 @@ from collections.abc import Callable
 
 from torch_lr_finder import LRFinder
 
-from peers.tasks import TASKS, UPDATES, Arrays
-from peers.torch_nets import NETS, loss_fn, make_bare, make_loader, make_optimizer
+from peers.tasks import TASKS, UPDATES
+from peers.torch_nets import NETS, TorchRuns, loss_fn, make_loader, make_optimizer
 
 
-class Runs:
+class Runs(TorchRuns):
     """Makes runs of one task; a run returns how many updates it made."""
-
-    def __init__(self, task: str, data: Arrays) -> None:
-        self.task, self.data = task, data
-
-    def bare(self) -> Callable[[], int]:
-        """PyTorch's loop."""
-        return make_bare(self.task, self.data)
 
     def finder(self) -> Callable[[], int]:
         """The range test, and the model as it was afterwards."""
