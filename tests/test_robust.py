@@ -1,5 +1,6 @@
 """What a finder does with everything that can go wrong: the table of docs/finder.md, a row a case."""
 
+import functools
 import itertools
 import pathlib
 import re
@@ -295,10 +296,24 @@ def test_seeds_share_an_update():
     """An `initialize` whose learners have updates of their own is an error: one of them would train all seeds."""
 
     def initialize(key):
-        return lrax.Learner(jnp.zeros(()), lambda state, batch, rate: (state, jnp.float32(1)))
+        own = jax.random.uniform(key)
+        return lrax.Learner(jnp.zeros(()), lambda state, batch, rate: (state, own + 0 * state))
 
     with pytest.raises(ValueError, match="`initialize` must be a function whose learners have one update"):
         lrax.find_lr(linear_learner(), DATA, batch_size=16, key=KEY, seeds=2, initialize=initialize)
+
+
+def test_an_initializer_may_make_its_optimizer():
+    """Learners whose loss and optimizer are made in `initialize` have the same update, made several times: that is no error."""
+
+    def initialize(key):
+        loss_fn = functools.partial(squared_error)
+        return lrax.Learner.create(loss_fn, linear_params(), functools.partial(optax.sgd, momentum=0.9))
+
+    options = {"batch_size": 16, "key": KEY, "seeds": 2}
+    found = lrax.find_lr(linear_learner(), DATA, initialize=initialize, **options)
+    same_everywhere = lrax.find_lr(initialize(KEY), DATA, **options)
+    np.testing.assert_array_equal(found.losses, same_everywhere.losses)
 
 
 def test_keys_of_other_implementations():

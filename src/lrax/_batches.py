@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding
 
-from lrax._check import complain, is_traced
+from lrax._check import check_whole, complain, is_traced
 from lrax._learner import check_arity
 from lrax._shuffle import random_keys, shuffled
 
@@ -96,10 +96,7 @@ def as_batches(
 
 
 def _array_batches(owner: str, data: Any, batch_size: int, transform: Callable[[Any], Any] | None) -> ArrayBatches:
-    if not isinstance(batch_size, int | np.integer) or isinstance(batch_size, bool):
-        raise complain(TypeError, owner, "batch_size", "an integer of at least 1", batch_size)
-    if batch_size < 1:
-        raise complain(ValueError, owner, "batch_size", "an integer of at least 1", batch_size)
+    check_whole(owner, "batch_size", batch_size)
     leaves = jax.tree.leaves(data)
     if not leaves or not all(isinstance(leaf, np.ndarray | jax.Array) for leaf in leaves):
         remedy = "leave `batch_size` out for a sampler or for an iterable that makes its own batches"

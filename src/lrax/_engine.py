@@ -47,13 +47,11 @@ class Rules(NamedTuple):
       schedule: count -> rate.
       smoothing: count -> weight of the new loss in the smoothed one.
       stop: carry -> whether to stop.
-      accumulate: batches to one optimizer update, int32.
     """
 
     schedule: Callable[[Any], jax.Array]
     smoothing: Callable[[Any], jax.Array] = jax.tree_util.Partial(unsmoothed)  # type: ignore[no-untyped-call]  # jax
     stop: Callable[[Any], jax.Array] = jax.tree_util.Partial(unstopped)  # type: ignore[no-untyped-call]  # leaves it untyped
-    accumulate: Any = np.int32(1)
 
 
 class Carry(NamedTuple):
@@ -101,13 +99,13 @@ def begin(updates: int) -> Carry:
     return Carry(**counts, **scalars, **curves)
 
 
-def advance(update: Update, rules: Rules, state: Any, carry: Carry, batch: Any) -> tuple[Any, Carry]:
-    """One batch: what a lane does, wherever it is run. Once stopped, nothing is recorded any more."""
+def advance(update: Update, accumulate: int, rules: Rules, state: Any, carry: Carry, batch: Any) -> tuple[Any, Carry]:
+    """One batch, of `accumulate` to an update: what a lane does, wherever it is run. Once stopped, it records nothing more."""
     rate = jnp.asarray(rules.schedule(carry.updates), jnp.float32)
     state, loss = update(state, batch, rate)
     part, total = carry.part + 1, carry.total + jnp.asarray(loss, jnp.float32)
-    whole = part >= rules.accumulate
-    measured = record(rules, carry, rate, total / rules.accumulate.astype(jnp.float32))
+    whole = part >= accumulate
+    measured = record(rules, carry, rate, total / accumulate)
     begun = carry._replace(part=part, total=total)
     going = carry.reason == RUNNING
     kept = jax.tree.map(lambda new, now, old: jnp.where(going, jnp.where(whole, new, now), old), measured, begun, carry)
@@ -163,7 +161,7 @@ def run_compiled(
 
     def body(progress: tuple[jax.Array, Any, Carry]) -> tuple[jax.Array, Any, Carry]:
         count, state, carry = progress
-        return count + 1, *_advance_all(update, axes, lane.rules, state, carry, _fetch(batches, order, count, axes))
+        return count + 1, *_advance_all(update, accumulate, axes, lane.rules, state, carry, _fetch(batches, order, count, axes))
 
     carry = jax.tree.map(jnp.asarray, lane.carry)
     count = jnp.max(carry.updates) * accumulate + jnp.max(carry.part)
@@ -198,10 +196,10 @@ def run_from_host(
             if batch is ENDED:
                 lanes = [lane._replace(carry=finish(lane.carry, Reason.DATA_ENDED)) for lane in lanes]
                 break
-            after = [_step(update, axes, lane.rules, lane.state, lane.carry, batch) for lane in lanes]
+            after = [_step(update, accumulate, axes, lane.rules, lane.state, lane.carry, batch) for lane in lanes]
         else:
             after = [
-                _step_drawn(update, axes, batches, order, np.int32(count), lane.rules, lane.state, lane.carry)
+                _step_drawn(update, accumulate, axes, batches, order, np.int32(count), lane.rules, lane.state, lane.carry)
                 for lane, order in zip(lanes, orders, strict=True)
             ]
         lanes = [lane._replace(state=state, carry=carry) for lane, (state, carry) in zip(lanes, after, strict=True)]
@@ -214,11 +212,13 @@ def run_from_host(
     return [(lane.state, lane.carry) for lane in lanes]
 
 
-def _advance_all(update: Update, axes: Axes, rules: Rules, state: Any, carry: Carry, batch: Any) -> tuple[Any, Carry]:
+def _advance_all(
+    update: Update, accumulate: int, axes: Axes, rules: Rules, state: Any, carry: Carry, batch: Any
+) -> tuple[Any, Carry]:
     """One batch of one lane or of several."""
 
     def one(lane: tuple[Rules, Any, Carry], batch: Any) -> tuple[Any, Carry]:
-        return advance(update, *lane, batch)
+        return advance(update, accumulate, *lane, batch)
 
     return (one if axes is None else jax.vmap(one, in_axes=axes))((rules, state, carry), batch)
 
@@ -234,11 +234,11 @@ def _fetch(batches: CompiledBatches, order: Any, count: Any, axes: Axes) -> Any:
 
 
 def _advance_drawn(
-    update: Update, axes: Axes, batches: Any, order: Any, count: Any, rules: Rules, state: Any, carry: Carry
+    update: Update, accumulate: int, axes: Axes, batches: Any, order: Any, count: Any, rules: Rules, state: Any, carry: Carry
 ) -> tuple[Any, Carry]:
-    return _advance_all(update, axes, rules, state, carry, _fetch(batches, order, count, axes))
+    return _advance_all(update, accumulate, axes, rules, state, carry, _fetch(batches, order, count, axes))
 
 
 _order_jitted = jax.jit(_order, static_argnames="axes")
-_step = jax.jit(_advance_all, static_argnames=("update", "axes"), donate_argnames="state")
-_step_drawn = jax.jit(_advance_drawn, static_argnames=("update", "axes"), donate_argnames="state")
+_step = jax.jit(_advance_all, static_argnames=("update", "accumulate", "axes"), donate_argnames="state")
+_step_drawn = jax.jit(_advance_drawn, static_argnames=("update", "accumulate", "axes"), donate_argnames="state")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple, TypeAlias, final
 
@@ -204,6 +205,11 @@ def check_arity(owner: str, name: str, function: Callable[..., Any], signature: 
         raise complain(TypeError, owner, name, f"callable as {signature}", function, str(error)) from error
     except ValueError:  # some built-in callables have no signature to look at
         return
+
+
+def program_text(closed_jaxpr: Any) -> str:
+    """A traced program as text, without the addresses of functions in custom rules."""
+    return re.sub(r"0x[0-9a-f]{6,}", "", str(closed_jaxpr))
 
 
 def check_update(owner: str, learner: Learner, batch: Any) -> Any:

@@ -40,8 +40,7 @@ class Racing:
 
     def enter(self, name: int, schedule: Schedule) -> None:
         """A new lane, before its first update."""
-        rules = Rules(schedule, accumulate=np.int32(self.runner.accumulate))
-        self.lanes[name] = Lane(self.state, begin(self.most), rules, self.key)
+        self.lanes[name] = Lane(self.state, begin(self.most), Rules(schedule), self.key)
 
     def train(self, names: Sequence[int], until: int) -> None:
         """Trains these lanes until so many updates in all; those that have diverged stay as they are."""

@@ -13,10 +13,10 @@ import numpy as np
 import optax
 
 from lrax._batches import ENDED, ArrayBatches, SampledBatches, as_batches, endless, trace_batch
-from lrax._check import check_whole, choice, complain, is_traced
+from lrax._check import any_traced, check_whole, choice, complain
 from lrax._engine import ALONE, OWN_BATCHES, SAME_BATCHES, Axes, Carry, Lane, run_compiled, run_from_host
 from lrax._fit import Plan, even, has_convolution, plan_lanes, spans_devices, tree_bytes
-from lrax._learner import Learner, check_update
+from lrax._learner import Learner, check_update, program_text
 from lrax._reason import RUNNING
 
 Report = Callable[[Carry, int], None]
@@ -203,7 +203,7 @@ def make_runner(
         batch = next(batches, ENDED)
         batches = batches if batch is ENDED else itertools.chain([batch], batches)
     programs = [] if batch is ENDED else [check_update(owner, learner, batch) for learner in learners]
-    if any(learner.update != learners[0].update for learner in learners):
+    if not all(_same_program(program, programs[0]) for program in programs):
         remedy = "put what differs into its state, or make it with lrax.Learner.create"
         raise complain(ValueError, owner, "initialize", "a function whose learners have one update", learners, remedy)
     check_accumulate(owner, learners[0].state, accumulate)
@@ -212,12 +212,20 @@ def make_runner(
     host = driver == "host" or not drawn or (driver is None and in_turn)
     closed_over = [consts, *(program.consts for program in programs)]
     one_program = host or spans_devices((learners[0].state, batches, closed_over))
-    return Runner(learners[0].update, batches, accumulate, host, in_turn, one_program, abreast, donate, report)
+    return Runner(learners[0].update, batches, int(accumulate), host, in_turn, one_program, abreast, donate, report)
+
+
+def _same_program(one: Any, other: Any) -> bool:
+    """Whether two updates do the same: functions that are made twice are not equal, what they trace to is."""
+    if one is other:
+        return True
+    pairs = zip(one.consts, other.consts, strict=False)
+    return program_text(one) == program_text(other) and all(bool(jnp.array_equal(mine, its)) for mine, its in pairs)
 
 
 def check_learner(owner: str, learner: Learner, key: Any) -> None:
     """Raises if a learner or a key is none, or is traced: a runner chooses drivers and reads results on the host."""
-    if any(is_traced(leaf) for leaf in jax.tree.leaves((key, getattr(learner, "state", None)))):
+    if any_traced((key, getattr(learner, "state", None))):
         remedy = "inside jit, vmap and scan use lrax.range_test, which is pure"
         raise complain(TypeError, owner, "learner and key", "arrays, not traced", learner, remedy)
     if key is None:

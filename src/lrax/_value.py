@@ -104,6 +104,12 @@ def _shown(value: Any) -> str:
     return repr(value)
 
 
+def is_batch(value: Any) -> bool:
+    """Whether a field of a value has more axes than one value's."""
+    leaves = zip(jax.tree.leaves(value), ranks(value), strict=True)
+    return any(rank is not None and np.ndim(leaf) > rank for leaf, rank in leaves)
+
+
 def ranks(value: Any) -> list[int | None]:
     """The rank of each leaf of one value, None where it is not known: the leaves of a user's own callables."""
     if not isinstance(value, Value):

@@ -65,7 +65,7 @@ def range_test(
     (170,) 170
     """
     ramp = Geometric(1e-6, 10.0, 169) if ramp is None else ramp
-    rules, updates = make_rules("range_test", ramp, updates, smoothing, stop, accumulate)
+    rules, updates = make_rules("range_test", ramp, updates, smoothing, stop)
     batches = as_batches("range_test", data, batch_size, transform)
     if not isinstance(batches, ArrayBatches | SampledBatches):
         remedy = "use lrax.find_lr for an iterable, which is run from the host"
@@ -73,7 +73,7 @@ def range_test(
     check_update("range_test", learner, trace_batch(batches, key)[0])
     check_accumulate("range_test", learner.state, accumulate)
     lane = Lane(learner.state, begin(updates), rules, key)
-    return _finished(run_lane(learner.update, lane, batches, updates, accumulate)[1])
+    return _finished(run_lane(learner.update, lane, batches, updates, int(accumulate))[1])
 
 
 _finished = jax.jit(finish)
@@ -147,6 +147,7 @@ def find_lr(
     completed 150
     """
     check_whole("find_lr", "seeds", seeds)
+    check_whole("find_lr", "accumulate", accumulate)
     twice = ramp is None and rule is None and updates is None and not donate
     if donate and (seeds > 1 or refine):
         raise complain(
@@ -161,7 +162,7 @@ def find_lr(
         raise complain(ValueError, "find_lr", "driver", "'host' where `progress` is shown", driver, remedy)
     whole = Geometric(1e-7, 100.0, COARSE - 1) if twice else Geometric(1e-7, 100.0, 249)
     stop = TimesFirst(10) if stop is None else stop
-    rules, length = make_rules("find_lr", whole if ramp is None else ramp, updates, smoothing, stop, accumulate)
+    rules, length = make_rules("find_lr", whole if ramp is None else ramp, updates, smoothing, stop)
     search = Search(rules, length, fall if rule is None else rule, twice)
     learners, keys = seeded(learner, key, seeds, initialize)
     progressed = Progressed(search, [begin(0)])

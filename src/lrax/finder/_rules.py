@@ -8,22 +8,21 @@ import numpy as np
 from lrax._check import check_whole, complain, is_known
 from lrax._engine import Rules
 from lrax._schedule import CallableRule, Schedule, ScheduleRule
-from lrax._value import ranks
+from lrax._value import is_batch
 from lrax.finder._smooth import RunningMean
 from lrax.finder._stop import TimesFirst
 
 
-def make_rules(owner: str, ramp: Any, updates: int | None, smoothing: Any, stop: Any, accumulate: int) -> tuple[Rules, int]:
+def make_rules(owner: str, ramp: Any, updates: int | None, smoothing: Any, stop: Any) -> tuple[Rules, int]:
     """The rules of a test as pytrees, and the number of its updates."""
     ramp = ScheduleRule().convert(owner, "ramp", ramp)
-    if any(rank is not None and np.ndim(leaf) > rank for leaf, rank in zip(jax.tree.leaves(ramp), ranks(ramp), strict=True)):
+    if is_batch(ramp):
         raise complain(ValueError, owner, "ramp", "one schedule, not a batch", ramp, "vmap lrax.range_test over ramps")
     if updates is None:
         if ramp.length is None or not is_known(ramp.length) or np.ndim(ramp.length):
             raise complain(ValueError, owner, "updates", "given where the ramp's length is not one known number", None)
         updates = int(ramp.length) + 1
     check_whole(owner, "updates", updates)
-    check_whole(owner, "accumulate", accumulate)
     check_rising(owner, ramp, int(updates))
     for name, rule, needs in (
         ("smoothing", smoothing, "a function count -> weight of the new loss, such as lrax.RunningMean(0.3)"),
@@ -34,7 +33,7 @@ def make_rules(owner: str, ramp: Any, updates: int | None, smoothing: Any, stop:
     wrap = CallableRule()
     smoothing = wrap.convert(owner, "smoothing", RunningMean() if smoothing is None else smoothing)
     stop = wrap.convert(owner, "stop", TimesFirst() if stop is None else stop)
-    return Rules(ramp, smoothing, stop, np.int32(accumulate)), int(updates)
+    return Rules(ramp, smoothing, stop), int(updates)
 
 
 def check_rising(owner: str, ramp: Schedule, updates: int) -> None:

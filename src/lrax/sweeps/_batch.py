@@ -10,7 +10,7 @@ import numpy as np
 
 from lrax._check import Offset, complain, is_known
 from lrax._schedule import Function, Schedule, ScheduleRule, Schedules
-from lrax._value import ranks
+from lrax._value import is_batch, ranks
 
 
 class Lanes(NamedTuple):
@@ -88,8 +88,7 @@ def as_lanes(owner: str, schedules: Any, others: tuple[Any, ...] = ()) -> Lanes:
 
 def _check_single(owner: str, name: str, schedule: Schedule) -> None:
     """Raises if what stands in a list is a batch, or a function that gives no rate."""
-    leaves = zip(jax.tree.leaves(schedule), ranks(schedule), strict=True)
-    if any(rank is not None and jnp.ndim(leaf) > rank for leaf, rank in leaves):
+    if is_batch(schedule):
         remedy = "give the batch by itself, or its schedules one by one"
         raise complain(ValueError, owner, name, "one schedule, not a batch", schedule, remedy)
     if not isinstance(schedule, Function):
@@ -171,6 +170,12 @@ def cross(schedules: Any, *others: Any) -> tuple[Any, ...]:
     slow, fast = np.repeat(np.arange(lanes.number), seeds), np.tile(np.arange(seeds), lanes.number)
     batch = [lanes.listed[i] for i in slow] if lanes.listed is not None else take(lanes.schedules, slow)
     return (batch, *(take(other, fast) for other in others))
+
+
+def check_lanes(owner: str, lanes: Any) -> None:
+    """Raises if a number of lanes at a time is given and is none."""
+    if lanes is not None and (not isinstance(lanes, int | np.integer) or isinstance(lanes, bool) or lanes < 1):
+        raise complain(ValueError, owner, "lanes", "an integer of at least 1", lanes)
 
 
 def take(tree: Any, lanes: np.ndarray[Any, Any] | int) -> Any:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from lrax._check import complain
+from lrax._check import complain, is_key
 from lrax._fit import Plan, even, fit, needed_bytes, plan, spans_devices
 from lrax.sweeps._batch import Lanes, shaped, take
 
@@ -137,7 +137,7 @@ def check_mesh(owner: str, mesh: Mesh | None, axis: str) -> None:
 
 
 def _without_keys(leaf: Any) -> Any:
-    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
+    return jax.random.key_data(leaf) if is_key(leaf) else leaf
 
 
 def _spec(*axes: str) -> PartitionSpec:
@@ -156,13 +156,9 @@ def _put(tree: Any, mesh: Mesh | None, *axes: str) -> Any:
     sharding = NamedSharding(mesh, _spec(*axes))
 
     def put(leaf: Any) -> Any:
-        if not _is_key(leaf):
+        if not is_key(leaf):
             return jax.device_put(leaf, sharding)
         data = jax.device_put(np.asarray(jax.random.key_data(leaf)), sharding)  # keys cannot be put on other processes' devices
         return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
 
     return jax.tree.map(put, tree)
-
-
-def _is_key(leaf: Any) -> bool:
-    return jnp.issubdtype(jax.dtypes.result_type(leaf), jax.dtypes.prng_key)

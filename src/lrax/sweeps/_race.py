@@ -8,14 +8,14 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from lrax._check import complain, is_traced
+from lrax._check import any_traced, complain
 from lrax._learner import Learner
 from lrax._progress import progress_bar
 from lrax._racing import Racing
 from lrax._reason import CODES, Reason
 from lrax._runner import check_learner, make_runner
 from lrax._schedule import Schedule
-from lrax.sweeps._batch import Lanes, as_lanes, take
+from lrax.sweeps._batch import Lanes, as_lanes, check_lanes, take
 from lrax.sweeps._race_result import Race
 from lrax.sweeps._result import peak_rates
 
@@ -70,7 +70,7 @@ def race(
     """
     lengths = _check_rungs(rungs, keep, tail, lanes)
     batch = as_lanes("race", schedules)
-    if any(is_traced(leaf) for leaf in jax.tree.leaves(batch.schedules)):
+    if any_traced(batch.schedules):
         remedy = "call race outside jit, or train inside it with lrax.sweep"
         raise complain(TypeError, "race", "schedules", "arrays, not traced", schedules, remedy)
     check_learner("race", learner, key)
@@ -149,6 +149,5 @@ def _check_rungs(rungs: Any, keep: float, tail: float, lanes: int | None) -> tup
     for name, value in (("keep", keep), ("tail", tail)):
         if not isinstance(value, int | float) or not 0 < value <= 1:
             raise complain(ValueError, "race", name, "above 0 and at most 1", value)
-    if lanes is not None and (not isinstance(lanes, int | np.integer) or isinstance(lanes, bool) or lanes < 1):
-        raise complain(ValueError, "race", "lanes", "an integer of at least 1", lanes)
+    check_lanes("race", lanes)
     return tuple(int(length) for length in lengths)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax._check import complain
+from lrax._check import complain, is_key
 from lrax._schedule import Schedule
 from lrax.sweeps._batch import Either, Lanes, as_lanes, shaped
 
@@ -234,7 +234,7 @@ def outcome(lanes: Lanes, metrics: Any, score: Score | None, plan: str) -> Sweep
     scores[diverged] = np.nan
     peaks = np.asarray(peak_rates(lanes.schedules))
     schedules = tuple(lanes.one(lane) for lane in range(lanes.number))
-    held = jax.tree.map(lambda leaf: leaf if _is_key(leaf) else np.asarray(leaf), metrics)
+    held = jax.tree.map(lambda leaf: leaf if is_key(leaf) else np.asarray(leaf), metrics)
     return Sweep(schedules, held, scores, diverged, peaks, plan)
 
 
@@ -285,10 +285,6 @@ def peak_rate(schedule: Schedule) -> jax.Array:
     step = (jnp.minimum(middle, length - width - 1) + width + 1 - low) // cells + 1
     fine = jnp.minimum(low + places * step, length)
     return jnp.maximum(jnp.max(jax.vmap(schedule)(coarse)), jnp.max(jax.vmap(schedule)(fine)))
-
-
-def _is_key(leaf: Any) -> bool:
-    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 peak_rates = jax.jit(jax.vmap(peak_rate))

@@ -12,12 +12,12 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
-from lrax._check import complain, is_traced
+from lrax._check import any_traced, complain, is_key
 from lrax._fit import Plan
 from lrax._learner import check_arity
 from lrax._progress import progress_bar
 from lrax._schedule import Schedule
-from lrax.sweeps._batch import Lanes, as_lanes, shaped
+from lrax.sweeps._batch import Lanes, as_lanes, check_lanes, shaped
 from lrax.sweeps._program import Program, Train, check_mesh
 from lrax.sweeps._result import Score, Sweep, check_score, outcome
 from lrax.sweeps._save import fingerprint, load, save
@@ -56,7 +56,7 @@ def sweep(
     [1.         0.01801439 0.        ]
     """
     batch = _checked("sweep", train, schedules, others, lanes, mesh, axis)
-    if any(is_traced(leaf) for leaf in jax.tree.leaves((batch.schedules, batch.others))):
+    if any_traced((batch.schedules, batch.others)):
         arguments = (batch.schedules, *batch.others)
         return jax.lax.map(lambda one: train(*one), arguments, batch_size=min(lanes or batch.number, batch.number))
     program = Program(train, batch, lanes, mesh, axis)
@@ -109,7 +109,7 @@ def run_sweep(
     3 lanes, ... at a time...
     """
     batch = _checked("run_sweep", train, schedules, others, lanes, mesh, axis)
-    if any(is_traced(leaf) for leaf in jax.tree.leaves((batch.schedules, batch.others))):
+    if any_traced((batch.schedules, batch.others)):
         remedy = "use lrax.sweep inside jit, which is pure"
         raise complain(TypeError, "run_sweep", "schedules", "arrays, not traced", schedules, remedy)
     program = Program(train, batch, lanes, mesh, axis)
@@ -136,8 +136,7 @@ def _checked(
     if not callable(train):
         raise complain(TypeError, owner, "train", "a function schedule -> metrics", train)
     check_arity(owner, "train", train, f"train(schedule{', other' * len(others)})", 1 + len(others))
-    if lanes is not None and (not isinstance(lanes, int | np.integer) or isinstance(lanes, bool) or lanes < 1):
-        raise complain(ValueError, owner, "lanes", "an integer of at least 1", lanes)
+    check_lanes(owner, lanes)
     check_mesh(owner, mesh, axis)
     return batch
 
@@ -185,7 +184,7 @@ def _outputs(program: Program, count: int) -> list[tuple[str, jax.ShapeDtypeStru
     """The name, shape and dtype of each metric of all lanes, as it is held on the host."""
 
     def held(shape: Any) -> jax.ShapeDtypeStruct:
-        if jnp.issubdtype(shape.dtype, jax.dtypes.prng_key):
+        if is_key(shape):
             shape = jax.eval_shape(jax.random.key_data, shape)
         return shaped((count, *shape.shape), shape.dtype)
 
@@ -200,7 +199,7 @@ def _restored(program: Program, metrics: list[np.ndarray[Any, Any]]) -> Any:
     shapes, structure = jax.tree.flatten(program.traced.out_info)
 
     def restore(array: Any, shape: Any) -> Any:
-        if jnp.issubdtype(shape.dtype, jax.dtypes.prng_key):
+        if is_key(shape):
             kinds: list[Any] = []
             jax.eval_shape(lambda key: kinds.append(jax.random.key_impl(key)), shape)
             return jax.random.wrap_key_data(array, impl=kinds[0])

@@ -10,9 +10,10 @@ import zipfile
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from lrax._check import is_key
+from lrax._learner import program_text
 from lrax.sweeps._batch import Lanes
 
 PATTERN = "lanes-*.npz"
@@ -28,7 +29,7 @@ DIFFERS: dict[str, str] = {
 
 def fingerprint(lanes: Lanes, closed_jaxpr: Any, shared: Any) -> dict[str, str]:
     """What a sweep is: its schedules, what goes beside them, its program with the arrays it closes over, and JAX's version."""
-    text = re.sub(r"0x[0-9a-f]{6,}", "", str(closed_jaxpr))  # addresses of functions in custom rules
+    text = program_text(closed_jaxpr)
     return {
         "schedules": _digest(lanes.schedules),
         "others": _digest(lanes.others),
@@ -88,7 +89,7 @@ def save(folder: pathlib.Path, identity: dict[str, str], indices: np.ndarray[Any
 def _digest(tree: Any) -> str:
     digest = hashlib.sha256(re.sub(r" at 0x[0-9a-f]+", "", str(jax.tree.structure(tree))).encode())
     for leaf in jax.tree.leaves(tree):
-        if jnp.issubdtype(jax.dtypes.result_type(leaf), jax.dtypes.prng_key):
+        if is_key(leaf):
             leaf = jax.random.key_data(leaf)
         if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:  # the parts at hand, in their order
             parts = [np.asarray(shard.data) for shard in leaf.addressable_shards]
