@@ -58,7 +58,7 @@ def compare(model: nn.Module, batch_size: int, updates: int, pairs: int) -> tupl
         return state, loss
 
     def test() -> Any:
-        ramp, stop = lrax.Geometric(1e-6, 1e-3, updates - 1), lrax.NeverStop()
+        ramp, stop = lrax.Geometric(1e-6, 1e-3, updates - 1), lrax.finder.NeverStop()
         return lrax.find_lr(learner, data, batch_size=batch_size, key=jax.random.key(2), ramp=ramp, stop=stop).losses
 
     bare(), test()  # compile

@@ -24,7 +24,11 @@ def main() -> None:
     find = functools.partial(lrax.find_lr, learner(KEY), digits(), key=KEY, batch_size=64)
     draw("default", find())
     draw("seeds", find(seeds=8, initialize=learner))
-    draw("rules", find(ramp=lrax.Geometric(1e-7, 100.0, 249)), (lrax.steepest, lrax.valley, lrax.minimum, lrax.edge))
+    draw(
+        "rules",
+        find(ramp=lrax.Geometric(1e-7, 100.0, 249)),
+        (lrax.finder.steepest, lrax.finder.valley, lrax.finder.minimum, lrax.finder.edge),
+    )
     draw("completed", find(ramp=lrax.Geometric(1e-7, 0.02, 149)))
     draw("flat", find(ramp=lrax.Geometric(1e-9, 1e-5, 99)))
     draw("batches", find(batch_size=2, ramp=lrax.Geometric(1e-7, 100.0, 249)))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import jax
 import pytest
 
-collect_ignore = ["golden"]  # scripts that import the peers
+collect_ignore = ["compat/golden", "finder/golden"]  # scripts that import the peers
 
 
 @pytest.fixture(autouse=True)

@@ -68,8 +68,8 @@ def plain(count: jax.Array) -> jax.Array:
 class Noise(lrax.Schedule):
     """A user's own kind: a rate that is drawn anew at every count, the same for the same seed."""
 
-    low: lrax.Rate
-    high: lrax.Rate
+    low: lrax.fields.Rate
+    high: lrax.fields.Rate
     seed: int = 0
 
     def rate(self, count: jax.Array) -> jax.Array:
@@ -82,8 +82,8 @@ class Noise(lrax.Schedule):
 class SquareRoot(lrax.Phase):
     """A user's own phase: fields and one formula."""
 
-    peak: lrax.Rate
-    steps: lrax.Steps
+    peak: lrax.fields.Rate
+    steps: lrax.fields.Steps
 
     def curve(self, done: jax.Array, left: jax.Array) -> jax.Array:
         """Falls as a square root."""

@@ -15,7 +15,9 @@ import numpy as np
 import lrax
 
 Array = np.ndarray[Any, Any]
-steepest, valley, slide, minimum, edge = map(jax.jit, (lrax.steepest, lrax.valley, lrax.slide, lrax.minimum, lrax.edge))
+steepest, valley, slide, minimum, edge = map(
+    jax.jit, (lrax.finder.steepest, lrax.finder.valley, lrax.finder.slide, lrax.finder.minimum, lrax.finder.edge)
+)
 
 
 @dataclasses.dataclass(frozen=True)

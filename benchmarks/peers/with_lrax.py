@@ -60,7 +60,7 @@ class Runs:
                 batch_size=self.task.batch,
                 key=jax.random.key(2),
                 ramp=ramp,
-                stop=lrax.NeverStop(),
+                stop=lrax.finder.NeverStop(),
             )
             return int(found.updates)
 

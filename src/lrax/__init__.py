@@ -1,75 +1,67 @@
-"""Learning rates for JAX: schedules that are data, a learning-rate finder, and sweeps."""
+"""Learning rates for JAX: schedules that are data, a learning-rate finder, and sweeps.
 
-from lrax._algebra import Clip, Maximum, Minimum, Product, Scale, Sum
-from lrax._check import Boundaries, Delay, Fraction, LengthFactor, Offset, Positive, Rate, Rates, Steps
-from lrax._combinators import Cooldown, Sequence, Shift, Stretch, Warmup, Warp
-from lrax._cooldown_phases import OneMinusSqrt, OneMinusSquare, Relaxation, Rex, Tanh
-from lrax._cycles import Cycle, Repeat
-from lrax._cyclic_recipes import cyclical, one_cycle, one_cycle_momentum, one_cycle_two_phase, sgdr
-from lrax._decays import Constant, Exponential, InverseSqrt, InverseTime, MultiStep, PolynomialRestarts, Power, StepDecay
-from lrax._groups import by_path
-from lrax._json import from_json, to_json
-from lrax._learner import Learner
-from lrax._phases import Cosine, Geometric, Hold, Linear, Polynomial, Triangle
-from lrax._plan import Extension, branch, extend
-from lrax._plateau import reduce_on_plateau
-from lrax._plot import plot
-from lrax._rates import count_of, last_rate, next_rate, recorded
-from lrax._reason import Reason
-from lrax._recipes import flat_cosine, inverse_sqrt, noam, warmup_cosine, wsd
-from lrax._schedule import Function, Phase, Schedule, ScheduleLike
-from lrax._tables import Piecewise, PiecewiseConstant
-from lrax._text import table
-from lrax._units import linear_scaling, sqrt_scaling, steps_for
+Here are the names of every day. Beside them: `lrax.finder` (rules, smoothing, stops), `lrax.sweeps` (results), `lrax.fields`
+(for kinds of your own), `lrax.compat` (other libraries' schedulers) and `lrax.flax` (learners from Flax).
+"""
+
+import importlib
+import types
+import typing
+
+from lrax import fields as fields
+from lrax import finder as finder
+from lrax import sweeps as sweeps
 from lrax._version import __version__
-from lrax.finder import (
-    Curve,
-    DebiasedMean,
-    Found,
-    NeverStop,
-    RunningMean,
-    TimesBest,
-    TimesFirst,
-    edge,
-    fall,
-    find_lr,
-    minimum,
-    range_test,
-    slide,
-    smooth,
-    steepest,
-    valley,
+from lrax.finder import Found, find_lr, range_test
+from lrax.optimizers._groups import by_path
+from lrax.optimizers._plateau import reduce_on_plateau
+from lrax.optimizers._rates import count_of, last_rate, next_rate, recorded
+from lrax.schedules._algebra import Clip, Maximum, Minimum, Product, Scale, Sum
+from lrax.schedules._base import Function, Phase, Schedule, ScheduleLike
+from lrax.schedules._combinators import Cooldown, Sequence, Shift, Stretch, Warmup, Warp
+from lrax.schedules._cooldown_phases import OneMinusSqrt, OneMinusSquare, Relaxation, Rex, Tanh
+from lrax.schedules._cycles import Cycle, Repeat
+from lrax.schedules._cyclic_recipes import cyclical, one_cycle, one_cycle_momentum, one_cycle_two_phase, sgdr
+from lrax.schedules._decays import (
+    Constant,
+    Exponential,
+    InverseSqrt,
+    InverseTime,
+    MultiStep,
+    PolynomialRestarts,
+    Power,
+    StepDecay,
 )
-from lrax.sweeps import Margin, Race, Setting, Sweep, cross, end_loss, race, run_sweep, sweep
+from lrax.schedules._json import from_json, to_json
+from lrax.schedules._phases import Cosine, Geometric, Hold, Linear, Polynomial, Triangle
+from lrax.schedules._picture import plot
+from lrax.schedules._plan import Extension, branch, extend
+from lrax.schedules._recipes import flat_cosine, inverse_sqrt, noam, warmup_cosine, wsd
+from lrax.schedules._tables import Piecewise, PiecewiseConstant
+from lrax.schedules._text import table
+from lrax.schedules._units import linear_scaling, sqrt_scaling, steps_for
+from lrax.sweeps import cross, race, run_sweep, sweep
+from lrax.training._learner import Learner
 
 __all__ = [
-    "Boundaries",
     "Clip",
     "Constant",
     "Cooldown",
     "Cosine",
-    "Curve",
     "Cycle",
-    "DebiasedMean",
-    "Delay",
     "Exponential",
     "Extension",
     "Found",
-    "Fraction",
     "Function",
     "Geometric",
     "Hold",
     "InverseSqrt",
     "InverseTime",
     "Learner",
-    "LengthFactor",
     "Linear",
-    "Margin",
     "Maximum",
     "Minimum",
     "MultiStep",
-    "NeverStop",
-    "Offset",
     "OneMinusSqrt",
     "OneMinusSquare",
     "Phase",
@@ -77,31 +69,20 @@ __all__ = [
     "PiecewiseConstant",
     "Polynomial",
     "PolynomialRestarts",
-    "Positive",
     "Power",
     "Product",
-    "Race",
-    "Rate",
-    "Rates",
-    "Reason",
     "Relaxation",
     "Repeat",
     "Rex",
-    "RunningMean",
     "Scale",
     "Schedule",
     "ScheduleLike",
     "Sequence",
-    "Setting",
     "Shift",
     "StepDecay",
-    "Steps",
     "Stretch",
     "Sum",
-    "Sweep",
     "Tanh",
-    "TimesBest",
-    "TimesFirst",
     "Triangle",
     "Warmup",
     "Warp",
@@ -111,17 +92,13 @@ __all__ = [
     "count_of",
     "cross",
     "cyclical",
-    "edge",
-    "end_loss",
     "extend",
-    "fall",
     "find_lr",
     "flat_cosine",
     "from_json",
     "inverse_sqrt",
     "last_rate",
     "linear_scaling",
-    "minimum",
     "next_rate",
     "noam",
     "one_cycle",
@@ -134,15 +111,28 @@ __all__ = [
     "reduce_on_plateau",
     "run_sweep",
     "sgdr",
-    "slide",
-    "smooth",
     "sqrt_scaling",
-    "steepest",
     "steps_for",
     "sweep",
     "table",
     "to_json",
-    "valley",
     "warmup_cosine",
     "wsd",
 ]
+
+if typing.TYPE_CHECKING:
+    from lrax import compat as compat
+    from lrax import flax as flax
+
+_LAZY = ("compat", "flax")
+"""Packages that are imported when they are first used; `flax` needs an extra."""
+
+
+def __getattr__(name: str) -> types.ModuleType:
+    if name in _LAZY:
+        return importlib.import_module(f"lrax.{name}")
+    raise AttributeError(f"module 'lrax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

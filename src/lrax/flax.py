@@ -5,10 +5,15 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from flax import nnx
 
-from lrax._check import complain
-from lrax._learner import Learner, OptimizerFactory
+try:
+    from flax import nnx
+except ImportError as error:
+    raise ImportError("lrax.flax needs flax: pip install 'lrax[flax]'") from error
+
+from lrax.fields._words import complain
+from lrax.optimizers._rated import OptimizerFactory
+from lrax.training._learner import Learner
 
 
 def from_train_state(

@@ -7,8 +7,11 @@ from typing import Annotated, Any, ParamSpec, TypeAlias, get_args, get_type_hint
 
 import numpy as np
 
-from lrax._check import DELAY, RATE, STEPS, Rule, complain, is_known
-from lrax._schedule import Schedule
+from lrax.fields._known import is_known
+from lrax.fields._rules import Rule
+from lrax.fields._types import DELAY, RATE, STEPS
+from lrax.fields._words import complain
+from lrax.schedules._base import Schedule
 
 Arguments = ParamSpec("Arguments")
 

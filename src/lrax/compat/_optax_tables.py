@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from itertools import accumulate
 from typing import Annotated, Any
 
-from lrax._check import Choice, Positive, Rate, complain, is_known
-from lrax._decays import Constant
-from lrax._schedule import Schedule
-from lrax._tables import Piecewise, PiecewiseConstant
 from lrax.compat._arguments import KNOWN, KnownSteps, NotNegative, checked
+from lrax.fields._known import is_known
+from lrax.fields._rules import Choice
+from lrax.fields._types import Positive, Rate
+from lrax.fields._words import complain
+from lrax.schedules._base import Schedule
+from lrax.schedules._decays import Constant
+from lrax.schedules._tables import Piecewise, PiecewiseConstant
 
 
 @checked

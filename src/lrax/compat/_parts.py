@@ -6,10 +6,12 @@ from typing import Any, final
 
 import jax
 
-from lrax._check import LARGEST, Delay, complain
-from lrax._combinators import Sequence, Stretch
-from lrax._decays import Exponential, StepDecay
-from lrax._schedule import Schedule, ScheduleLike
+from lrax.fields._rules import LARGEST
+from lrax.fields._types import Delay
+from lrax.fields._words import complain
+from lrax.schedules._base import Schedule, ScheduleLike
+from lrax.schedules._combinators import Sequence, Stretch
+from lrax.schedules._decays import Exponential, StepDecay
 
 
 @final

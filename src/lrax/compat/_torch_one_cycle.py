@@ -7,10 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax._check import Choice, Delay, Positive, Rate, Rates, Rule, complain
-from lrax._schedule import Schedule
-from lrax._shapes import SHAPES
 from lrax.compat._arguments import KNOWN, KnownSteps, Share, checked
+from lrax.fields._rules import Choice, Rule
+from lrax.fields._types import Delay, Positive, Rate, Rates
+from lrax.fields._words import complain
+from lrax.schedules._base import Schedule
+from lrax.schedules._shapes import SHAPES
 
 WORDS = {"cos": "cosine", "linear": "linear"}
 Strategy = Annotated[str, Choice(tuple(WORDS))]

@@ -13,14 +13,17 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from lrax._algebra import Product, Sum
-from lrax._check import POSITIVE, Boundaries, Choice, Delay, Positive, Rate, Static, Steps, complain, is_known
-from lrax._combinators import Sequence, Shift, Stretch, Warmup
-from lrax._cycles import Cycle
-from lrax._decays import Constant, Exponential, MultiStep
-from lrax._phases import Cosine, Linear, Polynomial
-from lrax._schedule import Function, Schedule
 from lrax.compat._arguments import KNOWN, Factor, KnownDelay, KnownRate, KnownSteps, at_most, checked
+from lrax.fields._known import is_known
+from lrax.fields._rules import Choice, Static
+from lrax.fields._types import POSITIVE, Boundaries, Delay, Positive, Rate, Steps
+from lrax.fields._words import complain
+from lrax.schedules._algebra import Product, Sum
+from lrax.schedules._base import Function, Schedule
+from lrax.schedules._combinators import Sequence, Shift, Stretch, Warmup
+from lrax.schedules._cycles import Cycle
+from lrax.schedules._decays import Constant, Exponential, MultiStep
+from lrax.schedules._phases import Cosine, Linear, Polynomial
 
 __all__ = [
     "CosineTracker",

@@ -8,13 +8,16 @@ it. Give the rate that is meant as `base_lr`.
 
 from typing import Annotated, Any
 
-from lrax._check import Boundaries, Choice, Positive, Rate, Steps, complain, is_known
-from lrax._combinators import Sequence, Shift, Warmup
-from lrax._decays import Constant, MultiStep
-from lrax._phases import Cosine, Hold, Linear, Polynomial
-from lrax._schedule import Schedule
 from lrax.compat._arguments import Factor, KnownDelay, KnownSteps, at_most, checked
 from lrax.compat._parts import step_decay
+from lrax.fields._known import is_known
+from lrax.fields._rules import Choice
+from lrax.fields._types import Boundaries, Positive, Rate, Steps
+from lrax.fields._words import complain
+from lrax.schedules._base import Schedule
+from lrax.schedules._combinators import Sequence, Shift, Warmup
+from lrax.schedules._decays import Constant, MultiStep
+from lrax.schedules._phases import Cosine, Hold, Linear, Polynomial
 
 __all__ = ["CosineScheduler", "FactorScheduler", "MultiFactorScheduler", "PolyScheduler"]
 

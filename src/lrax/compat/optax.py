@@ -11,13 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax._algebra import Maximum, Minimum
-from lrax._check import Delay, Offset, Positive, Rate, Steps, complain, is_known
-from lrax._combinators import Sequence, Shift
-from lrax._decays import Constant
-from lrax._exact import power_complement
-from lrax._phases import Cosine, Linear, Polynomial
-from lrax._schedule import Phase, Schedule
 from lrax.compat._arguments import KNOWN, NotNegative, checked
 from lrax.compat._optax_tables import (
     cosine_onecycle_schedule,
@@ -26,6 +19,15 @@ from lrax.compat._optax_tables import (
     piecewise_interpolate_schedule,
 )
 from lrax.compat._parts import exponential, join, step_decay
+from lrax.fields._known import is_known
+from lrax.fields._types import Delay, Offset, Positive, Rate, Steps
+from lrax.fields._words import complain
+from lrax.schedules._algebra import Maximum, Minimum
+from lrax.schedules._base import Phase, Schedule
+from lrax.schedules._combinators import Sequence, Shift
+from lrax.schedules._decays import Constant
+from lrax.schedules._exact import power_complement
+from lrax.schedules._phases import Cosine, Linear, Polynomial
 
 __all__ = [
     "constant_schedule",

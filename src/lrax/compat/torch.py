@@ -15,17 +15,20 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from lrax._algebra import Product, Scale, Sum
-from lrax._check import Choice, Positive, Rate, Rule, Steps, complain, is_known
-from lrax._combinators import Sequence, Shift, Stretch
-from lrax._cycles import Cycle
-from lrax._decays import Constant, MultiStep
-from lrax._phases import Cosine, Hold, Linear, Polynomial
-from lrax._schedule import CallableRule, Function, Schedule
-from lrax._tables import PiecewiseConstant
 from lrax.compat._arguments import KNOWN, Factor, KnownDelay, Share, checked
 from lrax.compat._parts import exponential, join, step_decay
 from lrax.compat._torch_one_cycle import OneCycleLR, OneCycleMomentum
+from lrax.fields._known import is_known
+from lrax.fields._rules import Choice, Rule
+from lrax.fields._types import Positive, Rate, Steps
+from lrax.fields._words import complain
+from lrax.schedules._algebra import Product, Scale, Sum
+from lrax.schedules._base import CallableRule, Function, Schedule
+from lrax.schedules._combinators import Sequence, Shift, Stretch
+from lrax.schedules._cycles import Cycle
+from lrax.schedules._decays import Constant, MultiStep
+from lrax.schedules._phases import Cosine, Hold, Linear, Polynomial
+from lrax.schedules._tables import PiecewiseConstant
 
 __all__ = [
     "SWALR",

@@ -6,12 +6,14 @@ from lrax.finder._result import Curve, Found
 from lrax.finder._smooth import DebiasedMean, RunningMean, smooth
 from lrax.finder._stop import NeverStop, TimesBest, TimesFirst
 from lrax.finder._suggest import edge, minimum, slide, steepest, valley
+from lrax.training._reason import Reason
 
 __all__ = [
     "Curve",
     "DebiasedMean",
     "Found",
     "NeverStop",
+    "Reason",
     "RunningMean",
     "TimesBest",
     "TimesFirst",

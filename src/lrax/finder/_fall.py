@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from lrax._phases import Geometric
+from lrax.schedules._phases import Geometric
 
 COARSE, SLOW = 100, 150
 """The updates of the fast ramp over all rates, and of the slow one around the fall."""

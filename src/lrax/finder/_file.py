@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from lrax._check import complain
-from lrax._reason import Reason
+from lrax.fields._words import complain
 from lrax.finder._result import Curve, Found, Refined
+from lrax.training._reason import Reason
 
 FORMAT = 1
 """The version of the file; a change that older readers would misread adds one."""

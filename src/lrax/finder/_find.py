@@ -6,20 +6,20 @@ from typing import Any, Literal
 
 import jax
 
-from lrax._batches import ArrayBatches, SampledBatches, as_batches, trace_batch
-from lrax._check import check_whole, complain
-from lrax._engine import Carry, Lane, begin, finish
-from lrax._learner import Learner, check_arity, check_update
-from lrax._phases import Geometric
-from lrax._progress import progress_bar
-from lrax._reason import Reason
-from lrax._runner import check_accumulate, check_learner, make_runner, run_lane
+from lrax.fields._words import check_arity, check_whole, complain
 from lrax.finder._fall import COARSE, fall
 from lrax.finder._refine import BUDGET, refined
 from lrax.finder._result import Curve, Found, SuggestionRule, curve_of, found_in
 from lrax.finder._rules import make_rules
 from lrax.finder._search import Search, Start
 from lrax.finder._stop import TimesFirst
+from lrax.schedules._phases import Geometric
+from lrax.training._batches import ArrayBatches, SampledBatches, as_batches, trace_batch
+from lrax.training._engine import Carry, Lane, begin, finish
+from lrax.training._learner import Learner, check_update
+from lrax.training._progress import progress_bar
+from lrax.training._reason import Reason
+from lrax.training._runner import check_accumulate, check_learner, make_runner, run_lane
 
 Rule = Callable[[Any], Any]
 
@@ -54,7 +54,7 @@ def range_test(
       accumulate: batches to one optimizer update, for learners that accumulate gradients; the loss is their mean.
 
     Returns: the last `Carry` of the engine: `rates`, `losses` and `smooths`, float32 of shape (updates,), NaN where no update
-      was made; `updates`; and `reason`, the place of a `lrax.Reason` among its kind.
+      was made; `updates`; and `reason`, the place of a `lrax.finder.Reason` among its kind.
 
     Raises: TypeError or ValueError for data, a ramp or an update that cannot be used, before anything runs.
 
@@ -116,7 +116,7 @@ def find_lr(
         partial batch of an epoch is dropped, and a batch is never larger than the data.
       ramp: schedule of the rates, one an update, such as `lrax.Geometric(1e-6, 10.0, 169)`.
       updates: length of the test, an int; by default the ramp's length plus one, so that its end is reached.
-      rule: `(rates, losses) -> rate`, such as `lrax.steepest` or `lrax.valley`; by default `lrax.fall`.
+      rule: `(rates, losses) -> rate`, such as `lrax.finder.steepest` or `lrax.finder.valley`; by default `lrax.finder.fall`.
       smoothing: count -> weight of the new loss in the smoothed one that the stop rule sees; by default a running mean with 0.3
         on the past.
       stop: carry -> bool; by default where the smoothed loss passes ten times the first, after at least 20 updates. A loss that
@@ -154,7 +154,7 @@ def find_lr(
             ValueError, "find_lr", "donate", "False with several seeds or refine", donate, "each needs the state again"
         )
     if rule is not None and not callable(rule):
-        raise complain(TypeError, "find_lr", "rule", "a function (rates, losses) -> rate", rule, "give lrax.fall, say")
+        raise complain(TypeError, "find_lr", "rule", "a function (rates, losses) -> rate", rule, "give lrax.finder.fall, say")
     if rule is not None:
         check_arity("find_lr", "rule", rule, "rule(rates, losses)", 2)
     if progress and driver == "compiled":

@@ -7,10 +7,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from lrax._decays import Constant
-from lrax._racing import Racing
-from lrax._runner import Runner
 from lrax.finder._result import Found, Refined
+from lrax.schedules._decays import Constant
+from lrax.training._racing import Racing
+from lrax.training._runner import Runner
 
 BUDGET = 450
 """The updates that all short runs may take together."""

@@ -12,18 +12,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax._check import complain
-from lrax._engine import Carry
-from lrax._reason import RUNNING, Reason
+from lrax.fields._words import complain
 from lrax.finder._fall import is_flat
 from lrax.finder._smooth import smooth
 from lrax.finder._suggest import FEWEST
+from lrax.training._engine import Carry
+from lrax.training._reason import RUNNING, Reason
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SuggestionRule = Callable[[Any, Any], Any]
-"""`(rates, losses) -> rate`, in jnp, NaN for none: `lrax.fall`, `lrax.steepest`, ... or your own."""
+"""`(rates, losses) -> rate`, in jnp, NaN for none: `lrax.finder.fall`, `lrax.finder.steepest`, ... or your own."""
 
 SMOOTH = 0.2
 """Half the width, in decades, of the window under which curves are drawn and rules see them."""
@@ -64,7 +64,7 @@ class Curve:
         return np.concatenate([rates, padding[: size - len(rates)]]), np.concatenate([losses, padding])
 
     def smooth(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """The pairs with `lrax.smooth` over the losses."""
+        """The pairs with `lrax.finder.smooth` over the losses."""
         rates, losses = self.paired()
         return rates, np.asarray(smooth(rates, losses, SMOOTH)) if len(rates) else losses
 
@@ -73,7 +73,7 @@ class Curve:
 
         Args:
           rule: `(rates, losses) -> rate`.
-          width: half the width, in decades, of the window of `lrax.smooth` that the rule sees the curve under; 0 for none.
+          width: half the width, in decades, of the window of `lrax.finder.smooth` that the rule sees it under; 0 for none.
         """
         rates, losses = self.extended()
         if len(self.rates) <= FEWEST:
@@ -162,8 +162,8 @@ class Found:
         Where there were two ramps the rule is given the fast one, which spans the whole range.
 
         Args:
-          rule: `(rates, losses) -> rate`, such as `lrax.steepest`.
-          width: half the width, in decades, of the window of `lrax.smooth` that the rule sees the curve under; 0 for none.
+          rule: `(rates, losses) -> rate`, such as `lrax.finder.steepest`.
+          width: half the width, in decades, of the window of `lrax.finder.smooth` that the rule sees it under; 0 for none.
         """
         return combine([curve.suggest(rule, width) for curve in self.fast or self.curves])[0]
 
@@ -185,13 +185,13 @@ class Found:
 
         Args:
           axes: where to draw; by default new axes.
-          rules: other suggestion rules to mark, such as `(lrax.steepest, lrax.valley)`.
+          rules: other suggestion rules to mark, such as `(lrax.finder.steepest, lrax.finder.valley)`.
 
         Returns: the axes.
 
         Raises: ImportError if matplotlib is not installed.
         """
-        from lrax._plot import plot_found
+        from lrax.finder._picture import plot_found
 
         return plot_found(self, axes, rules)
 

@@ -5,12 +5,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from lrax._check import check_whole, complain, is_known
-from lrax._engine import Rules
-from lrax._schedule import CallableRule, Schedule, ScheduleRule
-from lrax._value import is_batch
+from lrax.fields._known import is_known
+from lrax.fields._value import is_batch
+from lrax.fields._words import check_whole, complain
 from lrax.finder._smooth import RunningMean
 from lrax.finder._stop import TimesFirst
+from lrax.schedules._base import CallableRule, Schedule, ScheduleRule
+from lrax.training._engine import Rules
 
 
 def make_rules(owner: str, ramp: Any, updates: int | None, smoothing: Any, stop: Any) -> tuple[Rules, int]:
@@ -25,8 +26,8 @@ def make_rules(owner: str, ramp: Any, updates: int | None, smoothing: Any, stop:
     check_whole(owner, "updates", updates)
     check_rising(owner, ramp, int(updates))
     for name, rule, needs in (
-        ("smoothing", smoothing, "a function count -> weight of the new loss, such as lrax.RunningMean(0.3)"),
-        ("stop", stop, "a function carry -> whether to stop, such as lrax.TimesFirst(2.0)"),
+        ("smoothing", smoothing, "a function count -> weight of the new loss, such as lrax.finder.RunningMean(0.3)"),
+        ("stop", stop, "a function carry -> whether to stop, such as lrax.finder.TimesFirst(2.0)"),
     ):
         if rule is not None and not callable(rule):
             raise complain(TypeError, owner, name, needs, rule)

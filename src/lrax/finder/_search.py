@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from lrax._engine import Lane, Rules, begin
-from lrax._reason import Reason
-from lrax._runner import Runner
 from lrax.finder._fall import COARSE, SLOW, center, fall, fall_twice, slow_ramp
 from lrax.finder._result import Curve, Found, SuggestionRule, combine, curve_of, found_in
 from lrax.finder._suggest import FEWEST
+from lrax.training._engine import Lane, Rules, begin
+from lrax.training._reason import Reason
+from lrax.training._runner import Runner
 
 
 class Start(NamedTuple):

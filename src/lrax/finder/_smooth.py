@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax._check import Rule
-from lrax._value import Value
+from lrax.fields._rules import Rule
+from lrax.fields._value import Value
 
 Weight = Annotated[Any, Rule("a weight in [0, 1)", low=0, high=float(np.nextafter(np.float32(1), np.float32(0))))]
 

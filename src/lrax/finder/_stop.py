@@ -9,9 +9,10 @@ from typing import Annotated, Any, final
 import jax
 import jax.numpy as jnp
 
-from lrax._check import Delay, Rule
-from lrax._engine import Carry
-from lrax._value import Value
+from lrax.fields._rules import Rule
+from lrax.fields._types import Delay
+from lrax.fields._value import Value
+from lrax.training._engine import Carry
 
 Factor = Annotated[Any, Rule("a finite number above 1", low=1, open=True)]
 

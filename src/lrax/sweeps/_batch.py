@@ -8,9 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax._check import Offset, complain, is_known
-from lrax._schedule import Function, Schedule, ScheduleRule, Schedules
-from lrax._value import is_batch, ranks
+from lrax.fields._known import is_known
+from lrax.fields._types import Offset
+from lrax.fields._value import is_batch, ranks
+from lrax.fields._words import complain
+from lrax.schedules._base import Function, Schedule, ScheduleRule, Schedules
 
 
 class Lanes(NamedTuple):

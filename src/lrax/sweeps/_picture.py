@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrax._lanes import kind_of
-from lrax._plot import _axes
+from lrax._pictures import new_axes
+from lrax.schedules._named import kind_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +22,7 @@ FEW = 10
 
 def plot_scores(sweep: "Sweep", axes: "Axes | None" = None) -> "Axes":
     """Draws scores over peak rates; see `Sweep.plot`."""
-    axes = _axes() if axes is None else axes
+    axes = new_axes() if axes is None else axes
     going = ~sweep.diverged
     kinds: dict[str, list[Setting]] = {}
     for setting in sorted(sweep.settings, key=lambda setting: setting.peak):
@@ -53,7 +53,7 @@ def plot_scores(sweep: "Sweep", axes: "Axes | None" = None) -> "Axes":
 
 def plot_curves(losses: np.ndarray[Any, Any], peaks: np.ndarray[Any, Any], axes: "Axes | None" = None) -> "Axes":
     """Draws the losses of every lane, float (lanes, updates): running means, and the losses themselves of a few lanes."""
-    axes = _axes() if axes is None else axes
+    axes = new_axes() if axes is None else axes
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LogNorm, Normalize

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from lrax._check import complain, is_key
-from lrax._fit import Plan, even, fit, needed_bytes, plan, spans_devices
+from lrax.fields._known import is_key
+from lrax.fields._words import complain
 from lrax.sweeps._batch import Lanes, shaped, take
+from lrax.training._fit import Plan, even, fit, needed_bytes, plan, spans_devices
 
 Train = Callable[..., Any]
 

@@ -8,16 +8,17 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from lrax._check import any_traced, complain
-from lrax._learner import Learner
-from lrax._progress import progress_bar
-from lrax._racing import Racing
-from lrax._reason import CODES, Reason
-from lrax._runner import check_learner, make_runner
-from lrax._schedule import Schedule
+from lrax.fields._known import any_traced
+from lrax.fields._words import complain
+from lrax.schedules._base import Schedule
 from lrax.sweeps._batch import Lanes, as_lanes, check_lanes, take
 from lrax.sweeps._race_result import Race
 from lrax.sweeps._result import peak_rates
+from lrax.training._learner import Learner
+from lrax.training._progress import progress_bar
+from lrax.training._racing import Racing
+from lrax.training._reason import CODES, Reason
+from lrax.training._runner import check_learner, make_runner
 
 
 def race(
@@ -47,7 +48,7 @@ def race(
       schedules: one schedule some of whose fields have a leading axis, or a list of schedules of any kinds.
       rungs: updates of each rung; one number for a single rung, after which nothing more is trained.
       keep: the part of the lanes that goes on after a rung, in (0, 1], rounded up.
-      tail: the part of a rung's updates whose mean loss ranks the lanes, in (0, 1]; see `lrax.end_loss`.
+      tail: the part of a rung's updates whose mean loss ranks the lanes, in (0, 1]; see `lrax.sweeps.end_loss`.
       key: random key that draws the batches; needed for arrays and samplers.
       batch_size: examples in a batch, for arrays.
       transform, accumulate: as for `lrax.find_lr`.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrax._schedule import Schedule
+from lrax.schedules._base import Schedule
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

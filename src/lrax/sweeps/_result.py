@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax._check import complain, is_key
-from lrax._schedule import Schedule
+from lrax.fields._known import is_key
+from lrax.fields._words import complain
+from lrax.schedules._base import Schedule
 from lrax.sweeps._batch import Either, Lanes, as_lanes, shaped
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class Sweep:
         Args:
           schedules: a batch or a list, as for `lrax.sweep`.
           metrics: pytree of arrays with the lane axis in front.
-          score: metrics of one lane -> scalar; by default, where the metrics are one array, its `lrax.end_loss`.
+          score: metrics of one lane -> scalar; by default, where the metrics are one array, its `lrax.sweeps.end_loss`.
 
         Raises: TypeError or ValueError for schedules, metrics or a score that do not fit.
 

@@ -12,15 +12,15 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
-from lrax._check import any_traced, complain, is_key
-from lrax._fit import Plan
-from lrax._learner import check_arity
-from lrax._progress import progress_bar
-from lrax._schedule import Schedule
+from lrax.fields._known import any_traced, is_key
+from lrax.fields._words import check_arity, complain
+from lrax.schedules._base import Schedule
 from lrax.sweeps._batch import Lanes, as_lanes, check_lanes, shaped
 from lrax.sweeps._program import Program, Train, check_mesh
 from lrax.sweeps._result import Score, Sweep, check_score, outcome
 from lrax.sweeps._save import fingerprint, load, save
+from lrax.training._fit import Plan
+from lrax.training._progress import progress_bar
 
 
 def sweep(
@@ -83,7 +83,7 @@ def run_sweep(
     Args:
       train, schedules, others, mesh, axis: as for `lrax.sweep`.
       score: metrics of one lane -> scalar, the lower the better; by default, where the metrics are one array, its
-        `lrax.end_loss`.
+        `lrax.sweeps.end_loss`.
       lanes: how many are trained at a time, the rest in turn. By default, on an accelerator, all that fit into nine tenths of
         its free memory; on the CPU, groups whose state fits the caches, one group a core, and single lanes for
         convolutions. `Sweep.plan` says what it was and why.

@@ -12,9 +12,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from lrax._check import is_key
-from lrax._learner import program_text
+from lrax.fields._known import is_key
 from lrax.sweeps._batch import Lanes
+from lrax.training._learner import program_text
 
 PATTERN = "lanes-*.npz"
 

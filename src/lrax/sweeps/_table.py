@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from lrax._lanes import kind_of
+from lrax.schedules._named import kind_of
 
 if TYPE_CHECKING:
     from lrax.sweeps._race_result import Race

@@ -1,0 +1,170 @@
+"""The base of every schedule: a frozen pytree that is a function of the update count."""
+
+import abc
+import dataclasses
+from typing import Annotated, Any, ClassVar, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax.tree_util import Partial
+
+from lrax.fields._value import Value
+from lrax.fields._words import complain
+from lrax.schedules._counting import Count, as_count, fractions
+
+
+class Schedule(Value):
+    """A learning rate as a function of the update count, and a pytree whose leaves are its numbers.
+
+    A kind of schedule is a subclass with annotated fields and one formula. Numbers are checked and stored as float32 or int32
+    when a schedule is made; each is a leaf, so a schedule goes through `jit`, `vmap`, `scan`, `jax.tree.map` and checkpoints
+    like any other value, and two schedules of a kind share a trace whatever their numbers. A field given as an array with a
+    leading axis makes a batch of schedules, to be used under `jax.vmap`.
+
+    Fields are annotated with `lrax.fields.Rate`, `lrax.fields.Steps`, `lrax.fields.Positive`, ... `lrax.ScheduleLike` for
+    a schedule inside, or `float`, `int`, `str` and `bool`: the last two are static.
+
+    Two schedules are equal only if they are the same object; compare their leaves instead.
+
+    >>> class Warmed(Schedule):
+    ...     peak: lrax.fields.Rate
+    ...     timescale: lrax.fields.Rate
+    ...
+    ...     def rate(self, count):
+    ...         return self.peak * -jnp.expm1(-(count + 1) / self.timescale)
+    >>> print(f"{Warmed(peak=0.1, timescale=100)(99):.4f}")
+    0.0632
+
+    Noise is a kind like any other if it is drawn from a seed and the count:
+
+    >>> class Noise(Schedule):
+    ...     spread: lrax.fields.Rate
+    ...     seed: int = 0
+    ...
+    ...     def rate(self, count):
+    ...         key = jax.random.key(self.seed)
+    ...         draw = lambda one: jax.random.uniform(jax.random.fold_in(key, one), (), jnp.float32, -1, 1)
+    ...         return 1 + self.spread * jnp.vectorize(draw)(count)
+    >>> noisy = Product(Cosine(start=0.1, end=0.0, steps=100), Noise(spread=0.2))
+    >>> print(noisy(50) == noisy(jnp.arange(100))[50])
+    True
+    """
+
+    def __call__(self, count: Count) -> jax.Array:
+        """The rate of update `count`.
+
+        Args:
+          count: 0-based number of the update, any integer dtype, a scalar or an array; what is below 0 counts as 0.
+
+        Returns: float32, of the shape of `count` (broadcast against fields that are arrays).
+
+        Raises: TypeError if `count` is not an integer.
+        """
+        return self.rate(as_count(type(self).__name__, count)).astype(jnp.float32)
+
+    @abc.abstractmethod
+    def rate(self, count: jax.Array) -> jax.Array:
+        """The formula: the rate at `count`, which is int32 and at least 0."""
+
+    @property
+    def length(self) -> Any:
+        """The total length in updates (int32), or None if the schedule has no end."""
+        return None
+
+    def resized(self, length: Any) -> "Schedule | None":
+        """This schedule with another total length, for cycles whose lengths change; None for a kind that cannot change it."""
+        return None
+
+
+class Phase(Schedule):
+    """A schedule with a length: a formula over the fraction of it that is done, which then holds its end for ever.
+
+    A kind is a subclass that has a field `steps` among its fields and one formula, `curve`. Lengths stay integers until they
+    become the two fractions, so `curve` is exact at both ends if it is written with `left` near the end and `done` near
+    the start. A length below 1 that was not known when the phase was made puts the phase at its end.
+
+    >>> class SquareRoot(Phase):
+    ...     peak: lrax.fields.Rate
+    ...     steps: lrax.fields.Steps
+    ...
+    ...     def curve(self, done, left):
+    ...         return self.peak * jnp.sqrt(left)
+    >>> print(SquareRoot(peak=0.1, steps=100)(75))
+    0.05
+    """
+
+    _required: ClassVar[tuple[str, ...]] = ("steps",)
+
+    @abc.abstractmethod
+    def curve(self, done: jax.Array, left: jax.Array) -> jax.Array:
+        """The formula: the rate where the fraction `done` is past and `left` is ahead (float32; they add up to 1)."""
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        return self.curve(*fractions(count, self.length))
+
+    @property
+    def length(self) -> Any:
+        return getattr(self, "steps")  # noqa: B009  # each kind declares it in its own place among its fields
+
+    def resized(self, length: Any) -> "Phase":
+        return dataclasses.replace(self, steps=length)  # type: ignore[call-arg]  # every kind has the field
+
+
+class CallableRule:
+    """A callable, as a pytree: `Partial` holds a plain function as structure, without leaves."""
+
+    def convert(self, owner: str, name: str, value: Any) -> Any:
+        if not callable(value) or isinstance(value, type):
+            raise complain(TypeError, owner, name, "a function count -> rate", value)
+        is_plain = jax.tree_util.all_leaves([value])
+        return Partial(value) if is_plain else value  # type: ignore[no-untyped-call]  # jax leaves it untyped
+
+
+class Function(Schedule):
+    """Any callable `count -> rate` as a schedule; combinators wrap what is not a schedule in this.
+
+    A plain function is static under `jit` (another function makes another trace) and cannot be saved as JSON. A callable that
+    is a pytree itself, such as `jax.tree_util.Partial`, keeps its leaves.
+
+    Args:
+      function: takes the count (int32) and returns the rate.
+
+    Raises: TypeError if `function` is not callable.
+
+    >>> print(Function(lambda count: 0.1 / (count + 1))(3))
+    0.025
+    """
+
+    function: Annotated[Any, CallableRule()]
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        return jnp.asarray(self.function(count), jnp.float32)
+
+
+class ScheduleRule:
+    """A schedule, or a callable that becomes one."""
+
+    def convert(self, owner: str, name: str, value: Any) -> Schedule:
+        if isinstance(value, Schedule):
+            return value
+        if not callable(value) or isinstance(value, type):
+            remedy = f"use lrax.Constant({value!r}) for a rate that does not change" if isinstance(value, int | float) else ""
+            raise complain(TypeError, owner, name, "a schedule or a function count -> rate", value, remedy)
+        return Function(value)
+
+
+ScheduleLike: TypeAlias = Annotated[Any, ScheduleRule()]
+"""A field that holds a schedule; any callable `count -> rate` is wrapped in `lrax.Function`."""
+
+
+class _SchedulesRule:
+    """A tuple of schedules."""
+
+    def convert(self, owner: str, name: str, value: Any) -> tuple[Schedule, ...]:
+        if not value:
+            raise complain(ValueError, owner, name, "at least one schedule", value)
+        return tuple(ScheduleRule().convert(owner, f"{name}[{i}]", part) for i, part in enumerate(value))
+
+
+Schedules: TypeAlias = Annotated[Any, _SchedulesRule()]
+"""A field that holds one or more schedules, as a tuple."""

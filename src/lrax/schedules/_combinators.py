@@ -1,0 +1,268 @@
+"""Schedules made of schedules."""
+
+import dataclasses
+from typing import Annotated, Any, final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lrax.fields._known import is_known
+from lrax.fields._rules import LARGEST, Choice
+from lrax.fields._types import Delay, Offset, Positive, Rate, Steps
+from lrax.fields._words import complain
+from lrax.schedules._algebra import shown, variadic
+from lrax.schedules._base import Phase, Schedule, ScheduleLike, Schedules
+from lrax.schedules._counting import add_lengths, fractions, multiply_lengths
+from lrax.schedules._exact import power_complement
+from lrax.schedules._shapes import SHAPES
+
+
+def check_geometric(owner: str, mode: str, name: str, rate: Any) -> None:
+    """Raises ValueError where a geometric way would start or end at a rate that is not above 0."""
+    if mode == "geometric" and is_known(rate) and np.any(np.asarray(rate) <= 0):
+        raise complain(ValueError, owner, name, "above 0 in mode 'geometric'", rate, "use mode 'relaxation'")
+
+
+@final
+class Sequence(Schedule):
+    """One schedule after another, each from its own count 0.
+
+    The boundaries follow from the lengths: at count `schedules[0].length` the second schedule is at its count 0. The last may
+    be endless; if it has a length, it holds its end.
+
+    Args:
+      *schedules: schedules, or callables `count -> rate`; all but the last with a length.
+
+    Raises: ValueError if there is none, or one before the last has no length; TypeError if one is not a schedule.
+
+    >>> warmed = Sequence(Linear(start=0.0, end=0.1, steps=10), Cosine(start=0.1, end=0.0, steps=90))
+    >>> print(warmed(jnp.array([5, 10, 100])))
+    [0.05 0.1  0.  ]
+    """
+
+    schedules: Schedules
+    __init__ = variadic
+    __repr__ = shown
+
+    def check(self) -> None:
+        for i, schedule in enumerate(self.schedules[:-1]):
+            if schedule.length is None:
+                remedy = "put it last, or give it a length with lrax.Sequence's other phases (Hold, Linear, ...)"
+                raise complain(ValueError, "Sequence", f"schedules[{i}]", "a schedule with a length", schedule, remedy)
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        first, *others = self.schedules
+        rate, length = first.rate(count), first.length
+        for schedule in others:
+            here = count >= length
+            count = jnp.maximum(count - jnp.maximum(length, 0), 0)  # one length after the other: their sum could wrap
+            rate, length = jnp.where(here, schedule.rate(count), rate), schedule.length
+        return rate
+
+    @property
+    def length(self) -> Any:
+        return add_lengths(*(schedule.length for schedule in self.schedules))
+
+
+@final
+class Warmup(Schedule):
+    r"""Leads from `start` to the first rate of a schedule, and then follows the schedule from its own count 0.
+
+    $$\eta(t) = start + (\eta_0 - start)\, t / warmup\_steps \quad (t < warmup\_steps), \qquad
+    \eta(t) = schedule(t - warmup\_steps) \quad (t \ge warmup\_steps)$$
+
+    A warm-up from 0 wastes the first update. To begin at the first rate that is not zero and still be at the top at count
+    `warmup_steps`, skip it: `Shift(Warmup(schedule, warmup_steps + 1), 1)`, as `lrax.warmup_cosine` does.
+
+    Args:
+      schedule: what follows; a schedule or a callable `count -> rate`.
+      warmup_steps: length of the warm-up in updates, an integer >= 0.
+      start: rate at count 0.
+      mode: `"linear"`, `"constant"` (`start` until the schedule begins), `"cosine"` or another shape (see `Cooldown`): the
+        climb is the mirror image of the fall of that name. For a shape with other numbers, or of your own, put a phase
+        first in a `Sequence`: `Sequence(Warp(Linear(0.0, peak, warmup_steps), power), schedule)` climbs as a power.
+
+    Raises: ValueError if `warmup_steps` is negative, `start` not finite (or not above 0 in mode `"geometric"`), or `mode`
+      unknown.
+
+    Source: Goyal et al. 2017, section 2.2.
+
+    >>> print(Warmup(Constant(1.0), warmup_steps=250)(jnp.array([0, 125, 250])))
+    [0.  0.5 1. ]
+    """
+
+    schedule: ScheduleLike
+    warmup_steps: Delay
+    start: Rate = 0.0
+    mode: Annotated[str, Choice(("constant", *SHAPES))] = "linear"
+
+    def check(self) -> None:
+        check_geometric("Warmup", self.mode, "start", self.start)
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        peak = self.schedule.rate(jnp.zeros_like(count))
+        done, left = fractions(count, self.warmup_steps)
+        if self.mode == "constant":
+            warming = self.start + jnp.zeros_like(done)
+        else:
+            warming = SHAPES[self.mode](peak, self.start, left, done)  # the fall from the peak, run backwards
+        return jnp.where(count < self.warmup_steps, warming, self.schedule.rate(jnp.maximum(count - self.warmup_steps, 0)))
+
+    @property
+    def length(self) -> Any:
+        return add_lengths(self.warmup_steps, self.schedule.length)
+
+    def resized(self, length: Any) -> "Warmup | None":
+        inner = self.schedule.resized(jnp.maximum(length - self.warmup_steps, 1))
+        return inner and dataclasses.replace(self, schedule=inner)
+
+
+@final
+class Cooldown(Schedule):
+    r"""Follows a schedule up to count `begin`, leads from its rate there to `end`, and then holds `end`.
+
+    $$\eta(t) = schedule(t) \quad (t \le begin), \qquad
+    \eta(t) = \eta_{begin} + (end - \eta_{begin})\,\tfrac{t - begin}{steps} \quad (begin \le t \le begin + steps)$$
+
+    Args:
+      schedule: what is followed before; a schedule or a callable `count -> rate`.
+      begin: count at which the cool-down starts, an integer >= 0.
+      steps: length of the cool-down in updates, an integer > 0.
+      end: rate from count `begin + steps` on.
+      mode: shape of the cool-down, named after the phase that has it: `"linear"`, `"cosine"`, `"polynomial"` (power 2),
+        `"geometric"` (both rates above 0, or the result is NaN), `"one_minus_sqrt"`, `"one_minus_square"`, `"relaxation"`,
+        `"rex"` or `"tanh"`, with the accuracy and the default numbers of that phase.
+
+    Raises: ValueError if `begin` is negative, `steps` not positive, `end` not finite (or not above 0 in mode `"geometric"`),
+      or `mode` unknown.
+
+    >>> print(Cooldown(Constant(0.1), begin=1000, steps=500, end=0.0)(jnp.array([999, 1250, 2000])))
+    [0.1  0.05 0.  ]
+    """
+
+    schedule: ScheduleLike
+    begin: Delay
+    steps: Steps
+    end: Rate
+    mode: Annotated[str, Choice(tuple(SHAPES))] = "linear"
+
+    def check(self) -> None:
+        check_geometric("Cooldown", self.mode, "end", self.end)
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        last = self.schedule.rate(jnp.zeros_like(count) + self.begin)
+        cooling = SHAPES[self.mode](last, self.end, *fractions(jnp.maximum(count - self.begin, 0), self.steps))
+        return jnp.where(count < self.begin, self.schedule.rate(jnp.minimum(count, self.begin)), cooling)
+
+    @property
+    def length(self) -> Any:
+        return add_lengths(self.begin, self.steps)
+
+
+@final
+class Shift(Schedule):
+    r"""A schedule that begins at its count `offset`, or later if `offset` is negative.
+
+    $$\eta(t) = schedule(\max(0, t + offset))$$
+
+    Texts that count iterations from 1 evaluate a formula at `t + 1`: an offset of 1 gives their trajectory. With a negative
+    offset the schedule's first rate is held until it begins. `t + offset` stops at the largest count, 2³¹−1.
+
+    Args:
+      schedule: a schedule or a callable `count -> rate`.
+      offset: updates to skip (positive) or to wait (negative), an integer.
+
+    Raises: TypeError if `offset` is not an integer.
+
+    >>> print(Shift(Linear(start=0.0, end=1.0, steps=4), offset=1)(jnp.array([0, 3])))
+    [0.25 1.  ]
+    """
+
+    schedule: ScheduleLike
+    offset: Offset
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        skipped = jnp.minimum(count, LARGEST - jnp.maximum(self.offset, 0)) + self.offset  # never past 2**31 - 1
+        return self.schedule.rate(jnp.maximum(skipped, 0))
+
+    @property
+    def length(self) -> Any:
+        if self.schedule.length is None:
+            return None
+        waited = add_lengths(self.schedule.length, -jnp.minimum(self.offset, 0))
+        return jnp.maximum(waited - jnp.maximum(self.offset, 0), 0)
+
+    def resized(self, length: Any) -> "Shift | None":
+        skipped, waited = jnp.maximum(self.offset, 0), jnp.maximum(-self.offset, 0)
+        inner = self.schedule.resized(jnp.maximum(add_lengths(length, skipped) - waited, 1))
+        return inner and dataclasses.replace(self, schedule=inner)
+
+
+@final
+class Stretch(Schedule):
+    r"""A schedule that moves on only every `every` updates: counted in epochs, say, or in cycles.
+
+    $$\eta(t) = schedule(\lfloor t / every \rfloor)$$
+
+    Args:
+      schedule: a schedule or a callable `count -> rate`.
+      every: updates for which each of its rates is held, an integer > 0.
+
+    Raises: ValueError if `every` is not positive.
+
+    >>> by_epoch = Stretch(Cosine(start=0.1, end=0.0, steps=2), every=500)
+    >>> print([f"{rate:.3f}" for rate in by_epoch(jnp.array([0, 499, 500, 1000]))])
+    ['0.100', '0.100', '0.050', '0.000']
+    """
+
+    schedule: ScheduleLike
+    every: Steps
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        return self.schedule.rate(count // jnp.maximum(self.every, 1))
+
+    @property
+    def length(self) -> Any:
+        return multiply_lengths(self.schedule.length, self.every)
+
+
+@final
+class Warp(Schedule):
+    r"""A phase whose time runs as a power of the fraction that is done: k-decay, for any shape.
+
+    $$\eta(s) = phase(s^{power}), \quad s = count / steps$$
+
+    A power above 1 stays near the start for longer and falls later; one below 1 falls at once. The value is within
+    `12 + power` float32 ulp of the formula.
+
+    Args:
+      phase: a phase with a curve, such as `Cosine`, `Polynomial` or one of your own.
+      power: exponent, > 0; the k of k-decay.
+
+    Raises: ValueError if `power` is not positive; TypeError if `phase` is not a phase.
+
+    Source: Zhang & Li 2020, k-decay: a new method for learning rate schedule.
+
+    >>> print(f"{Warp(Cosine(start=0.1, end=0.0, steps=100), power=2.0)(50):.4f}")
+    0.0854
+    """
+
+    phase: ScheduleLike
+    power: Positive
+
+    def check(self) -> None:
+        if not isinstance(self.phase, Phase) or type(self.phase).rate is not Phase.rate:
+            raise complain(
+                TypeError, "Warp", "phase", "a phase with a curve", self.phase, "use Linear, Cosine, Polynomial, ..."
+            )
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        return self.phase.curve(*power_complement(*fractions(count, self.phase.length), self.power))
+
+    @property
+    def length(self) -> Any:
+        return self.phase.length
+
+    def resized(self, length: Any) -> "Warp":
+        return dataclasses.replace(self, phase=self.phase.resized(length))

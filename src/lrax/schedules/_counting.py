@@ -1,0 +1,66 @@
+"""Arithmetic of counts and lengths: integers until the last moment, and nothing wraps near 2**31 - 1."""
+
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lrax.fields._rules import LARGEST
+from lrax.fields._words import complain
+
+
+def as_count(owner: str, value: Any) -> jax.Array:
+    """`value`, the number of an update, as int32 in [0, 2**31 - 1]: what lies outside is brought to the nearer end."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return jnp.asarray(min(max(value, 0), LARGEST), jnp.int32)
+    array = value if isinstance(value, jax.Array) else np.asarray(value)
+    if not jnp.issubdtype(array.dtype, jnp.integer):
+        raise complain(TypeError, owner, "count", "an integer, the 0-based number of the update", value, "use int(count)")
+    if isinstance(array, np.ndarray):
+        return jnp.asarray(np.clip(array, 0, min(LARGEST, np.iinfo(array.dtype).max)).astype(np.int32))
+    return jnp.clip(array, 0, min(LARGEST, int(np.iinfo(array.dtype).max))).astype(jnp.int32)
+
+
+Count: TypeAlias = jax.Array | np.ndarray[Any, Any] | np.integer[Any] | int
+
+
+def fractions(count: jax.Array, length: Any) -> tuple[jax.Array, jax.Array]:
+    """The fractions of `length` updates that are done and left at `count`: each an integer difference, divided once.
+
+    >>> fractions(jnp.asarray(1), 4)
+    (Array(0.25, dtype=float32), Array(0.75, dtype=float32))
+    """
+    whole = jnp.maximum(length, 1)
+    past = jnp.where(jnp.asarray(length) > 0, jnp.minimum(count, whole), 1)
+    return share(past, whole - past, whole.astype(jnp.float32)), share(whole - past, past, whole.astype(jnp.float32))
+
+
+def share(part: jax.Array, rest: jax.Array, whole: jax.Array) -> jax.Array:
+    """`part / whole`, and exactly 1 where nothing rests: a compiler may multiply by the reciprocal, which can miss it."""
+    return jnp.where(rest == 0, 1.0, part.astype(jnp.float32) / whole)
+
+
+def add_lengths(*lengths: Any) -> Any:
+    """The sum of lengths, at most 2**31 - 1; None if one of them is."""
+    if any(length is None for length in lengths):
+        return None
+    total: Any = np.int32(0)
+    largest = np.int32(LARGEST)  # with a Python int, NumPy before 2.0 would go on in int64
+    for length in lengths:
+        array = np if isinstance(total, np.generic | np.ndarray) and isinstance(length, np.generic | np.ndarray) else jnp
+        fits = total <= largest - array.maximum(length, np.int32(0))
+        total = array.where(fits, total + array.minimum(length, largest - total), largest)
+    return total
+
+
+def multiply_lengths(length: Any, times: Any) -> Any:
+    """A length taken `times` times, at most 2**31 - 1; None if it is."""
+    if length is None:
+        return None
+    known = isinstance(length, np.generic | np.ndarray) and isinstance(times, np.generic | np.ndarray)
+    array: Any = np if known else jnp
+    zero, one, largest = np.array([0, 1, LARGEST], np.int32)
+    length, times = array.maximum(length, zero), array.maximum(times, one)
+    fits = length <= largest // times
+    return array.where(fits, array.where(fits, length, zero) * times, largest)

@@ -1,0 +1,253 @@
+"""Schedules without a length: they decay for ever, or stay."""
+
+from typing import Any, final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lrax.fields._known import is_known
+from lrax.fields._types import Boundaries, Positive, Rate, Steps
+from lrax.fields._words import complain
+from lrax.schedules._base import Schedule
+from lrax.schedules._counting import share
+from lrax.schedules._exact import whole_power
+from lrax.schedules._shapes import polynomial
+
+
+def check_floor(schedule: Any) -> None:
+    """Raises ValueError if a decay's floor is above its start."""
+    known = is_known(schedule.start) and is_known(schedule.floor)
+    if known and np.any(np.asarray(schedule.floor) > np.asarray(schedule.start)):
+        raise complain(ValueError, type(schedule).__name__, "floor", "at most `start`", schedule.floor, "lower it")
+
+
+@final
+class Constant(Schedule):
+    r"""Stays at `value` for ever.
+
+    $$\eta(t) = value$$
+
+    Args:
+      value: the rate, at every count.
+
+    Raises: ValueError if `value` is not finite.
+
+    >>> print(Constant(value=0.1)(12345))
+    0.1
+    """
+
+    value: Rate
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        return self.value + jnp.zeros_like(count, jnp.float32)
+
+
+@final
+class StepDecay(Schedule):
+    r"""Multiplies the rate by `factor` every `every` updates, down to `floor`.
+
+    $$\eta(t) = \max(floor,\; start \cdot factor^{\lfloor t / every \rfloor})$$
+
+    Args:
+      start: rate of the first `every` updates.
+      factor: what the rate is multiplied by at counts `every`, `2 * every`, ...; > 0.
+      every: updates between changes, an integer > 0.
+      floor: the rate never falls below this; at most `start`.
+
+    Raises: ValueError if `factor` or `every` is not positive, `floor` is above `start`, or a rate is not finite.
+
+    >>> print(StepDecay(start=1.0, factor=0.5, every=250)(jnp.array([249, 250, 500])))
+    [1.   0.5  0.25]
+    """
+
+    start: Rate
+    factor: Positive
+    every: Steps
+    floor: Rate = 0.0
+
+    check = check_floor
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        drops = count // jnp.maximum(self.every, 1)
+        return jnp.maximum(self.floor, self.start * whole_power(self.factor, drops))
+
+
+@final
+class MultiStep(Schedule):
+    r"""Multiplies the rate by `factor` at each of the `boundaries`.
+
+    $$\eta(t) = start \cdot factor^{|\{b \in boundaries : b \le t\}|}$$
+
+    The compiled size does not depend on the number of boundaries.
+
+    Args:
+      start: rate before the first boundary.
+      factor: what the rate is multiplied by at each boundary, > 0.
+      boundaries: counts at which the rate changes, integers >= 0 that rise strictly, at least one; shape (n,).
+
+    Raises: ValueError if `boundaries` is empty, unsorted or negative, `factor` is not positive, or `start` is not finite.
+
+    >>> print(MultiStep(start=1.0, factor=0.5, boundaries=[250, 750, 900])(jnp.array([249, 250, 900])))
+    [1.    0.5   0.125]
+    """
+
+    start: Rate
+    factor: Positive
+    boundaries: Boundaries
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        drops = jnp.searchsorted(jnp.asarray(self.boundaries), count, side="right")
+        return self.start * whole_power(self.factor, drops.astype(jnp.int32))
+
+
+@final
+class Exponential(Schedule):
+    r"""Multiplies the rate by `factor` over every `every` updates, smoothly, down to `floor`.
+
+    $$\eta(t) = \max(floor,\; start \cdot factor^{t / every})$$
+
+    Slow decays need `every`: as a float32, 0.9999999 is 0.99999988, but `factor=0.9, every=1_000_000` is exact. A half-life
+    of n updates is `factor=0.5, every=n`. The value is within $4 + |\ln factor|$ float32 ulp of the formula.
+
+    Args:
+      start: rate at count 0.
+      factor: what the rate is multiplied by over `every` updates, > 0.
+      every: in updates, an integer > 0.
+      floor: the rate never falls below this; at most `start`.
+
+    Raises: ValueError if `factor` or `every` is not positive, `floor` is above `start`, or a rate is not finite.
+
+    >>> print(f"{Exponential(start=2.0, factor=0.9, floor=0.01)(1):.2f}")
+    1.80
+    >>> half_life = Exponential(start=1.0, factor=0.5, every=1000)
+    >>> print(half_life(jnp.array([0, 1000, 2000])))
+    [1.   0.5  0.25]
+    """
+
+    start: Rate
+    factor: Positive
+    every: Steps = 1
+    floor: Rate = 0.0
+
+    check = check_floor
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        every = jnp.maximum(self.every, 1)
+        part = (count % every).astype(jnp.float32) / every.astype(jnp.float32)
+        decayed = whole_power(self.factor, count // every) * jnp.power(self.factor, part)
+        return jnp.maximum(self.floor, self.start * decayed)
+
+
+@final
+class InverseSqrt(Schedule):
+    r"""Falls as one over the square root of the count.
+
+    $$\eta(t) = start\,(1 + t / timescale)^{-1/2}$$
+
+    Args:
+      start: rate at count 0.
+      timescale: in updates, > 0: the rate is halved at three times this count.
+
+    Raises: ValueError if `timescale` is not positive or `start` is not finite.
+
+    >>> print(InverseSqrt(start=0.1)(3))
+    0.05
+    """
+
+    start: Rate
+    timescale: Positive = 1.0
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        return self.start / jnp.sqrt(1 + count.astype(jnp.float32) / self.timescale)
+
+
+@final
+class InverseTime(Schedule):
+    r"""Falls as one over the count.
+
+    $$\eta(t) = start / (1 + t / timescale)$$
+
+    Args:
+      start: rate at count 0.
+      timescale: in updates, > 0: the rate is halved at this count.
+
+    Raises: ValueError if `timescale` is not positive or `start` is not finite.
+
+    Source: Robbins & Monro 1951, the decay whose steps add up to infinity while their squares do not.
+
+    >>> print(InverseTime(start=0.1, timescale=100)(300))
+    0.025
+    """
+
+    start: Rate
+    timescale: Positive = 1.0
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        return self.start / (1 + count.astype(jnp.float32) / self.timescale)
+
+
+@final
+class Power(Schedule):
+    r"""Falls (or climbs) as a power of the count.
+
+    $$\eta(t) = start\,(1 + t / timescale)^{power}$$
+
+    `InverseSqrt` is power -0.5 and `InverseTime` power -1, without the logarithm. The value is within $4 + 2\,|power|$ float32
+    ulp of the formula.
+
+    Args:
+      start: rate at count 0.
+      power: exponent; below 0 the rate falls.
+      timescale: in updates, > 0.
+
+    Raises: ValueError if `timescale` is not positive or a number is not finite.
+
+    Source: Shen et al. 2024, Power scheduler.
+
+    >>> print(f"{Power(start=4.6, power=-0.51)(999):.4f}")
+    0.1358
+    """
+
+    start: Rate
+    power: Rate
+    timescale: Positive = 1.0
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        return self.start * jnp.power(1 + count.astype(jnp.float32) / self.timescale, self.power)
+
+
+@final
+class PolynomialRestarts(Schedule):
+    r"""A `Polynomial` whose horizon moves on by `steps` each time it is reached, so that the rate climbs back part of the way.
+
+    $$\eta(t) = end + (start - end)\,(1 - t / H)^{power}, \quad H = steps \cdot \max(1, \lceil t / steps \rceil)$$
+
+    At counts `steps`, `2 * steps`, ... the rate is `end`. The value is within `8 + power` float32 ulp of the formula.
+
+    Args:
+      start: rate at count 0.
+      end: rate at each horizon.
+      steps: updates between horizons, an integer > 0.
+      power: exponent, > 0.
+
+    Raises: ValueError if `steps` or `power` is not positive, or a rate is not finite.
+
+    Source: Keras, `PolynomialDecay(cycle=True)`.
+
+    >>> print(PolynomialRestarts(start=1.0, end=0.0, steps=4, power=1.0)(jnp.array([2, 4, 6, 8])))
+    [0.5  0.   0.25 0.  ]
+    """
+
+    start: Rate
+    end: Rate
+    steps: Steps
+    power: Positive = 2.0
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        steps = jnp.maximum(self.steps, 1)
+        past = count % steps
+        ahead = jnp.where((past > 0) | (count == 0), steps - past, 0)
+        horizons = jnp.maximum(count // steps + (past > 0).astype(jnp.int32), 1)
+        horizon = horizons.astype(jnp.float32) * steps.astype(jnp.float32)  # as an integer it could wrap
+        return polynomial(self.start, self.end, share(count, ahead, horizon), share(ahead, count, horizon), self.power)

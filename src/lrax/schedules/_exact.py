@@ -1,0 +1,102 @@
+"""Arithmetic that keeps its last digits: complements of powers, and differences of products that nearly cancel."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from lrax.schedules._counting import fractions
+
+
+def power_complement(base: jax.Array, rest: jax.Array, power: Any) -> tuple[jax.Array, jax.Array]:
+    """`base ** power` and `1 - base ** power`, where `base + rest == 1`, each accurate where it nears zero.
+
+    Gradients are finite for every base in [0, 1].
+
+    >>> print(f"{power_complement(jnp.float32(1 - 2**-20), jnp.float32(2**-20), 3)[1] * 2**20:.5f}")
+    3.00000
+    """
+    inside = base > 0
+    base, rest = jnp.where(inside, base, 0.5), jnp.where(inside, rest, 0.5)  # what is not selected must not yield NaN
+    # from the smaller of the two, which has the smaller rounding error
+    logarithm = jnp.where(rest < 0.5, jnp.log1p(-jnp.minimum(rest, 0.5)), jnp.log(base))
+    return jnp.where(inside, jnp.power(base, power), 0.0), jnp.where(inside, -jnp.expm1(power * logarithm), 1.0)
+
+
+def whole_power(base: Any, exponent: jax.Array) -> jax.Array:
+    """`base ** exponent` for int32 exponents from 0 to 2**31 - 1, which need not be float32 numbers.
+
+    An exponent past 2**24 loses its last digits as a float32, so it is split in two that have them all.
+
+    >>> print(f"{whole_power(jnp.float32(1 - 2**-24), jnp.int32(2**24 + 1)):.7f}")  # 1 / e
+    0.3678794
+    """
+    low = exponent & 0xFFFF
+    high = exponent - low
+    return jnp.power(base, high.astype(jnp.float32)) * jnp.power(base, low.astype(jnp.float32))
+
+
+def peak_fractions(count: jax.Array, steps: Any, rise: Any) -> tuple[jax.Array, jax.Array]:
+    """How far from and how near to its peak a triangle is: two fractions that add up to 1, each accurate where it nears zero.
+
+    The peak is at `rise * steps`, which is seldom whole. From `steps` on (and where `steps` is below 1) it is at its end.
+    """
+    rise = jnp.asarray(rise, jnp.float32)  # NumPy before version 2 would make 1 - rise a float64
+    done, left = fractions(count, steps)
+    length = jnp.maximum(steps, 1)
+    past = scaled_difference(rise, length, jnp.minimum(count, length))  # > 0 while climbing
+    climbing = past > 0
+    side, near = jnp.where(climbing, rise, 1 - rise), jnp.where(climbing, done, left)
+    far = jnp.abs(past) / length.astype(jnp.float32)
+    return jnp.where(near == 0, 1.0, far / side), jnp.where(past == 0, 1.0, near / side)  # exact at both ends and the peak
+
+
+@jax.jit  # so that a call outside jit is one program
+def scaled_difference(fraction: Any, steps: Any, count: jax.Array) -> jax.Array:
+    """`fraction * steps - count` to float32 accuracy also where the two nearly cancel.
+
+    A float32 fraction is an integer of 24 bits over a power of two, so the difference is one of two whole numbers of at most
+    64 bits, which is taken exactly in pairs of uint32. Where nothing cancels, plain float32 is as good and is used.
+
+    Args:
+      fraction: float32 in (0, 1).
+      steps: int32, > 0.
+      count: int32 in [0, 2**31 - 1].
+
+    >>> scaled_difference(jnp.float32(0.2), jnp.int32(1000), jnp.int32(200))  # 0.2 is 0.200000003 as a float32
+    Array(2.9802322e-06, dtype=float32)
+    """
+    fraction, steps = jnp.asarray(fraction, jnp.float32), jnp.asarray(steps, jnp.int32)
+    plain = fraction * steps.astype(jnp.float32) - count.astype(jnp.float32)
+    mantissa, exponent = jnp.frexp(jax.lax.stop_gradient(fraction))
+    close = count.astype(jnp.float32) <= 2 * fraction * steps.astype(jnp.float32)  # else nothing cancels
+    high, low = _multiply((mantissa * 2.0**24).astype(jnp.uint32), steps.astype(jnp.uint32))
+    places = jnp.clip(24 - exponent, 24, 63)
+    count_high, count_low = _shift_left(jnp.where(close, count, 0).astype(jnp.uint32), places.astype(jnp.uint32))
+    negative = (high < count_high) | ((high == count_high) & (low < count_low))
+    above_high, above_low = jnp.where(negative, count_high, high), jnp.where(negative, count_low, low)
+    below_high, below_low = jnp.where(negative, high, count_high), jnp.where(negative, low, count_low)
+    difference_low = above_low - below_low
+    difference_high = above_high - below_high - (above_low < below_low).astype(jnp.uint32)
+    magnitude = jnp.ldexp(difference_high.astype(jnp.float32), 32 - places) + jnp.ldexp(
+        difference_low.astype(jnp.float32), -places
+    )
+    exact = jnp.where(close, jnp.where(negative, -magnitude, magnitude), jax.lax.stop_gradient(plain))
+    return exact + (plain - jax.lax.stop_gradient(plain))  # the value of the one, the gradient of the other
+
+
+def _multiply(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The high and low 32 bits of a product of two uint32, `a` below 2**24 and `b` below 2**31."""
+    a_high, a_low, b_high, b_low = a >> 16, a & 0xFFFF, b >> 16, b & 0xFFFF
+    middle = a_high * b_low + a_low * b_high  # below 2**32: 2**24 + 2**31
+    lowest = a_low * b_low
+    low = lowest + (middle << 16)
+    return a_high * b_high + (middle >> 16) + (low < lowest).astype(jnp.uint32), low
+
+
+def _shift_left(value: jax.Array, places: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The high and low 32 bits of `value << places`, for 24 <= places < 64."""
+    short = places < 32
+    within = jnp.where(short, places, places - 32)  # XLA leaves shifts by 32 and more undefined
+    low = jnp.where(short, value << within, 0).astype(jnp.uint32)
+    return jnp.where(short, value >> (32 - within), value << within), low

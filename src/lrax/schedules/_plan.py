@@ -1,0 +1,173 @@
+"""A change of plan: a run made longer, or brought to its end, without touching the rates of its past."""
+
+from typing import Annotated, Any, final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lrax.fields._known import is_known
+from lrax.fields._rules import Choice
+from lrax.fields._types import DELAY, STEPS, Delay, Steps
+from lrax.fields._words import complain
+from lrax.schedules._base import Schedule, ScheduleLike, ScheduleRule
+from lrax.schedules._combinators import Cooldown
+
+
+@final
+class Extension(Schedule):
+    r"""A schedule that takes longer from count `begin` on, and so ends at `total_steps`. Made by `lrax.extend`.
+
+    $$\eta(t) = schedule(t) \quad (t \le begin), \qquad \eta(t) = schedule(begin + (t - begin)\, r / R) \quad (t \ge begin)$$
+
+    where $r$ and $R$ are the updates that were and are left at `begin`. The position is found in integers, exactly; between
+    two updates of the old plan the rate is interpolated in a straight line. In mode `"hold"` the rate of `begin` is held for
+    the $R - r$ new updates, and then the schedule goes on as it was.
+
+    Args:
+      schedule: what is extended; a schedule with a length.
+      begin: the first count of the new plan, an integer >= 0.
+      total_steps: the new length in updates, an integer > 0. One that is not above the old length, and was not known when the
+        schedule was made, changes nothing.
+      mode: `"stretch"` or `"hold"`.
+
+    Raises: ValueError if `schedule` has no length, `begin` is negative, or `total_steps` not positive.
+
+    >>> print(Extension(Linear(start=1.0, end=0.0, steps=100), begin=50, total_steps=150)(jnp.array([50, 51, 100, 150])))
+    [0.5   0.495 0.25  0.   ]
+    """
+
+    schedule: ScheduleLike
+    begin: Delay
+    total_steps: Steps
+    mode: Annotated[str, Choice(("stretch", "hold"))] = "stretch"
+
+    def check(self) -> None:
+        if self.schedule.length is None:
+            remedy = "an endless schedule needs no extension; lrax.branch brings it to an end"
+            raise complain(ValueError, "Extension", "schedule", "a schedule with a length", self.schedule, remedy)
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        past, ahead = jnp.minimum(count, self.begin), jnp.maximum(count - self.begin, 0)
+        were_left = jnp.maximum(self.schedule.length - self.begin, 0)
+        are_left = jnp.maximum(self.total_steps - self.begin, were_left)
+        if self.mode == "hold":
+            return self.schedule.rate(past + jnp.maximum(ahead - (are_left - were_left), 0))
+        whole, rest = multiply_divide(jnp.minimum(ahead, are_left), were_left, jnp.maximum(are_left, 1))
+        here, between = past + whole, rest > 0
+        following = self.schedule.rate(jnp.where(between, here + 1, here))
+        done = rest.astype(jnp.float32) / jnp.maximum(are_left, 1).astype(jnp.float32)
+        left = (jnp.maximum(are_left, 1) - rest).astype(jnp.float32) / jnp.maximum(are_left, 1).astype(jnp.float32)
+        now = self.schedule.rate(here)
+        return jnp.where(between, now * left + following * done, now)
+
+    @property
+    def length(self) -> Any:
+        return self.total_steps
+
+
+def extend(schedule: Any, total_steps: Any, at: Any, mode: str = "stretch") -> Schedule:
+    """The same run, made longer: up to count `at` the old rates, from there on the rest of the plan, slowed down.
+
+    Args:
+      schedule: the plan so far, with a length.
+      total_steps: the new length of the whole run in updates, more than the old one.
+      at: count from which the new plan holds, the updates that are done: `lrax.count_of(opt_state)`.
+      mode: `"stretch"` to slow the rest down evenly, so that it ends at the old end; `"hold"` to hold the rate of `at` for the
+        additional updates and then go on as planned, which lengthens the stable phase of a warmup-stable-decay schedule.
+
+    Returns: a schedule of length `total_steps`. The optimizer's state needs no change.
+
+    Raises: ValueError if the schedule has no length, `total_steps` is not more than that, or `at` is past the old end.
+
+    >>> plan = lrax.warmup_cosine(peak=0.5, total_steps=1000, warmup_steps=100)
+    >>> longer = extend(plan, total_steps=2000, at=600)
+    >>> print(longer(600) == plan(600), longer(2000))
+    True 0.0
+    """
+    plan = ScheduleRule().convert("extend", "schedule", schedule)
+    extension = Extension(plan, at, total_steps, mode)
+    length, begin, total = plan.length, extension.begin, extension.total_steps
+    if is_known(length) and is_known(total) and np.any(np.asarray(total) <= np.asarray(length)):
+        remedy = "lrax.branch brings a run to an earlier end"
+        raise complain(ValueError, "extend", "total_steps", f"more than the {length} of the plan so far", total_steps, remedy)
+    _check_not_over("extend", begin, length)
+    return extension
+
+
+def branch(schedule: Any, total_steps: Any, at: Any, end: Any = 0.0, mode: str = "linear") -> Schedule:
+    """A cool-down that leaves a running schedule at count `at`: up to there the old rates, then down to `end`.
+
+    Leave the stable phase of one long run at several counts, and each branch is a finished model of another training length.
+
+    Args:
+      schedule: the plan so far, endless or with a length.
+      total_steps: the new length of the whole run in updates, cool-down included, more than `at`.
+      at: the count to leave at, the updates that are done: `lrax.count_of(opt_state)`.
+      end: rate from count `total_steps` on, not above the rate at `at`.
+      mode: shape of the cool-down; see `lrax.Cooldown`.
+
+    Returns: a `Cooldown` that begins at `at`.
+
+    Raises: ValueError if `total_steps` is not more than `at`, if `at` is not before the end of the schedule, or if `end` is
+      above the rate there.
+
+    Source: Hu et al. 2024, MiniCPM; Hägele et al. 2024, Scaling laws beyond fixed training durations.
+
+    >>> long_run = Warmup(Constant(0.5), warmup_steps=10)
+    >>> print(branch(long_run, total_steps=120, at=100)(jnp.array([5, 100, 110, 120])))
+    [0.25 0.5  0.25 0.  ]
+    """
+    plan = ScheduleRule().convert("branch", "schedule", schedule)
+    total, begin = STEPS.convert("branch", "total_steps", total_steps), DELAY.convert("branch", "at", at)
+    known = is_known(total) and is_known(begin)
+    if known and np.any(np.asarray(total) <= np.asarray(begin)):
+        needs = f"more than `at` ({begin}), which is where the cool-down begins"
+        raise complain(ValueError, "branch", "total_steps", needs, total_steps)
+    _check_not_over("branch", begin, plan.length)
+    steps = np.asarray(total) - np.asarray(begin) if known else jnp.maximum(total - begin, 1)
+    branched = Cooldown(plan, begin, steps, end, mode)
+    if all(map(is_known, jax.tree.leaves(branched))):
+        last = plan(begin)
+        if is_known(last) and np.any(np.asarray(last) < np.asarray(branched.end)):
+            needs = f"at most the rate at count {begin}, which is {last}"
+            raise complain(ValueError, "branch", "end", needs, end, "a cool-down does not climb")
+    return branched
+
+
+def _check_not_over(owner: str, begin: Any, length: Any) -> None:
+    """Raises ValueError if nothing of the plan is left at `begin`."""
+    if length is not None and is_known(length) and is_known(begin) and np.any(np.asarray(begin) >= np.asarray(length)):
+        remedy = "its rates from there on are its last one; start with a new schedule"
+        raise complain(ValueError, owner, "at", f"before the end of the plan, which is at {length}", begin, remedy)
+
+
+def multiply_divide(a: jax.Array, b: jax.Array, divisor: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The quotient and the remainder of `a * b / divisor`, where the product may need 62 bits.
+
+    Doubles and adds, bit by bit of `a`, and keeps the remainder below the divisor, so nothing wraps.
+
+    Args:
+      a: int32, >= 0.
+      b: int32, from 0 to `divisor`.
+      divisor: int32, >= 1.
+
+    >>> multiply_divide(jnp.int32(2**31 - 2), jnp.int32(2**31 - 3), jnp.int32(2**31 - 1))
+    (Array(2147483644, dtype=int32), Array(2, dtype=int32))
+    """
+    shape = jnp.broadcast_shapes(jnp.shape(a), jnp.shape(b), jnp.shape(divisor))
+    wide = [jnp.broadcast_to(number, shape).astype(jnp.uint32) for number in (a, b, divisor)]
+    times, number, modulus = wide
+
+    def reduced(quotient: jax.Array, remainder: jax.Array) -> tuple[jax.Array, jax.Array]:
+        over = remainder >= modulus
+        return quotient + over.astype(jnp.uint32), jnp.where(over, remainder - modulus, remainder)
+
+    def one_bit(i: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        quotient, remainder = reduced(carry[0] * 2, carry[1] * 2)
+        bit = (times >> (30 - i).astype(jnp.uint32)) & 1
+        return reduced(quotient, remainder + bit * number)
+
+    start = (jnp.zeros(shape, jnp.uint32), jnp.zeros(shape, jnp.uint32))
+    quotient, remainder = jax.lax.fori_loop(0, 31, one_bit, start)
+    return quotient.astype(jnp.int32), remainder.astype(jnp.int32)

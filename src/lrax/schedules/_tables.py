@@ -1,0 +1,90 @@
+"""Schedules given by lists: values between boundaries, or values to lead through."""
+
+from typing import Annotated, Any, final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lrax.fields._known import is_known
+from lrax.fields._rules import Choice
+from lrax.fields._types import Boundaries, Rates
+from lrax.fields._words import complain
+from lrax.schedules._base import Schedule
+from lrax.schedules._counting import fractions
+from lrax.schedules._shapes import SHAPES
+
+
+@final
+class PiecewiseConstant(Schedule):
+    r"""Stays at one value between each two boundaries.
+
+    $$\eta(t) = values_k, \quad k = |\{b \in boundaries : b \le t\}|$$
+
+    The compiled size does not depend on the number of boundaries.
+
+    Args:
+      values: rates, one more than there are boundaries; shape (n + 1,).
+      boundaries: counts at which the next value begins, integers >= 0 that rise strictly, at least one; shape (n,).
+
+    Raises: ValueError if `boundaries` is empty, unsorted or negative, or `values` is not one longer.
+
+    >>> print(PiecewiseConstant(values=[1.0, 0.5, 0.2], boundaries=[250, 750])(jnp.array([249, 250, 750])))
+    [1.  0.5 0.2]
+    """
+
+    values: Rates
+    boundaries: Boundaries
+
+    def check(self) -> None:
+        if self.values.shape[-1] != self.boundaries.shape[-1] + 1:
+            needs = f"one longer than `boundaries` ({self.boundaries.shape[-1]})"
+            raise complain(ValueError, "PiecewiseConstant", "values", needs, self.values)
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        return jnp.asarray(self.values)[jnp.searchsorted(jnp.asarray(self.boundaries), count, side="right")]
+
+
+@final
+class Piecewise(Schedule):
+    r"""Leads through `values` at `counts`, with one shape between each two, and holds the first before and the last after.
+
+    $$\eta(c_k) = v_k, \qquad \eta(t) = shape\!\left(v_k, v_{k+1}, \tfrac{t - c_k}{c_{k+1} - c_k}\right)
+    \quad (c_k \le t < c_{k+1})$$
+
+    The compiled size does not depend on the number of values.
+
+    Args:
+      values: rates, one a count, at least two; shape (n,).
+      counts: counts at which each value is reached, integers >= 0 that rise strictly; shape (n,).
+      mode: shape between them: `"linear"`, `"cosine"`, `"geometric"` (straight on a logarithmic axis; values above 0) or
+        another (see `Cooldown`).
+
+    Raises: ValueError if `counts` is unsorted or negative, the two lists are not of one length, `mode` is unknown, or a value
+      is not positive where `mode` is `"geometric"`.
+
+    >>> print(Piecewise(values=[0.0, 1.0, 0.5], counts=[0, 10, 20])(jnp.array([5, 10, 15, 30])))
+    [0.5  1.   0.75 0.5 ]
+    """
+
+    values: Rates
+    counts: Boundaries
+    mode: Annotated[str, Choice(tuple(SHAPES))] = "linear"
+
+    def check(self) -> None:
+        if self.values.shape[-1] < 2 or self.values.shape[-1] != self.counts.shape[-1]:
+            needs = f"at least two, as many as `counts` ({self.counts.shape[-1]})"
+            raise complain(ValueError, "Piecewise", "values", needs, self.values)
+        if self.mode == "geometric" and is_known(self.values) and np.any(np.asarray(self.values) <= 0):
+            raise complain(ValueError, "Piecewise", "values", "above 0 in mode 'geometric'", self.values)
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        values, counts = jnp.asarray(self.values), jnp.asarray(self.counts)
+        piece = jnp.clip(jnp.searchsorted(counts, count, side="right") - 1, 0, len(counts) - 2)
+        begin, following = counts[piece], counts[piece + 1]
+        done, left = fractions(jnp.maximum(count - begin, 0), following - begin)
+        return SHAPES[self.mode](values[piece], values[piece + 1], done, left)
+
+    @property
+    def length(self) -> Any:
+        return self.counts[..., -1]

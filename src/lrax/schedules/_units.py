@@ -1,0 +1,126 @@
+"""Lengths in other units than updates, and rates for other batch sizes."""
+
+import math
+import operator
+from fractions import Fraction
+from typing import Any
+
+from lrax.fields._rules import LARGEST
+from lrax.fields._words import complain
+
+
+def steps_for(
+    *,
+    fraction: float | None = None,
+    epochs: float | None = None,
+    examples: float | None = None,
+    tokens: float | None = None,
+    total_steps: int | None = None,
+    dataset_size: int | None = None,
+    batch_size: int | None = None,
+    example_tokens: int | None = None,
+    drop_last: bool = False,
+) -> int:
+    """A length in updates from a fraction of a total, epochs, examples or tokens.
+
+    Rounds up to a whole number of updates, so that nothing that was asked for is left out; numbers are taken as they are
+    written (0.1 of 1000 is 100). An epoch is a whole number of updates: with `drop_last` its last partial batch is dropped,
+    otherwise it is one more update. With gradient accumulation, `batch_size` is the number of examples an *update*. Takes
+    numbers that are known: for a sweep over fractions, make an array of the lengths and hand it to the schedule.
+
+    Args:
+      fraction: of `total_steps`, from 0 to 1.
+      epochs: passes through `dataset_size` examples in batches of `batch_size`.
+      examples: in batches of `batch_size`.
+      tokens: `example_tokens` an example, in batches of `batch_size`.
+      total_steps: updates that `fraction` is of.
+      dataset_size: examples in an epoch.
+      batch_size: examples an update.
+      example_tokens: tokens in an example.
+      drop_last: whether an epoch ends with its last full batch.
+
+    Returns: an int, to be used as any `steps`.
+
+    Raises: ValueError if not exactly one amount is given, what it refers to is missing, or a number is out of range.
+
+    >>> steps_for(fraction=0.1, total_steps=1000)
+    100
+    >>> steps_for(epochs=4, dataset_size=60_000, batch_size=64)
+    3752
+    >>> steps_for(tokens=1e9, example_tokens=2048, batch_size=512)
+    954
+    """
+    amounts = {"fraction": fraction, "epochs": epochs, "examples": examples, "tokens": tokens}
+    given = [name for name, amount in amounts.items() if amount is not None]
+    if len(given) != 1:
+        raise complain(ValueError, "steps_for", "fraction, epochs, examples, tokens", "exactly one amount", given)
+    if fraction is not None and not 0 <= fraction <= 1:
+        raise complain(ValueError, "steps_for", "fraction", "from 0 to 1", fraction)
+    if epochs is not None:
+        size, batch = whole("dataset_size", dataset_size), whole("batch_size", batch_size)
+        each = Fraction(size // batch if drop_last else -(-size // batch))
+    elif fraction is not None:
+        each = Fraction(whole("total_steps", total_steps))
+    else:
+        each = Fraction(
+            1, whole("batch_size", batch_size) * (whole("example_tokens", example_tokens) if tokens is not None else 1)
+        )
+    return rounded(given[0], amounts[given[0]], each)
+
+
+def whole(name: str, value: Any) -> int:
+    """A size, at least 1."""
+    try:
+        size = operator.index(value)
+    except TypeError as error:
+        raise complain(TypeError, "steps_for", name, "an integer, at least 1", value) from error
+    if size < 1:
+        raise complain(ValueError, "steps_for", name, "an integer, at least 1", value)
+    return size
+
+
+def rounded(name: str, amount: Any, each: Fraction) -> int:
+    """`amount` times `each`, rounded up; the amount is taken as the decimal number that it prints as."""
+    try:
+        steps = math.ceil(Fraction(str(amount)) * each)
+    except ValueError as error:  # inf, nan, or no number
+        raise complain(ValueError, "steps_for", name, "a finite number", amount) from error
+    if not 0 <= steps <= LARGEST:
+        raise complain(ValueError, "steps_for", name, f"from 0 to {LARGEST} updates", amount, f"it is {steps} updates")
+    return steps
+
+
+def linear_scaling(rate: Any, batch_size: Any, base_batch_size: Any = 256) -> Any:
+    """The linear rule for batch sizes: as many times the rate as there are times the examples.
+
+    Args:
+      rate: right for `base_batch_size`; a number or an array, which may be traced.
+      batch_size: examples an update.
+      base_batch_size: examples an update that `rate` was chosen for.
+
+    Returns: `rate * batch_size / base_batch_size`; for a whole schedule, `Scale(schedule, linear_scaling(1.0, 1024))`.
+
+    Source: Goyal et al. 2017, Accurate, large minibatch SGD.
+
+    >>> linear_scaling(0.1, batch_size=1024)
+    0.4
+    """
+    return rate * (batch_size / base_batch_size)
+
+
+def sqrt_scaling(rate: Any, batch_size: Any, base_batch_size: Any = 256) -> Any:
+    """The square-root rule for batch sizes, the one for Adam and its kin.
+
+    Args:
+      rate: right for `base_batch_size`; a number or an array, which may be traced.
+      batch_size: examples an update.
+      base_batch_size: examples an update that `rate` was chosen for.
+
+    Returns: `rate * (batch_size / base_batch_size) ** 0.5`.
+
+    Source: Krizhevsky 2014, One weird trick; Malladi et al. 2022, On the SDEs and scaling rules for adaptive algorithms.
+
+    >>> sqrt_scaling(0.1, batch_size=1024)
+    0.2
+    """
+    return rate * (batch_size / base_batch_size) ** 0.5

@@ -1,0 +1,1 @@
+"""How updates are run: learners, batches, one engine for one lane or many."""

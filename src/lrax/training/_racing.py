@@ -1,0 +1,67 @@
+"""Lanes in a race: each trains with its own schedule, from one start on the same batches, as far as one asks of it.
+
+Only an iterator cannot be read twice: lanes that enter later see later batches.
+
+Who enters, how far it goes and who goes on is for those who hold the race to say: `lrax.race` keeps the best of a list, the
+finder's `refine` lets others enter beside the best.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from lrax.schedules._base import Schedule
+from lrax.training._engine import Lane, Rules, begin
+from lrax.training._reason import CODES, Reason
+from lrax.training._runner import Runner
+
+
+@dataclasses.dataclass
+class Racing:
+    """The lanes of a race, by their names, which are integers.
+
+    Attributes:
+      runner: what trains them.
+      state: where every lane begins.
+      key: what draws everyone's batches; None for an iterator.
+      most: updates of a lane, at most.
+      lanes: those that have entered.
+    """
+
+    runner: Runner
+    state: Any
+    key: jax.Array | None
+    most: int
+    lanes: dict[int, Lane] = dataclasses.field(default_factory=dict)
+
+    def enter(self, name: int, schedule: Schedule) -> None:
+        """A new lane, before its first update."""
+        self.lanes[name] = Lane(self.state, begin(self.most), Rules(schedule), self.key)
+
+    def train(self, names: Sequence[int], until: int) -> None:
+        """Trains these lanes until so many updates in all; those that have diverged stay as they are."""
+        trained = self.runner.advance([self.lanes[name] for name in names], until)
+        self.lanes.update(zip(names, trained, strict=True))
+
+    def forget(self, name: int) -> None:
+        """Frees the state of a lane that will not be trained any more."""
+        self.lanes[name] = self.lanes[name]._replace(state=None)
+
+    def updates(self, name: int) -> int:
+        """How many updates a lane has made."""
+        return int(self.lanes[name].carry.updates)
+
+    def losses(self, name: int) -> np.ndarray[Any, Any]:
+        """The losses of a lane's updates, float32 of shape (most,); NaN where none was made."""
+        return np.asarray(self.lanes[name].carry.losses)
+
+    def end_loss(self, name: int, tail: float, since: int = 0) -> float:
+        """The mean loss of a lane over that part of its updates since a count; infinite if it has diverged or made none."""
+        made = self.losses(name)[since : self.updates(name)]
+        if int(self.lanes[name].carry.reason) == CODES[Reason.NON_FINITE] or not len(made):
+            return math.inf
+        return float(np.mean(made[-math.ceil(tail * len(made)) :], dtype=np.float64))

@@ -1,0 +1,214 @@
+"""`lrax.compat`: peers' schedules, number for number, against golden files made by their own code (see golden/)."""
+
+import functools
+import json
+import math
+import pathlib
+import re
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import lrax
+import oracle
+from lrax import compat
+from lrax.compat import djl, mxnet, optax, torch
+from lrax.compat.optax import CosinePower
+
+GOLDEN = pathlib.Path(__file__).parent / "golden"
+PEERS = {peer: json.loads((GOLDEN / f"{peer}.json").read_text()) for peer in ("mxnet", "djl", "torch", "optax")}
+CASES = [
+    pytest.param(peer, i, id=f"{peer}-{case['function']}-{i}") for peer, g in PEERS.items() for i, case in enumerate(g["cases"])
+]
+
+
+def build(peer: str, case: dict[str, Any]) -> lrax.Schedule:
+    """The schedule of a case, with the ones inside it."""
+    return getattr(getattr(compat, peer), case["function"])(
+        **{name: value_of(peer, name, value) for name, value in case["arguments"].items()}
+    )
+
+
+def value_of(peer: str, name: str, value: Any) -> Any:
+    """An argument as JSON has it, as Python."""
+    if name == "boundaries_and_scales":
+        return {int(count): scale for count, scale in value.items()}
+    if isinstance(value, dict) and "function" in value:
+        return build(peer, value)
+    if isinstance(value, list) and value and isinstance(value[0], dict) and "function" in value[0]:
+        return [build(peer, one) for one in value]
+    return eval(value) if isinstance(value, str) and value.startswith("lambda") else value
+
+
+@functools.cache
+def computed(peer: str) -> list[np.ndarray]:
+    """The rates of all cases of a peer, in one compiled program."""
+    schedules = [build(peer, case) for case in PEERS[peer]["cases"]]
+    counts = [jnp.asarray(case["counts"], jnp.int32) for case in PEERS[peer]["cases"]]
+    rates = jax.jit(lambda schedules, counts: [jax.vmap(s)(c) for s, c in zip(schedules, counts, strict=True)])(
+        schedules, counts
+    )
+    return [np.asarray(rate) for rate in rates]
+
+
+@pytest.mark.parametrize(("peer", "i"), CASES)
+def test_matches_the_peer(peer: str, i: int) -> None:
+    """A schedule of `lrax.compat` gives the peer's rates, at both ends, around every change and past the end."""
+    want = np.array(PEERS[peer]["cases"][i]["rates"])
+    # DJL calculates in float32, with differences that cancel: its own error is up to 3 ulp of its largest rate
+    noise = 5e-7 * np.abs(want).max() if peer == "djl" else 0.0
+    np.testing.assert_allclose(computed(peer)[i], want, rtol=5e-7, atol=noise)
+
+
+@pytest.mark.parametrize("peer", PEERS)
+def test_every_function_is_compared(peer: str) -> None:
+    """A function without a golden case would be a promise that nobody checks."""
+    assert {case["function"] for case in PEERS[peer]["cases"]} == set(getattr(compat, peer).__all__)
+
+
+MAKERS: dict[str, Callable[[Any], lrax.Schedule]] = {
+    "mxnet.FactorScheduler": lambda lr: mxnet.FactorScheduler(10, 0.5, base_lr=lr, warmup_steps=4),
+    "mxnet.CosineScheduler": lambda lr: mxnet.CosineScheduler(30, base_lr=lr, warmup_steps=4),
+    "djl.FactorTracker": lambda lr: djl.FactorTracker(lr, 0.9, maxUpdates=20),
+    "djl.LinearTracker": lambda lr: djl.LinearTracker(lr, 0.1, maxUpdates=20),
+    "djl.CyclicalTracker": lambda lr: djl.CyclicalTracker(lr, 2.0, 10, mode="TRIANGULAR2"),
+    "torch.CyclicLR": lambda lr: torch.CyclicLR(lr, 1.0, 10, mode="exp_range", gamma=0.9),
+    "torch.OneCycleLR": lambda lr: torch.OneCycleLR(lr, 47),
+    "torch.MultiStepLR": lambda lr: torch.MultiStepLR(lr, [3, 3, 9]),
+    "torch.ChainedScheduler": lambda lr: torch.ChainedScheduler(lr, [torch.StepLR(lr, 5), torch.LinearLR(lr)]),
+    "optax.exponential_decay": lambda lr: optax.exponential_decay(lr, 10, 0.5, end_value=0.01),
+    "optax.cosine_power": lambda lr: optax.cosine_decay_schedule(lr, 30, 0.1, exponent=2.0),
+    "optax.linear_onecycle_schedule": lambda lr: optax.linear_onecycle_schedule(40, lr),
+    "optax.join_schedules": lambda lr: optax.join_schedules([lrax.Constant(lr), lrax.Linear(lr, 0.0, 9)], [5]),
+}
+COUNTS = jnp.array([0, 1, 5, 13, 14, 30, 46, 100_000, 2**31 - 1], jnp.int32)
+
+
+@pytest.mark.parametrize("maker", MAKERS.values(), ids=MAKERS.keys())
+def test_rates_may_be_traced(maker: Callable[[Any], lrax.Schedule]) -> None:
+    """A rate may be traced and batched: under vmap a sweep gives what single schedules give, and gradients are finite."""
+    rates = jnp.array([0.1, 0.3], jnp.float32)
+    swept = jax.jit(jax.vmap(lambda rate: maker(rate)(COUNTS)))(rates)
+    np.testing.assert_allclose(swept[0], maker(0.1)(COUNTS), rtol=2e-6, atol=1e-12)
+    slopes = jax.jit(jax.jacfwd(lambda rate: maker(rate)(COUNTS)))(rates[0])
+    assert np.isfinite(swept).all()
+    assert np.isfinite(slopes).all()
+
+
+def test_lengths_may_be_traced() -> None:
+    """Optax's own schedules take no traced lengths; these do."""
+
+    def rates(warmup: Any, steps: Any) -> jax.Array:
+        return optax.warmup_cosine_decay_schedule(0.0, 0.5, warmup, steps, end_value=0.1)(jnp.array([0, 3, 10, 99, 100]))
+
+    swept = jax.jit(jax.vmap(rates))(jnp.array([0, 10]), jnp.array([50, 100]))
+    np.testing.assert_allclose(swept[0], rates(0, 50), rtol=1e-6)
+    np.testing.assert_allclose(swept[1], rates(10, 100), rtol=1e-6)
+
+
+def knots(schedule: Any, count: int) -> float:
+    """The formula of `Knots` in float64, at the places that are stored."""
+    values, places = schedule.values.tolist(), (schedule.whole + schedule.part.astype(np.float64)).tolist()
+    i = sum(place <= count for place in places[1:-1])
+    share = min(max((count - places[i]) / (places[i + 1] - places[i]), 0.0), 1.0)
+    left = min(max((places[i + 1] - count) / (places[i + 1] - places[i]), 0.0), 1.0)
+    return oracle.SHAPES[schedule.mode](values[i], values[i + 1], share, left)
+
+
+@pytest.mark.parametrize("strategy", ["cos", "linear"])
+@pytest.mark.parametrize("steps", [97, 100_001, 20_000_003, 2**31 - 1])
+def test_one_cycle_is_exact(steps: int, strategy: str) -> None:
+    """A peak between two updates costs no accuracy, at any length, near any end."""
+    schedule: Any = torch.OneCycleLR(0.5, steps, pct_start=0.3, anneal_strategy=strategy, final_div_factor=1e8)
+    marks = [0, *schedule.whole.tolist(), steps // 7, steps // 2]
+    counts = sorted({min(max(mark + step, 0), steps - 1) for mark in marks for step in (-2, -1, 0, 1, 2)})
+    errors = [oracle.ulps(got, knots(schedule, at)) for at, got in zip(counts, schedule(np.array(counts)), strict=True)]
+    assert max(errors) <= 8
+
+
+@pytest.mark.parametrize("steps", [100, 20_000_000, 2**31 - 1])
+def test_power_of_a_cosine_is_exact(steps: int) -> None:
+    """Optax's cosine to a power keeps its digits at both ends, falling and climbing."""
+    counts = np.array([0, 1, 2, steps // 3, steps // 2, steps - 2, steps - 1, steps])
+    for start, end in ((0.5, 0.0), (0.0, 0.5)):
+        got = CosinePower(start, end, steps, 1.5)(counts)
+        for at, rate in zip(counts.tolist(), got, strict=True):
+            done, left = (math.sin(math.pi / 2 * share) ** 2 for share in oracle.parts(at, steps))
+            want = start * left**1.5 + end * oracle.one_minus_power(left, done, 1.5)
+            assert oracle.ulps(rate, want) <= 12
+
+
+MISTAKES = {
+    "mxnet growth": (
+        lambda: mxnet.FactorScheduler(10, factor=2.0),
+        "FactorScheduler: `factor` must be a number above",
+    ),
+    "mxnet begin": (
+        lambda: mxnet.PolyScheduler(9, 0.1, warmup_begin_lr=1.0),
+        "PolyScheduler: `warmup_begin_lr` must be at",
+    ),
+    "mxnet equal": (lambda: mxnet.CosineScheduler(9, warmup_steps=9), "CosineScheduler: `max_update` must be more than"),
+    "mxnet zero": (
+        lambda: mxnet.MultiFactorScheduler([0, 3]),
+        "MultiFactorScheduler: `step` must be update numbers from 1",
+    ),
+    "mxnet mode": (lambda: mxnet.PolyScheduler(9, warmup_mode="liner"), "did you mean 'linear'"),
+    "djl both": (lambda: djl.FactorTracker(1.0, 0.5, 0.1, 3), "FactorTracker: `maxUpdates` must be left out"),
+    "djl floor": (
+        lambda: djl.FactorTracker(1.0, 0.5, minValue=2.0),
+        "FactorTracker: `minValue` must be below `baseValue`",
+    ),
+    "djl flat": (lambda: djl.FactorTracker(1.0, 1.0, minValue=0.5), "FactorTracker: `factor` must be below 1"),
+    "djl away": (lambda: djl.LinearTracker(1.0, 0.1, minValue=0.5), "LinearTracker: `minValue` must be on the side"),
+    "djl slope": (lambda: djl.LinearTracker(1.0, 0.0), "LinearTracker: `slope` must be not 0"),
+    "djl steps": (lambda: djl.MultiFactorTracker(1.0, [5]), "MultiFactorTracker: `steps` must be two or more"),
+    "djl final": (lambda: djl.CosineTracker(0.001, 9), "CosineTracker: `finalValue` must be below"),
+    "djl cyclical": (lambda: djl.CyclicalTracker(0.1), "CyclicalTracker: `baseValue` must be at most `maxValue`"),
+    "djl main": (
+        lambda: djl.WarmUpTracker(lrax.Constant(0.1)),
+        "WarmUpTracker: `mainTracker` must be a schedule made by",
+    ),
+    "torch length": (lambda: torch.StepLR(0.1, 0), "StepLR: `step_size` must be a whole number of updates, at least 1"),
+    "torch cycle": (lambda: torch.OneCycleLR(0.1, 10, pct_start=0.1), "OneCycleLR: `pct_start` must be such that"),
+    "torch traced": (
+        lambda: jax.jit(lambda steps: torch.OneCycleLR(0.1, steps)(0))(9),
+        "OneCycleLR: `total_steps` must be known when the schedule is made",
+    ),
+    "torch no length": (lambda: torch.OneCycleLR(0.1), "OneCycleLR: `total_steps` must be given"),
+    "torch milestones": (lambda: torch.MultiStepLR(0.1, [3, -1]), "MultiStepLR: `milestones` must be"),
+    "torch sequence": (
+        lambda: torch.SequentialLR([lrax.Constant(0.1)], [3]),
+        "SequentialLR: `milestones` must be one shorter",
+    ),
+    "torch chain": (lambda: torch.ChainedScheduler(0.1, []), "ChainedScheduler: `schedulers` must be at least one"),
+    "optax total": (
+        lambda: optax.warmup_cosine_decay_schedule(0.0, 0.1, 9, 9),
+        "warmup_cosine_decay_schedule: `decay_steps` must be above `warmup_steps`",
+    ),
+    "optax unsorted": (
+        lambda: optax.join_schedules([lrax.Constant(0.1)] * 3, [5, 3]),
+        "join_schedules: `boundaries` must be counts in rising order",
+    ),
+    "optax scale": (
+        lambda: optax.piecewise_constant_schedule(0.1, {3: -1.0}),
+        "piecewise_constant_schedule: `boundaries_and_scales` must be factors of at least 0",
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "says"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_mistakes(make: Callable[[], object], says: str) -> None:
+    """A mistake names the peer's function and argument."""
+    with pytest.raises((ValueError, TypeError), match=re.escape(says)):
+        make()
+
+
+def test_no_peer_is_imported() -> None:
+    """`lrax.compat` needs none of its peers: its modules have their names, and nothing else of them."""
+    for peer in ("djl", "mxnet", "torch", "optax"):
+        assert getattr(compat, peer).__name__ == f"lrax.compat.{peer}"
+        assert peer not in vars(getattr(compat, peer))

@@ -1,0 +1,16 @@
+"""The examples of docs/counting.md."""
+
+import doctest
+import pathlib
+
+import jax.numpy as jnp
+
+import lrax
+
+
+def test_counting() -> None:
+    """What the page shows is what is printed."""
+    page = pathlib.Path(__file__).parents[2] / "docs" / "counting.md"
+    results = doctest.testfile(str(page), module_relative=False, globs={"lrax": lrax, "jnp": jnp})
+    assert results.attempted == 8
+    assert results.failed == 0
