@@ -1,101 +1,23 @@
 """The images of the examples: what `image_data.load` gives, and the one line it ends in where it cannot."""
 
-import dataclasses
 import gzip
 import hashlib
-import http.server
 import pathlib
 import re
-import socket
-import struct
 import sys
-import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
 import image_data
+from made_images import TEST, TRAIN, Source, idx
 
-TRAIN, TEST = 60, 20  # images in the made data set
 DEBIAN = "/usr/share/datasets/fashion-mnist"
 DIGITS = [1319070019, 2007034706, 3944135263, 3248219245]  # CRC-32 of the four arrays
-
-
-def idx(magic: int, sizes: tuple[int, ...], data: bytes) -> bytes:
-    """A gzipped IDX file."""
-    return gzip.compress(struct.pack(f">{1 + len(sizes)}I", magic, *sizes) + data)
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """A folder of four made IDX files, and what is in them."""
-
-    folder: pathlib.Path
-    images: dict[str, np.ndarray]
-    labels: dict[str, np.ndarray]
-
-
-@pytest.fixture
-def source(tmp_path: pathlib.Path) -> Source:
-    rng = np.random.default_rng(0)
-    folder = tmp_path / "source"
-    folder.mkdir()
-    images, labels = {}, {}
-    for split, prefix, count in (("train", "train", TRAIN), ("test", "t10k", TEST)):
-        images[split] = rng.integers(0, 256, (count, 28, 28), np.uint8)
-        images[split][0, 0] = np.arange(228, 256)  # no two alike, and white is there
-        labels[split] = rng.integers(0, 10, count, np.uint8)
-        data = images[split].tobytes()
-        (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(idx(2051, (count, 28, 28), data))
-        (folder / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(idx(2049, (count,), labels[split].tobytes()))
-    return Source(folder, images, labels)
-
-
-@pytest.fixture
-def cache(tmp_path: pathlib.Path) -> pathlib.Path:
-    return tmp_path / "cache"
-
-
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every request goes to a port that nobody listens on, whatever network the machine has."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        use_proxy(monkeypatch, unused.getsockname()[1])
-
-
-def use_proxy(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
-    for name in ("no_proxy", "NO_PROXY", "HTTP_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
-
-
-@pytest.fixture
-def mirror(source: Source, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A proxy that answers each request with the file of that name from the made data set."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            data = (source.folder / self.path.rsplit("/", 1)[1]).read_bytes()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        use_proxy(monkeypatch, server.server_port)
-        yield
-        server.shutdown()
-        thread.join()
 
 
 def refusal(name: str, source: pathlib.Path | None, cache: pathlib.Path) -> str:

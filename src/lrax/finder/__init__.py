@@ -1,7 +1,8 @@
 """The learning-rate finder: the range test, its rules, suggestions and results."""
 
 from lrax.finder._fall import fall
-from lrax.finder._find import find_lr, range_test
+from lrax.finder._find import find_lr
+from lrax.finder._range_test import Measured, range_test
 from lrax.finder._result import Curve, Found
 from lrax.finder._smooth import DebiasedMean, RunningMean, smooth
 from lrax.finder._stop import NeverStop, TimesBest, TimesFirst
@@ -12,6 +13,7 @@ __all__ = [
     "Curve",
     "DebiasedMean",
     "Found",
+    "Measured",
     "NeverStop",
     "Reason",
     "RunningMean",

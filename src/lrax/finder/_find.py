@@ -5,78 +5,27 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
+import numpy as np
 
 from lrax.fields._words import check_arity, check_whole, complain
 from lrax.finder._fall import COARSE, fall
+from lrax.finder._range_test import Rule
 from lrax.finder._refine import BUDGET, refined
 from lrax.finder._result import Curve, Found, SuggestionRule, curve_of, found_in
 from lrax.finder._rules import make_rules
 from lrax.finder._search import Search, Start
 from lrax.finder._stop import TimesFirst
+from lrax.schedules._decays import Constant
 from lrax.schedules._phases import Geometric
-from lrax.training._batches import ArrayBatches, SampledBatches, as_batches, trace_batch
-from lrax.training._engine import Carry, Lane, begin, finish
-from lrax.training._learner import Learner, check_update
+from lrax.training._engine import START, Carry, Rules, stacked
+from lrax.training._learner import Learner
 from lrax.training._progress import progress_bar
 from lrax.training._reason import Reason
-from lrax.training._runner import check_accumulate, check_learner, make_runner, run_lane
+from lrax.training._runner import begin, make_runner
+from lrax.training._updates import check_learner
 
-Rule = Callable[[Any], Any]
-
-
-def range_test(
-    learner: Learner,
-    data: Any,
-    *,
-    key: jax.Array,
-    batch_size: int | None = None,
-    ramp: Any = None,
-    updates: int | None = None,
-    smoothing: Rule | None = None,
-    stop: Rule | None = None,
-    transform: Callable[[Any], Any] | None = None,
-    accumulate: int = 1,
-) -> Carry:
-    """The range test as one pure function: it may be jitted, vmapped over states or keys, and put inside other programs.
-
-    Args:
-      learner: what is trained; its state is not changed.
-      data: a pytree of arrays with a common leading axis, with `batch_size`; or a sampler `key -> batch`.
-      key: random key that draws the batches.
-      batch_size: examples in a batch, for arrays. They are drawn without replacement, epoch after epoch; the last
-        partial batch of an epoch is dropped, and a batch is never larger than the data.
-      ramp: schedule of the rates, one an update; by default from 1e-6, a tenth more every update, to 10: 170 updates.
-      updates: length of the test, an int; by default the ramp's length plus one, so that its end is reached.
-      smoothing: count -> weight of the new loss in the smoothed one; by default a running mean with 0.3 on the past.
-      stop: carry -> bool; by default where the smoothed loss passes twice the first, after at least 20 updates. A loss that
-        is not finite always stops the test.
-      transform: a function of every batch, inside the compiled program.
-      accumulate: batches to one optimizer update, for learners that accumulate gradients; the loss is their mean.
-
-    Returns: the last `Carry` of the engine: `rates`, `losses` and `smooths`, float32 of shape (updates,), NaN where no update
-      was made; `updates`; and `reason`, the place of a `lrax.finder.Reason` among its kind.
-
-    Raises: TypeError or ValueError for data, a ramp or an update that cannot be used, before anything runs.
-
-    >>> loss_fn = lambda params, batch: jnp.mean((params - batch) ** 2)
-    >>> learner = lrax.Learner.create(loss_fn, jnp.zeros(3), optax.sgd)
-    >>> curve = jax.jit(lambda key: range_test(learner, jnp.ones((8, 3)), batch_size=4, key=key))(jax.random.key(0))
-    >>> print(curve.losses.shape, curve.updates)
-    (170,) 170
-    """
-    ramp = Geometric(1e-6, 10.0, 169) if ramp is None else ramp
-    rules, updates = make_rules("range_test", ramp, updates, smoothing, stop)
-    batches = as_batches("range_test", data, batch_size, transform)
-    if not isinstance(batches, ArrayBatches | SampledBatches):
-        remedy = "use lrax.find_lr for an iterable, which is run from the host"
-        raise complain(TypeError, "range_test", "data", "arrays or a sampler key -> batch", data, remedy)
-    check_update("range_test", learner, trace_batch(batches, key)[0])
-    check_accumulate("range_test", learner.state, accumulate)
-    lane = Lane(learner.state, begin(updates), rules, key)
-    return _finished(run_lane(learner.update, lane, batches, updates, int(accumulate))[1])
-
-
-_finished = jax.jit(finish)
+LOWEST, HIGHEST = 1e-7, 100.0
+"""The ends of the default ramp."""
 
 
 def find_lr(
@@ -115,7 +64,8 @@ def find_lr(
       batch_size: examples in a batch, for arrays. They are drawn without replacement, epoch after epoch; the last
         partial batch of an epoch is dropped, and a batch is never larger than the data.
       ramp: schedule of the rates, one an update, such as `lrax.Geometric(1e-6, 10.0, 169)`.
-      updates: length of the test, an int; by default the ramp's length plus one, so that its end is reached.
+      updates: length of the test, an int; by default the ramp's length plus one, so that its end is reached. The default ramp
+        is fitted to it.
       rule: `(rates, losses) -> rate`, such as `lrax.finder.steepest` or `lrax.finder.valley`; by default `lrax.finder.fall`.
       smoothing: count -> weight of the new loss in the smoothed one that the stop rule sees; by default a running mean with 0.3
         on the past.
@@ -146,34 +96,25 @@ def find_lr(
     >>> print(found.reason, found.updates)
     completed 150
     """
-    check_whole("find_lr", "seeds", seeds)
-    check_whole("find_lr", "accumulate", accumulate)
-    twice = ramp is None and rule is None and updates is None and not donate
-    if donate and (seeds > 1 or refine):
-        raise complain(
-            ValueError, "find_lr", "donate", "False with several seeds or refine", donate, "each needs the state again"
-        )
-    if rule is not None and not callable(rule):
-        raise complain(TypeError, "find_lr", "rule", "a function (rates, losses) -> rate", rule, "give lrax.finder.fall, say")
-    if rule is not None:
-        check_arity("find_lr", "rule", rule, "rule(rates, losses)", 2)
-    if progress and driver == "compiled":
-        remedy = "leave it out: a bar is moved from the host"
-        raise complain(ValueError, "find_lr", "driver", "'host' where `progress` is shown", driver, remedy)
-    whole = Geometric(1e-7, 100.0, COARSE - 1) if twice else Geometric(1e-7, 100.0, 249)
-    stop = TimesFirst(10) if stop is None else stop
-    rules, length = make_rules("find_lr", whole if ramp is None else ramp, updates, smoothing, stop)
-    search = Search(rules, length, fall if rule is None else rule, twice)
-    learners, keys = seeded(learner, key, seeds, initialize)
-    progressed = Progressed(search, [begin(0)])
-    total = search.updates * seeds + (BUDGET if refine else 0)
-    with progress_bar(total * accumulate, "range test", progress) as show:
+    progressed = Progressed()
+    try:
+        twice = ramp is None and rule is None and updates is None and not donate
+        check_finder(seeds, accumulate, rule, refine, driver, donate, progress)
+        if updates is not None:
+            check_whole("find_lr", "updates", updates)
+        length = COARSE if twice else 250 if updates is None else updates
+        fitted = Geometric(LOWEST, HIGHEST, max(length - 1, 1)) if ramp is None else ramp
+        stop = TimesFirst(10) if stop is None else stop
+        rules, length = make_rules("find_lr", fitted, updates, smoothing, stop, known_to_rise=ramp is None)
+        search = progressed.search = Search(rules, length, fall if rule is None else rule, twice)
+        learners, keys = seeded(learner, key, seeds, initialize)
+        total = search.updates * seeds + (BUDGET if refine else 0)
+        with progress_bar(total * accumulate, "range test", progress) as show:
 
-        def report(carry: Carry, batches: int) -> None:
-            progressed.latest[:] = [carry]
-            show(batches)
+            def report(carry: Carry, batches: int, rows: Any) -> None:
+                progressed.latest = carry, rows
+                show(batches)
 
-        try:
             runner = make_runner(
                 "find_lr",
                 learners,
@@ -186,13 +127,13 @@ def find_lr(
                 donate=donate,
                 report=report,
             )
-            starts = [Start(one.state, its) for one, its in zip(learners, keys, strict=True)]
+            starts = [Start(one.state, runner.order(its)) for one, its in zip(learners, keys, strict=True)]
             progressed.found = search.run(runner, starts, progressed.fast)
-            return refined(progressed.found, runner, *starts[0]) if refine else progressed.found
-        except KeyboardInterrupt as interrupt:
-            interrupt.found = progressed.result()  # type: ignore[attr-defined]  # for who catches it
-            interrupt.add_note("lrax: the result so far is this exception's attribute `found`")
-            raise
+            return refined(progressed.found, runner, learners[0].state, keys[0]) if refine else progressed.found
+    except KeyboardInterrupt as interrupt:
+        interrupt.found = progressed.result()  # type: ignore[attr-defined]  # for who catches it
+        interrupt.add_note("lrax: the result so far is this exception's attribute `found`")
+        raise
 
 
 @dataclasses.dataclass
@@ -200,14 +141,14 @@ class Progressed:
     """How far a search has come, for who interrupts it.
 
     Attributes:
-      search: what is being done.
-      latest: the last carry.
+      search: what is being done, once that is known.
+      latest: the last carry, and the rows that were measured up to it.
       fast: the curves of the fast ramps, once they have ended.
       found: the result of the ramps, once they have ended.
     """
 
-    search: Search
-    latest: list[Carry]
+    search: Search | None = None
+    latest: tuple[Carry, Any] = (START, ())
     fast: list[Curve] = dataclasses.field(default_factory=list)
     found: Found | None = None
 
@@ -215,10 +156,38 @@ class Progressed:
         """What is known so far: the whole of the ramps, or the curve that was being measured."""
         if self.found is not None:
             return self.found
-        latest = self.latest[0]
-        first = jax.tree.map(lambda leaf: leaf[0], latest) if latest.reason.ndim else latest
-        curve = curve_of(first, Reason.INTERRUPTED)
-        return found_in([curve], [self.search.suggest(one) for one in self.fast or [curve]], self.fast)
+        carry, rows = jax.device_get(self.latest)
+        rows = stacked(rows, carry) if isinstance(rows, list | tuple) else rows
+        if np.ndim(carry.reason):  # several lanes
+            carry, rows = jax.tree.map(lambda leaf: leaf[0], (carry, rows))
+        lane = begin((), Rules(Constant(0.0)), None)._replace(carry=carry, rows=rows[: int(carry.updates)])
+        curve = curve_of(lane, Reason.INTERRUPTED)
+        suggestions = [None if self.search is None else self.search.suggest(one) for one in self.fast or [curve]]
+        return found_in([curve], suggestions, self.fast)
+
+
+def check_finder(
+    seeds: int,
+    accumulate: int,
+    rule: SuggestionRule | None,
+    refine: bool,
+    driver: str | None,
+    donate: bool,
+    progress: bool,
+) -> None:
+    """Raises for arguments that cannot be used, or not together."""
+    check_whole("find_lr", "seeds", seeds)
+    check_whole("find_lr", "accumulate", accumulate)
+    if donate and (seeds > 1 or refine):
+        remedy = "each needs the state again"
+        raise complain(ValueError, "find_lr", "donate", "False with several seeds or refine", donate, remedy)
+    if rule is not None and not callable(rule):
+        raise complain(TypeError, "find_lr", "rule", "a function (rates, losses) -> rate", rule, "give lrax.finder.fall, say")
+    if rule is not None:
+        check_arity("find_lr", "rule", rule, "rule(rates, losses)", 2)
+    if progress and driver == "compiled":
+        remedy = "leave it out: a bar is moved from the host"
+        raise complain(ValueError, "find_lr", "driver", "'host' where `progress` is shown", driver, remedy)
 
 
 def seeded(

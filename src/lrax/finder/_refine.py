@@ -29,7 +29,7 @@ def refined(found: Found, runner: Runner, state: Any, key: jax.Array | None) -> 
     """
     if found.suggestion is None:
         return found
-    racing = Racing(runner, state, None if key is None else jax.random.fold_in(key, 2), LONG)
+    racing = Racing(runner, state, runner.order(None if key is None else jax.random.fold_in(key, 2)), LONG)
     places = Places(racing, 1.6 * found.suggestion)
     places.train((-1, 0, 1), SHORT)
     while len(places.tried()) < MOST and (best := places.best()) in (places.tried()[0], places.tried()[-1]):

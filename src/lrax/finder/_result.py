@@ -16,7 +16,7 @@ from lrax.fields._words import complain
 from lrax.finder._fall import is_flat
 from lrax.finder._smooth import smooth
 from lrax.finder._suggest import FEWEST
-from lrax.training._engine import Carry
+from lrax.training._engine import Lane
 from lrax.training._reason import RUNNING, Reason
 
 if TYPE_CHECKING:
@@ -242,13 +242,11 @@ class Refined:
     spent: int
 
 
-def curve_of(carry: Carry, otherwise: Reason) -> Curve:
-    """The curve of a test that stands at `carry`, and why it ended: `otherwise` if it has not stopped."""
-    rates, losses, smoothed, updates, code = jax.device_get(
-        (carry.rates, carry.losses, carry.smooths, carry.updates, carry.reason)
-    )
-    reason = otherwise if code == RUNNING else list(Reason)[code]
-    return Curve(rates[:updates], losses[:updates], smoothed[:updates], reason)
+def curve_of(lane: Lane, otherwise: Reason) -> Curve:
+    """The curve of a test that stands at `lane`, and why it ended: `otherwise` if it has not stopped."""
+    code = int(lane.carry.reason)
+    rates, losses, smoothed = lane.rows.T.copy()
+    return Curve(rates, losses, smoothed, otherwise if code == RUNNING else list(Reason)[code])
 
 
 def found_in(curves: Sequence[Curve], suggestions: Sequence[float | None], fast: Sequence[Curve] = ()) -> Found:

@@ -14,8 +14,10 @@ from lrax.schedules._base import CallableRule, Schedule, ScheduleRule
 from lrax.training._engine import Rules
 
 
-def make_rules(owner: str, ramp: Any, updates: int | None, smoothing: Any, stop: Any) -> tuple[Rules, int]:
-    """The rules of a test as pytrees, and the number of its updates."""
+def make_rules(
+    owner: str, ramp: Any, updates: int | None, smoothing: Any, stop: Any, known_to_rise: bool = False
+) -> tuple[Rules, int]:
+    """The rules of a test as pytrees, and the number of its updates. A ramp of our own need not be looked at."""
     ramp = ScheduleRule().convert(owner, "ramp", ramp)
     if is_batch(ramp):
         raise complain(ValueError, owner, "ramp", "one schedule, not a batch", ramp, "vmap lrax.range_test over ramps")
@@ -24,7 +26,8 @@ def make_rules(owner: str, ramp: Any, updates: int | None, smoothing: Any, stop:
             raise complain(ValueError, owner, "updates", "given where the ramp's length is not one known number", None)
         updates = int(ramp.length) + 1
     check_whole(owner, "updates", updates)
-    check_rising(owner, ramp, int(updates))
+    if not known_to_rise:
+        check_rising(owner, ramp, int(updates))
     for name, rule, needs in (
         ("smoothing", smoothing, "a function count -> weight of the new loss, such as lrax.finder.RunningMean(0.3)"),
         ("stop", stop, "a function carry -> whether to stop, such as lrax.finder.TimesFirst(2.0)"),

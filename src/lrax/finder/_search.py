@@ -1,7 +1,7 @@
 """What a finder does with its updates: one ramp, or a fast and a slow one, and short runs that check the suggestion."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -10,16 +10,16 @@ import numpy as np
 from lrax.finder._fall import COARSE, SLOW, center, fall, fall_twice, slow_ramp
 from lrax.finder._result import Curve, Found, SuggestionRule, combine, curve_of, found_in
 from lrax.finder._suggest import FEWEST
-from lrax.training._engine import Lane, Rules, begin
+from lrax.training._engine import Rules
 from lrax.training._reason import Reason
-from lrax.training._runner import Runner
+from lrax.training._runner import Runner, begin
 
 
 class Start(NamedTuple):
-    """Where the tests of one seed begin: a state, and the key that draws the batches, None for an iterator."""
+    """Where the tests of one seed begin: a state, and what its batches are drawn by, None for an iterator."""
 
     state: Any
-    key: jax.Array | None
+    order: Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,12 +65,12 @@ class Search:
     def _curves(self, runner: Runner, starts: Sequence[Start], rules: Sequence[Rules], updates: int) -> list[Curve]:
         """The curve of each seed by its own rules."""
         room = max(COARSE, SLOW) if self.twice else self.length  # one program for both ramps
-        lanes = [Lane(start.state, begin(room), its, start.key) for start, its in zip(starts, rules, strict=True)]
-        if isinstance(runner.batches, Iterator):  # seeds differ in their batches, so each reads on
-            lanes = [lane for one in lanes for lane in runner.advance([one], updates)]
+        lanes = [begin(start.state, its, start.order) for start, its in zip(starts, rules, strict=True)]
+        if runner.reads_on:  # seeds differ in their batches, so each reads on
+            lanes = [lane for one in lanes for lane in runner.advance([one], updates, room)]
         else:
-            lanes = runner.advance(lanes, updates)
-        return [curve_of(lane.carry, Reason.COMPLETED) for lane in lanes]
+            lanes = runner.advance(lanes, updates, room)
+        return [curve_of(lane, Reason.COMPLETED) for lane in lanes]
 
 
 def read(curve: Curve, rule: Any) -> float | None:

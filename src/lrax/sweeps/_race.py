@@ -18,7 +18,8 @@ from lrax.training._learner import Learner
 from lrax.training._progress import progress_bar
 from lrax.training._racing import Racing
 from lrax.training._reason import CODES, Reason
-from lrax.training._runner import check_learner, make_runner
+from lrax.training._runner import make_runner
+from lrax.training._updates import check_learner
 
 
 def race(
@@ -87,10 +88,10 @@ def race(
             transform=transform,
             accumulate=accumulate,
             driver=driver,
-            report=lambda carry, batches: show(batches),
+            report=lambda carry, batches, rows: show(batches),
             abreast=lanes,
         )
-        racing = Racing(runner, learner.state, key, sum(lengths))
+        racing = Racing(runner, learner.state, runner.order(key), sum(lengths))
         for lane in range(batch.number):
             racing.enter(lane, take(batch.schedules, lane))
         plan = str(runner.plan(list(racing.lanes.values())))

@@ -14,7 +14,7 @@ import numpy as np
 
 from lrax.fields._known import is_key
 from lrax.sweeps._batch import Lanes
-from lrax.training._learner import program_text
+from lrax.training._programs import program_text
 
 PATTERN = "lanes-*.npz"
 

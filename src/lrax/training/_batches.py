@@ -142,13 +142,3 @@ def endless(data: Iterable[Any], transform: Callable[[Any], Any] | None = None) 
                 yield batch if transform is None else transform(batch)
         if not found:
             return
-
-
-def trace_batch(batches: ArrayBatches | SampledBatches, key: jax.Array) -> tuple[Any, list[Any]]:
-    """The shapes and dtypes of a batch, without drawing one, and the arrays that a sampler closes over."""
-    traced = jax.jit(_first).trace(batches, key)
-    return traced.out_info, list(traced.jaxpr.consts)
-
-
-def _first(batches: ArrayBatches | SampledBatches, key: jax.Array) -> Any:
-    return batches.fetch(batches.order(key), 0)

@@ -1,18 +1,16 @@
 """A learner: a state, and the update that trains it at a given rate."""
 
 import dataclasses
-import re
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple, TypeAlias, final
 
 import jax
-import jax.numpy as jnp
 
-from lrax.fields._known import is_traced
 from lrax.fields._rules import Leaf, Static
 from lrax.fields._value import Value
 from lrax.fields._words import check_arity, complain
 from lrax.optimizers._rated import OptimizerFactory, RatedOptimizer
+from lrax.training._programs import call
 
 Update: TypeAlias = Callable[[Any, Any, jax.Array], tuple[Any, jax.Array]]
 """`(state, batch, rate) -> (state, loss)`: one optimizer update; the loss is that of `batch` before the update."""
@@ -97,7 +95,7 @@ class Learner(Value):
         check_arity("Learner.create", "loss_fn", loss_fn, f"loss_fn({', '.join(given)})", len(given))
         rated = RatedOptimizer.matching(optimizer, params, opt_state, hyperparameter)
         if opt_state is None:
-            opt_state = rated.init(params)
+            opt_state = call(rated.init, params)  # one program, not one for every leaf
         update = LossUpdate(loss_fn, rated, aux is not None, key is not None)
         return Learner(TrainingState(params, opt_state, aux, key), update)
 
@@ -121,43 +119,3 @@ class LossUpdate:
             aux = state.aux
         params, opt_state = self.optimizer.apply(grads, state.opt_state, state.params, rate)
         return TrainingState(params, opt_state, aux, key), loss
-
-
-def program_text(closed_jaxpr: Any) -> str:
-    """A traced program as text, without the addresses of functions in custom rules."""
-    return re.sub(r"0x[0-9a-f]{6,}", "", str(closed_jaxpr))
-
-
-def check_update(owner: str, learner: Learner, batch: Any) -> Any:
-    """The update's jaxpr; raises, before anything is compiled, if it does not return a state like the one it got and a loss."""
-    if not isinstance(learner, Learner):
-        raise complain(TypeError, owner, "learner", "a lrax.Learner", learner, "make one with lrax.Learner.create")
-    arrays = [leaf for leaf in jax.tree.leaves(learner.state) if isinstance(leaf, jax.Array) and not is_traced(leaf)]
-    if any(leaf.is_deleted() for leaf in arrays):
-        remedy = "a run with donate=True has given it away; make a learner from fresh arrays"
-        raise complain(ValueError, owner, "learner", "a learner whose state still has its memory", "deleted arrays", remedy)
-    state = jax.tree.map(jnp.asarray, learner.state)
-    traced = jax.jit(learner.update).trace(state, batch, jnp.zeros((), jnp.float32))
-    returned = traced.out_info
-    if not isinstance(returned, tuple) or len(returned) != 2:
-        raise TypeError(f"{owner}: the learner's update must return (state, loss), got {type(returned).__name__}")
-    new, loss = returned
-    if not hasattr(loss, "shape"):
-        found = type(loss).__name__
-        raise TypeError(f"{owner}: the learner's update must return (state, loss), got {found} in place of the loss")
-    if loss.shape != ():
-        raise ValueError(f"{owner}: the loss must be a scalar, got shape {loss.shape}; average it over the batch")
-    if jnp.issubdtype(loss.dtype, jnp.complexfloating):
-        raise TypeError(f"{owner}: the loss must be real, got {loss.dtype}; give its absolute value, say")
-    before: Any = jax.tree.structure(state)
-    after: Any = jax.tree.structure(new)
-    if before != after:
-        raise ValueError(f"{owner}: the learner's update must return a state of the same structure, got {after} from {before}")
-    for (path, old), changed in zip(jax.tree.leaves_with_path(state), jax.tree.leaves(new), strict=True):
-        if (old.shape, old.dtype) != (changed.shape, changed.dtype):
-            place = jax.tree_util.keystr(path)
-            raise ValueError(
-                f"{owner}: the learner's update must keep the state's shapes and dtypes, but state{place} was "
-                f"{old.dtype}{list(old.shape)} and became {changed.dtype}{list(changed.shape)}"
-            )
-    return traced.jaxpr

@@ -11,13 +11,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 from lrax.schedules._base import Schedule
-from lrax.training._engine import Lane, Rules, begin
+from lrax.training._engine import Lane, Rules
 from lrax.training._reason import CODES, Reason
-from lrax.training._runner import Runner
+from lrax.training._runner import Runner, begin
 
 
 @dataclasses.dataclass
@@ -27,24 +26,24 @@ class Racing:
     Attributes:
       runner: what trains them.
       state: where every lane begins.
-      key: what draws everyone's batches; None for an iterator.
+      order: what everyone's batches are drawn by; None for an iterator.
       most: updates of a lane, at most.
       lanes: those that have entered.
     """
 
     runner: Runner
     state: Any
-    key: jax.Array | None
+    order: Any
     most: int
     lanes: dict[int, Lane] = dataclasses.field(default_factory=dict)
 
     def enter(self, name: int, schedule: Schedule) -> None:
         """A new lane, before its first update."""
-        self.lanes[name] = Lane(self.state, begin(self.most), Rules(schedule), self.key)
+        self.lanes[name] = begin(self.state, Rules(schedule), self.order)
 
     def train(self, names: Sequence[int], until: int) -> None:
         """Trains these lanes until so many updates in all; those that have diverged stay as they are."""
-        trained = self.runner.advance([self.lanes[name] for name in names], until)
+        trained = self.runner.advance([self.lanes[name] for name in names], until, self.most)
         self.lanes.update(zip(names, trained, strict=True))
 
     def forget(self, name: int) -> None:
@@ -57,7 +56,10 @@ class Racing:
 
     def losses(self, name: int) -> np.ndarray[Any, Any]:
         """The losses of a lane's updates, float32 of shape (most,); NaN where none was made."""
-        return np.asarray(self.lanes[name].carry.losses)
+        losses = np.full(self.most, np.nan, np.float32)
+        made = self.lanes[name].rows[:, 1]
+        losses[: len(made)] = made
+        return losses
 
     def end_loss(self, name: int, tail: float, since: int = 0) -> float:
         """The mean loss of a lane over that part of its updates since a count; infinite if it has diverged or made none."""

@@ -5,19 +5,32 @@ net. And for a million examples, of which a range test sees 16,000, it takes hal
 microsecond a batch, whatever the number of examples.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+from lrax.fields._known import is_known
 
 ROUNDS = 32
 """An example that no round moves, and a pair that every round moves together, have a probability of 2 to the power of -32."""
 
 
-def random_keys(key: jax.Array) -> jax.Array:
-    """What shuffles are made of: uint32 of shape (ROUNDS, 2)."""
-    return jax.random.bits(key, (ROUNDS, 2), jnp.uint32)
+def random_keys(key: jax.Array) -> Any:
+    """What shuffles are made of: uint32 of shape (ROUNDS, 2), mixed from the words of a random key.
+
+    On the host, without a program of JAX, unless the key is traced; the numbers are the same.
+    """
+    data = jax.random.key_data(key)
+    words = np.asarray(data) if is_known(data) else data
+    bits = np.arange(2 * ROUNDS, dtype=np.uint32) * np.uint32(0x9E3779B9)
+    for word in words.reshape(-1):
+        bits = _mixed(_mixed(bits ^ word) + np.uint32(0x85EBCA6B))
+    return bits.reshape(ROUNDS, 2)
 
 
-def shuffled(places: jax.Array, length: int, keys: jax.Array, epoch: jax.Array) -> jax.Array:
+def shuffled(places: jax.Array, length: int, keys: Any, epoch: jax.Array) -> jax.Array:
     """Which of `length` examples stand at these places of an epoch's order: a permutation, another one every epoch.
 
     The swap-or-not shuffle: in every round all places are paired by a random pivot, and a random bit says of each pair
@@ -35,7 +48,7 @@ def shuffled(places: jax.Array, length: int, keys: jax.Array, epoch: jax.Array) 
 
     >>> keys = random_keys(jax.random.key(0))
     >>> print(shuffled(jnp.arange(8), 8, keys, 0), shuffled(jnp.arange(8), 8, keys, 1))
-    [6 2 4 0 1 7 3 5] [1 3 0 2 6 4 5 7]
+    [7 5 6 0 3 1 4 2] [0 3 6 2 7 4 5 1]
     """
     size = jnp.uint32(length)
 
@@ -49,8 +62,8 @@ def shuffled(places: jax.Array, length: int, keys: jax.Array, epoch: jax.Array) 
     return jax.lax.scan(swap_or_not, jnp.asarray(places).astype(jnp.uint32), epoch_keys)[0].astype(jnp.int32)
 
 
-def _mixed(bits: jax.Array) -> jax.Array:
+def _mixed(bits: Any) -> Any:
     """Every bit of a uint32 spread over all of its bits, one to one; Wellons 2018, Prospecting for hash functions."""
-    bits = (bits ^ (bits >> 16)) * jnp.uint32(0x7FEB352D)
-    bits = (bits ^ (bits >> 15)) * jnp.uint32(0x846CA68B)
+    bits = (bits ^ (bits >> 16)) * np.uint32(0x7FEB352D)
+    bits = (bits ^ (bits >> 15)) * np.uint32(0x846CA68B)
     return bits ^ (bits >> 16)

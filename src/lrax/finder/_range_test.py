@@ -1,0 +1,91 @@
+"""The range test as one pure function of arrays, for programs of one's own."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lrax.fields._words import check_whole, complain
+from lrax.finder._rules import make_rules
+from lrax.schedules._phases import Geometric
+from lrax.training._batches import ArrayBatches, SampledBatches, as_batches
+from lrax.training._engine import START, Axes, run_compiled
+from lrax.training._learner import Learner
+from lrax.training._reason import CODES, RUNNING, Reason
+from lrax.training._updates import check_accumulate, trace_update
+
+Rule = Callable[[Any], Any]
+
+
+class Measured(NamedTuple):
+    """What a range test measured, as arrays: a pytree.
+
+    Attributes:
+      rates, losses, smoothed: of each update, float32 of shape (updates,); infinite where no update was made.
+      made: how many updates were made, int32.
+      reason: why the test ended, int32: the place of a `lrax.finder.Reason` among its kind.
+    """
+
+    rates: jax.Array
+    losses: jax.Array
+    smoothed: jax.Array
+    made: jax.Array
+    reason: jax.Array
+
+
+def range_test(
+    learner: Learner,
+    data: Any,
+    *,
+    key: jax.Array,
+    batch_size: int | None = None,
+    ramp: Any = None,
+    updates: int | None = None,
+    smoothing: Rule | None = None,
+    stop: Rule | None = None,
+    transform: Callable[[Any], Any] | None = None,
+    accumulate: int = 1,
+) -> Measured:
+    """The range test as one pure function: it may be jitted, vmapped over states or keys, and put inside other programs.
+
+    Args:
+      learner: what is trained; its state is not changed.
+      data: a pytree of arrays with a common leading axis, with `batch_size`; or a sampler `key -> batch`.
+      key: random key that draws the batches.
+      batch_size: examples in a batch, for arrays. They are drawn without replacement, epoch after epoch; the last
+        partial batch of an epoch is dropped, and a batch is never larger than the data.
+      ramp: schedule of the rates, one an update; by default from 1e-6, a tenth more every update, to 10: 170 updates.
+      updates: length of the test, an int; by default the ramp's length plus one, so that its end is reached. The
+        default ramp is fitted to it.
+      smoothing: count -> weight of the new loss in the smoothed one; by default a running mean with 0.3 on the past.
+      stop: carry -> bool; by default where the smoothed loss passes twice the first, after at least 20 updates. A loss that
+        is not finite always stops the test.
+      transform: a function of every batch, inside the compiled program.
+      accumulate: batches to one optimizer update, for learners that accumulate gradients; the loss is their mean.
+
+    Returns: a `lrax.finder.Measured`, whose curves are infinite where no update was made.
+
+    Raises: TypeError or ValueError for data, a ramp or an update that cannot be used, before anything runs.
+
+    >>> loss_fn = lambda params, batch: jnp.mean((params - batch) ** 2)
+    >>> learner = lrax.Learner.create(loss_fn, jnp.zeros(3), optax.sgd)
+    >>> curve = jax.jit(lambda key: range_test(learner, jnp.ones((8, 3)), batch_size=4, key=key))(jax.random.key(0))
+    >>> print(curve.losses.shape, curve.made)
+    (170,) 170
+    """
+    if updates is not None:
+        check_whole("range_test", "updates", updates)
+    fitted = Geometric(1e-6, 10.0, 169 if updates is None else max(updates - 1, 1)) if ramp is None else ramp
+    rules, updates = make_rules("range_test", fitted, updates, smoothing, stop, known_to_rise=ramp is None)
+    batches = as_batches("range_test", data, batch_size, transform)
+    if not isinstance(batches, ArrayBatches | SampledBatches):
+        remedy = "use lrax.find_lr for an iterable, which is run from the host"
+        raise complain(TypeError, "range_test", "data", "arrays or a sampler key -> batch", data, remedy)
+    traced = trace_update("range_test", learner, batches, None, key)
+    check_accumulate("range_test", learner.state, accumulate)
+    run = traced.program.jitted(run_compiled, updates, int(accumulate), Axes.ALONE)
+    rest = START, rules, batches.order(key)
+    _, carry, rows = run(traced.consts, learner.state, rest, jax.tree.leaves(batches), jnp.int32(updates))
+    reason = jnp.where(carry.reason == RUNNING, jnp.int32(CODES[Reason.COMPLETED]), carry.reason)
+    return Measured(rows[:, 0], rows[:, 1], rows[:, 2], carry.updates, reason)

@@ -1,0 +1,224 @@
+"""Compiled programs that are shared by functions which do the same, and that keep none of the arrays those close over.
+
+`jax.jit` knows a function by its identity: a loss that is written again in the next cell compiles again, and as long as a
+jitted function lives, so do the arrays in its closure. Here a function is known by what it traces to. The arrays that it closes
+over become arguments, so a program holds none of them and is the same for other data.
+
+A program is kept for whoever traces to it next if it is all that it shows: no function of Python inside (a callback), no arrays
+deeper in it (those of a jitted function in the function). What has such is kept as long as its owner lives.
+"""
+
+import collections
+import functools
+import re
+import threading
+import types
+import weakref
+from collections.abc import Callable, Hashable
+from typing import Any, NamedTuple
+
+import jax
+import jax.extend.core
+import jax.numpy as jnp
+import numpy as np
+
+from lrax.fields._known import any_traced
+
+MOST = 64
+"""So many programs are kept for whoever traces to them next."""
+
+RULES = ("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")
+"""Primitives with functions for derivatives among their parameters, which do not matter to a program that is only run."""
+
+FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, functools.partial)
+
+
+class Program:
+    """What a function does, apart from the arrays that it closes over: `program(consts, *args)`.
+
+    Its `jitted` functions are its own, so that they go when it goes.
+    """
+
+    def __init__(self, closed: Any, out_tree: Any) -> None:
+        self._jaxpr, self._out_tree = closed.jaxpr, out_tree
+        self._jitted: dict[Hashable, Any] = {}
+
+    def __call__(self, consts: list[Any], *args: Any) -> Any:
+        closed = jax.extend.core.ClosedJaxpr(self._jaxpr, consts)
+        return jax.tree.unflatten(self._out_tree, jax.extend.core.jaxpr_as_fun(closed)(*jax.tree.leaves(args)))
+
+    def jitted(self, function: Callable[..., Any], *static: Hashable, donated: int | None = None) -> Any:
+        """`jax.jit` of `function(program, *static, ...)`; `donated` is the place of the argument whose memory is given away."""
+        made = function, static, donated
+        if made not in self._jitted:
+            given = () if donated is None else (donated,)
+            self._jitted[made] = jax.jit(functools.partial(function, self, *static), donate_argnums=given)
+        return self._jitted[made]
+
+
+class Traced(NamedTuple):
+    """A function that was traced.
+
+    Attributes:
+      program: what it does.
+      consts: the arrays that it closes over.
+      outline: what it was told apart by.
+      closed: its closed jaxpr.
+      returned: what it returns, as shapes and dtypes.
+    """
+
+    program: Program
+    consts: list[Any]
+    outline: "Outline"
+    closed: Any
+    returned: Any
+
+    def __call__(self, *args: Any) -> Any:
+        """The function, compiled."""
+        return self.program.jitted(_call)(self.consts, *args)
+
+
+class Outline(NamedTuple):
+    """What a traced program is told apart by.
+
+    Attributes:
+      key: equal for programs that do the same with equal arrays.
+      consts: the arrays in it, those of the functions inside it included.
+      whole: whether the key is all there is to it: no functions of Python, no arrays of functions inside it.
+    """
+
+    key: Hashable
+    consts: list[Any]
+    whole: bool
+
+    def same(self, other: "Outline") -> bool:
+        """Whether two programs do the same with the same arrays."""
+        if self.key != other.key or len(self.consts) != len(other.consts):
+            return False
+        return all(a is b or bool(jnp.array_equal(a, b)) for a, b in zip(self.consts, other.consts, strict=True))
+
+
+_shared: "collections.OrderedDict[Hashable, Program]" = collections.OrderedDict()
+_owned: "weakref.WeakKeyDictionary[Any, tuple[Outline, Program]]" = weakref.WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def trace(function: Callable[..., Any], *args: Any, owner: Any = None) -> Traced:
+    """What `function(*args)` does, and the program that does it: one that is there already, if it can be.
+
+    Args:
+      function: a pure function of pytrees of arrays.
+      args: arrays, or their shapes and dtypes.
+      owner: who a program belongs to that cannot be shared; it is kept as long as its owner lives.
+    """
+    traced = jax.jit(function).trace(*args)
+    closed, out_tree = traced.jaxpr, jax.tree.structure(traced.out_info)
+    outline = outlined(closed, (jax.tree.structure(args), out_tree))
+    return Traced(_program(closed, out_tree, outline, owner), list(closed.consts), outline, closed, traced.out_info)
+
+
+def call(function: Callable[..., Any], *args: Any) -> Any:
+    """`function(*args)` by one compiled program, shared by all functions that do the same; inside other programs, as it is."""
+    return function(*args) if any_traced(args) else trace(function, *args)(*args)
+
+
+def _program(closed: Any, out_tree: Any, outline: Outline, owner: Any) -> Program:
+    with _lock:
+        if outline.whole:
+            if outline.key in _shared:
+                _shared.move_to_end(outline.key)
+            else:
+                _shared[outline.key] = Program(closed, out_tree)
+            if len(_shared) > MOST:
+                _shared.popitem(last=False)
+            return _shared[outline.key]
+        if owner is None:
+            return Program(closed, out_tree)
+        known = _owned.get(owner)
+        if known is None or not known[0].same(outline):
+            known = _owned[owner] = outline, Program(closed, out_tree)
+        return known[1]
+
+
+def _call(program: Program, consts: list[Any], *args: Any) -> Any:
+    return program(consts, *args)
+
+
+def outlined(closed: Any, structure: Hashable = None) -> Outline:
+    """What a closed jaxpr is told apart by: equations, parameters and literals, however its variables are called."""
+    outline = _Outliner()
+    key = structure, tuple((np.shape(const), str(jax.dtypes.result_type(const))) for const in closed.consts)
+    nested = outline.of(closed.jaxpr)
+    try:
+        hash((key, nested))
+    except TypeError:  # a parameter that is known by nothing but itself
+        return Outline((key, id(closed)), [*closed.consts, *outline.consts], False)
+    return Outline((key, nested), [*closed.consts, *outline.consts], outline.whole)
+
+
+class _Outliner:
+    """Walks a jaxpr."""
+
+    def __init__(self) -> None:
+        self.consts: list[Any] = []
+        self.whole = True
+
+    def of(self, jaxpr: Any) -> Hashable:
+        names: dict[Any, int] = {}
+
+        def named(atom: Any) -> Hashable:
+            if hasattr(atom, "val"):  # a literal
+                value = np.asarray(atom.val)
+                return "literal", str(atom.aval), value.tobytes()
+            return names.setdefault(atom, len(names)), str(atom.aval)
+
+        inputs = tuple(map(named, (*jaxpr.constvars, *jaxpr.invars)))
+        equations = tuple(
+            (
+                equation.primitive.name,
+                tuple(map(named, equation.invars)),
+                self.parameters(equation),
+                tuple(map(named, equation.outvars)),
+            )
+            for equation in jaxpr.eqns
+        )
+        self.whole = self.whole and not jaxpr.effects
+        return inputs, equations, tuple(map(named, jaxpr.outvars))
+
+    def parameters(self, equation: Any) -> Hashable:
+        rules = equation.primitive.name in RULES
+        self.whole = self.whole and "callback" not in equation.primitive.name
+        return tuple(
+            (name, self.value(value))
+            for name, value in sorted(equation.params.items())
+            if not (rules and callable(value) and not _has_equations(value))
+        )
+
+    def value(self, value: Any) -> Hashable:
+        if _has_equations(value):
+            consts = list(getattr(value, "consts", ()))
+            self.consts += consts
+            self.whole = self.whole and not consts
+            return self.of(getattr(value, "jaxpr", value))
+        if isinstance(value, list | tuple):
+            return type(value).__name__, tuple(map(self.value, value))
+        if isinstance(value, dict):
+            return tuple((str(name), self.value(part)) for name, part in value.items())
+        if isinstance(value, np.ndarray):
+            return value.shape, str(value.dtype), value.tobytes()
+        if isinstance(value, jax.Array):
+            self.consts.append(value)
+            self.whole = False
+            return value.shape, str(value.dtype)
+        if isinstance(value, FUNCTIONS):
+            self.whole = False  # it may hold anything
+        return type(value).__name__, value
+
+
+def _has_equations(value: Any) -> bool:
+    return getattr(getattr(value, "jaxpr", value), "eqns", None) is not None
+
+
+def program_text(closed: Any) -> str:
+    """A traced program as text, without the addresses of functions in custom rules."""
+    return re.sub(r"0x[0-9a-f]{6,}", "", str(closed))

@@ -1,0 +1,157 @@
+"""The engine: blocks of updates, few programs, nothing kept."""
+
+import contextlib
+import functools
+import gc
+import weakref
+
+import jax
+import jax.monitoring
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import lrax
+from lrax.training._engine import BLOCK
+from problems import linear_learner, regression
+
+pytestmark = pytest.mark.standard_promotion  # of optax's optimizers
+
+KEY = jax.random.key(0)
+DATA = regression()
+
+
+@contextlib.contextmanager
+def compilations():
+    """A list that grows by one for each program that XLA compiles."""
+    names, active = [], [True]
+
+    def listen(event, duration, **kwargs):
+        if active[0] and event == "/jax/core/compile/backend_compile_duration":
+            names.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield names
+    active[0] = False
+
+
+def deep_learner(layers=8):
+    """A learner whose state has many leaves, everything in it written again."""
+    params = [{"weight": 0.1 * jnp.ones((3, 3)), "bias": jnp.zeros(3)} for _ in range(layers)]
+
+    def loss_fn(params, batch):
+        x, y = batch
+        for layer in params:
+            x = jnp.tanh(x @ layer["weight"] + layer["bias"][None])
+        return jnp.mean((x.sum(axis=1) - y) ** 2)
+
+    return lrax.Learner.create(loss_fn, params, functools.partial(optax.adam, b1=0.8))
+
+
+@pytest.mark.parametrize("driver", ["compiled", "host"])
+def test_a_first_search_compiles_few_programs_and_the_next_none(driver):
+    """At most 5 programs from `Learner.create` to the suggestion, whatever the leaves; none when all is written again."""
+    deep_learner()  # what jnp itself compiles to make the parameters
+    with compilations() as first:
+        found = lrax.find_lr(deep_learner(), DATA, batch_size=7, key=KEY, driver=driver)
+    assert len(first) <= 5
+    with compilations() as second:
+        again = lrax.find_lr(deep_learner(), DATA, batch_size=7, key=KEY, driver=driver)
+    assert not second
+    np.testing.assert_array_equal(found.losses, again.losses)
+
+
+def test_other_data_in_a_closure_are_the_same_program():
+    """What a loss closes over is no part of the program: other numbers compile nothing and are the ones that count."""
+
+    def search(target):
+        def loss_fn(params, batch):
+            return jnp.mean(((params - target)[None] - batch) ** 2)
+
+        return lrax.find_lr(lrax.Learner.create(loss_fn, jnp.zeros(3), optax.sgd), jnp.zeros((8, 3)), batch_size=4, key=KEY)
+
+    one, two = jnp.ones(3), 2 * jnp.ones(3)
+    first = search(one)
+    with compilations() as compiled:
+        second = search(two)
+    assert not compiled
+    np.testing.assert_allclose([first.losses[0], second.losses[0]], [1.0, 4.0])
+
+
+@pytest.mark.parametrize("driver", ["compiled", "host"])
+@pytest.mark.parametrize("inner", [False, True], ids=["plain", "in a jitted function"])
+def test_nothing_is_kept_of_what_a_loss_closes_over(driver, inner):
+    """After the last reference is gone, the arrays of a loss, a sampler and a transform are freed."""
+    kept = []
+
+    def search(number):
+        big = jnp.full((100, 3), float(number))
+        kept.append(weakref.ref(big))
+        part = (
+            jax.jit(lambda params: jnp.mean((params[None] - big) ** 2))
+            if inner
+            else lambda params: jnp.mean((params[None] - big) ** 2)
+        )
+        learner = lrax.Learner.create(lambda params, batch: part(params) + jnp.mean(batch), jnp.zeros(3), optax.sgd)
+        return lrax.find_lr(learner, lambda key: big[:2] * 0, key=KEY, updates=20, driver=driver).losses[0]
+
+    losses = [search(number) for number in range(3)]
+    gc.collect()
+    assert losses == [0.0, 1.0, 4.0]
+    assert [reference() for reference in kept] == [None] * 3
+
+
+def test_healthy_runs_pass_with_debug_nans():
+    """Updates that are not made hold no NaN, so searches, range tests and races run with `jax_debug_nans`."""
+    learner = linear_learner()
+    rates = lrax.Constant(np.float32([0.01, 0.1, 0.2]))
+    with jax.debug_nans(True):
+        for driver in ("compiled", "host"):
+            assert lrax.find_lr(learner, DATA, batch_size=16, key=KEY, driver=driver).suggestion > 0
+        assert lrax.find_lr(learner, [DATA]).suggestion > 0
+        assert lrax.find_lr(learner, DATA, batch_size=16, key=KEY, seeds=2, refine=True).suggestion > 0
+        curve = jax.jit(lambda key: lrax.range_test(learner, DATA, batch_size=16, key=key))(KEY)
+        assert curve.made > 20
+        assert lrax.race(learner, DATA, rates, rungs=(5, 6), batch_size=16, key=KEY).best is not None
+
+
+def counting_learner():
+    """A learner whose state says how many updates it saw and whose loss is the count."""
+    return lrax.Learner(jnp.zeros((), jnp.int32), lambda state, batch, rate: (state + 1, state.astype(jnp.float32) + 0 * rate))
+
+
+@pytest.mark.parametrize("length", [1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 5])
+@pytest.mark.parametrize("driver", ["compiled", "host"])
+def test_a_block_that_is_not_needed_whole_changes_nothing(length, driver):
+    """The state is that of exactly so many updates, and the curve has as many, wherever in a block they end."""
+    result = lrax.race(
+        counting_learner(), lambda key: jnp.zeros(2), lrax.Constant(0.1 * np.ones(2, np.float32)), rungs=(2, length), key=KEY,
+        keep=1.0, driver=driver,
+    )  # fmt: skip
+    assert int(result.state) == 2 + length
+    np.testing.assert_array_equal(result.losses[0], np.arange(2 + length))
+
+
+def test_a_stopped_lane_keeps_the_state_that_it_stopped_with():
+    """What blew up is not carried on: the update that stops a lane does not move its state, and none moves it afterwards."""
+    learner = lrax.Learner(jnp.zeros(()), lambda state, batch, rate: (state + 1, jnp.where(state < 3, 1.0, jnp.nan) + 0 * rate))
+    curve = jax.jit(lambda key: lrax.range_test(learner, lambda key: jnp.zeros(2), key=key))(KEY)
+    assert (int(curve.made), float(curve.losses[3]), float(curve.losses[4])) == (4, np.inf, np.inf)
+    assert np.isfinite(curve.losses[:3]).all()
+
+
+def test_accumulation_over_blocks():
+    """With several batches to an update the loss of an update is their mean, on both drivers, at any length."""
+
+    def find(driver):
+        learner = lrax.Learner(jnp.zeros(()), lambda state, batch, rate: (state + 1, state + 0 * rate))
+        ramp = lrax.Geometric(1e-3, 1e-2, BLOCK + 2)
+        return lrax.find_lr(
+            learner, lambda key: jnp.zeros(2), key=KEY, ramp=ramp, accumulate=3, driver=driver, stop=lrax.finder.NeverStop()
+        )
+
+    compiled, host = find("compiled"), find("host")
+    np.testing.assert_allclose(compiled.losses, 1 + 3 * np.arange(BLOCK + 3))
+    np.testing.assert_array_equal(compiled.losses, host.losses)
+    np.testing.assert_array_equal(compiled.rates, host.rates)
