@@ -30,7 +30,7 @@ STOPS = np.array([133, 117, 121, 125, 129, 137, 141, 145], np.int32)
 RAMP = lrax.Geometric(1e-6, 1e-2, UPDATES - 1)
 
 Test = Callable[[Any, Any], Any]
-"""(after how many updates it stops, key) -> losses, NaN after the stop."""
+"""(after how many updates it stops, key) -> losses, not finite after the stop."""
 
 
 def reached(limit: Any, carry: Any) -> jax.Array:
@@ -43,8 +43,8 @@ def stop_at(limit: Any) -> Any:
     return jax.tree_util.Partial(reached, limit)
 
 
-def tests() -> dict[str, Test]:
-    """The ways to run one test."""
+def digits_learner() -> tuple[Any, Any]:
+    """The MLP as a learner, and the digits."""
     pixels, labels = mnist_data()
     data = jnp.asarray(pixels.reshape(-1, 28, 28, 1) / 255, jnp.float32), jnp.asarray(labels, jnp.int32)
     net = MLP()
@@ -53,7 +53,12 @@ def tests() -> dict[str, Test]:
         return optax.softmax_cross_entropy_with_integer_labels(net.apply(params, batch[0]), batch[1]).mean()
 
     params = net.init(jax.random.key(0), data[0][:1])
-    learner = lrax.Learner.create(loss_fn, params, functools.partial(optax.sgd, momentum=0.9))
+    return lrax.Learner.create(loss_fn, params, functools.partial(optax.sgd, momentum=0.9)), data
+
+
+def tests() -> dict[str, Test]:
+    """The ways to run one test."""
+    learner, data = digits_learner()
     settings = {"batch_size": BATCH, "ramp": RAMP}
 
     def ranged(limit: Any, key: Any) -> Any:
@@ -63,7 +68,7 @@ def tests() -> dict[str, Test]:
         return lrax.find_lr(learner, data, key=key, stop=stop_at(limit), driver="host", **settings).losses
 
     def scanned(limit: Any, key: Any) -> Any:
-        draws = jax.random.randint(key, (UPDATES, BATCH), 0, len(labels))
+        draws = jax.random.randint(key, (UPDATES, BATCH), 0, len(data[1]))
 
         def update(carry: Any, inputs: Any) -> Any:
             count, draw = inputs

@@ -28,7 +28,7 @@ MOST = 64
 """So many programs are kept for whoever traces to them next."""
 
 RULES = ("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")
-"""Primitives with functions for derivatives among their parameters, which do not matter to a program that is only run."""
+"""Primitives whose other parameters are for derivatives, which do not matter to a program that is only run."""
 
 FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, functools.partial)
 
@@ -191,7 +191,7 @@ class _Outliner:
         return tuple(
             (name, self.value(value))
             for name, value in sorted(equation.params.items())
-            if not (rules and callable(value) and not _has_equations(value))
+            if not rules or _has_equations(value)
         )
 
     def value(self, value: Any) -> Hashable:
@@ -210,6 +210,8 @@ class _Outliner:
             self.consts.append(value)
             self.whole = False
             return value.shape, str(value.dtype)
+        if isinstance(value, float):
+            return "float", repr(value)  # a NaN equals nothing
         if isinstance(value, FUNCTIONS):
             self.whole = False  # it may hold anything
         return type(value).__name__, value

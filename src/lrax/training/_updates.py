@@ -60,7 +60,8 @@ def trace_update(owner: str, learner: Learner, batches: Any, batch: Any, key: An
     drawn = isinstance(batches, ArrayBatches | SampledBatches)
     source = (jax.tree.leaves(batches), batches.order(key), np.int32(0)) if drawn else batch
     step = Step(learner.update, jax.tree.structure(batches) if drawn else None)
-    traced = trace(step, state, jnp.zeros((), jnp.float32), source, owner=learner)
+    rate = jax.ShapeDtypeStruct((), jnp.float32)  # type: ignore[no-untyped-call]  # jax
+    traced = trace(step, state, rate, source, owner=learner)
     check_returned(owner, state, traced.returned)
     return traced
 
