@@ -9,12 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding
 
-from lrax.fields._known import is_traced
+from lrax.fields._known import is_key, is_traced
 from lrax.fields._words import check_arity, check_whole, complain
 from lrax.training._shuffle import random_keys, shuffled
 
 ENDED = object()
 """Stands for the next batch of an iterable that has no more."""
+
+
+MOST_SKIPPED = 500
+"""So many batches after one another may be smaller than the first; a data set has one such an epoch."""
 
 
 class CompiledBatches(Protocol):
@@ -101,7 +105,7 @@ def _array_batches(owner: str, data: Any, batch_size: int, transform: Callable[[
     if not leaves or not all(isinstance(leaf, np.ndarray | jax.Array) for leaf in leaves):
         remedy = "leave `batch_size` out for a sampler or for an iterable that makes its own batches"
         raise complain(TypeError, owner, "data", "arrays where `batch_size` is given", data, remedy)
-    if any(leaf.dtype.kind in "OSUMm" for leaf in leaves):
+    if any(getattr(leaf.dtype, "kind", "") in "OSUMm" for leaf in leaves if not is_key(leaf)):
         raise complain(TypeError, owner, "data", "arrays of numbers", [str(leaf.dtype) for leaf in leaves])
     lengths = {leaf.shape[0] for leaf in leaves if leaf.ndim}
     if len(lengths) != 1 or not all(leaf.ndim for leaf in leaves):
@@ -124,21 +128,44 @@ def _is_explicit(leaf: Any) -> bool:
     return any(kind != AxisType.Auto for kind in sharding.mesh.axis_types)
 
 
-def endless(data: Iterable[Any], transform: Callable[[Any], Any] | None = None) -> Iterator[Any]:
+def endless(owner: str, data: Iterable[Any], transform: Callable[[Any], Any] | None = None) -> Iterator[Any]:
     """The batches of an iterable, transformed, begun again whenever it ends, until it yields nothing.
 
     A batch with fewer examples than the first (the last one of an epoch, mostly) is left out, so that nothing is compiled for
     its shape.
+
+    Raises: ValueError if batch after batch is smaller than the first; TypeError for a batch that holds no arrays of numbers.
     """
-    size = None
+    size, skipped = None, 0
     while True:
         found = False
         for batch in data:
             leaves = [leaf for leaf in jax.tree.leaves(batch) if np.ndim(leaf)]
             examples = leaves[0].shape[0] if leaves else None
             size = examples if size is None else size
-            if examples is None or size is None or examples >= size:
+            skipped = skipped + 1 if examples is not None and size is not None and examples < size else 0
+            if not skipped:
                 found = True
-                yield batch if transform is None else transform(batch)
+                ready = batch if transform is None else transform(batch)
+                _check_batch(owner, ready)
+                yield ready
+            elif skipped > MOST_SKIPPED:
+                needs = f"batches of one size: the first has {size} examples, and {skipped} after one another had fewer"
+                raise complain(
+                    ValueError, owner, "data", needs, f"{examples} examples", "begin it with a batch of the usual size"
+                )
         if not found:
             return
+
+
+def _check_batch(owner: str, batch: Any) -> None:
+    """Raises if a batch holds what JAX does not take for an array."""
+    for path, leaf in jax.tree.leaves_with_path(batch):
+        if isinstance(leaf, jax.Array) or (isinstance(leaf, np.ndarray | np.generic) and leaf.dtype.kind not in "OSUMm"):
+            continue
+        if not isinstance(leaf, int | float | complex):
+            place, remedy = (
+                f"data{jax.tree_util.keystr(path)}",
+                "give NumPy arrays: transform=lambda batch: jax.tree.map(np.asarray, batch)",
+            )
+            raise complain(TypeError, owner, place, "an array of numbers", leaf, remedy)

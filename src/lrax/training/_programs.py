@@ -189,9 +189,7 @@ class _Outliner:
         rules = equation.primitive.name in RULES
         self.whole = self.whole and "callback" not in equation.primitive.name
         return tuple(
-            (name, self.value(value))
-            for name, value in sorted(equation.params.items())
-            if not rules or _has_equations(value)
+            (name, self.value(value)) for name, value in sorted(equation.params.items()) if not rules or _has_equations(value)
         )
 
     def value(self, value: Any) -> Hashable:

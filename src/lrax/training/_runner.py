@@ -216,7 +216,7 @@ def make_runner(
         raise complain(ValueError, owner, "key", "given with arrays and samplers", None, "give jax.random.key(0)")
     batch = None
     if not isinstance(batches, ArrayBatches | SampledBatches):
-        batches = endless(batches, transform)
+        batches = endless(owner, batches, transform)
         batch = next(batches, ENDED)
         batches = batches if batch is ENDED else itertools.chain([batch], batches)
     different = {id(learner): learner for learner in learners}.values()
