@@ -10,6 +10,7 @@ import pytest
 
 import lrax
 from lrax.finder._fall import center, fall_twice, is_flat
+from problems import enable_x64
 
 POINTS = 96
 RULES = {name: getattr(lrax.finder, name) for name in ("steepest", "minimum", "edge", "valley", "slide", "fall")}
@@ -62,6 +63,17 @@ def test_the_smoothed_curve_is_the_same_everywhere():
     padding = np.full(200, np.nan, np.float32)
     padded = lrax.finder.smooth(np.concatenate([RATES[0], padding]), np.concatenate([LOSSES[0], padding]), 0.2)
     np.testing.assert_allclose(padded[:POINTS], host[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("rates", [np.geomspace(1e-7, 100, 1500), np.full(1500, 0.1)])
+def test_long_curves_are_averaged_in_parts(rates):
+    """A curve whose weights are made a few rows at a time has the mean that all weights at once give."""
+    losses = np.random.default_rng(1).uniform(1, 2, size=1500)
+    places = np.log10(rates)
+    weights = np.maximum(1 - np.abs(places[:, None] - places[None, :]) / 0.2, 0)
+    expected = weights @ losses / weights.sum(axis=1)
+    np.testing.assert_allclose(lrax.finder.smooth(rates, losses, 0.2), expected, rtol=2e-5)
+    np.testing.assert_allclose(jax.jit(lambda *curve: lrax.finder.smooth(*curve, 0.2))(rates, losses), expected, rtol=2e-5)
 
 
 def test_what_is_known_compiles_nothing(caplog):
@@ -144,3 +156,12 @@ def test_memory_is_linear_in_the_length(name):
     assert peak < 16e6
     shapes = re.findall(r"(?:f|i|u|bool)\d*\[([\d,]+)\]", str(jax.make_jaxpr(rule)(rates, losses)))
     assert max(np.prod([int(size) for size in shape.split(",")], dtype=float) for shape in shapes) < points**2 / 100
+
+
+def test_sixty_four_bits_change_nothing():
+    """With x64 on, the traced rules give the float32 numbers that they give without."""
+    with enable_x64(True):
+        for name in RULES:
+            traced = jax.jit(lambda *curve, rule=RULES[name]: rule(*curve))(RATES[0], LOSSES[0])
+            assert traced.dtype == jnp.float32
+            np.testing.assert_allclose(traced, RULES[name](RATES[0], LOSSES[0]), rtol=5e-5)

@@ -138,7 +138,7 @@ def test_rules_that_are_none_are_named():
     [
         (2 + 0.02 * NOISE[:90], Reason.COMPLETED, "no suggestion after 90 updates (flat: the loss never fell"),
         ([2.0, 1.0], Reason.COMPLETED, "no suggestion after 2 updates (too short"),
-        ([np.nan], Reason.NON_FINITE, "no suggestion after 1 updates (non-finite: the very first loss"),
+        ([np.nan], Reason.NON_FINITE, "no suggestion after 1 update (non-finite: the very first loss"),
         ([], Reason.INTERRUPTED, "no suggestion after 0 updates (interrupted"),
         (fall()[:78], Reason.COMPLETED, "while the loss still fell"),
     ],
@@ -162,6 +162,14 @@ def test_seeds_are_seen_over_the_dots():
     rates, median = labelled(axes, "median of the seeds").get_data()
     rows = [np.interp(np.log(rates), np.log(lines[i].get_xdata()), lines[i].get_ydata()) for i in seeds]
     np.testing.assert_allclose(median[5:-5], np.median(rows, axis=0)[5:-5], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("values", "scale"), [([1, 6], "log"), ([1, 4], "linear"), ([-1, 6], "linear"), ([np.nan], "linear")])
+def test_wide_numbers_have_a_logarithmic_axis(values, scale):
+    """Numbers above 0 that span more than a factor of five are drawn on a logarithmic axis, others on a plain one."""
+    axes = _pictures.new_axes()
+    assert _pictures.log_if_wide(axes, np.array([*values, np.inf])) == (scale == "log")
+    assert axes.get_yscale() == scale
 
 
 def test_a_notebook_shows_the_sentence_and_the_picture(monkeypatch):

@@ -66,7 +66,7 @@ def without(reason: Reason, curve: Curve, fast: Sequence[Curve] = ()) -> str:
     """Why a test suggests nothing, and what to do."""
     updates = len(curve.rates)
     if reason is Reason.INTERRUPTED:
-        return f"it was interrupted after {updates} updates; what it had measured is kept"
+        return f"it was interrupted after {plural(updates, 'update')}; what it had measured is kept"
     if reason is Reason.DATA_ENDED:
         return data_ended(curve)
     if reason is Reason.NON_FINITE and not np.isfinite(curve.losses[0]):

@@ -12,7 +12,7 @@ from lrax._pictures import inline
 from lrax.fields._words import complain
 from lrax.finder._arrays import FEWEST
 from lrax.finder._curve import SMOOTH, Curve, SuggestionRule
-from lrax.finder._explain import explain
+from lrax.finder._explain import explain, plural
 from lrax.finder._fall import Crossed, crossed_once, crossed_twice, fall, fall_twice
 from lrax.finder._named import check_rule, name_of
 from lrax.training._reason import Reason
@@ -58,7 +58,10 @@ class Found:
 
     @property
     def losses(self) -> np.ndarray[Any, Any]:
-        """The loss of each update, measured before its rate acted: the median over seeds, float32 of shape (updates,)."""
+        """The loss of each update, measured before its rate acted: the median over seeds, float32 of shape (updates,).
+
+        A second ramp begins where the first one says, so seeds may differ in their rates: `curves` has each with its own.
+        """
         return self._median("losses")
 
     @property
@@ -107,7 +110,7 @@ class Found:
         checked = f", checked by {len(self.refined.rates)} short runs" if self.refined else ""
         if self.refined and self.band and self.suggestion and not self.band[0] <= self.suggestion <= self.band[1]:
             checked += ", which went beyond what the seeds span,"
-        return f"{rate}{band}{checked} after {self.spent} updates ({self.reason}: {self.explanation})"
+        return f"{rate}{band}{checked} after {plural(self.spent, 'update')} ({self.reason}: {self.explanation})"
 
     def _repr_html_(self) -> str:
         return inline(str(self), self.plot)

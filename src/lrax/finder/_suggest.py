@@ -105,15 +105,15 @@ def valley(rates: Any, losses: Any) -> Scalar:
     def extend(place: Any, runs: tuple[Any, Any]) -> tuple[Any, Any]:
         lengths, ends = runs
         longest = xp.searchsorted(ends, depths[place])  # of the runs before that this loss can go on
-        return put(xp, lengths, place, (longest + 1).astype(xp.int32)), put(xp, ends, longest, depths[place])
+        return put(xp, lengths, place, (longest + 1).astype(places.dtype)), put(xp, ends, longest, depths[place])
 
     # how long the longest falling run to each place is, and the least depth at which a run of each length ends
-    begun = xp.zeros(rates.size, xp.int32), xp.full(rates.size, xp.inf, xp.float32)
+    begun = xp.zeros_like(places), xp.full(rates.size, xp.inf, xp.float32)
     lengths = xp.where(places < count, repeat(xp, rates.size, extend, begun)[0], 0)
     end = xp.argmax(lengths)
     start = end - lengths[end]
     third = (end - start).astype(xp.float32) / 3
-    place = start + third.astype(xp.int32) + (third / 2).astype(xp.int32)
+    place = start + third.astype(places.dtype) + (third / 2).astype(places.dtype)
     # a run that begins at the first loss starts at -1, which Python counts from the end: so do we
     place = xp.where(place < 0, place + count, place)
     return xp.float32(xp.where((count >= FEWEST) & (lengths[end] > 1), rates[place], xp.nan))
