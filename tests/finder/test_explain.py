@@ -1,11 +1,15 @@
 """Reasons never mislead: what is said of a test has its numbers, and a remedy only where there is something to do."""
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 
 import lrax
 from lrax.finder import Curve, Reason
 from lrax.finder._result import found_in
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
 
 ADVICE = ("give ", "let it", "look at", "start the", "check it", "try another", "may be")
 
@@ -123,7 +127,18 @@ def test_data_that_ended_in_some_of_the_tests_are_said():
     assert "; the data ended in 1 of the tests" in str(found_in(curves, [0.1, 0.1, None]))
 
 
-def test_names_of_rules_are_near(tmp_path):
+def test_an_interrupt_where_the_second_ramp_begins_is_told():
+    """A curve without updates beside fast ones is told of and drawn, whatever its reason and its suggestion."""
+    for reason in Reason:
+        for suggestion in (0.1, None):
+            found = lrax.Found((curve([], reason),), reason, suggestion, None, (curve(fall(100), Reason.COMPLETED),))
+            assert f"({reason}: " in str(found)
+            assert found.plot().get_title()
+            plt.close("all")
+    assert "interrupted after 0 updates; what it had measured is kept" in str(found)
+
+
+def test_names_of_rules_are_near():
     """A name where a rule is due is answered with the function of that name; a rule of other arguments is refused too."""
     found = found_in([curve(fall(), Reason.COMPLETED)], [0.1])
     with pytest.raises(TypeError, match=r"Found.suggest: `rule` must be a function .* did you mean lrax\.finder\.valley"):

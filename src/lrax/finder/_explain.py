@@ -35,6 +35,8 @@ def explain(
       checked: whether short runs have checked the suggestion.
     """
     curve = max(curves, key=lambda one: (one.reason is reason, len(one.rates)))
+    if reason is Reason.INTERRUPTED:
+        return f"it was interrupted after {plural(len(curve.rates), 'update')}; what it had measured is kept"
     if suggestion is None:
         return without(reason, curve, fast)
     return with_suggestion(reason, curve, sure=bool(fast) or checked, checked=checked)
@@ -46,8 +48,6 @@ def with_suggestion(reason: Reason, curve: Curve, *, sure: bool, checked: bool) 
     fell = f"the loss fell from {first:.3g} to {lowest:.3g}"
     if reason is Reason.DATA_ENDED:
         return f"{data_ended(curve)}; {fell}"
-    if reason is Reason.INTERRUPTED:
-        return f"it was interrupted at update {len(curve.rates)}, rate {curve.rates[-1]:.3g}; {fell}"
     if reason is Reason.DIVERGED:
         return f"{fell}, and rose past the stop rule's limit at rate {blown(curve):.3g}, as a range test should end"
     if reason is Reason.NON_FINITE:
@@ -69,7 +69,7 @@ def without(reason: Reason, curve: Curve, fast: Sequence[Curve] = ()) -> str:
         return f"it was interrupted after {plural(updates, 'update')}; what it had measured is kept"
     if reason is Reason.DATA_ENDED:
         return data_ended(curve)
-    if reason is Reason.NON_FINITE and not np.isfinite(curve.losses[0]):
+    if reason is Reason.NON_FINITE and updates and not np.isfinite(curve.losses[0]):
         return (
             f"the very first loss was {curve.losses[0]}, before any rate had acted: look at the data and the initial parameters"
         )
@@ -98,7 +98,7 @@ def levels(curve: Curve) -> tuple[float, float, float]:
     means = curve.smooth()[1]
     means = means[np.isfinite(means)]
     if not len(means):
-        first = float(curve.losses[0])
+        first = float(curve.losses[0]) if len(curve.losses) else np.nan
         return first, first, first
     return float(means[0]), float(np.min(means)), float(means[-1])
 
@@ -117,7 +117,7 @@ def still_falls(curve: Curve) -> bool:
 
 def blown(curve: Curve) -> Any:
     """The last rate that acted before the last loss was measured."""
-    return curve.rates[-2] if len(curve.rates) > 1 else curve.rates[-1]
+    return curve.rates[-2:][0] if len(curve.rates) else np.nan
 
 
 def data_ended(curve: Curve) -> str:
