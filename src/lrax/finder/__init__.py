@@ -1,9 +1,10 @@
 """The learning-rate finder: the range test, its rules, suggestions and results."""
 
+from lrax.finder._curve import Curve
 from lrax.finder._fall import fall
 from lrax.finder._find import find_lr
 from lrax.finder._range_test import Measured, range_test
-from lrax.finder._result import Curve, Found
+from lrax.finder._result import Found
 from lrax.finder._smooth import DebiasedMean, RunningMean, smooth
 from lrax.finder._stop import NeverStop, TimesBest, TimesFirst
 from lrax.finder._suggest import edge, minimum, slide, steepest, valley

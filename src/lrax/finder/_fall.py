@@ -5,18 +5,30 @@ least, and needs no unit. What remains is the bias between problems, which a slo
 where the fall is gradual a run is limited by time, and a higher rate would still help; where it is abrupt, a plateau was left.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-
+from lrax.finder._arrays import FEWEST, Scalar, as_curve, median, namespace, silent, window_means
 from lrax.schedules._phases import Geometric
 
 COARSE, SLOW = 100, 150
 """The updates of the fast ramp over all rates, and of the slow one around the fall."""
 
+QUARTER, MOST = 0.25, 0.95
+"""The shares of the fall whose rates are read."""
 
-def fall(rates: Any, losses: Any) -> jax.Array:
+WIDE, NARROW = 0.55, 0.2
+"""Half the windows, in decades, under which a ramp over all rates is read, and one around the fall."""
+
+
+class Crossed(NamedTuple):
+    """Where a curve has made some shares of its fall: rates, and losses, float32 of shape (shares,); NaN for none."""
+
+    rates: Any
+    losses: Any
+
+
+@silent
+def fall(rates: Any, losses: Any) -> Scalar:
     """The rate from one ramp: 0.7 of the rate at which the loss has made 95 % of its fall.
 
     Args:
@@ -24,32 +36,34 @@ def fall(rates: Any, losses: Any) -> jax.Array:
       losses: float (n,), the loss after an update at that rate; one that is not finite counts as a blow-up. Curves may be
         padded with NaN rates.
 
-    Returns: a rate, float32 of shape (); NaN if the loss does not fall by more than its noise.
+    Returns: a rate, float32 of shape (); NaN if the loss does not fall by more than its noise or there are fewer than 5 points.
+
+    Raises: ValueError if the two are not of one shape (n,).
 
     >>> rates = jnp.geomspace(1e-7, 100.0, 250)
     >>> print(f"{fall(rates, 1 / (1 + (rates / 0.01) ** 2)):.2f}")
     0.04
     """
-    rates, losses = jnp.asarray(rates, jnp.float32), jnp.asarray(losses, jnp.float32)
-    return 0.7 * crossings(rates, losses, *level(rates, losses), (0.95,), 0.55)[0]
+    return namespace(rates, losses).float32(0.7 * crossed_once(rates, losses).rates[0])
 
 
-def is_flat(rates: Any, losses: Any) -> jax.Array:
+@silent
+def is_flat(rates: Any, losses: Any) -> Any:
     """Whether the loss never falls by more than its noise.
 
     >>> rates = jnp.geomspace(1e-7, 100.0, 250)
     >>> print(is_flat(rates, jnp.ones(250)), is_flat(rates, 1 / (1 + rates)))
     True False
     """
-    rates, losses = jnp.asarray(rates, jnp.float32), jnp.asarray(losses, jnp.float32)
-    return jnp.isnan(crossings(rates, losses, *level(rates, losses), (0.95,), 0.55)[0])
+    return namespace(rates, losses).isnan(crossed_once(rates, losses).rates[0])
 
 
-def center(rates: Any, losses: Any) -> jax.Array:
+@silent
+def center(rates: Any, losses: Any) -> Scalar:
     """Where a fast ramp has the action: the rate at 75 % of the fall. Half the noise will do, for the slow ramp decides."""
-    rates, losses = jnp.asarray(rates, jnp.float32), jnp.asarray(losses, jnp.float32)
-    base, noise = level(rates, losses)
-    return crossings(rates, losses, base, noise / 2, (0.75,), 0.55)[0]
+    xp, rates, losses = as_curve("center", rates, losses)
+    base, noise = level(xp, rates, losses)
+    return xp.float32(crossings(xp, rates, losses, base, noise / 2, (0.75,), WIDE).rates[0])
 
 
 def slow_ramp(center: float) -> Geometric:
@@ -60,7 +74,8 @@ def slow_ramp(center: float) -> Geometric:
     return Geometric(center / 8, center / 8 * 10**2.25, SLOW - 1)
 
 
-def fall_twice(fast: tuple[Any, Any], slow: tuple[Any, Any]) -> jax.Array:
+@silent
+def fall_twice(fast: tuple[Any, Any], slow: tuple[Any, Any]) -> Scalar:
     r"""The rate from two ramps, $r_{95} \sqrt{r_{95} / r_{25}} / 3.1$.
 
     $r_{25}$ and $r_{95}$ are the rates at which the slow ramp has made 25 % and 95 % of its fall, below the level that the fast
@@ -72,61 +87,73 @@ def fall_twice(fast: tuple[Any, Any], slow: tuple[Any, Any]) -> jax.Array:
 
     Returns: a rate, float32 of shape (); NaN if the loss does not fall by more than its noise.
     """
-    base, noise = level(*fast)
-    quarter, most = crossings(*slow, base, noise, (0.25, 0.95), 0.2)
-    return most * jnp.sqrt(most / quarter) / 3.1
+    xp = namespace(fast, slow)
+    quarter, most = crossed_twice(fast, slow).rates
+    return xp.float32(most * xp.sqrt(most / quarter) / 3.1)
 
 
-def level(rates: Any, losses: Any) -> tuple[jax.Array, jax.Array]:
+@silent
+def crossed_once(rates: Any, losses: Any) -> Crossed:
+    """What `fall` reads: where the loss has made 95 % of its fall."""
+    xp, rates, losses = as_curve("fall", rates, losses)
+    return crossings(xp, rates, losses, *level(xp, rates, losses), (MOST,), WIDE)
+
+
+@silent
+def crossed_twice(fast: tuple[Any, Any], slow: tuple[Any, Any]) -> Crossed:
+    """What `fall_twice` reads: where the slow ramp has made 25 % and 95 % of its fall."""
+    xp = namespace(fast, slow)
+    base, noise = level(xp, *as_curve("fall_twice", *fast)[1:])
+    return crossings(xp, *as_curve("fall_twice", *slow)[1:], base, noise, (QUARTER, MOST), NARROW)
+
+
+def level(xp: Any, rates: Any, losses: Any) -> tuple[Any, Any]:
     """The loss before anything was learnt, and the smallest fall below it that is more than noise.
 
     Both are read off the first two decades of the rates: their median, and twice the standard error that the median of so many
     losses and a mean of twenty have together.
     """
-    rates, losses = jnp.asarray(rates, jnp.float32), jnp.asarray(losses, jnp.float32)
-    early = jnp.where((rates <= 100 * rates[0]) & jnp.isfinite(losses), losses, jnp.nan)
-    base = jnp.nanmedian(early)
-    deviation = 1.5 * jnp.nanmedian(jnp.abs(early - base)) + 1e-5 * jnp.abs(base)
-    measured = jnp.sum(jnp.isfinite(early)).astype(jnp.float32)
-    return base, 2 * deviation * jnp.sqrt(1.57 / measured + 1 / 20)
+    early = (rates <= 100 * rates[0]) & xp.isfinite(losses)
+    base = median(xp, losses, early)
+    deviation = 1.5 * median(xp, xp.abs(losses - base), early) + 1e-5 * xp.abs(base)
+    measured = xp.sum(early).astype(xp.float32)
+    return base, 2 * deviation * xp.sqrt(1.57 / measured + 1 / 20)
 
 
-def capped_mean(rates: jax.Array, losses: jax.Array, base: jax.Array, width: float) -> jax.Array:
-    """The losses under a triangle of `width` decades to either side, after blow-ups are cut half a fall above `base`.
+def mean_depths(xp: Any, rates: Any, losses: Any, base: Any, width: float) -> Any:
+    """How far below `base` the losses lie, under a triangle of `width` decades to either side; blow-ups are cut above it.
 
-    A loss that is not finite is a blow-up; where a rate is NaN there is nothing, and the mean is infinite. The fall is measured
-    down to the fourth smallest loss, so that three lucky batches do not set the scale.
+    A loss that is not finite is a blow-up; where a rate is NaN there is nothing, and the depth is minus infinity. What lies
+    higher than half a fall above `base` is cut there; the fall is measured down to the fourth smallest loss, so that three
+    lucky batches do not set the scale. Depths are averaged, and not losses, so that nothing is rounded where a fall is small
+    beside the loss.
     """
-    known = jnp.isfinite(rates)
-    high = jnp.where(jnp.isfinite(losses), losses, jnp.inf)
-    lowest = jnp.sort(high)[min(3, losses.size - 1)]
-    capped = jnp.minimum(high, base + 0.5 * jnp.maximum(base - lowest, 0))
-    decades = jnp.log10(jnp.where(known, rates, 1.0))
-    weights = jnp.where(known[None, :], jnp.maximum(1 - jnp.abs(decades[:, None] - decades[None, :]) / width, 0), 0.0)
-    return jnp.where(known, weights @ capped / jnp.maximum(jnp.sum(weights, axis=1), 1e-6), jnp.inf)
+    known = xp.isfinite(rates)
+    depths = xp.where(xp.isfinite(losses), base - losses, -xp.inf)
+    whole = xp.maximum(xp.sort(depths)[-4], 0)
+    return xp.where(known, window_means(xp, rates, known, xp.maximum(depths, -0.5 * whole), width), -xp.inf)
 
 
-def crossings(
-    rates: Any, losses: Any, base: jax.Array, noise: jax.Array, fractions: tuple[float, ...], width: float
-) -> jax.Array:
-    """The rates at which the loss has made these fractions of its fall below `base`; NaN if the fall is no more than noise.
+def crossings(xp: Any, rates: Any, losses: Any, base: Any, noise: Any, fractions: tuple[float, ...], width: float) -> Crossed:
+    """Where the loss has made these fractions of its fall below `base`; NaN if the fall is no more than noise.
 
     The fall is where the loss passes its half for the last time before its bottom. A smaller fraction is passed just before
     that, a larger one just after: noise on the way there moves neither, nor do bumps on a wide and flat bottom.
     """
-    rates, losses = jnp.asarray(rates, jnp.float32), jnp.asarray(losses, jnp.float32)
-    mean = capped_mean(rates, losses, base, width)
-    decades, bottom, places = jnp.log10(rates), jnp.min(mean), jnp.arange(rates.size)
-    lowest = jnp.argmin(mean)
-    fallen = (base - mean) / jnp.maximum(base - bottom, 1e-30)
-    half = jnp.max(jnp.where((fallen < 0.5) & (places < lowest), places, 0))
+    depths = mean_depths(xp, rates, losses, base, width)
+    whole, lowest, places = xp.max(depths), xp.argmax(depths), xp.arange(rates.size)
+    fallen = depths / xp.maximum(whole, 1e-30)
+    half = xp.max(xp.where((fallen < 0.5) & (places < lowest), places, 0))
 
-    def crossing(fraction: float) -> jax.Array:
-        before = jnp.max(jnp.where((fallen < fraction) & (places <= half), places, 0))
-        after = jnp.argmax((fallen >= fraction) & (places > half)) - 1
-        place = jnp.maximum(before if fraction <= 0.5 else after, 0)
-        part = (fraction - fallen[place]) / jnp.maximum(fallen[place + 1] - fallen[place], 1e-30)
-        return 10 ** (decades[place] + (decades[place + 1] - decades[place]) * jnp.clip(part, 0, 1))
+    def crossing(fraction: float) -> Any:
+        before = xp.max(xp.where((fallen < fraction) & (places <= half), places, 0))
+        after = xp.argmax((fallen >= fraction) & (places > half)) - 1
+        place = xp.maximum(before if fraction <= 0.5 else after, 0)
+        part = (fraction - fallen[place]) / xp.maximum(fallen[place + 1] - fallen[place], 1e-30)
+        return rates[place] * (rates[place + 1] / rates[place]) ** xp.clip(part, 0, 1)
 
-    falls = (base - bottom > noise) & (lowest > 0)  # a curve that is lowest at its start only rises
-    return jnp.where(falls, jnp.stack([crossing(fraction) for fraction in fractions]), jnp.nan)
+    # a curve that is lowest at its start only rises
+    falls = (whole > noise) & (lowest > 0) & (xp.sum(xp.isfinite(rates)) >= FEWEST)
+    heights = xp.stack([base - fraction * whole for fraction in fractions])
+    crossed = xp.stack([crossing(fraction) for fraction in fractions])
+    return Crossed(xp.where(falls, crossed, xp.nan), xp.where(falls, heights, xp.nan))

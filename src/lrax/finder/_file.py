@@ -1,40 +1,36 @@
-"""The file that a result is saved to: plain JSON."""
+"""The file that a result is saved to: plain JSON, of which every part is checked before anything is built from it."""
 
 import json
+import os
 import pathlib
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from lrax.fields._words import complain
-from lrax.finder._result import Curve, Found, Refined
+from lrax.finder._curve import Curve
 from lrax.training._reason import Reason
 
 FORMAT = 1
 """The version of the file; a change that older readers would misread adds one."""
 
-
-def write(found: Found, path: pathlib.Path) -> None:
-    """Writes a result beside `path` first, so that a file is there whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps({"lrax": "Found", "format": FORMAT, **to_plain(found)}, indent=1))
-    partial.replace(path)
+NOT_FINITE = ("nan", "inf", "-inf")
+"""How numbers that JSON does not know are written."""
 
 
-def read(path: pathlib.Path) -> Found:
-    """The result that `write` wrote."""
+def write(found: Any, path: pathlib.Path) -> None:
+    """Writes a result beside `path` first, so that a file is there whole or not at all; what a full disk cut off is removed."""
+    text = json.dumps({"lrax": "Found", "format": FORMAT, **to_plain(found)}, indent=1)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        plain = json.loads(path.read_text())
-        kind, version = plain.pop("lrax"), plain.pop("format")
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise complain(ValueError, "Found.load", "path", "a file that Found.save wrote", str(path)) from error
-    if kind != "Found" or version > FORMAT:
-        remedy = "a newer lrax wrote it: update lrax" if kind == "Found" else ""
-        raise complain(ValueError, "Found.load", "path", f"a Found of format {FORMAT} or older", str(path), remedy)
-    return from_plain(plain)
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
-def to_plain(found: Found) -> dict[str, Any]:
+def to_plain(found: Any) -> dict[str, Any]:
     """A result in the types of JSON; numbers that are not finite as strings."""
 
     def numbers(array: np.ndarray[Any, Any]) -> list[Any]:
@@ -47,7 +43,7 @@ def to_plain(found: Found) -> dict[str, Any]:
     refined = found.refined and {
         "rates": numbers(found.refined.rates),
         "losses": numbers(found.refined.losses),
-        "spent": found.refined.spent,
+        "spent": int(found.refined.spent),
     }
     return {
         "curves": [curve(lane) for lane in found.curves],
@@ -59,21 +55,112 @@ def to_plain(found: Found) -> dict[str, Any]:
     }
 
 
-def from_plain(plain: dict[str, Any]) -> Found:
-    """A result from what `to_plain` made."""
+def read(path: pathlib.Path) -> dict[str, Any]:
+    """The parts of the result that `write` wrote, by the names that `Found` has for them; `refined` as a dict of its own.
 
-    def array(numbers: list[Any]) -> np.ndarray[Any, Any]:
-        return np.array([float(x) for x in numbers], np.float32)
+    Raises: ValueError that names the file and the part that is missing or not as it must be.
+    """
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise complain(
+            ValueError, "Found.load", "path", "a file that Found.save wrote", path.name, f"{path}: {error}"
+        ) from error
+    if not isinstance(plain, dict) or plain.get("lrax") != "Found":
+        raise complain(ValueError, "Found.load", "path", "a file that Found.save wrote", path.name, f"{path} is none")
+    file = Part(path, "the file", plain)
+    if file.part("format").whole(1) > FORMAT:
+        needs = f"a Found of format {FORMAT} or older"
+        raise complain(ValueError, "Found.load", "path", needs, path.name, f"a newer lrax wrote {path}: update lrax")
+    suggestion, band, refined = file.part("suggestion"), file.part("band"), file.part("refined")
+    return {
+        "curves": tuple(part.curve() for part in file.part("curves").items(fewest=1)),
+        "fast": tuple(part.curve() for part in file.part("fast").items()),
+        "reason": file.part("reason").reason(),
+        "suggestion": None if suggestion.value is None else suggestion.rate(),
+        "band": None if band.value is None else band.band(),
+        "refined": None if refined.value is None else refined.runs(),
+    }
 
-    curves, fast = (
-        tuple(
-            Curve(array(curve["rates"]), array(curve["losses"]), array(curve["smoothed"]), Reason(curve["reason"]))
-            for curve in plain[name]
-        )
-        for name in ("curves", "fast")
-    )
-    refined = plain["refined"] and Refined(
-        array(plain["refined"]["rates"]), array(plain["refined"]["losses"]), plain["refined"]["spent"]
-    )
-    band = plain["band"] and (float(plain["band"][0]), float(plain["band"][1]))
-    return Found(curves, Reason(plain["reason"]), plain["suggestion"], band, fast, refined)
+
+class Part:
+    """A value of a file with its place, so that what is wrong can be named.
+
+    Attributes:
+      path: the file.
+      place: where in it the value stands, such as `curves[0].rates`.
+      value: what stands there.
+    """
+
+    def __init__(self, path: pathlib.Path, place: str, value: Any) -> None:
+        self.path, self.place, self.value = path, place, value
+
+    def refuse(self, needs: str) -> NoReturn:
+        """Raises ValueError: which file, which part, what it must be."""
+        shown = f"in {self.path}, `{self.place}` must be {needs}, and is {repr(self.value)[:40]}"
+        raise complain(ValueError, "Found.load", "path", "a whole file that Found.save wrote", self.path.name, shown)
+
+    def part(self, name: str) -> "Part":
+        """A named part of this one."""
+        place = name if self.place == "the file" else f"{self.place}.{name}"
+        if not isinstance(self.value, dict):
+            self.refuse("an object with parts")
+        if name not in self.value:
+            remedy = f"in {self.path}, `{place}` is missing"
+            raise complain(ValueError, "Found.load", "path", "a whole file that Found.save wrote", self.path.name, remedy)
+        return Part(self.path, place, self.value[name])
+
+    def items(self, fewest: int = 0) -> list["Part"]:
+        """The parts of a list."""
+        if not isinstance(self.value, list) or len(self.value) < fewest:
+            self.refuse(f"a list of at least {fewest}" if fewest else "a list")
+        return [Part(self.path, f"{self.place}[{i}]", value) for i, value in enumerate(self.value)]
+
+    def whole(self, least: int) -> int:
+        """A whole number."""
+        if not isinstance(self.value, int) or isinstance(self.value, bool) or self.value < least:
+            self.refuse(f"a whole number of at least {least}")
+        return self.value
+
+    def number(self) -> float:
+        """A number that float32 can hold, or the name of one that is not finite."""
+        is_number = isinstance(self.value, int | float) and not isinstance(self.value, bool)
+        if self.value not in NOT_FINITE and not (is_number and abs(self.value) <= np.finfo(np.float32).max):
+            self.refuse("a number")
+        return float(self.value)
+
+    def rate(self) -> float:
+        """A finite rate above 0."""
+        rate = self.number()
+        if not 0 < rate < np.inf:
+            self.refuse("a rate above 0")
+        return rate
+
+    def reason(self) -> Reason:
+        """A reason by its words."""
+        if self.value not in list(Reason):
+            self.refuse(f"one of {', '.join(Reason)}")
+        return Reason(self.value)
+
+    def band(self) -> tuple[float, float]:
+        """Two rates, the lower first."""
+        rates = [part.rate() for part in self.items()]
+        if len(rates) != 2 or rates[0] > rates[1]:
+            self.refuse("two rates, the lower first")
+        return rates[0], rates[1]
+
+    def arrays(self, *names: str, fewest: int = 0) -> dict[str, np.ndarray[Any, Any]]:
+        """Lists of numbers of one length by their names; those called `rates` are rates."""
+        parts = {name: self.part(name).items(fewest) for name in names}
+        if len({len(items) for items in parts.values()}) > 1:
+            self.refuse(f"an object with as many {' as '.join(names)}")
+        values = {name: [one.rate() if name == "rates" else one.number() for one in items] for name, items in parts.items()}
+        return {name: np.array(numbers, np.float32) for name, numbers in values.items()}
+
+    def curve(self) -> Curve:
+        """A curve."""
+        return Curve(**self.arrays("rates", "losses", "smoothed"), reason=self.part("reason").reason())
+
+    def runs(self) -> dict[str, Any]:
+        """The short runs that a suggestion was checked by."""
+        return {**self.arrays("rates", "losses", fewest=1), "spent": self.part("spent").whole(0)}

@@ -8,10 +8,11 @@ import jax
 import numpy as np
 
 from lrax.fields._words import check_arity, check_whole, complain
+from lrax.finder._curve import Curve, SuggestionRule, curve_of
 from lrax.finder._fall import COARSE, fall
 from lrax.finder._range_test import Rule
 from lrax.finder._refine import BUDGET, refined
-from lrax.finder._result import Curve, Found, SuggestionRule, curve_of, found_in
+from lrax.finder._result import Found, found_in
 from lrax.finder._rules import make_rules
 from lrax.finder._search import Search, Start
 from lrax.finder._stop import TimesFirst

@@ -1,60 +1,140 @@
-"""The picture of a range test."""
+"""The picture of a range test. Takes curves and numbers, and knows nothing of results."""
 
+import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lrax._pictures import new_axes
+from lrax._pictures import (
+    BLACK,
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    RED,
+    SKY,
+    STYLES,
+    new_axes,
+    set_loss_axis,
+    set_plain_log,
+)
+from lrax.finder._curve import Curve
+from lrax.finder._fall import Crossed
+from lrax.finder._smooth import cap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+OTHERS = (GREEN, PURPLE, ORANGE, BLACK, SKY)
+"""Colours of other rules; with their lines' styles they are told apart."""
 
-def plot_found(found: Any, axes: "Axes | None" = None, rules: Sequence[Any] = ()) -> "Axes":
-    """Draws loss over rate on logarithmic axes, with the suggestion, its band and other rules' marks; see `Found.plot`."""
+MANY = 6
+"""More entries of a legend than these stand below the axes, not in front of the curve."""
+
+TIMES = 6.0
+"""The picture of losses above 0 goes up to so many times the first; what lies above is marked at its edge."""
+
+
+class Marks(NamedTuple):
+    """What is marked on a curve.
+
+    Attributes:
+      suggestion: a rate, or None.
+      band: what the seeds' suggestions span, or None.
+      read_from: where curves have made the shares of their fall that the suggestion was read from.
+      others: names of other rules and what they suggest, or None.
+    """
+
+    suggestion: float | None = None
+    band: tuple[float, float] | None = None
+    read_from: Sequence[Crossed] = ()
+    others: Sequence[tuple[str, float | None]] = ()
+
+
+def plot_test(curves: Sequence[Curve], fast: Sequence[Curve], marks: Marks, title: str, axes: "Axes | None" = None) -> "Axes":
+    """Draws loss over rate with what is marked; see `Found.plot`."""
     axes = new_axes() if axes is None else axes
-    for i, curve in enumerate(found.fast):
-        axes.plot(*curve.paired(), ".", color="0.85", markersize=3, label=None if i else "fast ramp, each loss")
-    for i, curve in enumerate(found.curves):
-        axes.plot(*curve.paired(), ".", color="0.6", markersize=3, label=None if i else "each loss")
-        if len(found.curves) > 1:
-            axes.plot(*curve.smooth(), color="C0", alpha=0.3, linewidth=1, label=None if i else "each seed, smoothed")
-    median = type(found.curves[0])(found.rates, found.losses, found.smoothed, found.reason)
-    axes.plot(*median.smooth(), color="C0", label="smoothed" if len(found.curves) == 1 else "median, smoothed")
-    if found.band is not None:
-        axes.axvspan(*found.band, color="C3", alpha=0.12, label="band of the seeds")
-    if found.suggestion is not None:
-        axes.axvline(found.suggestion, color="C3", linestyle="--", label=f"suggestion {found.suggestion:.3g}")
-    for i, rule in enumerate(rules):
-        rate = found.suggest(rule)
-        if rate is not None:
-            name = getattr(rule, "__name__", repr(rule))
-            axes.axvline(rate, color=f"C{i + 4}", linestyle=":", label=f"{name} {rate:.3g}")
-    axes.set_xscale("log")
-    _set_loss_axis(axes, np.concatenate([curve.losses for curve in (*found.fast, *found.curves)]))
-    axes.set_title(f"range test: {found.spent} updates, {found.reason}", fontsize="medium")
+    several = len(curves) > 1
+    drawn = [curve.paired() for curve in (*fast, *curves)]
+    losses = np.concatenate([losses for _, losses in drawn])
+    for i, (rates, its) in enumerate(drawn[: len(fast)]):
+        axes.plot(rates, its, "o", color=ORANGE, markersize=2.5, alpha=0.7, label=None if i else "fast ramp, each loss")
+    size, alpha = (1.5, 0.35) if several else (3.0, 0.8)
+    for i, (rates, its) in enumerate(drawn[len(fast) :]):
+        axes.plot(rates, its, "o", color="0.55", markersize=size, alpha=alpha, label=None if i else "each loss")
+    lines = [line_of(curve) for curve in curves]
+    for i, (rates, line) in enumerate(lines if several else ()):
+        axes.plot(rates, line, color=SKY, linewidth=1, label=None if i else "each seed, smoothed")
+    axes.plot(*median_of(lines), color=BLUE, linewidth=2, label="median of the seeds" if several else "smoothed")
+    _mark(axes, marks)
+    set_plain_log(axes.xaxis)
+    top = set_loss_axis(axes, losses, highest(losses))
+    beyond = np.concatenate([rates[~(its <= top)] for rates, its in drawn])
+    if len(beyond):
+        place = axes.get_xaxis_transform()  # at the upper edge, whatever the losses are
+        label = "above the axes, or not finite"
+        axes.plot(beyond, np.full(len(beyond), 0.985), "^", color="0.35", markersize=4, transform=place, label=label)
+    axes.set_title("\n".join(textwrap.wrap(title, 78)), fontsize="small")
     axes.set_xlabel("rate")
     axes.set_ylabel("loss after an update at that rate")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    entries = len(axes.get_legend_handles_labels()[0])
+    if entries > MANY:
+        axes.legend(fontsize="x-small", loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
+    elif entries:  # below a level that the loss falls from there is room
+        axes.legend(fontsize="small", loc="best" if marks.suggestion is None else "lower left")
     return axes
 
 
-def _set_loss_axis(axes: "Axes", losses: np.ndarray[Any, Any]) -> None:
-    """Logarithmic where all losses are positive, and cut so that an explosion does not hide the valley."""
-    from matplotlib.ticker import LogLocator, NullFormatter
-
+def highest(losses: np.ndarray[Any, Any]) -> float:
+    """How high a picture goes for the first losses of a curve to be seen, and a rise above them."""
     finite = losses[np.isfinite(losses)]
     if not finite.size:
-        return
-    first, lowest = finite[0], finite.min()
-    if lowest > 0:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))  # a loss seldom spans many decades
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.set_ylim(lowest * 0.8, max(first * 4, lowest * 1.3))
-    else:
-        scale = max(first - lowest, abs(first), 1e-6)
-        axes.set_ylim(lowest - 0.1 * scale, first + scale)
+        return 0.0
+    first = float(np.median(finite[: max(1, len(finite) // 10)]))
+    return TIMES * first if finite.min() > 0 else 2 * first - float(finite.min())
+
+
+def _mark(axes: "Axes", marks: Marks) -> None:
+    """The suggestion, what it was read from, its band, and other rules."""
+    if marks.band is not None:
+        axes.axvspan(*marks.band, color=RED, alpha=0.15, label=f"band of the seeds, {marks.band[0]:.2g} to {marks.band[1]:.2g}")
+    for i, crossed in enumerate(marks.read_from):
+        shares = "25 % and 95 %" if len(crossed.rates) > 1 else "95 %"
+        label = f"{shares} of the fall, read for it"
+        few = len(marks.read_from) == 1
+        look: dict[str, Any] = {"color": RED, "markeredgecolor": "white", "markersize": 8 if few else 5, "zorder": 5}
+        axes.plot(crossed.rates, crossed.losses, "D", **look, label=None if i else label)
+    if marks.suggestion is not None:
+        axes.axvline(marks.suggestion, color=RED, linestyle="--", label=f"suggestion {marks.suggestion:.3g}")
+    for i, (name, rate) in enumerate(marks.others):
+        style: dict[str, Any] = {"color": OTHERS[i % len(OTHERS)], "linestyle": STYLES[i % len(STYLES)], "linewidth": 1.8}
+        if rate is None:
+            axes.plot([], [], **style, label=f"{name}: no suggestion")
+        else:
+            axes.axvline(rate, **style, label=f"{name} {rate:.3g}")
+
+
+def line_of(curve: Curve) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Rates and the line through a curve's losses: smoothed, and the losses themselves where a rise at the end is cut."""
+    rates, means = curve.smooth()
+    losses = curve.losses[1:]
+    cut = ~(losses <= cap(rates, losses))
+    rising = np.logical_and.accumulate(cut[::-1])[::-1]  # from the end back to the last loss that is not cut
+    return rates, np.where(rising & np.isfinite(losses), losses, means)
+
+
+def median_of(
+    lines: Sequence[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]],
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """The median of lines over rates of their own, where at least half of them are."""
+    lines = [(rates[np.isfinite(line)], line[np.isfinite(line)]) for rates, line in lines]
+    lines = [line for line in lines if len(line[0])]
+    if len(lines) <= 1:
+        return lines[0] if lines else (np.zeros(0), np.zeros(0))
+    grid = np.unique(np.concatenate([rates for rates, _ in lines]))
+    logs = np.log(grid)
+    rows = np.array([np.interp(logs, np.log(rates), line, left=np.nan, right=np.nan) for rates, line in lines])
+    covered = 2 * np.isfinite(rows).sum(0) >= len(rows)
+    return grid[covered], np.nanmedian(rows[:, covered], axis=0)

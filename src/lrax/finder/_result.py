@@ -1,104 +1,24 @@
 """What a range test found: curves, why it ended, and what they suggest."""
 
 import dataclasses
-import functools
-import math
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from lrax._pictures import inline
 from lrax.fields._words import complain
-from lrax.finder._fall import is_flat
-from lrax.finder._smooth import smooth
-from lrax.finder._suggest import FEWEST
-from lrax.training._engine import Lane
-from lrax.training._reason import RUNNING, Reason
+from lrax.finder._arrays import FEWEST
+from lrax.finder._curve import SMOOTH, Curve, SuggestionRule
+from lrax.finder._explain import explain, plural
+from lrax.finder._fall import Crossed, crossed_once, crossed_twice, fall, fall_twice
+from lrax.finder._named import check_rule, name_of
+from lrax.training._reason import Reason
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-SuggestionRule = Callable[[Any, Any], Any]
-"""`(rates, losses) -> rate`, in jnp, NaN for none: `lrax.finder.fall`, `lrax.finder.steepest`, ... or your own."""
-
-SMOOTH = 0.2
-"""Half the width, in decades, of the window under which curves are drawn and rules see them."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Curve:
-    """What one lane of a range test measured.
-
-    Attributes:
-      rates: the rate of each update that was made, float32 of shape (updates,).
-      losses: the loss of each update, measured on its batch before its rate acted, float32 of shape (updates,).
-      smoothed: the losses as the stop rule saw them, float32 of shape (updates,).
-      reason: why this lane ended.
-    """
-
-    rates: np.ndarray[Any, Any]
-    losses: np.ndarray[Any, Any]
-    smoothed: np.ndarray[Any, Any]
-    reason: Reason
-
-    def __repr__(self) -> str:
-        return f"<Curve: {len(self.rates)} updates, {self.reason}>"
-
-    def paired(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """Each rate with the loss after its update, which is that of the next one; shape (updates - 1,) each."""
-        return self.rates[:-1], self.losses[1:]
-
-    def extended(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """The pairs, where the loss blew up with a decade of blow-ups behind them, padded with NaN to a size that recurs."""
-        rates, losses = self.paired()
-        if self.reason in (Reason.DIVERGED, Reason.NON_FINITE) and len(rates) > 1:
-            factor = max(rates[-1] / rates[-2], 1.01)
-            more = rates[-1] * factor ** np.arange(1, 1 + math.ceil(math.log(10) / math.log(factor)))
-            rates = np.concatenate([rates, more.astype(np.float32)])
-        size = max(-(-len(rates) // 64) * 64, 320)  # so that few programs are compiled: one for the default's ramps
-        padding = np.full(size - len(losses), np.nan, np.float32)
-        return np.concatenate([rates, padding[: size - len(rates)]]), np.concatenate([losses, padding])
-
-    def smooth(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """The pairs with `lrax.finder.smooth` over the losses."""
-        rates, losses = self.paired()
-        return rates, np.asarray(smooth(rates, losses, SMOOTH)) if len(rates) else losses
-
-    def suggest(self, rule: SuggestionRule, width: float = SMOOTH) -> float | None:
-        """The rate that `rule` reads off this curve, or None where the curve is too short or flat for any.
-
-        Args:
-          rule: `(rates, losses) -> rate`.
-          width: half the width, in decades, of the window of `lrax.finder.smooth` that the rule sees it under; 0 for none.
-        """
-        rates, losses = self.extended()
-        if len(self.rates) <= FEWEST:
-            return None
-        read = unless_flat(rule)(rates, losses, _smooth(rates, losses, width) if width else losses)
-        if read is not None and np.shape(read) != ():
-            needs = "a function (rates, losses) -> one rate, or NaN or None for none"
-            raise complain(TypeError, "suggest", "rule", needs, f"shape {np.shape(read)}")
-        rate = math.nan if read is None else float(read)
-        return rate if np.isfinite(rate) and rate > 0 else None
-
-
-def unless_flat(rule: SuggestionRule) -> Callable[[Any, Any, Any], Any]:
-    """`(rates, losses, smoothed) -> rate`, NaN for a flat curve; rules of lrax as one program, those of others as they are."""
-    if getattr(rule, "__module__", "").startswith("lrax."):
-        return _compiled(rule)
-    return lambda rates, losses, smoothed: math.nan if bool(_is_flat(rates, losses)) else rule(rates, smoothed)
-
-
-@functools.cache
-def _compiled(rule: SuggestionRule) -> Callable[[Any, Any, Any], Any]:
-    return jax.jit(lambda rates, losses, smoothed: jnp.where(is_flat(rates, losses), jnp.nan, rule(rates, smoothed)))
-
-
-_is_flat, _smooth = jax.jit(is_flat), jax.jit(smooth)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -107,7 +27,7 @@ class Found:
 
     Attributes:
       curves: a curve for each seed.
-      reason: why the test ended, or why it suggests nothing; `reason.remedy` says what to do.
+      reason: why the test ended, or why it suggests nothing; `explanation` says it with numbers, and what to do.
       suggestion: a rate, or None where the curves do not support one.
       band: the rates between which the suggestions of the seeds lie, lowest and highest; None for a single seed.
       fast: the curves of the fast ramps that showed where to look, where there were two.
@@ -138,7 +58,10 @@ class Found:
 
     @property
     def losses(self) -> np.ndarray[Any, Any]:
-        """The loss of each update, measured before its rate acted: the median over seeds, float32 of shape (updates,)."""
+        """The loss of each update, measured before its rate acted: the median over seeds, float32 of shape (updates,).
+
+        A second ramp begins where the first one says, so seeds may differ in their rates: `curves` has each with its own.
+        """
         return self._median("losses")
 
     @property
@@ -156,6 +79,14 @@ class Found:
         """How many updates were made in all, over all seeds and the short runs that refined the suggestion."""
         return sum(len(curve.rates) for curve in (*self.fast, *self.curves)) + (self.refined.spent if self.refined else 0)
 
+    @property
+    def explanation(self) -> str:
+        """Why the test ended, with the numbers of its curve, and what to do where there is something to do."""
+        ended = sum(curve.reason is Reason.DATA_ENDED for curve in (*self.curves, *self.fast))
+        short = f"; the data ended in {ended} of the tests" if ended and self.reason is not Reason.DATA_ENDED else ""
+        checked = self.refined is not None
+        return explain(self.reason, self.suggestion, self.curves, self.fast, checked=checked) + short
+
     def suggest(self, rule: SuggestionRule, width: float = SMOOTH) -> float | None:
         """What another rule suggests: the median over seeds, or None where most of the curves do not support one.
 
@@ -164,7 +95,10 @@ class Found:
         Args:
           rule: `(rates, losses) -> rate`, such as `lrax.finder.steepest`.
           width: half the width, in decades, of the window of `lrax.finder.smooth` that the rule sees it under; 0 for none.
+
+        Raises: TypeError if `rule` is no function of two arguments or returns something else than one rate.
         """
+        check_rule("Found.suggest", rule)
         return combine([curve.suggest(rule, width) for curve in self.fast or self.curves])[0]
 
     def __repr__(self) -> str:
@@ -176,12 +110,16 @@ class Found:
         checked = f", checked by {len(self.refined.rates)} short runs" if self.refined else ""
         if self.refined and self.band and self.suggestion and not self.band[0] <= self.suggestion <= self.band[1]:
             checked += ", which went beyond what the seeds span,"
-        ended = sum(curve.reason is Reason.DATA_ENDED for curve in (*self.curves, *self.fast))
-        short = f"; the data ended in {ended} of the tests" if ended and self.reason is not Reason.DATA_ENDED else ""
-        return f"{rate}{band}{checked} after {self.spent} updates ({self.reason}: {self.reason.remedy}{short})"
+        return f"{rate}{band}{checked} after {plural(self.spent, 'update')} ({self.reason}: {self.explanation})"
+
+    def _repr_html_(self) -> str:
+        return inline(str(self), self.plot)
 
     def plot(self, axes: "Axes | None" = None, rules: Sequence[SuggestionRule] = ()) -> "Axes":
-        """Draws loss over rate on logarithmic axes, with the suggestion, its band and other rules' marks. Needs matplotlib.
+        """Draws loss over rate, with the suggestion, what it was read from, its band and other rules' marks. Needs matplotlib.
+
+        Dots are losses, and the line is their mean over the rates around; where the loss blows up the line is the losses
+        themselves. What lies above the axes, or is not finite, is marked at their upper edge.
 
         Args:
           axes: where to draw; by default new axes.
@@ -189,11 +127,16 @@ class Found:
 
         Returns: the axes.
 
-        Raises: ImportError if matplotlib is not installed.
+        Raises: ImportError if matplotlib is not installed; TypeError if `rules` are not rules.
         """
-        from lrax.finder._picture import plot_found
+        from lrax.finder._picture import Marks, plot_test
 
-        return plot_found(self, axes, rules)
+        if callable(rules):
+            raise complain(TypeError, "Found.plot", "rules", "a sequence of rules", rules, "give (lrax.finder.steepest,)")
+        for rule in rules:
+            check_rule("Found.plot", rule)
+        others = [(name_of(rule), self.suggest(rule)) for rule in rules]
+        return plot_test(self.curves, self.fast, Marks(self.suggestion, self.band, self._read_from(), others), str(self), axes)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes all of it to one plain JSON file, whole or not at all.
@@ -209,11 +152,28 @@ class Found:
     def load(path: str | os.PathLike[str]) -> "Found":
         """Reads a file that `save` wrote: the same numbers, which can be suggested from and plotted again.
 
-        Raises: ValueError if the file is something else, or of a newer format.
+        Raises: OSError if there is no such file; ValueError, which names the file and its part, if it is something else, of a
+          newer format, or damaged.
         """
         from lrax.finder._file import read
 
-        return read(pathlib.Path(path))
+        plain = read(pathlib.Path(path))
+        refined = plain.pop("refined")
+        return Found(**plain, refined=None if refined is None else Refined(**refined))
+
+    def _read_from(self) -> list[Crossed]:
+        """Where each curve has made the shares of its fall that the suggestion was read from; empty if another rule read it."""
+        if self.fast and len(self.fast) == len(self.curves):
+            pairs = [(one.extended(), two.extended()) for one, two in zip(self.fast, self.curves, strict=True)]
+            read, crossed = [fall_twice(*pair) for pair in pairs], [crossed_twice(*pair) for pair in pairs]
+        else:
+            read = [fall(*curve.extended()) for curve in self.curves]
+            crossed = [crossed_once(*curve.extended()) for curve in self.curves]
+        known = [float(rate) if np.isfinite(rate) else None for rate in read]
+        median = combine(known)[0]
+        if median is None or self.suggestion is None or not np.isclose(median, self.suggestion, rtol=1e-3):
+            return []
+        return [its for its, rate in zip(crossed, known, strict=True) if rate is not None]
 
     def _longest(self) -> Curve:
         return max(self.curves, key=lambda curve: len(curve.rates))
@@ -242,21 +202,17 @@ class Refined:
     spent: int
 
 
-def curve_of(lane: Lane, otherwise: Reason) -> Curve:
-    """The curve of a test that stands at `lane`, and why it ended: `otherwise` if it has not stopped."""
-    code = int(lane.carry.reason)
-    rates, losses, smoothed = lane.rows.T.copy()
-    return Curve(rates, losses, smoothed, otherwise if code == RUNNING else list(Reason)[code])
-
-
 def found_in(curves: Sequence[Curve], suggestions: Sequence[float | None], fast: Sequence[Curve] = ()) -> Found:
     """What the curves of one or several seeds, and what each suggests, amount to."""
     suggestion, band = combine(suggestions)
     reasons = [curve.reason for curve in curves]
     reason = max(reasons, key=reasons.count)
     if suggestion is None and reason is Reason.COMPLETED:
-        shortest = min(len(curve.rates) for curve in curves)
-        reason = Reason.TOO_SHORT if shortest <= FEWEST else Reason.FLAT
+        flat = sum(curve.supports_none() for curve in curves)
+        if min(len(curve.rates) for curve in curves) <= FEWEST:
+            reason = Reason.TOO_SHORT
+        elif fast or 2 * flat >= len(curves):  # else the curve falls, and the rule read nothing off it
+            reason = Reason.FLAT
     return Found(tuple(curves), reason, suggestion, band, tuple(fast))
 
 

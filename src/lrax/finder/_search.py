@@ -4,12 +4,12 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
+from lrax.finder._arrays import FEWEST
+from lrax.finder._curve import Curve, SuggestionRule, curve_of
 from lrax.finder._fall import COARSE, SLOW, center, fall, fall_twice, slow_ramp
-from lrax.finder._result import Curve, Found, SuggestionRule, combine, curve_of, found_in
-from lrax.finder._suggest import FEWEST
+from lrax.finder._result import Found, combine, found_in
 from lrax.training._engine import Rules
 from lrax.training._reason import Reason
 from lrax.training._runner import Runner, begin
@@ -51,7 +51,7 @@ class Search:
         """Runs the ramps and reads the suggestion; the fast curves are put into `ended` when they have ended."""
         fast = self._curves(runner, starts, [self.rules] * len(starts), self.length)
         ended += fast
-        centers = [read(curve, center_of) for curve in fast] if self.twice else []
+        centers = [read(curve, center) for curve in fast] if self.twice else []
         middle = combine(centers)[0]
         if middle is None:
             return found_in(fast, [self.suggest(curve) for curve in fast])
@@ -59,7 +59,7 @@ class Search:
         slow = self._curves(runner, starts, [self.rules._replace(schedule=ramp) for ramp in ramps], SLOW)
         if min(len(curve.rates) for curve in slow) <= FEWEST:  # the data ended after the fast ramp
             return found_in(fast, [self.suggest(curve) for curve in fast])
-        rates = [float(from_both(one.extended(), two.extended())) for one, two in zip(fast, slow, strict=True)]
+        rates = [float(fall_twice(one.extended(), two.extended())) for one, two in zip(fast, slow, strict=True)]
         return found_in(slow, [rate if np.isfinite(rate) else None for rate in rates], fast)
 
     def _curves(self, runner: Runner, starts: Sequence[Start], rules: Sequence[Rules], updates: int) -> list[Curve]:
@@ -79,6 +79,3 @@ def read(curve: Curve, rule: Any) -> float | None:
         return None
     rate = float(rule(*curve.extended()))
     return rate if np.isfinite(rate) else None
-
-
-center_of, from_both = jax.jit(center), jax.jit(fall_twice)

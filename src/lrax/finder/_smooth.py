@@ -6,8 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lrax.fields._known import is_known
 from lrax.fields._rules import Rule
 from lrax.fields._value import Value
+from lrax.fields._words import complain
+from lrax.finder._arrays import as_curve, median, silent, window_means
 
 Weight = Annotated[Any, Rule("a weight in [0, 1)", low=0, high=float(np.nextafter(np.float32(1), np.float32(0))))]
 
@@ -58,7 +61,8 @@ class DebiasedMean(Value):
         return (1.0 - self.past) / kept
 
 
-def smooth(rates: Any, losses: Any, width: float = 0.5) -> jax.Array:
+@silent
+def smooth(rates: Any, losses: Any, width: float = 0.5) -> Any:
     """A finished curve without its noise and without lag: a mean over the rates within `width` decades to either side.
 
     The weights fall in a straight line with the distance on the logarithmic axis. What lies higher above the lowest loss than
@@ -68,20 +72,33 @@ def smooth(rates: Any, losses: Any, width: float = 0.5) -> jax.Array:
     Args:
       rates: float (n,), > 0.
       losses: float (n,); what is not finite has no weight.
-      width: half the width of the window, in decades.
+      width: half the width of the window, in decades, > 0.
 
-    Returns: float32 (n,), NaN where a rate or a loss is missing.
+    Returns: float32 (n,), NaN where a rate or a loss is missing. Memory is linear in n.
+
+    Raises: ValueError if the two are not of one shape (n,), or `width` is not above 0.
 
     >>> smoothed = smooth(jnp.geomspace(1e-3, 1.0, 5), jnp.array([3.0, 3.0, 3.0, 1.0, 1.0]), width=1.0)
     >>> print(" ".join(f"{loss:.2f}" for loss in smoothed))
     3.00 3.00 2.67 1.33 1.00
     """
-    rates, losses = jnp.asarray(rates, jnp.float32), jnp.asarray(losses, jnp.float32)
-    known = jnp.isfinite(losses) & jnp.isfinite(rates)
-    places = jnp.log10(jnp.where(known, rates, 1.0))
-    first = jnp.nanmedian(jnp.where(known, losses, jnp.nan)[: max(5, losses.size // 10)])
-    lowest = jnp.min(jnp.where(known, losses, jnp.inf))
-    capped = jnp.where(known, jnp.minimum(losses, lowest + 2 * (first - lowest)), 0.0)
-    weights = jnp.where(known[None, :], jnp.maximum(1 - jnp.abs(places[:, None] - places[None, :]) / width, 0), 0.0)
-    means = (weights @ capped) / jnp.maximum(jnp.sum(weights, axis=1), 1e-9)
-    return jnp.where(known, means, jnp.nan)
+    if is_known(width) and not width > 0:
+        raise complain(ValueError, "smooth", "width", "a number of decades above 0", width)
+    length = np.size(rates)
+    xp, rates, losses = as_curve("smooth", rates, losses)
+    known = xp.isfinite(losses) & xp.isfinite(rates)
+    means = window_means(xp, rates, known, xp.minimum(losses, _cap(xp, losses, known)), width)
+    return xp.where(known, means, xp.nan)[:length]
+
+
+@silent
+def cap(rates: Any, losses: Any) -> Any:
+    """Where `smooth` cuts the losses of a curve, float32 of shape ()."""
+    xp, rates, losses = as_curve("smooth", rates, losses)
+    return _cap(xp, losses, xp.isfinite(losses) & xp.isfinite(rates))
+
+
+def _cap(xp: Any, losses: Any, known: Any) -> Any:
+    early = known & (xp.cumsum(known) <= xp.maximum(5, xp.sum(known) // 10))
+    lowest = xp.min(xp.where(known, losses, xp.inf))
+    return lowest + 2 * (median(xp, losses, early) - lowest)

@@ -1,4 +1,4 @@
-"""Suggestions: pure functions of a curve, `(rates, losses) -> rate`, in jnp, so that they jit and vmap.
+"""Suggestions: pure functions of a curve, `(rates, losses) -> rate`, in NumPy, and in jnp under jit and vmap.
 
 `losses[i]` is the loss after an update at `rates[i]`: `Curve.paired` pairs the two, because a range test measures each loss
 before its own rate acts. Curves may be padded with NaN, and end at their first loss that is not finite. What a curve does not
@@ -7,21 +7,18 @@ support is NaN.
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
-FEWEST = 5
-"""A curve of fewer points supports no suggestion."""
+from lrax.finder._arrays import FEWEST, Scalar, as_curve, put, repeat, silent
 
 
-def known(rates: Any, losses: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Rates and losses as float32, and how many points there are before the first that is not finite."""
-    rates, losses = jnp.asarray(rates, jnp.float32), jnp.asarray(losses, jnp.float32)
-    finite = jnp.isfinite(rates) & jnp.isfinite(losses)
-    return rates, losses, jnp.sum(jnp.cumprod(finite.astype(jnp.int32)))
+def known(owner: str, rates: Any, losses: Any) -> tuple[Any, Any, Any, Any]:
+    """Namespace, rates and losses as float32, and how many points there are before the first that is not finite."""
+    xp, rates, losses = as_curve(owner, rates, losses)
+    finite = xp.isfinite(rates) & xp.isfinite(losses)
+    return xp, rates, losses, xp.sum(xp.cumprod(finite.astype(xp.int32)))
 
 
-def steepest(rates: Any, losses: Any) -> jax.Array:
+@silent
+def steepest(rates: Any, losses: Any) -> Scalar:
     """The rate at which the loss falls steepest over the logarithm of the rate.
 
     The slope is the central difference, one-sided at both ends: on a geometric ramp that is where torch-lr-finder's marker
@@ -37,17 +34,18 @@ def steepest(rates: Any, losses: Any) -> jax.Array:
     >>> print(f"{steepest(rates, 1 / (1 + (rates / 0.01) ** 2)):.4f}")
     0.0100
     """
-    rates, losses, count = known(rates, losses)
-    places = jnp.arange(rates.size)
-    before, after = jnp.maximum(places - 1, 0), jnp.minimum(places + 1, jnp.maximum(count - 1, 0))
-    logs = jnp.log(rates)
+    xp, rates, losses, count = known("steepest", rates, losses)
+    places = xp.arange(rates.size)
+    before, after = xp.maximum(places - 1, 0), xp.minimum(places + 1, xp.maximum(count - 1, 0))
+    logs = xp.log(rates)
     rise = losses[after] - losses[before]
-    slopes = jnp.where((places < count) & (after > before), rise / (logs[after] - logs[before]), jnp.inf)
-    place = jnp.argmin(slopes)
-    return jnp.where((count >= FEWEST) & (slopes[place] < 0), rates[place], jnp.nan)
+    slopes = xp.where((places < count) & (after > before), rise / (logs[after] - logs[before]), xp.inf)
+    place = xp.argmin(slopes)
+    return xp.float32(xp.where((count >= FEWEST) & (slopes[place] < 0), rates[place], xp.nan))
 
 
-def minimum(rates: Any, losses: Any, divisor: float = 10.0) -> jax.Array:
+@silent
+def minimum(rates: Any, losses: Any, divisor: float = 10.0) -> Scalar:
     """A tenth of the rate at which the loss is lowest.
 
     Args:
@@ -62,12 +60,12 @@ def minimum(rates: Any, losses: Any, divisor: float = 10.0) -> jax.Array:
     >>> print(minimum(jnp.array([0.1, 0.2, 0.4, 0.8, 1.6]), jnp.array([3.0, 2.0, 1.0, 2.0, 9.0])))
     0.04
     """
-    rates, losses, count = known(rates, losses)
-    place = jnp.argmin(jnp.where(jnp.arange(rates.size) < count, losses, jnp.inf))
-    return jnp.where((count >= FEWEST) & (place > 0), rates[place] / divisor, jnp.nan)
+    xp, rates, losses, count = known("minimum", rates, losses)
+    place = xp.argmin(xp.where(xp.arange(rates.size) < count, losses, xp.inf))
+    return xp.float32(xp.where((count >= FEWEST) & (place > 0), rates[place] / divisor, xp.nan))
 
 
-def edge(rates: Any, losses: Any) -> jax.Array:
+def edge(rates: Any, losses: Any) -> Scalar:
     """Half the rate at which the loss is lowest: as high as it goes while the loss still falls, and below divergence.
 
     Args:
@@ -84,7 +82,8 @@ def edge(rates: Any, losses: Any) -> jax.Array:
     return minimum(rates, losses, divisor=2.0)
 
 
-def valley(rates: Any, losses: Any) -> jax.Array:
+@silent
+def valley(rates: Any, losses: Any) -> Scalar:
     """A rate half-way down the longest valley: the longest run of losses, not adjacent ones only, of which each is lower.
 
     Args:
@@ -98,25 +97,30 @@ def valley(rates: Any, losses: Any) -> jax.Array:
     >>> print(valley(jnp.array([0.1, 0.2, 0.4, 0.8, 1.6]), jnp.array([3.0, 3.5, 2.0, 1.5, 0.9])))
     0.2
     """
-    rates, losses, count = known(rates, losses)
-    places = jnp.arange(rates.size)
+    xp, rates, losses, count = known("valley", rates, losses)
+    places = xp.arange(rates.size)
 
-    def extend(place: jax.Array, lengths: jax.Array) -> jax.Array:  # lengths of the longest falling runs that end at each place
-        higher = (places < place) & (losses > losses[place])
-        return lengths.at[place].set(1 + jnp.max(jnp.where(higher, lengths, 0), initial=0))
+    depths = xp.where(places < count, -losses, xp.inf)
 
-    lengths = jax.lax.fori_loop(0, rates.size, extend, jnp.ones(rates.size, jnp.int32))
-    lengths = jnp.where(places < count, lengths, 0)
-    end = jnp.argmax(lengths)
+    def extend(place: Any, runs: tuple[Any, Any]) -> tuple[Any, Any]:
+        lengths, ends = runs
+        longest = xp.searchsorted(ends, depths[place])  # of the runs before that this loss can go on
+        return put(xp, lengths, place, (longest + 1).astype(places.dtype)), put(xp, ends, longest, depths[place])
+
+    # how long the longest falling run to each place is, and the least depth at which a run of each length ends
+    begun = xp.zeros_like(places), xp.full(rates.size, xp.inf, xp.float32)
+    lengths = xp.where(places < count, repeat(xp, rates.size, extend, begun)[0], 0)
+    end = xp.argmax(lengths)
     start = end - lengths[end]
-    third = (end - start).astype(jnp.float32) / 3
-    place = start + third.astype(jnp.int32) + (third / 2).astype(jnp.int32)
+    third = (end - start).astype(xp.float32) / 3
+    place = start + third.astype(places.dtype) + (third / 2).astype(places.dtype)
     # a run that begins at the first loss starts at -1, which Python counts from the end: so do we
-    place = jnp.where(place < 0, place + count, place)
-    return jnp.where((count >= FEWEST) & (lengths[end] > 1), rates[place], jnp.nan)
+    place = xp.where(place < 0, place + count, place)
+    return xp.float32(xp.where((count >= FEWEST) & (lengths[end] > 1), rates[place], xp.nan))
 
 
-def slide(rates: Any, losses: Any, width: int = 15, threshold: float = 0.005) -> jax.Array:
+@silent
+def slide(rates: Any, losses: Any, width: int = 15, threshold: float = 0.005) -> Scalar:
     """Slides from the right to the first place where the slope is level over `width` points.
 
     Args:
@@ -133,14 +137,16 @@ def slide(rates: Any, losses: Any, width: int = 15, threshold: float = 0.005) ->
     >>> print(f"{slide(rates, 1 / (1 + (rates / 0.1) ** 2)):.4f}")
     0.0004
     """
-    rates, losses, count = known(rates, losses)
-    places = jnp.arange(rates.size)
-    last = jnp.maximum(count - 1, 0)
-    before, after = jnp.maximum(places - 1, 0), jnp.minimum(places + 1, last)
-    slopes = (losses[after] - losses[before]) / jnp.maximum(after - before, 1).astype(jnp.float32)
+    xp, rates, losses, count = known("slide", rates, losses)
+    places = xp.arange(rates.size)
+    last = xp.maximum(count - 1, 0)
+    before, after = xp.maximum(places - 1, 0), xp.minimum(places + 1, last)
+    slopes = (losses[after] - losses[before]) / xp.maximum(after - before, 1).astype(xp.float32)
     # counted from the right end, so that padding moves nothing
-    right = jnp.maximum(last - places, 0)
+    right = xp.maximum(last - places, 0)
     left = right - width
-    steep = (left >= 0) & (jnp.abs(slopes[right] - slopes[jnp.maximum(left, 0)]) > threshold)
-    slid = jnp.sum(jnp.cumprod(steep.astype(jnp.int32)))
-    return jnp.where(count > width, rates[jnp.maximum(last - width - jnp.maximum(slid - 1, 0), 0)], jnp.nan)
+    steep = (left >= 0) & (xp.abs(slopes[right] - slopes[xp.maximum(left, 0)]) > threshold)
+    slid = xp.sum(xp.cumprod(steep.astype(xp.int32)))
+    return xp.float32(
+        xp.where((count >= FEWEST) & (count > width), rates[xp.maximum(last - width - xp.maximum(slid - 1, 0), 0)], xp.nan)
+    )

@@ -1,0 +1,136 @@
+"""Why a test ended and what to do, in one sentence with the numbers of its curve."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lrax.finder._arrays import FEWEST
+from lrax.finder._curve import Curve
+from lrax.training._reason import Reason
+
+LOW = 1.0
+"""A ramp that ends below this rate may well have to climb higher."""
+
+SOON = 100.0
+"""A ramp that ends before it has climbed so many times its first rate began too high."""
+
+GAINED = 0.05
+"""A loss that made more of its fall than this in the last tenth of the ramp's decades still fell where the ramp ended."""
+
+VANISHED = 1e-3
+"""A loss that falls below this part of the first keeps falling, by ever less, long after the rule has seen most of its fall."""
+
+
+def explain(
+    reason: Reason, suggestion: float | None, curves: Sequence[Curve], fast: Sequence[Curve] = (), *, checked: bool = False
+) -> str:
+    """Why a test ended and what to do about it, without a full stop.
+
+    Args:
+      reason: why it ended, or why it suggests nothing.
+      suggestion: a rate, or None.
+      curves: those of the seeds; the longest that ended for `reason` is told of.
+      fast: the curves of the fast ramps, if there were two.
+      checked: whether short runs have checked the suggestion.
+    """
+    curve = max(curves, key=lambda one: (one.reason is reason, len(one.rates)))
+    if reason is Reason.INTERRUPTED:
+        return f"it was interrupted after {plural(len(curve.rates), 'update')}; what it had measured is kept"
+    if suggestion is None:
+        return without(reason, curve, fast)
+    return with_suggestion(reason, curve, sure=bool(fast) or checked, checked=checked)
+
+
+def with_suggestion(reason: Reason, curve: Curve, *, sure: bool, checked: bool) -> str:
+    """The story of a test that suggests a rate; a second ramp, or short runs, are sure where one ramp may end too early."""
+    first, lowest, last = levels(curve)
+    fell = f"the loss fell from {first:.3g} to {lowest:.3g}"
+    if reason is Reason.DATA_ENDED:
+        return f"{data_ended(curve)}; {fell}"
+    if reason is Reason.DIVERGED:
+        return f"{fell}, and rose past the stop rule's limit at rate {blown(curve):.3g}, as a range test should end"
+    if reason is Reason.NON_FINITE:
+        return f"{fell}, and was not finite after rate {blown(curve):.3g}, which is one way a range test ends"
+    if 0 < lowest < VANISHED * first and not checked:
+        return f"{fell}, of which a rule sees the first part: a higher rate may do better; check it with refine=True"
+    if not sure and still_falls(curve):
+        return (
+            f"the ramp ended at rate {curve.rates[-1]:.3g} while the loss still fell, from {first:.3g} at first to {last:.3g} "
+            "there: let it climb higher, for this suggestion may be too low"
+        )
+    return fell
+
+
+def without(reason: Reason, curve: Curve, fast: Sequence[Curve] = ()) -> str:
+    """Why a test suggests nothing, and what to do."""
+    updates = len(curve.rates)
+    if reason is Reason.INTERRUPTED:
+        return f"it was interrupted after {plural(updates, 'update')}; what it had measured is kept"
+    if reason is Reason.DATA_ENDED:
+        return data_ended(curve)
+    if reason is Reason.NON_FINITE and updates and not np.isfinite(curve.losses[0]):
+        return (
+            f"the very first loss was {curve.losses[0]}, before any rate had acted: look at the data and the initial parameters"
+        )
+    if updates <= FEWEST:
+        blew_up = f" before a loss that was not finite, after rate {blown(curve):.3g}: start the ramp lower"
+        remedy = blew_up if reason is Reason.NON_FINITE else f" to read a rate off: give the ramp more than {FEWEST + 1}"
+        return f"{plural(updates, 'update')} {'is' if updates == 1 else 'are'} too few{remedy}"
+    if reason is not Reason.FLAT and not curve.supports_none():
+        first, lowest, _ = levels(curve)
+        return f"the loss fell from {first:.3g} to {lowest:.3g}, but the rule reads no rate off such a curve: try another rule"
+    never = f"the loss never fell by more than its noise below {levels(curve)[0]:.3g}"
+    if reason in (Reason.DIVERGED, Reason.NON_FINITE):
+        end = "diverged" if reason is Reason.DIVERGED else "was not finite"
+        soon = blown(curve) < SOON * curve.rates[0]
+        larger = (
+            "give larger batches, or keep to rates well below that: a model that is trained already has little left to gain"
+        )
+        return f"{never} before it {end} after rate {blown(curve):.3g}: {'start the ramp lower' if soon else larger}"
+    highest = max(float(one.rates[-1]) for one in (curve, *fast))
+    remedy = "let the ramp climb higher, or give larger batches" if highest < LOW else "give larger batches or a longer ramp"
+    return f"{never} up to rate {highest:.3g}: {remedy}, and see that the loss depends on what is trained"
+
+
+def levels(curve: Curve) -> tuple[float, float, float]:
+    """The first loss, the lowest and the last, of the smoothed curve; the first as measured where there is no more."""
+    means = curve.smooth()[1]
+    means = means[np.isfinite(means)]
+    if not len(means):
+        first = float(curve.losses[0]) if len(curve.losses) else np.nan
+        return first, first, first
+    return float(means[0]), float(np.min(means)), float(means[-1])
+
+
+def still_falls(curve: Curve) -> bool:
+    """Whether a fair part of the fall was made in the last tenth of the ramp's decades."""
+    rates, means = curve.smooth()
+    known = np.isfinite(means)
+    rates, means = rates[known], means[known]
+    if len(means) < FEWEST:
+        return False
+    early = rates < rates[-1] * (rates[0] / rates[-1]) ** 0.1
+    before = np.min(means[early], initial=np.inf)
+    return bool(before - means[-1] > GAINED * (means[0] - means[-1]))
+
+
+def blown(curve: Curve) -> Any:
+    """The last rate that acted before the last loss was measured."""
+    return curve.rates[-2:][0] if len(curve.rates) else np.nan
+
+
+def data_ended(curve: Curve) -> str:
+    """What is said of data that ended."""
+    updates = len(curve.rates)
+    where = f"after {plural(updates, 'update')}, at rate {curve.rates[-1]:.3g}," if updates else "before the first update"
+    return f"the data ended {where} and could not be begun again: give a list or a loader, not a generator"
+
+
+def plural(number: int, word: str) -> str:
+    """A number of things.
+
+    >>> print(plural(1, "update"), plural(2, "update"))
+    1 update 2 updates
+    """
+    return f"{number} {word}" + ("" if number == 1 else "s")

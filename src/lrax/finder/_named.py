@@ -1,0 +1,39 @@
+"""The rules by their names: what a rule is called in a legend, and what is said of a rule that is none."""
+
+import difflib
+from typing import Any
+
+from lrax.fields._words import check_arity, complain
+from lrax.finder._fall import fall
+from lrax.finder._suggest import edge, minimum, slide, steepest, valley
+
+RULES = {rule.__name__: rule for rule in (fall, steepest, valley, slide, minimum, edge)}
+"""The rules that lrax has."""
+
+
+def check_rule(owner: str, rule: Any) -> None:
+    """Raises TypeError if a rule cannot be called as `rule(rates, losses)`; a name of lrax's gets the function's address."""
+    if callable(rule):
+        check_arity(owner, "rule", rule, "rule(rates, losses)", 2)
+        return
+    remedy = "give lrax.finder.fall, say"
+    if isinstance(rule, str):
+        close = difflib.get_close_matches(rule.rpartition(".")[2], RULES, n=1)
+        remedy = f"did you mean lrax.finder.{close[0]}, the function?" if close else f"lrax.finder has {', '.join(RULES)}"
+    raise complain(TypeError, owner, "rule", "a function (rates, losses) -> rate", rule, remedy)
+
+
+def name_of(rule: Any) -> str:
+    """What a rule is called: its own name, or that of what a partial holds, or its class's.
+
+    >>> from functools import partial
+    >>> print(name_of(fall), name_of(partial(minimum, divisor=4.0)))
+    fall minimum(divisor=4.0)
+    """
+    if name := getattr(rule, "__name__", ""):
+        return str(name)
+    inner = getattr(rule, "func", None)
+    if inner is None:
+        return type(rule).__name__
+    given = [repr(value) for value in rule.args] + [f"{name}={value!r}" for name, value in rule.keywords.items()]
+    return f"{name_of(inner)}({', '.join(given)})"

@@ -1,0 +1,153 @@
+"""Reasons never mislead: what is said of a test has its numbers, and a remedy only where there is something to do."""
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+import lrax
+from lrax.finder import Curve, Reason
+from lrax.finder._result import found_in
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+
+ADVICE = ("give ", "let it", "look at", "start the", "check it", "try another", "may be")
+
+
+def curve(losses, reason, low=1e-5, high=10.0):
+    """A curve over rates that climb from `low` to `high`."""
+    losses = np.asarray(losses, np.float32)
+    return Curve(np.geomspace(low, high, len(losses)).astype(np.float32), losses, losses, reason)
+
+
+def fall(updates=150, bottom=0.4):
+    """A loss that falls from 2 to `bottom` in the middle."""
+    places = np.linspace(-8, 8, updates)
+    return bottom + (2 - bottom) / (1 + np.exp(places)) + 0.01 * np.sin(40 * places)
+
+
+def told(losses, reason, rule=lrax.finder.fall, fast=(), **ends):
+    """What is said of a result of one curve."""
+    one = curve(losses, reason, **ends)
+    return str(found_in([one], [one.suggest(rule, 0.0)], fast))
+
+
+def test_a_good_result_has_nothing_to_worry_about():
+    """A suggestion after a whole fall, from one ramp or two, says how far the loss fell, and gives no advice."""
+    fast = [curve(fall(100), Reason.COMPLETED)]
+    for text in (told(fall(), Reason.COMPLETED), told(fall()[:90], Reason.COMPLETED, fast=fast)):
+        assert text.startswith("suggested rate ")
+        assert "completed: the loss fell from 2" in text
+        assert not any(word in text for word in ADVICE)
+
+
+def test_a_ramp_that_ended_early_says_where():
+    """If the loss still fell where the one ramp ended, the sentence has the rate and the loss there, and what to do."""
+    text = told(fall()[:80], Reason.COMPLETED, high=0.02)
+    assert "the ramp ended at rate 0.02 while the loss still fell, from 2 at first to 1." in text
+    assert "let it climb higher" in text
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_blow_up_after_good_updates_is_an_end_like_another(bad):
+    """A loss that is not finite after a fall names the rate, and points neither at the data nor at the parameters."""
+    text = told([*fall(), bad], Reason.NON_FINITE, high=10.0)
+    assert "suggested rate" in text
+    assert "was not finite after rate 9.12, which is one way a range test ends" in text
+    assert not any(word in text for word in (*ADVICE, "initial parameters"))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_first_loss_that_is_not_finite_points_at_the_data(bad):
+    """Only a first loss that is not finite, which no rate has caused, sends one to the data and the initial parameters."""
+    text = told([bad], Reason.NON_FINITE)
+    assert text == (
+        f"no suggestion after 1 update (non-finite: the very first loss was {bad}, before any rate had acted: "
+        "look at the data and the initial parameters)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("case", "losses", "reason", "ends", "said"),
+    [
+        (
+            "flat, low",
+            2 + 0.01 * np.sin(np.arange(90)),
+            Reason.COMPLETED,
+            {"high": 1e-3},
+            "up to rate 0.001: let the ramp climb",
+        ),
+        ("flat, high", 2 + 0.01 * np.sin(np.arange(90)), Reason.COMPLETED, {}, "up to rate 10: give larger batches"),
+        ("too short", [2.0, 1.5, 1.0], Reason.COMPLETED, {}, "3 updates are too few to read a rate off: give the ramp more"),
+        ("one update", [2.0], Reason.COMPLETED, {}, "1 update is too few"),
+        (
+            "diverged at once",
+            np.geomspace(1, 30, 20),
+            Reason.DIVERGED,
+            {"high": 2e-5},
+            "after rate 1.93e-05: start the ramp lower",
+        ),
+        ("trained already", [*np.full(80, 0.11), 1, 9], Reason.DIVERGED, {}, "keep to rates well below that"),
+        ("blew up soon", [2.0, 2.0, np.nan], Reason.NON_FINITE, {}, "after rate 0.01: start the ramp lower"),
+        ("no batch", [], Reason.DATA_ENDED, {}, "the data ended before the first update"),
+        ("few batches", [2.0, 2.0], Reason.DATA_ENDED, {}, "the data ended after 2 updates, at rate 10,"),
+        ("interrupted", [2.0, 2.0], Reason.INTERRUPTED, {}, "interrupted after 2 updates; what it had measured is kept"),
+        ("interrupted at once", [], Reason.INTERRUPTED, {}, "interrupted after 0 updates"),
+    ],
+)
+def test_no_suggestion_says_why(case, losses, reason, ends, said):
+    """Each result without a suggestion says why with numbers, and what to do."""
+    text = told(losses, reason, **ends)
+    assert text.startswith("no suggestion after ")
+    assert said in text
+    assert "as a range test should end" not in text
+
+
+def test_a_rule_that_reads_nothing_is_not_called_flat():
+    """If the loss falls and the rule gives nothing, the reason stays, and the text speaks of the rule."""
+    one = curve(fall(), Reason.COMPLETED)
+    found = found_in([one], [None])
+    assert found.reason is Reason.COMPLETED
+    assert "the loss fell from 2 to 0.401, but the rule reads no rate off such a curve: try another rule" in str(found)
+
+
+def test_a_loss_that_vanishes_asks_for_a_check():
+    """Where the loss falls to under a thousandth, a share of the fall says little: short runs should check it."""
+    one = curve(np.geomspace(30, 3e-4, 150), Reason.COMPLETED)
+    found = found_in([one], [0.1], [curve(fall(100), Reason.COMPLETED)])
+    assert "check it with refine=True" in str(found)
+    runs = lrax.finder._result.Refined(np.ones(3, np.float32), np.ones(3, np.float32), 9)
+    checked = lrax.Found(found.curves, found.reason, found.suggestion, None, found.fast, runs)
+    assert "check it" not in str(checked)
+
+
+def test_data_that_ended_in_some_of_the_tests_are_said():
+    """If the data ended in one of the seeds, the text says so, whatever the others did."""
+    curves = [curve(fall(), Reason.COMPLETED)] * 2 + [curve(fall()[:9], Reason.DATA_ENDED)]
+    assert "; the data ended in 1 of the tests" in str(found_in(curves, [0.1, 0.1, None]))
+
+
+def test_an_interrupt_where_the_second_ramp_begins_is_told():
+    """A curve without updates beside fast ones is told of and drawn, whatever its reason and its suggestion."""
+    for reason in Reason:
+        for suggestion in (0.1, None):
+            found = lrax.Found((curve([], reason),), reason, suggestion, None, (curve(fall(100), Reason.COMPLETED),))
+            assert f"({reason}: " in str(found)
+            assert found.plot().get_title()
+            plt.close("all")
+    assert "interrupted after 0 updates; what it had measured is kept" in str(found)
+
+
+def test_names_of_rules_are_near():
+    """A name where a rule is due is answered with the function of that name; a rule of other arguments is refused too."""
+    found = found_in([curve(fall(), Reason.COMPLETED)], [0.1])
+    with pytest.raises(TypeError, match=r"Found.suggest: `rule` must be a function .* did you mean lrax\.finder\.valley"):
+        found.suggest("valley")
+    with pytest.raises(TypeError, match=r"did you mean lrax\.finder\.steepest"):
+        found.suggest("lrax.finder.stepest")
+    with pytest.raises(TypeError, match=r"lrax\.finder has fall, steepest"):
+        found.suggest("best")
+    with pytest.raises(TypeError, match=r"give lrax\.finder\.fall"):
+        found.suggest(3)
+    with pytest.raises(TypeError, match=r"callable as rule\(rates, losses\)"):
+        found.suggest(lambda rates: rates[0])

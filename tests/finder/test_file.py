@@ -1,0 +1,131 @@
+"""Results on disk: what is saved is read back, and what is damaged is named."""
+
+import copy
+import json
+import pathlib
+import re
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+import lrax
+from problems import linear_learner, regression, same
+
+pytestmark = pytest.mark.standard_promotion  # of optax's optimizers
+
+
+@pytest.fixture(scope="module")
+def found():
+    """A result that has all parts."""
+    with jax.numpy_dtype_promotion("standard"):
+        return lrax.find_lr(linear_learner(optax.sgd), regression(), batch_size=16, key=jax.random.key(0), seeds=2, refine=True)
+
+
+def test_a_result_is_saved_and_loaded(found, tmp_path):
+    """A result read back from its file has the same numbers, suggests the same and can be plotted; nothing else is left."""
+    found.save(tmp_path / "found.json")
+    again = lrax.Found.load(tmp_path / "found.json")
+    assert str(again) == str(found)
+    assert (again.suggestion, again.band, again.spent) == (found.suggestion, found.band, found.spent)
+    assert same([c.losses for c in again.curves], [c.losses for c in found.curves])
+    assert same([again.refined.rates, again.refined.losses], [found.refined.rates, found.refined.losses])
+    assert again.suggest(lrax.finder.valley) == found.suggest(lrax.finder.valley)
+    again.plot()
+    assert [path.name for path in tmp_path.iterdir()] == ["found.json"]
+
+
+def test_losses_that_are_not_finite_come_back(tmp_path):
+    """NaN and both infinities are kept, and so is a curve without updates."""
+    losses = np.array([1, np.nan, np.inf, -np.inf], np.float32)
+    curves = tuple(
+        lrax.finder.Curve(np.full(n, 0.1, np.float32), losses[:n], losses[:n], lrax.finder.Reason.INTERRUPTED) for n in (4, 0)
+    )
+    lrax.Found(curves, lrax.finder.Reason.INTERRUPTED, None).save(tmp_path / "found.json")
+    again = lrax.Found.load(tmp_path / "found.json")
+    np.testing.assert_array_equal(again.curves[0].losses, losses)
+    assert again.curves[1].rates.shape == (0,)
+    again.plot()
+
+
+REMOVED = object()
+DAMAGES = {
+    "curves": [REMOVED, [], {}, None, [3]],
+    "curves[0].rates": [REMOVED, 1.0, ["x"], [None], [[1.0]], [True], [-1.0], ["nan"], [10**400], [0.1, 0.2]],
+    "curves[0].losses": [REMOVED, {}, ["x"], [1e300]],
+    "curves[1].smoothed": [REMOVED, "nan", [{}]],
+    "curves[1].reason": [REMOVED, "bored", 3, None],
+    "fast": [REMOVED, 3, None, [None]],
+    "fast[0].losses": [REMOVED, "x"],
+    "reason": [REMOVED, "bored", ["flat"]],
+    "suggestion": [REMOVED, "x", "nan", -0.1, 0, [0.1], True],
+    "band": [REMOVED, [0.1], [0.1, 0.2, 0.3], [0.2, 0.1], ["a", "b"], {"low": 1}, 0.1, [0.1, "inf"]],
+    "refined": [REMOVED, 3, []],
+    "refined.rates": [REMOVED, [], [0.1]],
+    "refined.spent": [REMOVED, 1.5, "many", -1, True],
+    "format": [REMOVED, "1", None, 0, 1.0],
+}
+
+
+@pytest.mark.parametrize("place", DAMAGES)
+def test_a_damaged_part_is_named(found, tmp_path, place):
+    """A part that is missing or of another kind is a ValueError that names the file and the part."""
+    path = tmp_path / "found.json"
+    found.save(path)
+    whole = json.loads(path.read_text())
+    *parents, last = place.replace("[", ".").replace("]", "").split(".")
+    for value in DAMAGES[place]:
+        plain = copy.deepcopy(whole)
+        holder = plain
+        for name in parents:
+            holder = holder[int(name) if name.isdigit() else name]
+        last_one = int(last) if last.isdigit() else last
+        if value is REMOVED:
+            del holder[last_one]
+        else:
+            holder[last_one] = value
+        path.write_text(json.dumps(plain))
+        with pytest.raises(ValueError, match=r"Found\.load: `path` must be") as caught:
+            lrax.Found.load(path)
+        assert str(path) in str(caught.value)
+        assert f"`{re.split(r'[.[]', place)[0]}" in str(caught.value)
+        assert value is not REMOVED or f"`{place}` is missing" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"x", b"3", b"[]", b'{"format": 1}', b'{"lrax": "Sweep"}', b"\xff\xfe\x00", b"[" * 100_000, b'{"lrax": "Found"'],
+)
+def test_other_files_are_named(tmp_path, content):
+    """What is no file of a result is a ValueError that names it; a file that is not there is the system's own error."""
+    path = tmp_path / "other.json"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"`path` must be a file that Found\.save wrote, got 'other\.json'") as caught:
+        lrax.Found.load(path)
+    assert str(path) in str(caught.value)
+    with pytest.raises(FileNotFoundError):
+        lrax.Found.load(tmp_path / "none.json")
+
+
+def test_newer_files_are_named(tmp_path):
+    """A file of a newer format says to update lrax."""
+    (tmp_path / "newer.json").write_text('{"lrax": "Found", "format": 99}')
+    with pytest.raises(ValueError, match="update lrax"):
+        lrax.Found.load(tmp_path / "newer.json")
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_rubbish(found, tmp_path, monkeypatch):
+    """If writing fails half-way, its error comes through, the file is what it was, and nothing half-written stays."""
+    path = tmp_path / "found.json"
+    path.write_text("before")
+    write_text = pathlib.Path.write_text
+
+    def full(self, text, **options):
+        write_text(self, text[:100], **options)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pathlib.Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        found.save(path)
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"found.json": "before"}
