@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import lrax
-from lrax.sweeps._save import DIFFERS
+from lrax.sweeps._folder import DIFFERS
 from lrax.training import _fit
 
 mpl.use("Agg")
