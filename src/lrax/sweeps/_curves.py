@@ -21,7 +21,7 @@ FEW = 10
 DASHES = ("-", "--", ":", "-.")
 """Of kinds of schedules."""
 
-BEST = {"color": "black", "linewidth": 2.2, "zorder": 5}
+BEST = {"color": "black", "linestyle": "-", "linewidth": 2.2, "zorder": 5}
 
 
 def plot_curves(settings: Sequence[Setting], losses: np.ndarray[Any, Any], axes: "Axes | None" = None) -> "Axes":

@@ -75,11 +75,12 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray[Any, Any]]:
     Raises: ValueError, with what is wrong, if it cannot be read.
     """
     try:
-        found = np.load(path, allow_pickle=False)
-        if not isinstance(found, np.lib.npyio.NpzFile):
-            raise TypeError("not a zip file")
-        with found as file:
-            return {name: file[name] for name in file.files}
+        with path.open("rb") as file:  # NumPy would leave a damaged one open
+            found = np.load(file, allow_pickle=False)
+            if not isinstance(found, np.lib.npyio.NpzFile):
+                raise TypeError("not a zip file")
+            with found:
+                return {name: found[name] for name in found.files}
     except Exception as error:  # what damaged bytes raise in zipfile, zlib and NumPy is written down nowhere
         raise ValueError(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__) from error
 

@@ -65,7 +65,8 @@ class Folder:
 
     def __post_init__(self) -> None:
         self._unsaved: list[tuple[np.ndarray[Any, Any], list[Any]]] = []
-        self._problem = self._said = ""
+        self._problem = ""
+        self._said = {""}
         self._lock = threading.Lock()
 
     def load(self) -> np.ndarray[Any, Any]:
@@ -100,9 +101,10 @@ class Folder:
                 self._write_unsaved()
 
     def warn(self) -> None:
-        """Says, once, why lanes could not be written."""
-        if self._problem != self._said:
-            self._said = self._problem
+        """Says why lanes could not be written, each reason once."""
+        reason = self._problem.rpartition(": ")[2]
+        if reason not in self._said:
+            self._said.add(reason)
             remedy = "make room or mend it: every group of lanes that ends tries again. The sweep goes on, its result is whole"
             warnings.warn(f"run_sweep: `folder` could not be written, {self._problem}; {remedy}", RuntimeWarning, stacklevel=3)
 

@@ -78,7 +78,7 @@ def log_if_wide(axes: "Axes", values: np.ndarray[Any, Any]) -> None:
 
 
 def plain_ticks(axis: Any) -> None:
-    """Numbers as one writes them, 0.03, on a logarithmic axis, which otherwise has powers of ten; enough of them on a short one."""
+    """Numbers as one writes them, 0.03, on a logarithmic axis, which by itself has powers of ten; enough on a short one."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     class Spaced(LogLocator):

@@ -14,7 +14,7 @@ import numpy as np
 from lrax.fields._known import is_key
 from lrax.fields._words import complain
 from lrax.schedules._base import Schedule
-from lrax.sweeps._batch import Lanes, as_lanes, shaped
+from lrax.sweeps._batch import Lanes, as_lanes, check_arrays, shaped
 from lrax.sweeps._score import Score, check_score, default_scores, peak_rates
 from lrax.sweeps._settings import Margin, Setting, margin_of, ranked, settings_of
 
@@ -62,6 +62,7 @@ class Sweep:
         best: Constant(value=0.1), score 3; every other diverged
         """
         lanes = as_lanes("Sweep.create", schedules)
+        check_arrays("Sweep.create", "metrics", metrics)
         shapes = [np.shape(leaf) for leaf in jax.tree.leaves(metrics)]
         if not shapes or {shape[:1] for shape in shapes} != {(lanes.number,)}:
             raise complain(ValueError, "Sweep.create", "metrics", f"arrays with {lanes.number} lanes in front", shapes)

@@ -14,7 +14,7 @@ from lrax.fields._words import check_arity, complain
 from lrax.schedules._base import Schedule
 from lrax.sweeps._batch import Lanes, as_lanes, check_lanes, shaped
 from lrax.sweeps._folder import Folder, checked_folder, fingerprint
-from lrax.sweeps._program import Program, Train, check_mesh
+from lrax.sweeps._program import Program, Train, check_mesh, checked_metrics
 from lrax.sweeps._result import Sweep, outcome
 from lrax.sweeps._score import Score, check_score
 from lrax.training._pool import run_side_by_side
@@ -56,7 +56,9 @@ def sweep(
     batch = _checked("sweep", train, schedules, others, lanes, mesh, axis)
     if any_traced((batch.schedules, batch.others)):
         arguments = (batch.schedules, *batch.others)
-        return jax.lax.map(lambda one: train(*one), arguments, batch_size=min(lanes or batch.number, batch.number))
+        return jax.lax.map(
+            lambda one: checked_metrics(train(*one)), arguments, batch_size=min(lanes or batch.number, batch.number)
+        )
     program = Program(train, batch, lanes, mesh, axis)
     metrics = [np.zeros(shape.shape, shape.dtype) for _, shape in _outputs(program, batch.number)]
     for indices, leaves in _finished(program, np.arange(batch.number)):
@@ -86,8 +88,8 @@ def run_sweep(
         its free memory; on the CPU, groups whose state fits the caches, one group a core, and single lanes for
         convolutions. `Sweep.plan` says what it was and why.
       folder: where each finished group of lanes is saved, in one .npz file, written whole or not at all. The same call again
-        loads what is there and runs the rest. Several processes may share it. A file that cannot be written, on a full disk, say,
-        is warned of (RuntimeWarning), and the sweep goes on.
+        loads what is there and runs the rest. Several processes may share it. If a file cannot be written, on a full disk, say,
+        a RuntimeWarning says so, and the sweep goes on.
       progress: shows a progress bar (needs tqdm).
 
     Returns: a `Sweep`: the metrics, and what they say of the schedules.
@@ -114,8 +116,8 @@ def run_sweep(
         remedy = "use lrax.sweep inside jit, which is pure"
         raise complain(TypeError, "run_sweep", "schedules", "arrays, not traced", schedules, remedy)
     program = Program(train, batch, lanes, mesh, axis)
-    check_score("run_sweep", score, program.traced.out_info)
     outputs = _outputs(program, batch.number)
+    check_score("run_sweep", score, program.traced.out_info)
     metrics = [np.zeros(shape.shape, shape.dtype) for _, shape in outputs]
     named = [(f"metrics{name}", array) for (name, _), array in zip(outputs, metrics, strict=True)]
     kept = None
