@@ -28,7 +28,8 @@ def plot_curves(settings: Sequence[Setting], losses: np.ndarray[Any, Any], axes:
     """Draws losses of shape (lanes, updates); see `Sweep.plot_curves`."""
     axes = new_axes() if axes is None else axes
     peaks, best = np.array([setting.peak for setting in settings]), next(iter(ranked(settings)), None)
-    colours, few = rate_colours(peaks), len(settings) <= FEW
+    colours = rate_colours(peaks, np.array([setting.diverged > 0 for setting in settings]))
+    few = len(settings) <= FEW
     kinds = dict(zip(dict.fromkeys(kind_of(setting.schedule) for setting in settings), itertools.cycle(DASHES), strict=False))
     means = np.array([np.median([running_mean(losses[lane]) for lane in setting.lanes], axis=0) for setting in settings])
     for setting, mean in zip(settings, means, strict=True):
@@ -57,7 +58,8 @@ def plot_race(
 ) -> "Axes":
     """Draws losses of shape (lanes, updates); see `Race.plot`."""
     axes = new_axes() if axes is None else axes
-    colours, means = rate_colours(peaks), np.array([running_mean(curve) for curve in losses])
+    lost, means = ~np.isfinite(end_losses), np.array([running_mean(curve) for curve in losses])
+    colours = rate_colours(peaks, lost)
     kinds = dict(zip(dict.fromkeys(map(kind_of, schedules)), itertools.cycle(DASHES), strict=False))
     for lane, mean in enumerate(means):
         kind = kind_of(schedules[lane])
@@ -71,8 +73,8 @@ def plot_race(
         axes.axvline(end - 0.5, color="grey", linestyle=":", linewidth=1)
     _finished(axes, means, losses[:, 0], colours)
     top = axes.get_ylim()[1]
-    lost, out = ~np.isfinite(end_losses), rungs < len(ends)
-    for marker, colour, chosen, label in (("o", "dimgrey", out & ~lost, "did not go on"), ("x", "C3", lost, "diverged")):
+    out = ~lost & (rungs < len(ends))
+    for marker, colour, chosen, label in (("o", "dimgrey", out, "did not go on"), ("x", "C3", lost, "diverged")):
         places = [(np.flatnonzero(np.isfinite(means[lane])), means[lane]) for lane in np.flatnonzero(chosen)]
         dots = [(known[-1], min(mean[known[-1]], top)) for known, mean in places if known.size]
         if dots:
@@ -86,10 +88,11 @@ def plot_race(
 def _count_lanes(axes: "Axes", rungs: np.ndarray[Any, Any], ends: Sequence[int]) -> None:
     """How many lanes each rung had, above it, where there is room."""
     place = axes.get_xaxis_transform()
+    axes.set_xlim(-0.03 * ends[-1], 1.03 * ends[-1])
     for rung, (begin, end) in enumerate(itertools.pairwise((0, *ends)), 1):
         if end - begin > 0.05 * ends[-1]:
             lanes = int((rungs >= rung).sum())
-            text = f"{lanes} lanes" if end - begin > 0.2 * ends[-1] else str(lanes)
+            text = f"{lanes} {'lane' if lanes == 1 else 'lanes'}" if end - begin > 0.2 * ends[-1] else str(lanes)
             axes.text(
                 (begin + end) / 2, 1.01, text, transform=place, ha="center", va="bottom", fontsize="small", color="dimgrey"
             )

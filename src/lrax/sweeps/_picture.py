@@ -50,12 +50,16 @@ def plot_scores(
     return axes
 
 
-def rate_colours(peaks: np.ndarray[Any, Any]) -> Any:
-    """Colours of rates, from low to high: a map without its pale end, which is faint on white."""
+def rate_colours(peaks: np.ndarray[Any, Any], diverged: np.ndarray[Any, Any]) -> Any:
+    """Colours of rates, from low to high: a map without its pale end, which is faint on white.
+
+    Rates that diverged, and may be absurd, do not stretch it.
+    """
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
 
+    peaks = peaks if diverged.all() else peaks[~diverged]
     dark = LinearSegmentedColormap.from_list("rates", colormaps["plasma"](np.linspace(0.0, 0.82, 64)))
     kind = LogNorm if (peaks > 0).all() and peaks.max() > peaks.min() else Normalize
     return ScalarMappable(kind(peaks.min(), peaks.max()), dark)

@@ -77,7 +77,7 @@ class Race:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes all of it to one plain .npz file, whole or not at all; schedules as their JSON, the state's arrays by path.
 
-        Of a schedule that has no JSON, such as a function, its text is kept.
+        Of a schedule that has no JSON, such as a function, its name is kept.
 
         Args:
           path: the file; one that exists is replaced.

@@ -121,7 +121,7 @@ class Sweep:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes all of it to one plain .npz file, whole or not at all; schedules as their JSON.
 
-        Of a schedule that has none, such as a function, its text is kept.
+        Of a schedule that has none, such as a function, its name is kept.
 
         Args:
           path: the file; one that exists is replaced.
@@ -141,7 +141,7 @@ class Sweep:
           kinds: your own kinds of schedules that may be in it.
 
         Returns: a sweep; metrics in dicts, lists and tuples come back in them, those in other containers in dicts by field. A
-          schedule that had no JSON prints as it did, and raises TypeError when it is asked for a rate.
+          schedule that had no JSON has its name, and raises TypeError when it is asked for a rate.
 
         Raises: ValueError if the file is something else, or of a newer format.
         """

@@ -53,10 +53,9 @@ def settings_of(
     diverged: np.ndarray[Any, Any],
 ) -> tuple[Setting, ...]:
     """The different schedules of all lanes, in the order of their first lanes."""
-    groups: dict[Any, list[int]] = {}
-    for lane, schedule in enumerate(schedules):
-        leaves = tuple((np.shape(leaf), np.asarray(leaf).tobytes()) for leaf in jax.tree.leaves(schedule))
-        groups.setdefault((jax.tree.structure(schedule), leaves), []).append(lane)
+    groups: dict[int, list[int]] = {}
+    for lane, first in enumerate(first_lanes(schedules)):
+        groups.setdefault(first, []).append(lane)
 
     def setting(lanes: tuple[int, ...]) -> Setting:
         of_lanes, lost = scores[list(lanes)], int(diverged[list(lanes)].sum())
@@ -66,6 +65,20 @@ def settings_of(
         return Setting(schedules[lanes[0]], float(peaks[lanes[0]]), lanes, score, low, high, lost)
 
     return tuple(setting(tuple(lanes)) for lanes in groups.values())
+
+
+def first_lanes(schedules: Sequence[Schedule]) -> list[int]:
+    """Of each lane, the first that has an equal schedule.
+
+    >>> first_lanes([lrax.Constant(0.1), lrax.Constant(0.2), lrax.Constant(0.1)])
+    [0, 1, 0]
+    """
+    first: dict[Any, int] = {}
+    found = []
+    for lane, schedule in enumerate(schedules):
+        leaves = tuple((np.shape(leaf), np.asarray(leaf).tobytes()) for leaf in jax.tree.leaves(schedule))
+        found.append(first.setdefault((jax.tree.structure(schedule), leaves), lane))
+    return found
 
 
 def ranked(settings: Sequence[Setting]) -> list[Setting]:

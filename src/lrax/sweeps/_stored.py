@@ -16,6 +16,7 @@ from lrax.schedules._base import Function, Schedule
 from lrax.schedules._json import from_json, to_json
 from lrax.schedules._named import kind_of
 from lrax.sweeps._files import packed, read, save
+from lrax.sweeps._settings import first_lanes
 
 FORMAT = 1
 """The version of the file; a change that older readers would misread adds one."""
@@ -23,19 +24,16 @@ FORMAT = 1
 
 @dataclasses.dataclass(frozen=True)
 class Lost:
-    """Stands for a schedule of which only the text was kept; prints like it, and gives no rates."""
+    """Stands for a schedule of which only the name was kept; those of one name are told apart by the lane they had first."""
 
-    text: str
-    kind: str
+    name: str
+    lane: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "__qualname__", self.kind)  # what pictures call it
+        object.__setattr__(self, "__qualname__", self.name)  # what tables and pictures call it
 
     def __call__(self, count: Any) -> Any:
-        raise TypeError(f"{self.kind}: a schedule without JSON was not saved, only its text, got {self.text}; make it again")
-
-    def __repr__(self) -> str:
-        return self.text
+        raise TypeError(f"{self.name}: a schedule that has no JSON was not saved, only its name; make it again")
 
 
 def write_sweep(
@@ -117,7 +115,7 @@ def _state(like: Any, places: list[str], found: dict[str, np.ndarray[Any, Any]])
 def _write(
     name: str, path: pathlib.Path, schedules: Sequence[Schedule], header: dict[str, Any], arrays: dict[str, Any]
 ) -> None:
-    texts = [_schedule_text(schedule) for schedule in schedules]
+    texts = [_schedule_text(schedule, lane) for lane, schedule in zip(first_lanes(schedules), schedules, strict=True)]
     whole = json.dumps({"lrax": name, "format": FORMAT, "schedules": texts, **header})
     save(f"{name}.save", path, packed({"header": whole, **arrays}))
 
@@ -145,20 +143,20 @@ def _checked(found: dict[str, np.ndarray[Any, Any]], name: str, kinds: str, shap
     return found[name]
 
 
-def _schedule_text(schedule: Schedule) -> dict[str, str]:
+def _schedule_text(schedule: Schedule, lane: int) -> dict[str, Any]:
     try:
         return {"json": to_json(schedule)}
     except (TypeError, ValueError):  # a function, or a number that is not finite
-        text = repr(schedule.function) if isinstance(schedule, Function) else repr(schedule)
-        return {"text": text, "kind": kind_of(schedule)}
+        function = getattr(schedule.function, "func", schedule.function) if isinstance(schedule, Function) else None
+        return {"name": getattr(function, "__qualname__", kind_of(schedule)), "lane": lane}
 
 
 def _schedules(header: dict[str, Any], kinds: Iterable[type[Schedule]]) -> tuple[Schedule, ...]:
     kinds = tuple(kinds)
     made: dict[str, Schedule] = {}
 
-    def read_one(entry: dict[str, str]) -> Schedule:
-        return from_json(entry["json"], kinds) if "json" in entry else Function(Lost(str(entry["text"]), str(entry["kind"])))
+    def read_one(entry: dict[str, Any]) -> Schedule:
+        return from_json(entry["json"], kinds) if "json" in entry else Function(Lost(str(entry["name"]), int(entry["lane"])))
 
     for entry in header["schedules"]:
         text = json.dumps(entry)

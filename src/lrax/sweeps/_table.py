@@ -1,7 +1,7 @@
 """Sweeps and races as tables of text."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -138,7 +138,13 @@ def labels(schedules: Sequence[Any]) -> list[str]:
 
 def _told_apart(schedules: Sequence[Any], texts: Sequence[str]) -> list[str]:
     """Labels of schedules whose calls have one name; they may be the same where nothing short tells them apart."""
-    for found in (texts, _differing_arguments(texts), _differing_leaves(schedules)):
+    ways: tuple[Callable[[], Sequence[str]], ...] = (
+        lambda: texts,
+        lambda: _differing_arguments(texts),
+        lambda: _differing_leaves(schedules),
+    )
+    for shorten in ways:
+        found = shorten()
         if found and max(map(len, found)) <= LONG and len(set(found)) == len(found):
             return list(found)
     kinds = [kind_of(schedule) for schedule in schedules]
