@@ -40,7 +40,7 @@ def main() -> None:
     start = learner(jax.random.key(0))
     race = lrax.race(start, data, rates, rungs=(40, 40, 80, 160), batch_size=64, key=jax.random.key(1))
     print(race)
-    save("sweeps", "race", race.plot_curves(new_axes()))
+    save("sweeps", "race", race.plot(new_axes()))
 
 
 if __name__ == "__main__":

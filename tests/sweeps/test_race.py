@@ -152,6 +152,7 @@ def test_progress_and_table(capsys):
         (ValueError, "`rungs` must be one or more", {"rungs": 2.5}),
         (ValueError, "`keep` must be above 0", {"keep": 0.0}),
         (ValueError, "`keep` must be above 0", {"keep": "half"}),
+        (ValueError, "`keep` must be above 0", {"keep": np.float32(1.5)}),
         (ValueError, "`tail` must be above 0", {"tail": 2.0}),
         (ValueError, "`lanes` must be an integer", {"lanes": 0}),
         (ValueError, "`key` must be given", {"key": None}),
@@ -259,3 +260,16 @@ def test_a_thousand_lanes_compile_small_programs(caplog):
         run(learner, schedules=list(np.geomspace(1e-4, 0.1, 200)), rungs=(4, 4))
     compiled = [record.getMessage() for record in caplog.records if "Finished XLA compilation" in record.getMessage()]
     assert len(compiled) < 30
+
+
+@pytest.mark.parametrize("keep", [0.25, np.float32(0.25), np.float64(0.25), np.float16(0.25)])
+def test_the_part_that_is_kept_may_be_any_number(keep):
+    """A part may be NumPy's number; what rounding adds to it keeps no lane more."""
+    assert list(run(keep=keep, rungs=(4, 4)).rungs) == list(run(keep=0.25, rungs=(4, 4)).rungs)
+    assert run(schedules=[0.01] * 10, keep=type(keep)(0.1), rungs=(4, 4)).updates == 10 * 4 + 4
+
+
+def test_a_race_knows_where_its_rungs_ended():
+    """The counts at which rungs ended are in the result, those that were not reached are not."""
+    assert run(rungs=(8, 4)).ends == (8, 12)
+    assert run(data=iter([DATA] * 10), batch_size=None, key=None, rungs=(8, 8, 8)).ends == (8, 10)

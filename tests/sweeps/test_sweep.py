@@ -256,3 +256,27 @@ def test_what_a_list_cannot_hold_is_named(schedules, error, message):
     """Batches, and functions that give no rate, are an error that names their place in the list."""
     with pytest.raises(error, match=message):
         lrax.sweep(lambda schedule: schedule(0), schedules)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "message"),
+    [
+        ("text", "`train` must be a function whose metrics are arrays, got 'text'"),
+        ({"loss": 1.0, "name": "x"}, r"`train` must be a function whose metrics are arrays at \['name'\], got 'x'"),
+        (object(), "`train` must be a function whose metrics are arrays, got <object"),
+        (None, "`train` must return metrics, a pytree of arrays, got one without arrays"),
+    ],
+)
+def test_metrics_that_are_none_are_named(metrics, message):
+    """What a training function returns and cannot is an error that names it and its place, under jit too."""
+    with pytest.raises((TypeError, ValueError), match=message):
+        lrax.sweep(lambda schedule: metrics, lrax.Constant(PEAKS))
+
+
+@pytest.mark.parametrize("other", ["text", ["a"] * 7, np.array(["a"] * 7), object(), np.sin, [1, "a"]])
+def test_what_stands_beside_must_be_numbers(other):
+    """Text, objects and functions beside the schedules are errors that name their place; so are those in a Partial."""
+    with pytest.raises(TypeError, match=r"`others\[0\].*` must be a number or an array of numbers"):
+        lrax.sweep(noisy, lrax.Constant(PEAKS), other)
+    with pytest.raises(TypeError, match=r"`train.*` must be a number or an array of numbers"):
+        lrax.sweep(jax.tree_util.Partial(lambda bound, schedule: schedule(0), other), lrax.Constant(PEAKS))

@@ -66,6 +66,8 @@ def as_lanes(owner: str, schedules: Any, others: tuple[Any, ...] = ()) -> Lanes:
 
     Raises: TypeError or ValueError that names the argument.
     """
+    for i, other in enumerate(others):
+        check_arrays(owner, f"others[{i}]", other)
     others = tuple(jax.tree.map(_on_host, other) for other in others)
     listed = None
     if isinstance(schedules, list | tuple):
@@ -83,8 +85,9 @@ def as_lanes(owner: str, schedules: Any, others: tuple[Any, ...] = ()) -> Lanes:
     for i, other in enumerate(others):
         shapes = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(other)}
         if shapes - {(count,)}:
-            needs = f"arrays with one leading axis, one entry a lane ({count})"
-            raise complain(ValueError, owner, f"others[{i}]", needs, [jnp.shape(leaf) for leaf in jax.tree.leaves(other)])
+            needs, found = f"arrays with one leading axis, one entry a lane ({count})", jax.tree.leaves(other)
+            remedy = "make an array of the list with jnp.asarray" if isinstance(other, list) and () in shapes else ""
+            raise complain(ValueError, owner, f"others[{i}]", needs, [jnp.shape(leaf) for leaf in found], remedy)
     return Lanes(jax.tree.map(_on_host, batch), others, count, listed)
 
 
@@ -178,6 +181,17 @@ def check_lanes(owner: str, lanes: Any) -> None:
     """Raises if a number of lanes at a time is given and is none."""
     if lanes is not None and (not isinstance(lanes, int | np.integer) or isinstance(lanes, bool) or lanes < 1):
         raise complain(ValueError, owner, "lanes", "an integer of at least 1", lanes)
+
+
+def check_arrays(owner: str, name: str, tree: Any) -> None:
+    """Raises if a leaf of a pytree is nothing that JAX can compute with; the message has its path."""
+    for path, leaf in jax.tree.leaves_with_path(tree):
+        known = isinstance(leaf, jax.Array | bool | int | float | complex | jax.ShapeDtypeStruct)
+        if not known and np.asarray(leaf).dtype.kind in "OSUMm":
+            remedy = "leave out what holds no numbers, or bind it with functools.partial"
+            raise complain(
+                TypeError, owner, f"{name}{jax.tree_util.keystr(path)}", "a number or an array of numbers", leaf, remedy
+            )
 
 
 def take(tree: Any, lanes: np.ndarray[Any, Any] | int) -> Any:

@@ -1,49 +1,48 @@
-"""Pictures of sweeps and races. Needs matplotlib (the extra `plot`), which is imported only when something is drawn."""
+"""Scores over rates, drawn; and what the pictures of sweeps and races share. matplotlib is imported when something is drawn."""
 
 import itertools
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lrax._pictures import new_axes
 from lrax.schedules._named import kind_of
+from lrax.sweeps._settings import Setting, ranked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from lrax.sweeps._result import Setting, Sweep
-
 COLOURS = ("C0", "C1", "C4", "C5", "C6", "C7", "C8", "C9")
 """Of kinds of schedules; the others are those of the best and of what diverged."""
 
-FEW = 10
-"""So many curves have a legend; more have a colour bar."""
 
-
-def plot_scores(sweep: "Sweep", axes: "Axes | None" = None) -> "Axes":
+def plot_scores(
+    settings: Sequence[Setting], peaks: np.ndarray[Any, Any], scores: np.ndarray[Any, Any], axes: "Axes | None" = None
+) -> "Axes":
     """Draws scores over peak rates; see `Sweep.plot`."""
     axes = new_axes() if axes is None else axes
-    going = ~sweep.diverged
+    diverged = np.isnan(scores)
     kinds: dict[str, list[Setting]] = {}
-    for setting in sorted(sweep.settings, key=lambda setting: setting.peak):
+    for setting in sorted(settings, key=lambda setting: setting.peak):
         kinds.setdefault(kind_of(setting.schedule), []).append(setting)
-    for (kind, settings), colour in zip(kinds.items(), itertools.cycle(COLOURS), strict=False):
-        shown = [setting for setting in settings if np.isfinite(setting.score)]
+    for (kind, members), colour in zip(kinds.items(), itertools.cycle(COLOURS), strict=False):
+        shown = [setting for setting in members if np.isfinite(setting.score)]
         label = "median over seeds" if len(kinds) == 1 else kind
         axes.plot([setting.peak for setting in shown], [setting.score for setting in shown], color=colour, label=label)
-        lanes = [lane for setting in settings for lane in setting.lanes if going[lane]]
+        lanes = [lane for setting in members for lane in setting.lanes if not diverged[lane]]
         label = "lane" if len(kinds) == 1 else "_"
-        axes.plot(sweep.peaks[lanes], sweep.scores[lanes], "o", color=colour, markersize=4, alpha=0.5, label=label)
-    if sweep.diverged.any():
+        axes.plot(peaks[lanes], scores[lanes], "o", color=colour, markersize=4, alpha=0.5, label=label)
+    if diverged.any():
         place = axes.get_xaxis_transform()  # at the top, whatever the scores are
-        axes.plot(
-            sweep.peaks[sweep.diverged], [0.97] * sweep.diverged.sum(), "x", color="C3", transform=place, label="diverged"
-        )
-    if sweep.best is not None:
-        axes.axvline(sweep.best.peak, color="C2", linestyle="--", label=f"best {sweep.best.peak:.3g}")
-    if (sweep.peaks > 0).all():
+        axes.plot(peaks[diverged], [0.97] * diverged.sum(), "x", color="C3", transform=place, label="diverged")
+    if best := next(iter(ranked(settings)), None):
+        axes.axvline(best.peak, color="C2", linestyle="--", label=f"best {best.peak:.3g}")
+    if (peaks > 0).all():
         axes.set_xscale("log")
-    _log_if_wide(axes, sweep.scores[going])
+        plain_ticks(axes.xaxis)
+    log_if_wide(axes, scores[~diverged])
     axes.set_xlabel("peak rate")
     axes.set_ylabel("score")
     axes.grid(alpha=0.3)
@@ -51,52 +50,51 @@ def plot_scores(sweep: "Sweep", axes: "Axes | None" = None) -> "Axes":
     return axes
 
 
-def plot_curves(losses: np.ndarray[Any, Any], peaks: np.ndarray[Any, Any], axes: "Axes | None" = None) -> "Axes":
-    """Draws the losses of every lane, float (lanes, updates): running means, and the losses themselves of a few lanes."""
-    axes = new_axes() if axes is None else axes
+def rate_colours(peaks: np.ndarray[Any, Any], diverged: np.ndarray[Any, Any]) -> Any:
+    """Colours of rates, from low to high: a map without its pale end, which is faint on white.
+
+    Rates that diverged, and may be absurd, do not stretch it.
+    """
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import LogNorm, Normalize
+    from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
 
+    peaks = peaks if diverged.all() else peaks[~diverged]
+    dark = LinearSegmentedColormap.from_list("rates", colormaps["plasma"](np.linspace(0.0, 0.82, 64)))
     kind = LogNorm if (peaks > 0).all() and peaks.max() > peaks.min() else Normalize
-    colours = ScalarMappable(kind(peaks.min(), peaks.max()), colormaps["viridis"])
-    means = np.array([running_mean(curve) for curve in losses])
-    names = [f"{peak:.3g}" for peak in peaks]
-    names = [name if names.count(name) == 1 else f"{name} (lane {lane})" for lane, name in enumerate(names)]
-    marker = "o" if losses.shape[1] == 1 else None
-    for curve, mean, peak, name in zip(losses, means, peaks, names, strict=True):
-        if len(losses) <= FEW:
-            axes.plot(np.where(np.isfinite(curve), curve, np.nan), color=colours.to_rgba(peak), linewidth=1, alpha=0.2)
-        axes.plot(mean, marker=marker, color=colours.to_rgba(peak), linewidth=1, label=name)
-    finite = means[np.isfinite(means)]
-    if finite.size:
-        _log_if_wide(axes, finite)
-        first = losses[:, 0][np.isfinite(losses[:, 0])]
-        if first.size and finite.max() > 4 * abs(first.max()) + 1e-6:  # what blows up must not flatten the rest
-            axes.set_ylim(top=4 * abs(first.max()) + 1e-6)
-    axes.set_xlabel("update count")
-    axes.set_ylabel("loss")
-    axes.grid(alpha=0.3)
-    if len(losses) <= FEW:
-        axes.legend(title="peak rate", fontsize="small")
-    else:
-        axes.figure.colorbar(colours, ax=axes, label="peak rate")
-    return axes
+    return ScalarMappable(kind(peaks.min(), peaks.max()), dark)
 
 
-def running_mean(curve: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The mean of a thirtieth of the updates around each, as far as they are finite; NaN where the curve is not.
-
-    >>> print(running_mean(np.array([1.0, 3.0, np.nan])), running_mean(np.arange(90.0))[:3])
-    [ 1.  3. nan] [0.5 1.  2. ]
-    """
-    known, window = np.isfinite(curve), np.ones(1 + len(curve) // 60 * 2)
-    if not known.any():
-        return np.full(len(curve), np.nan)
-    sums, counts = (np.convolve(part, window, "same") for part in (np.where(known, curve, 0.0), known))
-    return np.where(known, sums / np.maximum(counts, 1), np.nan)
+def colour_bar(axes: "Axes", colours: Any) -> None:
+    """A bar beside the axes that says which rate has which colour; none where all have the same."""
+    low, high = colours.get_clim()
+    if low < high:
+        bar = axes.figure.colorbar(colours, ax=axes, label="peak rate")
+        if low > 0:
+            plain_ticks(bar.ax.yaxis)
 
 
-def _log_if_wide(axes: "Axes", values: np.ndarray[Any, Any]) -> None:
+def log_if_wide(axes: "Axes", values: np.ndarray[Any, Any]) -> None:
+    """A logarithmic axis for values that are far apart."""
     if values.size and values.min() > 0 and values.max() > 5 * values.min():
         axes.set_yscale("log")
+        plain_ticks(axes.yaxis)
+
+
+def plain_ticks(axis: Any) -> None:
+    """Numbers as one writes them, 0.03, on a logarithmic axis, which by itself has powers of ten; enough on a short one."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    class Spaced(LogLocator):
+        """As many numbers in a decade as leave room between them."""
+
+        def tick_values(self, vmin: float, vmax: float) -> Any:
+            decades = abs(math.log10(vmax / vmin)) if vmin > 0 and vmax > 0 else 9.0
+            self.set_params(
+                subs=(1,) if decades > 4 else (1, 3) if decades > 2 else (1, 2, 5) if decades > 0.8 else range(1, 10)
+            )
+            return super().tick_values(vmin, vmax)
+
+    axis.set_major_locator(Spaced())
+    axis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:.6g}"))
+    axis.set_minor_formatter(NullFormatter())

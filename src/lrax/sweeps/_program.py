@@ -12,7 +12,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from lrax.fields._known import is_key
 from lrax.fields._words import complain
-from lrax.sweeps._batch import Lanes, shaped, take
+from lrax.sweeps._batch import Lanes, check_arrays, shaped, take
 from lrax.training._fit import Plan, even, fit, needed_bytes, plan, spans_devices
 
 Train = Callable[..., Any]
@@ -80,13 +80,23 @@ class Parted:
     def __call__(self, shared: Any, *arguments: Any) -> Any:
         """The metrics of one lane."""
         train: Any = self.train if self.structure is None else jax.tree.unflatten(self.structure, shared)
-        return train(*arguments)
+        return checked_metrics(train(*arguments))
+
+
+def checked_metrics(metrics: Any) -> Any:
+    """What a training function returned; raises if that is not made of arrays."""
+    for path, leaf in jax.tree.leaves_with_path(metrics):
+        if not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float | complex):
+            place = f" at {jax.tree_util.keystr(path)}" if path else ""
+            raise complain(TypeError, "sweep", "train", f"a function whose metrics are arrays{place}", leaf)
+    return metrics
 
 
 def _parts(train: Train, mesh: Mesh | None) -> tuple[list[Any], Parted]:
     """The arrays of a training function, on the mesh if there is one, and the rest of it."""
     if jax.tree_util.all_leaves([train]):
         return [], Parted(train, None)
+    check_arrays("sweep", "train", train)
     leaves, structure = jax.tree.flatten(train)
     return [leaf if _is_placed(leaf) else _put(leaf, mesh) for leaf in leaves], Parted(None, structure)
 

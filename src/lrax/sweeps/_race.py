@@ -1,7 +1,6 @@
 """A race: all schedules train for a rung from the same start on the same batches, the best go on."""
 
 import itertools
-import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
@@ -13,7 +12,7 @@ from lrax.fields._words import complain
 from lrax.schedules._base import Schedule
 from lrax.sweeps._batch import Lanes, as_lanes, check_lanes, take
 from lrax.sweeps._race_result import Race
-from lrax.sweeps._result import peak_rates
+from lrax.sweeps._score import check_part, part_of, peak_rates
 from lrax.training._learner import Learner
 from lrax.training._progress import progress_bar
 from lrax.training._racing import Racing
@@ -70,13 +69,15 @@ def race(
     >>> print(result.schedules[result.best], result.updates)
     Constant(value=0.1) 96
     """
-    lengths = _check_rungs(rungs, keep, tail, lanes)
+    lengths = _check_rungs(rungs)
+    keep, tail = check_part("race", "keep", keep), check_part("race", "tail", tail)
+    check_lanes("race", lanes)
     batch = as_lanes("race", schedules)
     if any_traced(batch.schedules):
         remedy = "call race outside jit, or train inside it with lrax.sweep"
         raise complain(TypeError, "race", "schedules", "arrays, not traced", schedules, remedy)
     check_learner("race", learner, key)
-    sizes = itertools.accumulate(lengths[1:], lambda size, _: math.ceil(keep * size), initial=batch.number)
+    sizes = itertools.accumulate(lengths[1:], lambda size, _: part_of(size, keep), initial=batch.number)
     total = sum(size * length for size, length in zip(sizes, lengths, strict=True))
     with progress_bar(total * accumulate, "race", progress) as show:
         runner = make_runner(
@@ -95,24 +96,28 @@ def race(
         for lane in range(batch.number):
             racing.enter(lane, take(batch.schedules, lane))
         plan = str(runner.plan(list(racing.lanes.values())))
-        ranks = _run(racing, lengths, keep, tail)
+        ranked = _run(racing, lengths, keep, tail)
     if not any(map(racing.updates, racing.lanes)):
         raise complain(ValueError, "race", "data", "an iterable of at least one batch", data)
-    return _result(batch, racing, *ranks, plan)
+    return _result(batch, racing, *ranked, plan)
 
 
-def _run(racing: Racing, lengths: Sequence[int], keep: float, tail: float) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """All rungs; the end loss of each lane's last one, and how many it was in."""
-    inside, begun, spare = sorted(racing.lanes), 0, None
+def _run(
+    racing: Racing, lengths: Sequence[int], keep: float, tail: float
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], list[int]]:
+    """All rungs; the end loss of each lane's last one, how many it was in, and the counts at which they ended."""
+    inside, begun, spare, ends = sorted(racing.lanes), 0, None, list[int]()
     end_losses, rungs = np.full(len(inside), np.inf, np.float32), np.zeros(len(inside), np.int32)
     for length in lengths:
         racing.train(inside, begun + length)
         made = max(map(racing.updates, inside)) - begun
         if made:
             rungs[inside] += 1
+            ends.append(begun + made)
             end_losses[inside] = [racing.end_loss(lane, tail, begun) for lane in inside]
         ranked = sorted((lane for lane in inside if np.isfinite(end_losses[lane])), key=lambda lane: end_losses[lane])
-        staying, others = ranked[: math.ceil(keep * len(inside))], ranked[math.ceil(keep * len(inside)) :]
+        kept = part_of(len(inside), keep)
+        staying, others = ranked[:kept], ranked[kept:]
         spare = others[0] if others else spare  # the winner, should all that stay diverge
         for lane in set(racing.lanes) - set(staying) - {spare}:
             racing.forget(lane)
@@ -120,10 +125,10 @@ def _run(racing: Racing, lengths: Sequence[int], keep: float, tail: float) -> tu
         begun += made
         if made < length or not inside:
             break
-    return end_losses, rungs
+    return end_losses, rungs, ends
 
 
-def _result(batch: Lanes, racing: Racing, end_losses: Any, rungs: Any, plan: str) -> Race:
+def _result(batch: Lanes, racing: Racing, end_losses: Any, rungs: Any, ends: list[int], plan: str) -> Race:
     order = np.lexsort((end_losses, -rungs, np.isinf(end_losses)))
     updates = [racing.updates(lane) for lane in range(batch.number)]
     return Race(
@@ -136,11 +141,12 @@ def _result(batch: Lanes, racing: Racing, end_losses: Any, rungs: Any, plan: str
         updates=sum(updates),
         state=racing.lanes[order[0]].state if np.isfinite(end_losses[order[0]]) else None,
         plan=plan,
+        ends=tuple(ends),
         ended=any(int(lane.carry.reason) == CODES[Reason.DATA_ENDED] for lane in racing.lanes.values()),
     )
 
 
-def _check_rungs(rungs: Any, keep: float, tail: float, lanes: int | None) -> tuple[int, ...]:
+def _check_rungs(rungs: Any) -> tuple[int, ...]:
     lengths = tuple(rungs) if isinstance(rungs, Iterable) else (rungs,)
     whole = all(isinstance(length, int | np.integer) and not isinstance(length, bool) and length > 0 for length in lengths)
     if not lengths or not whole:
@@ -148,8 +154,4 @@ def _check_rungs(rungs: Any, keep: float, tail: float, lanes: int | None) -> tup
     if lengths[0] < 2:
         needs = "at least 2 updates in the first rung: the first loss is measured before any rate has acted"
         raise complain(ValueError, "race", "rungs", needs, rungs)
-    for name, value in (("keep", keep), ("tail", tail)):
-        if not isinstance(value, int | float) or not 0 < value <= 1:
-            raise complain(ValueError, "race", name, "above 0 and at most 1", value)
-    check_lanes("race", lanes)
     return tuple(int(length) for length in lengths)

@@ -1,6 +1,9 @@
 """What a race found."""
 
 import dataclasses
+import os
+import pathlib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,10 +13,14 @@ from lrax.schedules._base import Schedule
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from lrax.sweeps._table import Table
+
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Race:
     """The outcome of a race.
+
+    Printed, it is a table; in a notebook, a table and a picture.
 
     Attributes:
       schedules: one a lane.
@@ -27,6 +34,7 @@ class Race:
       updates: how many updates were made in all, over all lanes.
       state: the learner's state after the best lane's last update; None if every lane diverged.
       plan: how the lanes were run, in words.
+      ends: the counts of updates at which the rungs ended.
       ended: whether the data ended before the last rung did.
     """
 
@@ -39,6 +47,7 @@ class Race:
     updates: int
     state: Any
     plan: str
+    ends: tuple[int, ...]
     ended: bool = False
 
     @property
@@ -46,19 +55,85 @@ class Race:
         """The winner's lane, or None if every lane diverged."""
         return int(self.order[0]) if np.isfinite(self.end_losses[self.order[0]]) else None
 
+    def rows(self) -> list[dict[str, Any]]:
+        """A row a lane in plain values, for `pandas.DataFrame(race.rows())`.
+
+        Returns: dicts with `lane`, `place` (0 for the winner), `kind`, `schedule` (as text), `peak`, `end_loss`, `rungs` and
+          `diverged`.
+        """
+        from lrax.sweeps._rows import race_rows
+
+        return race_rows(self.schedules, self.peaks, self.end_losses, self.rungs, self.order)
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Writes `rows` to a file of comma-separated values, with a header, whole or not at all.
+
+        Raises: OSError, with the file's name, if it cannot be written.
+        """
+        from lrax.sweeps._rows import write_csv
+
+        write_csv("Race.to_csv", pathlib.Path(path), self.rows())
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes all of it to one plain .npz file, whole or not at all; schedules as their JSON, the state's arrays by path.
+
+        Of a schedule that has no JSON, such as a function, its name is kept.
+
+        Args:
+          path: the file; one that exists is replaced.
+
+        Raises: OSError, with the file's name, if it cannot be written; ValueError if parts of the state are on other hosts.
+        """
+        from lrax.sweeps._stored import write_race
+
+        write_race(pathlib.Path(path), **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
+
+    @staticmethod
+    def load(path: str | os.PathLike[str], state: Any = None, kinds: Iterable[type[Schedule]] = ()) -> "Race":
+        """Reads a file that `save` wrote: the same numbers, table and pictures.
+
+        Args:
+          path: the file.
+          state: a state with the structure, shapes and dtypes of the winner's, such as `learner.state`, which the winner's
+            numbers take the place of. Without it, the race that is returned has none.
+          kinds: your own kinds of schedules that may be in it.
+
+        Raises: ValueError if the file is something else, or of a newer format, or if `state` does not fit.
+        """
+        from lrax.sweeps._stored import read_race
+
+        return Race(**read_race(pathlib.Path(path), state, kinds))
+
     def __repr__(self) -> str:
         return f"<Race: {len(self.schedules)} lanes, {self.updates} updates, best lane {self.best}>"
 
     def __str__(self) -> str:
+        return str(self._table())
+
+    def _repr_html_(self) -> str:
+        from lrax.sweeps._html import html
+
+        return html(self._table, self.plot, repr(self))
+
+    def _table(self) -> "Table":
         from lrax.sweeps._table import race_table
 
-        return race_table(self)
+        ended = f"the data ended after {self.losses.shape[1]} updates, before the last rung did\n" if self.ended else ""
+        spent = f"{ended}{self.updates} updates in all; {self.plan}"
+        return race_table(self.schedules, self.peaks, self.end_losses, self.rungs, self.order, spent)
 
-    def plot_curves(self, axes: "Axes | None" = None) -> "Axes":
-        """Draws a running mean of the losses of every lane, the colour by its peak rate. Needs matplotlib.
+    def plot(self, axes: "Axes | None" = None) -> "Axes":
+        """Draws a running mean of the losses of every lane, the winner in black, the others' colour by their peak rates.
+
+        Dotted lines are the ends of rungs, circles the lanes that did not go on, crosses those that diverged.
+
+        Args:
+          axes: where to draw; by default new axes.
+
+        Returns: the axes.
 
         Raises: ImportError if matplotlib is not installed.
         """
-        from lrax.sweeps._picture import plot_curves
+        from lrax.sweeps._curves import plot_race
 
-        return plot_curves(self.losses, self.peaks, axes)
+        return plot_race(self.schedules, self.peaks, self.losses, self.end_losses, self.rungs, self.ends, self.best, axes)

@@ -1,25 +1,23 @@
 """Sweeps: many schedules through one training function, a group of lanes at a time, compiled once."""
 
-import concurrent.futures
 import os
-import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from lrax.fields._known import any_traced, is_key
 from lrax.fields._words import check_arity, complain
 from lrax.schedules._base import Schedule
 from lrax.sweeps._batch import Lanes, as_lanes, check_lanes, shaped
-from lrax.sweeps._program import Program, Train, check_mesh
-from lrax.sweeps._result import Score, Sweep, check_score, outcome
-from lrax.sweeps._save import fingerprint, load, save
-from lrax.training._fit import Plan
+from lrax.sweeps._folder import Folder, checked_folder, fingerprint
+from lrax.sweeps._program import Program, Train, check_mesh, checked_metrics
+from lrax.sweeps._result import Sweep, outcome
+from lrax.sweeps._score import Score, check_score
+from lrax.training._pool import run_side_by_side
 from lrax.training._progress import progress_bar
 
 
@@ -58,7 +56,9 @@ def sweep(
     batch = _checked("sweep", train, schedules, others, lanes, mesh, axis)
     if any_traced((batch.schedules, batch.others)):
         arguments = (batch.schedules, *batch.others)
-        return jax.lax.map(lambda one: train(*one), arguments, batch_size=min(lanes or batch.number, batch.number))
+        return jax.lax.map(
+            lambda one: checked_metrics(train(*one)), arguments, batch_size=min(lanes or batch.number, batch.number)
+        )
     program = Program(train, batch, lanes, mesh, axis)
     metrics = [np.zeros(shape.shape, shape.dtype) for _, shape in _outputs(program, batch.number)]
     for indices, leaves in _finished(program, np.arange(batch.number)):
@@ -88,13 +88,16 @@ def run_sweep(
         its free memory; on the CPU, groups whose state fits the caches, one group a core, and single lanes for
         convolutions. `Sweep.plan` says what it was and why.
       folder: where each finished group of lanes is saved, in one .npz file, written whole or not at all. The same call again
-        loads what is there and runs the rest.
+        loads what is there and runs the rest. Several processes may share it. If a file cannot be written, on a full disk, say,
+        a RuntimeWarning says so, and the sweep goes on.
       progress: shows a progress bar (needs tqdm).
 
     Returns: a `Sweep`: the metrics, and what they say of the schedules.
 
     Raises: TypeError or ValueError as `lrax.sweep`; ValueError if `score` does not give a scalar, or if `folder` holds files of
-      another sweep: other schedules, others, training function (or arrays in it), or another version of JAX.
+      another sweep (other schedules, others, training function or arrays in it, or another version of JAX) or damaged ones, if
+      it cannot be written to, and if the training function gets values from Python (`jax.pure_callback`), of which nobody
+      can know whether they are what they were.
 
     >>> def train(schedule):
     ...     def update(weight, count):
@@ -113,19 +116,24 @@ def run_sweep(
         remedy = "use lrax.sweep inside jit, which is pure"
         raise complain(TypeError, "run_sweep", "schedules", "arrays, not traced", schedules, remedy)
     program = Program(train, batch, lanes, mesh, axis)
-    check_score("run_sweep", score, program.traced.out_info)
     outputs = _outputs(program, batch.number)
+    check_score("run_sweep", score, program.traced.out_info)
     metrics = [np.zeros(shape.shape, shape.dtype) for _, shape in outputs]
     named = [(f"metrics{name}", array) for (name, _), array in zip(outputs, metrics, strict=True)]
-    where = None if folder is None else _checked_folder(folder)
-    identity = {} if where is None else fingerprint(batch, program.traced.jaxpr, program.shared)
-    done = np.zeros(batch.number, bool) if where is None else _loaded(where, identity, named)
+    kept = None
+    if folder is not None:
+        kept = Folder(checked_folder(folder), fingerprint(batch, program.traced.jaxpr, program.shared), named)
+    done = np.zeros(batch.number, bool) if kept is None else kept.load()
     with progress_bar(batch.number, "sweep", progress) as show:
         show(int(done.sum()))
-        for indices, leaves in _finished(program, np.flatnonzero(~done), _saver(where, identity, named)):
+        for indices, leaves in _finished(program, np.flatnonzero(~done), None if kept is None else kept.keep):
             for array, leaf in zip(metrics, leaves, strict=True):
                 array[indices] = leaf
             show(len(indices))
+            if kept is not None:
+                kept.warn()
+    if kept is not None:
+        kept.close()
     return outcome(batch, _restored(program, metrics), score, str(program.plan))
 
 
@@ -141,43 +149,21 @@ def _checked(
     return batch
 
 
-def _checked_folder(folder: Any) -> pathlib.Path:
-    if not isinstance(folder, str | os.PathLike) or not str(folder):
-        raise complain(TypeError, "run_sweep", "folder", "the path of a folder", folder)
-    where = pathlib.Path(folder)
-    try:
-        where.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise complain(
-            ValueError, "run_sweep", "folder", "a folder that is there or can be made", folder, str(error)
-        ) from error
-    return where
-
-
 def _finished(
     program: Program, todo: np.ndarray[Any, Any], keep: Callable[[np.ndarray[Any, Any], list[Any]], None] | None = None
 ) -> Iterator[tuple[np.ndarray[Any, Any], list[Any]]]:
     """Groups of lanes and their metrics, as they end; `keep` is given each before it is yielded."""
-    plan: Plan = program.plan
-    groups = [todo[begin : begin + plan.lanes] for begin in range(0, len(todo), plan.lanes)]
+    groups = [todo[begin : begin + program.plan.lanes] for begin in range(0, len(todo), program.plan.lanes)]
 
-    def run(indices: np.ndarray[Any, Any], arguments: Any) -> tuple[np.ndarray[Any, Any], list[Any]]:
+    def run(group: tuple[np.ndarray[Any, Any], Any]) -> tuple[np.ndarray[Any, Any], list[Any]]:
+        indices, arguments = group
         leaves = program.call(arguments, len(indices))
         if keep is not None:
             keep(indices, leaves)
         return indices, leaves
 
-    if plan.programs == 1 or len(groups) == 1:
-        for indices in groups:
-            yield run(indices, program.arguments(indices))
-        return
-    pool = concurrent.futures.ThreadPoolExecutor(plan.programs, thread_name_prefix="lrax-sweep")
-    try:
-        running = [pool.submit(run, indices, program.arguments(indices)) for indices in groups]
-        for future in concurrent.futures.as_completed(running):
-            yield future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    arguments = ((indices, program.arguments(indices)) for indices in groups)
+    yield from run_side_by_side(run, arguments, min(program.plan.programs, max(len(groups), 1)))
 
 
 def _outputs(program: Program, count: int) -> list[tuple[str, jax.ShapeDtypeStruct]]:
@@ -206,32 +192,3 @@ def _restored(program: Program, metrics: list[np.ndarray[Any, Any]]) -> Any:
         return array
 
     return jax.tree.unflatten(structure, map(restore, metrics, shapes))
-
-
-def _loaded(folder: pathlib.Path, identity: dict[str, str], named: list[tuple[str, Any]]) -> np.ndarray[Any, Any]:
-    """Fills the metrics with what is saved and says which lanes that is; the first process reads, and tells the others."""
-    if jax.process_count() == 1:
-        return load(folder, identity, named)
-    problem, done = "", np.zeros(len(named[0][1]), bool)
-    if jax.process_index() == 0:
-        try:
-            done = load(folder, identity, named)
-        except ValueError as error:
-            problem = str(error)
-    text = np.zeros(1000, np.uint8)
-    text[: len(problem.encode()[:1000])] = np.frombuffer(problem.encode()[:1000], np.uint8)
-    text, done, *arrays = multihost_utils.broadcast_one_to_all((text, done, *(array for _, array in named)))
-    if text.any():
-        raise ValueError(bytes(text).rstrip(b"\0").decode(errors="replace"))
-    for (_, array), told in zip(named, arrays, strict=True):
-        array[...] = told
-    return np.asarray(done)
-
-
-def _saver(
-    folder: pathlib.Path | None, identity: dict[str, str], named: list[tuple[str, Any]]
-) -> Callable[[np.ndarray[Any, Any], list[Any]], None] | None:
-    if folder is None or jax.process_index() != 0:
-        return None
-    names = [name for name, _ in named]
-    return lambda indices, leaves: save(folder, identity, indices, dict(zip(names, leaves, strict=True)))

@@ -8,10 +8,12 @@ import functools
 import math
 import os
 import pathlib
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
+
+from lrax.training._jaxprs import has_convolution as has_convolution  # the runner has it from here
+from lrax.training._jaxprs import loop_state_bytes
 
 CACHE = 4 * 2**20
 """Bytes of loop state that the lanes of one CPU program may have together before vmap gets slow: about a core's caches.
@@ -127,24 +129,6 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def has_convolution(jaxpr: Any) -> bool:
-    """Whether a program has a convolution, however deep."""
-    return any(equation.primitive.name == "conv_general_dilated" for equation in _equations(jaxpr))
-
-
-def loop_state_bytes(jaxpr: Any) -> int:
-    """The largest state that a loop of a program carries, in bytes."""
-    sizes = [0]
-    for equation in _equations(jaxpr):
-        if equation.primitive.name == "scan":
-            begin, length = equation.params["num_consts"], equation.params["num_carry"]
-            sizes.append(sum(_bytes(variable) for variable in equation.invars[begin : begin + length]))
-        elif equation.primitive.name == "while":
-            begin = equation.params["cond_nconsts"] + equation.params["body_nconsts"]
-            sizes.append(sum(_bytes(variable) for variable in equation.invars[begin:]))
-    return max(sizes)
-
-
 def tree_bytes(tree: Any) -> int:
     """The size of a pytree of arrays, in bytes."""
     return sum(math.prod(jax.numpy.shape(leaf)) * jax.dtypes.result_type(leaf).itemsize for leaf in jax.tree.leaves(tree))
@@ -153,24 +137,6 @@ def tree_bytes(tree: Any) -> int:
 def spans_devices(tree: Any) -> bool:
     """Whether an array of a pytree is on several devices: programs that exchange data must not run side by side."""
     return any(isinstance(leaf, jax.Array) and len(leaf.sharding.device_set) > 1 for leaf in jax.tree.leaves(tree))
-
-
-def _equations(jaxpr: Any) -> Iterator[Any]:
-    for equation in jaxpr.eqns:
-        yield equation
-        for value in jax.tree.leaves(equation.params, is_leaf=lambda value: _jaxpr_in(value) is not None):
-            if (inner := _jaxpr_in(value)) is not None:
-                yield from _equations(inner)
-
-
-def _jaxpr_in(value: Any) -> Any:
-    """The program that a parameter of an equation holds, open or closed; None for other parameters."""
-    value = getattr(value, "jaxpr", value)
-    return value if getattr(value, "eqns", None) is not None else None
-
-
-def _bytes(variable: Any) -> int:
-    return math.prod(variable.aval.shape) * int(variable.aval.dtype.itemsize)
 
 
 def _free_on_host() -> int | None:

@@ -1,0 +1,104 @@
+"""What is read off a run: its score, and the peak of its schedule."""
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lrax.fields._words import complain
+from lrax.schedules._base import Schedule
+from lrax.sweeps._batch import Either
+
+Score: TypeAlias = Callable[[Any], Any]
+"""Metrics of one lane -> a scalar, the lower the better."""
+
+
+def end_loss(losses: Any, tail: float = 0.25) -> jax.Array:
+    """The loss at the end of a run: the mean over the last quarter of its updates.
+
+    A mean, because a rate at which the loss jumps about is to be charged for its jumps; over many updates, because one batch
+    says little. A loss that is not finite makes it not finite.
+
+    Args:
+      losses: float (..., updates), or a scalar, which is its own end.
+      tail: the part of the updates that is looked at, in (0, 1].
+
+    Returns: float of shape (...).
+
+    Raises: ValueError if `tail` is not in (0, 1].
+
+    >>> print(end_loss(jnp.array([9.0, 5.0, 2.0, 1.0, 3.0, 2.0, 2.0, 1.0])))
+    1.5
+    """
+    tail = check_part("end_loss", "tail", tail)
+    losses = jnp.asarray(losses)
+    if losses.ndim == 0:
+        return losses
+    return jnp.mean(losses[..., -part_of(losses.shape[-1], tail) :], axis=-1)
+
+
+def check_part(owner: str, name: str, value: Any) -> float:
+    """A part of something as a Python float; raises if it is no number in (0, 1]."""
+    number = isinstance(value, int | float | np.floating | np.integer) and not isinstance(value, bool)
+    if not number or not 0 < value <= 1:
+        raise complain(ValueError, owner, name, "above 0 and at most 1", value)
+    return float(value)
+
+
+def part_of(number: int, part: float) -> int:
+    """That part of a number, rounded up, at least 1; what rounding has added to the part does not count.
+
+    >>> part_of(100, 0.07), part_of(10, float(np.float32(0.1))), part_of(3, 0.5)
+    (7, 1, 2)
+    """
+    return max(1, math.ceil(number * part * (1 - 1e-6)))
+
+
+def default_scores(metrics: Any) -> np.ndarray[Any, Any]:
+    """The end loss of each lane of metrics that are one array, in float64: what float32 cannot hold has not diverged."""
+    losses = np.asarray(jax.tree.leaves(metrics)[0]).astype(np.float64)
+    return losses if losses.ndim == 1 else losses[:, -part_of(losses.shape[1], 0.25) :].mean(axis=1)
+
+
+def check_score(owner: str, score: Score | None, metrics: Any) -> None:
+    """Raises if the metrics of one lane, given as shapes, have no scalar score."""
+    shapes = jax.tree.leaves(metrics)
+    if score is None and (len(shapes) != 1 or len(shapes[0].shape) > 1):
+        remedy = "give score=lambda metrics: metrics['loss'], say; it sees the metrics of one lane"
+        raise complain(ValueError, owner, "score", "given unless the metrics are one number or one curve", None, remedy)
+    if score is None and 0 in shapes[0].shape:
+        raise complain(
+            ValueError, owner, "train", "a function whose metrics hold a loss", f"metrics of shape {shapes[0].shape}"
+        )
+    needs = "a function: metrics of one lane -> real scalar, in jnp"
+    if score is not None and not callable(score):
+        raise complain(TypeError, owner, "score", needs, score)
+    try:
+        result = jax.eval_shape(lambda one: end_loss(jax.tree.leaves(one)[0]) if score is None else score(one), metrics)
+    except Exception as error:  # whatever the function raises
+        raise complain(TypeError, owner, "score", needs, score, str(error).strip().partition("\n")[0]) from error
+    kinds = jnp.floating, jnp.integer
+    if getattr(result, "shape", None) != () or not any(jnp.issubdtype(result.dtype, kind) for kind in kinds):
+        raise complain(TypeError, owner, "score", needs, result)
+
+
+def peak_rate(schedule: Schedule) -> jax.Array:
+    """The highest rate of a schedule, to a quarter of a millionth of its length; of an endless one, in 1000 updates."""
+    if isinstance(schedule, Either):
+        return jax.lax.switch(schedule.index, [lambda kind=kind: peak_rate(kind) for kind in schedule.kinds])
+    length = jnp.asarray(1000 if schedule.length is None else schedule.length, jnp.int32)
+    cells = 512
+    places = jnp.arange(cells, dtype=jnp.int32)
+    width = length // cells  # integers: products with the length would wrap
+    coarse = jnp.append(places * width + places * (length % cells) // cells, length)
+    middle = coarse[jnp.argmax(jax.vmap(schedule)(coarse))]
+    low = jnp.maximum(middle - width - 1, 0)
+    step = (jnp.minimum(middle, length - width - 1) + width + 1 - low) // cells + 1
+    fine = jnp.minimum(low + places * step, length)
+    return jnp.maximum(jnp.max(jax.vmap(schedule)(coarse)), jnp.max(jax.vmap(schedule)(fine)))
+
+
+peak_rates = jax.jit(jax.vmap(peak_rate))

@@ -1,0 +1,67 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import lrax
+from lrax.training import _fit, _jaxprs
+from small_sweep import PEAKS, run
+
+
+def test_the_plan_is_said():
+    """The result says how many lanes were run at a time, and why."""
+    assert "5 lanes at a time (as given)" in run(lanes=5).plan
+    assert "at a time" in str(run())
+
+
+def test_the_plan_follows_the_program():
+    """On the CPU convolutions and large states run one lane at a time, small ones in equal shares for the cores."""
+
+    def looped(size, convolution=False):
+        def train(rate):
+            def update(state, _):
+                if convolution:
+                    kernel = jnp.ones((3, 3, 1, 1))
+                    state = jax.lax.conv_general_dilated(
+                        state.reshape(1, 8, 8, 1), kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+                    ).reshape(-1)
+                return state * rate, state[0]
+
+            return jax.lax.scan(update, jnp.ones(size), None, length=3)[1]
+
+        return jax.make_jaxpr(train)(1.0).jaxpr
+
+    assert _fit.plan(looped(64, convolution=True), 32, False).lanes == 1
+    assert _fit.plan(looped(10_000_000), 32, False).lanes == 1
+    assert _fit.plan(looped(10), 32, False).lanes == -(-32 // _fit.cores())
+    assert _jaxprs.loop_state_bytes(looped(10_000)) >= 40_000
+
+
+def test_memory_bounds_the_lanes(monkeypatch):
+    """A program that does not fit is made smaller until it does, and the result says so."""
+    wide = jax.jit(lambda s: jnp.mean(jnp.sort(s(jnp.arange(50_000)))))
+    monkeypatch.setattr(_fit, "cores", lambda: 1)
+    plain = lrax.run_sweep(wide, lrax.Constant(np.linspace(0.1, 1, 16, dtype=np.float32)))
+    monkeypatch.setattr(_fit, "free_bytes", lambda: 2_000_000)
+    bounded = lrax.run_sweep(wide, lrax.Constant(np.linspace(0.1, 1, 16, dtype=np.float32)))
+    assert plain.plan.startswith("16 lanes")
+    assert "to fit the memory" in bounded.plan
+    np.testing.assert_allclose(plain.metrics, bounded.metrics, rtol=1e-6)
+
+
+def test_free_memory_is_known_here():
+    """On the machines that the tests run on, the free memory can be asked for."""
+    free = _fit.free_bytes()
+    assert free is None or free > 2**20
+
+
+def test_progress(capsys):
+    """A bar counts the lanes when asked for."""
+    run(progress=True, lanes=5)
+    assert "12/12" in capsys.readouterr().err
+
+
+def test_run_sweep_inside_jit_says_what_to_use():
+    """A table cannot be made of traced numbers."""
+    with pytest.raises(TypeError, match=r"not traced.*lrax\.sweep"):
+        jax.jit(lambda rates: lrax.run_sweep(lambda schedule: schedule(0), lrax.Constant(rates)).scores)(PEAKS)
