@@ -15,7 +15,8 @@ from lrax._version import __version__
 from lrax.finder import Found, find_lr, range_test
 from lrax.optimizers._groups import by_path
 from lrax.optimizers._plateau import reduce_on_plateau
-from lrax.optimizers._rates import count_of, last_rate, next_rate, recorded
+from lrax.optimizers._rates import count_of, group_rates, last_rate, next_rate
+from lrax.optimizers._recorded import recorded
 from lrax.schedules._algebra import Clip, Maximum, Minimum, Product, Scale, Sum
 from lrax.schedules._base import Function, Phase, Schedule, ScheduleLike
 from lrax.schedules._combinators import Cooldown, Sequence, Shift, Stretch, Warmup, Warp
@@ -96,6 +97,7 @@ __all__ = [
     "find_lr",
     "flat_cosine",
     "from_json",
+    "group_rates",
     "inverse_sqrt",
     "last_rate",
     "linear_scaling",
