@@ -1,7 +1,7 @@
 """Learning rates for JAX: schedules that are data, a learning-rate finder, and sweeps.
 
 Here are the names of every day. Beside them: `lrax.finder` (rules, smoothing, stops), `lrax.sweeps` (results), `lrax.fields`
-(for kinds of your own), `lrax.compat` (other libraries' schedulers) and `lrax.flax` (learners from Flax).
+(for kinds of your own), `lrax.compat` (other libraries' schedulers), `lrax.flax` and `lrax.keras` (learners from their models).
 """
 
 import importlib
@@ -125,9 +125,10 @@ __all__ = [
 if typing.TYPE_CHECKING:
     from lrax import compat as compat
     from lrax import flax as flax
+    from lrax import keras as keras
 
-_LAZY = ("compat", "flax")
-"""Packages that are imported when they are first used; `flax` needs an extra."""
+_LAZY = ("compat", "flax", "keras")
+"""Packages that are imported when they are first used; `flax` and `keras` need an extra."""
 
 
 def __getattr__(name: str) -> types.ModuleType:
