@@ -128,7 +128,19 @@ def test_mistakes_are_named(factory: Any, message: str) -> None:
         lrax.recorded(factory, SCHEDULE)
 
 
-def test_an_optimizer_that_takes_only_numbers_is_named_by_init() -> None:
-    """Some fail with a schedule only when they meet parameters."""
+def test_an_optimizer_that_takes_only_numbers_is_named_late() -> None:
+    """Some fail with a schedule only when they meet parameters, or gradients."""
     with pytest.raises(TypeError, match=r"recorded: `optimizer` must be a function that takes a schedule"):
         lrax.recorded(optax.rprop, SCHEDULE).init(WEIGHTS)
+    polyak = lrax.recorded(optax.polyak_sgd, SCHEDULE)
+    with pytest.raises(TypeError, match=r"recorded: `optimizer` must be a function that takes a schedule"):
+        polyak.update(WEIGHTS, polyak.init(WEIGHTS), WEIGHTS, value=1.0)
+
+
+def test_recorded_around_groups() -> None:
+    """Around groups it tells the rate of the whole, and each group its own."""
+    tx = lrax.recorded(lambda rate: lrax.by_path(optax.sgd, rate, {"head": 0.1}), SCHEDULE)
+    _, state = run(tx, WEIGHTS, 2)
+    np.testing.assert_allclose([lrax.last_rate(state), lrax.next_rate(state)], [SCHEDULE(1), SCHEDULE(2)], rtol=1e-6)
+    rates = lrax.group_rates(state)
+    np.testing.assert_allclose([rates["head"], rates["rest"]], [0.1 * SCHEDULE(1), SCHEDULE(1)], rtol=1e-6)

@@ -244,7 +244,10 @@ def test_numbers_of_python_and_numpy_are_trained():
     [
         (lrax.Constant(0.1), r"-> optimizer, .*; give the optimizer's function, such as optax.sgd, not a schedule"),
         (optax.constant_schedule(0.1), r"-> optax.GradientTransformation, .*; it returned float; give optax.sgd"),
-        (optax.sgd(0.1), r"-> optimizer, .*; give optax.sgd or functools.partial\(optax.sgd, momentum=0.9\), not optax.sgd\(0.1\)"),
+        (
+            optax.sgd(0.1),
+            r"-> optimizer, .*; give optax.sgd or functools.partial\(optax.sgd, momentum=0.9\), not optax.sgd\(0.1\)",
+        ),
     ],
     ids=["a schedule", "a schedule of optax", "an optimizer"],
 )

@@ -92,6 +92,12 @@ def counts_in(places: Sequence[Place]) -> list[Place]:
     return [place for place in places if place.is_schedule_count] or [place for place in places if place.is_other_count]
 
 
+def outermost(places: Sequence[Place]) -> list[Place]:
+    """Kept rates without those that stand inside another optimizer that keeps one."""
+    owners = [place.path.removesuffix(place.name) for place in places if place.name != "learning_rate"]
+    return [place for place in places if not any(place.path.startswith(owner + "inner_state/") for owner in owners)]
+
+
 def common(places: Sequence[Place]) -> tuple[jax.Array, Any]:
     """The first value of some places, and whether all have it."""
     first, *others = (jnp.asarray(place.value) for place in places)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.optimizers._places import REST, Place, at_path, common, counts_in, places_of, plateau_scale
+from lrax.optimizers._places import REST, Place, at_path, common, counts_in, outermost, places_of, plateau_scale
 from lrax.schedules._base import ScheduleRule
 
 
@@ -38,7 +38,7 @@ def last_rate(opt_state: Any, schedule: Any = None, path: str = "") -> jax.Array
     0.5 0.45
     """
     places = places_of("last_rate", opt_state)
-    kept = [place for place in at_path(places, path) if place.is_rate]
+    kept = outermost([place for place in at_path(places, path) if place.is_rate])
     if schedule is None or (path and kept):
         rate, agree = _agreed("last_rate", "rate", kept, places, path)
     else:
@@ -66,7 +66,7 @@ def next_rate(opt_state: Any, schedule: Any = None, path: str = "") -> jax.Array
     0.1
     """
     places = places_of("next_rate", opt_state)
-    kept = [place for place in at_path(places, path) if place.is_next_rate]
+    kept = outermost([place for place in at_path(places, path) if place.is_next_rate])
     if schedule is None or (path and kept):
         rate, agree = _agreed("next_rate", "rate", kept, places, path)
     else:

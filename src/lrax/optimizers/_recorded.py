@@ -1,5 +1,6 @@
 """An optimizer that follows a schedule and keeps its rates in its state."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -72,18 +73,19 @@ def record(owner: str, optimizer: OptimizerFactory, schedule: Schedule) -> optax
         return state_after(jnp.zeros((), jnp.int32), _with_words(owner, optimizer, lambda: inner.init(params)))
 
     def update(updates: Any, state: RecordedState, params: Any = None, **extra: Any) -> tuple[Any, RecordedState]:
-        moved, inner_state = update_with(inner, updates, state.inner_state, params, extra)
+        call = functools.partial(update_with, inner, updates, state.inner_state, params, extra)
+        moved, inner_state = _with_words(owner, optimizer, call, "lrax.schedules")
         return moved, state_after(jnp.minimum(state.count, LARGEST - 1) + 1, inner_state)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def _with_words(owner: str, optimizer: Any, make: Callable[[], Any]) -> Any:
-    """What `make` returns; if it fails as it does where a number is expected, words that say what takes schedules."""
+def _with_words(owner: str, optimizer: Any, make: Callable[[], Any], sign: str = "") -> Any:
+    """What `make` returns; if it fails because it expects a number, with `sign` in the error, words that say what to give."""
     try:
         return make()
     except TypeError as error:
-        if f"{owner}:" in str(error):
+        if f"{owner}:" in str(error) or sign not in str(error):
             raise
         remedy = "for one that takes a number, give lambda rate: optax.inject_hyperparams(optimizer)(learning_rate=rate)"
         raise complain(TypeError, owner, "optimizer", "a function that takes a schedule", optimizer, remedy) from error

@@ -46,10 +46,14 @@ def check_batch(owner: str, batch: Any) -> None:
     """Raises TypeError if a leaf of a batch is nothing that JAX can take, such as a tensor of another library or a word."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(batch):
         try:
-            jax.eval_shape(lambda given: None, leaf)
-        except TypeError as error:
+            jax.eval_shape(_taken, leaf)
+        except (TypeError, ValueError) as error:
             shown = _Shown(f"a {type(leaf).__module__}.{type(leaf).__name__}")
             raise complain(TypeError, owner, "batch" + jax.tree_util.keystr(path), "an array", shown, BATCHES) from error
+
+
+def _taken(leaf: Any) -> None:
+    """Traced to see whether JAX takes a leaf."""
 
 
 def _model_remedy(node: Any) -> str | None:
