@@ -33,7 +33,7 @@ except ImportError as error:
     raise ImportError("lrax.flax needs flax: pip install 'lrax[flax]'") from error
 
 from lrax.fields._words import check_arity, complain
-from lrax.optimizers._rated import OptimizerFactory, comparable
+from lrax.optimizers._rated import OptimizerFactory
 from lrax.training._learner import Learner, make_learner
 from lrax.training._loss import ValueAndGrad
 
@@ -139,7 +139,7 @@ def from_nnx(
     graph, trained, others = parts
     return make_learner(
         "from_nnx",
-        ModelLoss(comparable(loss_fn), graph, wrt, has_aux),
+        ModelLoss(loss_fn, graph, wrt, has_aux),
         pure(trained),
         optimizer,
         opt_state=None if state is None else pure(state.opt_state),

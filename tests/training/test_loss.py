@@ -12,7 +12,6 @@ from flax import nnx
 from flax.training.train_state import TrainState
 
 import lrax
-from lrax.training._inputs import check_batch
 from problems import linear_params, regression, squared_error
 
 pytestmark = pytest.mark.standard_promotion  # of optax's optimizers
@@ -255,15 +254,3 @@ def test_what_is_no_factory_is_named(factory, message):
     """A schedule or an optimizer where the factory belongs is an error that says what to give."""
     with pytest.raises(TypeError, match=r"Learner.create: `optimizer` must be a function rate " + message):
         lrax.Learner.create(squared_error, linear_params(), factory)
-
-
-def test_what_is_no_batch_is_named():
-    """A leaf of a batch that JAX cannot take is an error with its place, its type and the way to make an array of it."""
-    check_batch("find_lr", ({"x": np.ones(3), "n": 3, "key": jax.random.key(0), "none": None}, True, 1.5))
-    message = (
-        r"find_lr: `batch\[1\]\['y'\]` must be an array, got a \S*Tensor; .*transform=lambda batch: jax.tree.map\(np.asarray"
-    )
-    with pytest.raises(TypeError, match=message):
-        check_batch("find_lr", (np.ones(3), {"y": Tensor()}))
-    with pytest.raises(TypeError, match=r"`batch\[0\]` must be an array, got a builtins.str"):
-        check_batch("find_lr", ("word",))

@@ -1,7 +1,6 @@
 """Optimizers that are made from a rate: the factory, and one whose rate is an argument of every update."""
 
 import dataclasses
-import functools
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
@@ -59,32 +58,6 @@ def update_with(
             del extra[refused[1]]
 
 
-class EqualPartial(functools.partial[Any]):
-    """A partial that equals another one of the same function and arguments, so that both share a compiled program."""
-
-    def _parts(self) -> tuple[Any, ...]:
-        values = (*self.args, *self.keywords.values())
-        return self.func, self.args, tuple(self.keywords.items()), tuple(map(type, values))  # 1 and 1.0 make two programs
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, EqualPartial) and self._parts() == other._parts()
-
-    def __hash__(self) -> int:
-        return hash(self._parts())
-
-
-def comparable(function: Any) -> Any:
-    """`function`, as an `EqualPartial` if it is a partial whose arguments can be compared."""
-    if type(function) is not functools.partial:
-        return function
-    equal = EqualPartial(comparable(function.func), *function.args, **function.keywords)
-    try:
-        hash(equal)
-    except TypeError:  # arrays among the arguments
-        return function
-    return equal
-
-
 @dataclasses.dataclass(frozen=True)
 class RatedOptimizer:
     """An optimizer whose rate is an argument of every update.
@@ -110,7 +83,7 @@ class RatedOptimizer:
     def matching(owner: str, factory: OptimizerFactory, params: Any, opt_state: Any, hyperparameter: str) -> "RatedOptimizer":
         """The way to call `factory` that fits `opt_state`."""
         check_factory(owner, factory)
-        first = RatedOptimizer(comparable(factory), "number", False, hyperparameter, owner)
+        first = RatedOptimizer(factory, "number", False, hyperparameter, owner)
         candidates = (first, dataclasses.replace(first, by="schedule"))
         differences: list[tuple[int, str]] = []
         for candidate in candidates:

@@ -1,4 +1,4 @@
-"""What may be trained, and what may be a batch: what JAX cannot take is named by its place, with what to do about it."""
+"""What may be trained: what may not is named by its place, with what to do about it."""
 
 import sys
 from typing import Any
@@ -20,7 +20,6 @@ MODELS = {
 """Models of other libraries by module and class, looked for only where the library is loaded, and who takes them."""
 
 PARTS = "train the arrays and close over the rest: params, static = eqx.partition(model, eqx.is_inexact_array), for one"
-BATCHES = "make it an array with transform=lambda batch: jax.tree.map(np.asarray, batch), or leave it out"
 
 
 def check_params(owner: str, params: Any) -> None:
@@ -40,20 +39,6 @@ def check_params(owner: str, params: Any) -> None:
         if not jnp.issubdtype(dtype, jnp.inexact):
             remedy = "only floating-point numbers are trained; give it in `aux`, or close over it in the loss"
             raise complain(TypeError, owner, place, "a floating-point array", _Shown(str(dtype)), remedy)
-
-
-def check_batch(owner: str, batch: Any) -> None:
-    """Raises TypeError if a leaf of a batch is nothing that JAX can take, such as a tensor of another library or a word."""
-    for path, leaf in jax.tree_util.tree_leaves_with_path(batch):
-        try:
-            jax.eval_shape(_taken, leaf)
-        except (TypeError, ValueError) as error:
-            shown = _Shown(f"a {type(leaf).__module__}.{type(leaf).__name__}")
-            raise complain(TypeError, owner, "batch" + jax.tree_util.keystr(path), "an array", shown, BATCHES) from error
-
-
-def _taken(leaf: Any) -> None:
-    """Traced to see whether JAX takes a leaf."""
 
 
 def _model_remedy(node: Any) -> str | None:

@@ -8,7 +8,7 @@ import jax
 from lrax.fields._rules import Leaf, Static
 from lrax.fields._value import Value
 from lrax.fields._words import check_arity, complain
-from lrax.optimizers._rated import OptimizerFactory, RatedOptimizer, comparable
+from lrax.optimizers._rated import OptimizerFactory, RatedOptimizer
 from lrax.training._inputs import check_params
 from lrax.training._loss import LossUpdate, TrainingState, ValueAndGrad
 from lrax.training._programs import call
@@ -175,7 +175,5 @@ def make_learner(
     rated = RatedOptimizer.matching(owner, optimizer, params, opt_state, hyperparameter)
     if opt_state is None:
         opt_state = call(rated.init, params)  # one program, not one for every leaf
-    update = LossUpdate(
-        comparable(loss_fn), rated, aux is not None, key is not None, bool(has_aux), comparable(value_and_grad), owner
-    )
+    update = LossUpdate(loss_fn, rated, aux is not None, key is not None, bool(has_aux), value_and_grad, owner)
     return Learner(TrainingState(params, opt_state, aux, key), update)
