@@ -1,7 +1,7 @@
 """Learning rates for JAX: schedules that are data, a learning-rate finder, and sweeps.
 
 Here are the names of every day. Beside them: `lrax.finder` (rules, smoothing, stops), `lrax.sweeps` (results), `lrax.fields`
-(for kinds of your own), `lrax.compat` (other libraries' schedulers) and `lrax.flax` (learners from Flax).
+(for kinds of your own), `lrax.compat` (other libraries' schedulers), `lrax.flax` and `lrax.keras` (learners from their models).
 """
 
 import importlib
@@ -15,7 +15,8 @@ from lrax._version import __version__
 from lrax.finder import Found, find_lr, range_test
 from lrax.optimizers._groups import by_path
 from lrax.optimizers._plateau import reduce_on_plateau
-from lrax.optimizers._rates import count_of, last_rate, next_rate, recorded
+from lrax.optimizers._rates import count_of, group_rates, last_rate, next_rate
+from lrax.optimizers._recorded import recorded
 from lrax.schedules._algebra import Clip, Maximum, Minimum, Product, Scale, Sum
 from lrax.schedules._base import Function, Phase, Schedule, ScheduleLike
 from lrax.schedules._combinators import Cooldown, Sequence, Shift, Stretch, Warmup, Warp
@@ -96,6 +97,7 @@ __all__ = [
     "find_lr",
     "flat_cosine",
     "from_json",
+    "group_rates",
     "inverse_sqrt",
     "last_rate",
     "linear_scaling",
@@ -123,9 +125,10 @@ __all__ = [
 if typing.TYPE_CHECKING:
     from lrax import compat as compat
     from lrax import flax as flax
+    from lrax import keras as keras
 
-_LAZY = ("compat", "flax")
-"""Packages that are imported when they are first used; `flax` needs an extra."""
+_LAZY = ("compat", "flax", "keras")
+"""Packages that are imported when they are first used; `flax` and `keras` need an extra."""
 
 
 def __getattr__(name: str) -> types.ModuleType:

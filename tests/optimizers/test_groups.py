@@ -34,7 +34,9 @@ def test_factors_schedules_and_frozen_parts() -> None:
     np.testing.assert_allclose(changes["body"]["layer_1"], -0.5 * SCHEDULE(2) * np.ones(2))
     np.testing.assert_allclose(changes["head"]["kernel"], -3 * np.ones(2))
     np.testing.assert_array_equal(changes["head"]["bias"], np.zeros(2))
-    assert lrax.last_rate(state, SCHEDULE, path="layer_0") == SCHEDULE(2)
+    want = {"layer_0": 0.25 * SCHEDULE(2), "^body": 0.5 * SCHEDULE(2), "^head": 3.0, "rest": SCHEDULE(2)}
+    assert lrax.group_rates(state).keys() == want.keys()
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), lrax.group_rates(state), want)
 
 
 def test_the_rest_follows_the_schedule() -> None:
@@ -45,15 +47,40 @@ def test_the_rest_follows_the_schedule() -> None:
     jax.tree.map(np.testing.assert_array_equal, got, want)
 
 
-def test_recorded_groups_tell_their_rates() -> None:
-    """With recorded optimizers each group's state keeps its own rate."""
-    tx = lrax.by_path(functools.partial(lrax.recorded, optax.adamw), SCHEDULE, {"^head": 0.1})
-    state = moved(tx, 2)[1]
-    np.testing.assert_allclose(lrax.last_rate(state, path="rest"), SCHEDULE(1), rtol=1e-6)
-    np.testing.assert_allclose(lrax.last_rate(state, path="head"), 0.1 * SCHEDULE(1), rtol=1e-6)
+@pytest.mark.parametrize("factory", [optax.adamw, functools.partial(lrax.recorded, optax.adamw)], ids=["plain", "recorded"])
+def test_groups_tell_their_rates(factory: Any) -> None:
+    """Each group's last and next rate are its own, with the base schedule and without, outside jit and inside."""
+    state = moved(lrax.by_path(factory, SCHEDULE, {"^head": 0.1, "layer_1": lrax.Constant(3.0)}), 2)[1]
+    wants = {"rest": SCHEDULE, "^head": lrax.Scale(SCHEDULE, 0.1), "head": lrax.Scale(SCHEDULE, 0.1), "layer_1": lambda _: 3.0}
+    for call in (lambda function: function, jax.jit):
+        for path, want in wants.items():
+            for schedule in (None, SCHEDULE):
+                last, following = (functools.partial(f, schedule=schedule, path=path) for f in (lrax.last_rate, lrax.next_rate))
+                np.testing.assert_allclose(call(last)(state), want(1), rtol=1e-6)
+                np.testing.assert_allclose(call(following)(state), want(2), rtol=1e-6)
     assert lrax.count_of(state) == 2
+    assert lrax.next_rate(state, SCHEDULE) == SCHEDULE(2)
     with pytest.raises(ValueError, match="`path` must choose one where a state holds several"):
         lrax.last_rate(state)
+
+
+def test_a_plateau_after_the_groups_counts_in() -> None:
+    """A plateau in a chain with the groups multiplies every group's rate; one of another optimizer multiplies none."""
+    tx = optax.chain(lrax.by_path(optax.sgd, SCHEDULE, {"^head": 0.1}), lrax.reduce_on_plateau(factor=0.5, patience=1))
+    state = tx.init(WEIGHTS)
+    for _ in range(2):
+        _, state = tx.update(WEIGHTS, state, WEIGHTS, value=1.0)
+    want = {"^head": 0.05 * SCHEDULE(1), "rest": 0.5 * SCHEDULE(1)}
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), lrax.group_rates(state), want)
+    other = {"one": lrax.recorded(optax.sgd, SCHEDULE).init(WEIGHTS), "two": state}
+    assert lrax.last_rate(other, path="one") == SCHEDULE(0)
+
+
+def test_rates_of_a_state_without_groups() -> None:
+    """One that keeps its rate has one entry; one that keeps none is an error."""
+    assert lrax.group_rates(lrax.recorded(optax.adamw, SCHEDULE).init(WEIGHTS)) == {"rest": SCHEDULE(0)}
+    with pytest.raises(ValueError, match=r"must hold a rate, got none"):
+        lrax.group_rates(optax.adamw(SCHEDULE).init(WEIGHTS))
 
 
 def test_layerwise_decay() -> None:
@@ -97,7 +124,7 @@ def test_mistakes_are_named() -> None:
         lrax.by_path(optax.sgd, SCHEDULE, {"rest": 0.1})
     with pytest.raises(TypeError, match=r"`groups\['head'\]` must be a finite number, got 'low'"):
         lrax.by_path(optax.sgd, SCHEDULE, {"head": "low"})
-    with pytest.raises(TypeError, match=r"`optimizer` must be a function schedule -> optimizer"):
+    with pytest.raises(TypeError, match=r"by_path: `optimizer` must be a function rate -> optimizer"):
         lrax.by_path(optax.sgd(0.1), SCHEDULE, {"head": 0.1})
 
 

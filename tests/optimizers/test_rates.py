@@ -81,36 +81,6 @@ def test_the_state_alone_tells(tx: str) -> None:
     assert_rate(jax.jit(lrax.last_rate)(state), SCHEDULE(2))
 
 
-@pytest.mark.parametrize("factory", [optax.adamw, functools.partial(optax.sgd, momentum=0.9), optax.lion])
-def test_recorded_changes_nothing(factory: Any) -> None:
-    """The updates of a recorded optimizer are those of the optimizer with the schedule, bit for bit."""
-    mine, theirs = lrax.recorded(factory, SCHEDULE), factory(SCHEDULE)
-    states = [mine.init(WEIGHTS), theirs.init(WEIGHTS)]
-    for _ in range(4):
-        (left, states[0]), (right, states[1]) = (
-            tx.update(WEIGHTS, state, WEIGHTS) for tx, state in zip((mine, theirs), states, strict=True)
-        )
-        jax.tree.map(np.testing.assert_array_equal, left, right)
-
-
-def test_recorded_keeps_dtypes_and_rates() -> None:
-    """With bfloat16 parameters the updates stay bfloat16 and the rate stays float32."""
-    weights = jnp.ones(3, jnp.bfloat16)
-    tx = lrax.recorded(optax.adamw, lrax.Constant(0.001234))
-    updates, state = jax.jit(tx.update)(weights, tx.init(weights), weights)
-    assert updates.dtype == jnp.bfloat16
-    assert lrax.last_rate(state) == np.float32(0.001234)
-
-
-def test_recorded_passes_more_arguments_on() -> None:
-    """What an optimizer takes besides, such as the value of the loss, reaches it."""
-    tx = lrax.recorded(lambda rate: optax.chain(optax.sgd(rate), lrax.reduce_on_plateau(patience=1)), SCHEDULE)
-    state = tx.init(WEIGHTS)
-    for _ in range(2):
-        _, state = tx.update(WEIGHTS, state, WEIGHTS, value=1.0)
-    np.testing.assert_allclose(lrax.last_rate(state), 0.1 * SCHEDULE(1), rtol=1e-6)
-
-
 @pytest.mark.parametrize("plateau", [lrax.reduce_on_plateau, optax.contrib.reduce_on_plateau], ids=["lrax", "optax"])
 def test_a_plateau_counts_in(plateau: Any) -> None:
     """Where a plateau cut the rate, the last and the next rate are cut, with the schedule and without."""
@@ -170,5 +140,23 @@ def test_what_is_not_there_is_named() -> None:
         lrax.last_rate(optax.adam(SCHEDULE).init(WEIGHTS))
     with pytest.raises(ValueError, match="a place with 'heat' in it"):
         lrax.last_rate(optax.adam(SCHEDULE).init(WEIGHTS), SCHEDULE, "heat")
-    with pytest.raises(TypeError, match=r"recorded: `optimizer` must be a function rate -> optimizer"):
-        lrax.recorded(optax.sgd(0.1), SCHEDULE)
+
+
+def test_a_path_that_is_not_there_lists_the_places() -> None:
+    """A misspelt path is an error that says where counts and rates are."""
+    state = lrax.by_path(optax.adamw, SCHEDULE, {"head": 0.1}).init(WEIGHTS)
+    with pytest.raises(ValueError, match=r"a count at a place with 'heat' in it, got none; there is one at 'head', 'rest'"):
+        lrax.next_rate(state, SCHEDULE, "heat")
+    with pytest.raises(ValueError, match=r"a rate at a place with 'heat' in it, got none; there is one at 'head', 'rest'"):
+        lrax.last_rate(state, path="heat")
+    with pytest.raises(ValueError, match=r"there is one at 2/count$"):
+        lrax.count_of(optax.adamw(SCHEDULE).init(WEIGHTS), "heat")
+
+
+@pytest.mark.parametrize("function", [lrax.last_rate, lrax.next_rate], ids=["last_rate", "next_rate"])
+def test_swapped_arguments_are_named(function: Any) -> None:
+    """The schedule in the state's place is an error that gives the order."""
+    with pytest.raises(
+        TypeError, match=r"must be an optimizer state, .*; the state comes first: \w+_rate\(opt_state, schedule"
+    ):
+        function(SCHEDULE, optax.adam(SCHEDULE).init(WEIGHTS))

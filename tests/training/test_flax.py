@@ -144,6 +144,90 @@ def test_what_is_no_state_is_refused():
         lrax.flax.from_nnx(nnx.state(Nnx(nnx.Rngs(0))), nnx_loss, optax.adam)
 
 
+class Stream(nnx.Module):
+    """A model that gets its random stream from outside."""
+
+    def __init__(self, rngs):
+        self.dropout, self.last = nnx.Dropout(0.5), nnx.Linear(4, 1, rngs=rngs)
+
+    def __call__(self, inputs, rngs):
+        return self.last(self.dropout(inputs, rngs=rngs))[:, 0]
+
+
+def test_an_nnx_loss_with_a_key_and_metrics():
+    """With `key` the loss gets a fresh key for the model's streams; with has_aux its metrics are dropped."""
+
+    def loss_fn(model, batch, key):
+        outputs = model(batch[0], nnx.Rngs(key))
+        return jnp.mean((outputs - batch[1]) ** 2), outputs
+
+    model = Stream(nnx.Rngs(0))
+    learner = lrax.flax.from_nnx(model, loss_fn, optax.sgd, key=KEY, has_aux=True)
+    update = jax.jit(learner.update)
+    state, first = update(learner.state, DATA, jnp.float32(0.0))
+    _, second = update(state, DATA, jnp.float32(0.0))
+    assert first != second
+    np.testing.assert_allclose(first, loss_fn(model, DATA, jax.random.split(KEY)[1])[0], rtol=1e-6)
+    metrics = lrax.flax.from_nnx(model, loss_fn, optax.sgd, key=KEY)
+    with pytest.raises(TypeError, match=r"from_nnx: `loss_fn` must return a scalar loss, .*; give has_aux=True"):
+        metrics.update(metrics.state, DATA, 0.1)
+    with pytest.raises(TypeError, match=r"from_nnx: `loss_fn` must be callable as loss_fn\(model, batch\)"):
+        lrax.flax.from_nnx(model, loss_fn, optax.sgd)
+
+
+class Synced(nn.Module):
+    """A model whose batch norm averages over the devices of a named axis."""
+
+    @nn.compact
+    def __call__(self, inputs):
+        return nn.Dense(1)(nn.BatchNorm(use_running_average=False, axis_name="batch")(inputs))[:, 0]
+
+
+def test_a_linen_model_with_a_named_axis():
+    """The axis is named by three lines around the gradient; the update is that of the model without it."""
+
+    def loss_fn(model, params, stats, batch):
+        predicted, changed = model.apply({"params": params, "batch_stats": stats}, batch[0], mutable=["batch_stats"])
+        return jnp.mean((predicted - batch[1]) ** 2), changed["batch_stats"]
+
+    def named(loss, params, batch):
+        once = jax.vmap(lambda _: jax.value_and_grad(loss, has_aux=True)(params, batch), out_axes=None, axis_name="batch")
+        return once(jnp.zeros(1))
+
+    class Plain(nn.Module):
+        @nn.compact
+        def __call__(self, inputs):
+            return nn.Dense(1)(nn.BatchNorm(use_running_average=False)(inputs))[:, 0]
+
+    variables = Plain().init(KEY, DATA[0])
+    state = StatsState.create(apply_fn=None, tx=optax.adam(0.1), **variables)
+    results = []
+    for model, options in ((Synced(), {"value_and_grad": named}), (Plain(), {})):
+        loss = functools.partial(loss_fn, model)
+        learner = lrax.flax.from_train_state(state, loss, optax.adam, aux="batch_stats", **options)
+        results.append(learner.update(learner.state, DATA, jnp.float32(0.1)))
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
+    jax.tree.map(close, *results)
+
+
+def test_a_replicated_train_state_is_refused():
+    """A train state with a leading axis of devices is an error that says how to take one of them."""
+    state = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), linen_state(optax.adam(0.1)))
+    with pytest.raises(ValueError, match=r"from_train_state: `state` must be one state.*unreplicate"):
+        lrax.flax.from_train_state(state, linen_loss, optax.adam, aux="batch_stats", key=KEY)
+
+
+def test_messages_name_the_function_that_was_called():
+    """What is wrong with a loss, a state or an optimizer is said under the name of the function that the user called."""
+    state = linen_state(optax.adam(0.1))
+    with pytest.raises(ValueError, match=r"^from_train_state: `opt_state` must be a state of `optimizer`"):
+        lrax.flax.from_train_state(state, linen_loss, momentum, aux="batch_stats", key=KEY)
+    with pytest.raises(TypeError, match=r"^from_train_state: `loss_fn` must be callable as loss_fn\(params, batch\)"):
+        lrax.flax.from_train_state(state, linen_loss, optax.adam)
+    with pytest.raises(TypeError, match=r"^from_nnx: `optimizer` must be a function rate -> optimizer"):
+        lrax.flax.from_nnx(Nnx(nnx.Rngs(0)), nnx_loss, optax.sgd(0.1))
+
+
 @pytest.mark.slow
 def test_resnet_runs_on_small_images():
     """ResNet-18 v2 with batch norm runs the range test for a few updates, and is left alone."""

@@ -67,10 +67,58 @@ def is_trace(node):
 
 
 def test_state_of_another_optimizer_is_refused():
-    """A state that the factory cannot have made is an error that names both structures."""
+    """A state that the factory cannot have made is a short error that says which part differs."""
     params = linear_params()
-    with pytest.raises(ValueError, match=r"`opt_state` must be a state of `optimizer`.*ScaleByAdam.*makes.*TraceState"):
-        lrax.Learner.create(squared_error, params, momentum, opt_state=optax.adam(0.1).init(params))
+
+    def message(factory, optimizer, weights=params):
+        with pytest.raises(ValueError, match=r"^Learner.create: `opt_state` must be a state of `op") as caught:
+            lrax.Learner.create(squared_error, params, factory, opt_state=optimizer.init(weights))
+        assert len(str(caught.value)) < 200
+        return str(caught.value)
+
+    assert "got ScaleByAdamState at [0] in place of TraceState" in message(momentum, optax.adam(0.1))
+    assert "got 2 parts in place of 3" in message(optax.adamw, optax.chain(optax.clip(1.0), optax.adam(0.1)))
+    schedule = optax.constant_schedule(0.1)
+    assert "TraceState at [0] in place of EmptyState" in message(optax.sgd, optax.sgd(schedule, momentum=0.9))
+    others = {"weight": jnp.zeros(3), "scale": jnp.zeros(())}
+    assert "entries (['scale'], ['weight']) at [0].mu in place of (['bias'], ['weight'])" in message(
+        optax.adam, optax.adam(schedule), others
+    )
+
+
+def test_a_replicated_state_is_refused():
+    """A state with a leading axis of devices is an error that says how to take one of them."""
+    params = linear_params()
+    both = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), (params, optax.adam(0.1).init(params)))
+    with pytest.raises(ValueError, match=r"`opt_state\[0\].count` must have the shape \(\), got \(2,\); .*unreplicate"):
+        lrax.Learner.create(squared_error, both[0], optax.adam, opt_state=both[1])
+
+
+INJECTED = {
+    "adamw": optax.inject_hyperparams(optax.adamw),
+    "with momentum": optax.inject_hyperparams(momentum),
+    "in a chain": lambda rate: optax.chain(optax.clip(9.0), optax.inject_hyperparams(optax.adam)(learning_rate=rate)),
+    "with a schedule for another number": lambda rate: optax.inject_hyperparams(optax.adam)(
+        learning_rate=rate, b1=optax.constant_schedule(0.8)
+    ),
+    "in groups": lambda rate: optax.multi_transform(
+        {"a": optax.inject_hyperparams(optax.sgd)(learning_rate=rate), "b": optax.sgd(rate)}, {"weight": "a", "bias": "b"}
+    ),
+    "accumulated": lambda rate: optax.MultiSteps(optax.inject_hyperparams(optax.sgd)(rate), 1).gradient_transformation(),
+    "recorded": functools.partial(lrax.recorded, optax.inject_hyperparams(optax.adam)),
+}
+
+
+@pytest.mark.parametrize("factory", INJECTED.values(), ids=INJECTED)
+def test_half_way_through_a_run_with_an_injected_schedule(factory):
+    """A state of `inject_hyperparams` with a schedule is taken and keeps its structure; the update is at the rate given."""
+    params, opt_state = manual(factory(lrax.Constant(0.3)))
+    learner = lrax.Learner.create(squared_error, params, factory, opt_state=opt_state)
+    got = by_learner(learner, updates=1)
+    assert jax.tree.structure(got.opt_state) == jax.tree.structure(opt_state)
+    change, _ = factory(lrax.Constant(RATE)).update(jax.grad(squared_error)(params, regression()), opt_state, params)
+    expected = optax.apply_updates(params, change)
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5), got.params, expected)
 
 
 def test_an_optimizer_instead_of_a_factory_is_refused():

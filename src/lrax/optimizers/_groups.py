@@ -9,12 +9,11 @@ import optax
 
 from lrax.fields._types import RATE
 from lrax.fields._words import complain
+from lrax.optimizers._places import REST
 from lrax.optimizers._rated import OptimizerFactory
+from lrax.optimizers._recorded import record
 from lrax.schedules._algebra import Scale
 from lrax.schedules._base import Schedule, ScheduleRule
-
-REST = "rest"
-"""The label of the parameters that no pattern names."""
 
 
 def by_path(optimizer: OptimizerFactory, schedule: Any, groups: Mapping[str, Any]) -> optax.GradientTransformationExtraArgs:
@@ -24,14 +23,13 @@ def by_path(optimizer: OptimizerFactory, schedule: Any, groups: Mapping[str, Any
     found in it; what no pattern names follows `schedule` itself.
 
     Args:
-      optimizer: `rate -> optax.GradientTransformation`, such as `optax.adamw`; called once a group, with its schedule for a
-        rate.
+      optimizer: `schedule -> optax.GradientTransformation`, such as `optax.adamw`; called once a group.
       schedule: a schedule or a callable `count -> rate`.
       groups: by regular expression (`re.search`): a number that multiplies the schedule, another schedule, or None for
         parameters that stay as they are and need no optimizer state.
 
-    Returns: an `optax.multi_transform`, whose labels are the patterns and `"rest"`: `lrax.last_rate(opt_state, schedule,
-      path=pattern)` tells a group's count.
+    Returns: an `optax.multi_transform`, whose labels are the patterns and `"rest"`. Each group keeps its rates, as
+      `lrax.recorded` does: `lrax.last_rate(opt_state, path=pattern)` tells a group's own, `lrax.group_rates(opt_state)` all.
 
     Raises: TypeError if `optimizer` is not a factory, or a value of `groups` no number, schedule or None; ValueError if a
       pattern is no regular expression, or, from `init`, if no parameter belongs to it.
@@ -42,14 +40,12 @@ def by_path(optimizer: OptimizerFactory, schedule: Any, groups: Mapping[str, Any
     >>> print(updates["encoder"], updates["head"]["kernel"], updates["head"]["bias"])
     [-0.1 -0.1] [-1. -1.] [0. 0.]
     """
-    if not callable(optimizer) or isinstance(optimizer, optax.GradientTransformation):
-        remedy = "give optax.sgd or functools.partial(optax.sgd, momentum=0.9), not optax.sgd(0.1)"
-        raise complain(TypeError, "by_path", "optimizer", "a function schedule -> optimizer", optimizer, remedy)
     plan = ScheduleRule().convert("by_path", "schedule", schedule)
-    transforms = {REST: optimizer(plan)}
+    transforms = {REST: record("by_path", optimizer, plan)}
     for pattern, rate in groups.items():
         _check_pattern(pattern)
-        transforms[pattern] = optax.set_to_zero() if rate is None else optimizer(_group_schedule(plan, pattern, rate))
+        trained = None if rate is None else record("by_path", optimizer, _group_schedule(plan, pattern, rate))
+        transforms[pattern] = optax.set_to_zero() if trained is None else trained
 
     def labels(params: Any) -> Any:
         named = jax.tree_util.tree_map_with_path(lambda keys, _: _label(keys, groups), params)

@@ -59,6 +59,9 @@ def reduce_on_plateau(
     since the last one. A value is an improvement if it is better than the best so far by more than $rtol\,|best| + atol$,
     whatever its sign. The lowered scale holds from the update whose value was one too many.
 
+    In the optimizer of a range test it lowers the ramp wherever the loss is level: leave it out there, or give it a `patience`
+    longer than the test.
+
     Args:
       factor: what the scale is multiplied by, in (0, 1).
       patience: judgements in a row without improvement after which the scale is lowered, an integer >= 1.

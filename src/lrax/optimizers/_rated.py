@@ -1,17 +1,61 @@
 """Optimizers that are made from a rate: the factory, and one whose rate is an argument of every update."""
 
 import dataclasses
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from lrax.fields._words import complain
+from lrax.optimizers._difference import difference
+from lrax.schedules._base import Schedule
 
 OptimizerFactory: TypeAlias = Callable[[Any], optax.GradientTransformation]
 """`rate -> optimizer`: `optax.adamw`, `functools.partial(optax.sgd, momentum=0.9)`, a lambda with a chain inside."""
+
+
+def check_factory(owner: str, factory: Any) -> None:
+    """Raises TypeError if `factory` is no function that makes an optimizer of a rate."""
+    if isinstance(factory, Schedule):
+        remedy = "give the optimizer's function, such as optax.sgd, not a schedule"
+    elif not callable(factory) or isinstance(factory, optax.GradientTransformation):
+        remedy = "give optax.sgd or functools.partial(optax.sgd, momentum=0.9), not optax.sgd(0.1)"
+    else:
+        return
+    raise complain(TypeError, owner, "optimizer", "a function rate -> optimizer", factory, remedy)
+
+
+def make_optimizer(owner: str, factory: OptimizerFactory, rate: Any) -> optax.GradientTransformation:
+    """The optimizer that `factory` makes of a rate or of a schedule."""
+    optimizer = factory(rate)
+    if not callable(getattr(optimizer, "init", None)) or not callable(getattr(optimizer, "update", None)):
+        needs = "a function rate -> optax.GradientTransformation"
+        raise complain(
+            TypeError, owner, "optimizer", needs, factory, f"it returned {type(optimizer).__name__}; give optax.sgd, say"
+        )
+    return optimizer
+
+
+def update_with(
+    optimizer: Any, grads: Any, opt_state: Any, params: Any, extra: Mapping[str, Any]
+) -> tuple[optax.Updates, optax.OptState]:
+    """The optimizer's update, with what it takes of the extra arguments.
+
+    Only a call tells what it takes: chains hand everything on, and members (`optax.contrib.sam`) may refuse what is not theirs.
+    """
+    extra = dict(extra)
+    while True:
+        try:
+            return optimizer.update(grads, opt_state, params, **extra)
+        except TypeError as error:
+            refused = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+            if refused is None or refused[1] not in extra:
+                raise
+            del extra[refused[1]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,61 +67,73 @@ class RatedOptimizer:
 
     Attributes:
       factory: `rate -> optimizer`.
-      by: how the rate goes in: as a "number", as a "schedule", or into the state's hyper-parameters ("injected").
-      hyperparameter: which of the state's hyper-parameters, where they are injected.
+      by: how the rate goes into the factory: as a "number", or as a "schedule".
+      injected: whether it goes into the state's hyper-parameters, too: those of `optax.inject_hyperparams` with a number.
+      hyperparameter: which of the state's hyper-parameters.
+      owner: who complains.
     """
 
     factory: OptimizerFactory
     by: str = "number"
+    injected: bool = False
     hyperparameter: str = "learning_rate"
+    owner: str = dataclasses.field(default="Learner.create", compare=False)
 
     @staticmethod
-    def matching(factory: OptimizerFactory, params: Any, opt_state: Any, hyperparameter: str) -> "RatedOptimizer":
+    def matching(owner: str, factory: OptimizerFactory, params: Any, opt_state: Any, hyperparameter: str) -> "RatedOptimizer":
         """The way to call `factory` that fits `opt_state`."""
-        if not callable(factory) or isinstance(factory, optax.GradientTransformation):
-            remedy = "give optax.sgd or functools.partial(optax.sgd, momentum=0.9), not optax.sgd(0.1)"
-            raise complain(TypeError, "Learner.create", "optimizer", "a function rate -> optimizer", factory, remedy)
-        candidates = [RatedOptimizer(factory, by, hyperparameter) for by in ("number", "schedule")]
-        structures: list[Any] = []
+        check_factory(owner, factory)
+        first = RatedOptimizer(factory, "number", False, hyperparameter, owner)
+        candidates = (first, dataclasses.replace(first, by="schedule"))
+        differences: list[tuple[int, str]] = []
         for candidate in candidates:
             try:
-                fresh = jax.eval_shape(candidate.init, params)
+                fresh: Any = jax.eval_shape(candidate.init, params)
             except (TypeError, ValueError):  # some factories take only numbers, some only schedules
-                if candidate is candidates[-1] and not structures:
+                if candidate is candidates[-1] and not differences:
                     raise
                 continue
             structure: Any = jax.tree.structure(fresh)
             if opt_state is None or structure == jax.tree.structure(opt_state):
+                if opt_state is not None:
+                    _check_shapes(owner, opt_state, fresh)
                 injected = any(is_hyperparameter(path, hyperparameter) for path, _ in jax.tree.leaves_with_path(fresh))
-                return dataclasses.replace(candidate, by="injected" if injected else candidate.by)
-            structures.append(structure)
-        shown = " or ".join(map(str, structures))
-        raise ValueError(
-            f"Learner.create: `opt_state` must be a state of `optimizer`, got {jax.tree.structure(opt_state)}, where "
-            f"`optimizer` makes {shown}; give the factory of the optimizer that the run uses"
-        )
+                return dataclasses.replace(candidate, injected=injected)
+            differences.append(difference(opt_state, fresh))
+        _, found = max(differences)  # of the way of calling that fits for longest
+        remedy = "give the factory of the optimizer that the run uses"
+        raise ValueError(f"{owner}: `opt_state` must be a state of `optimizer`, got {found}; {remedy}")
 
     def init(self, params: Any) -> Any:
         """A fresh optimizer state."""
         return self._make(jnp.zeros((), jnp.float32)).init(params)
 
-    def apply(self, grads: Any, opt_state: Any, params: Any, rate: jax.Array) -> tuple[Any, Any]:
-        """The parameters and the optimizer state after one update at `rate`."""
-        if self.by == "injected":
+    def apply(
+        self, grads: Any, opt_state: Any, params: Any, rate: jax.Array, extra: Mapping[str, Any] | None = None
+    ) -> tuple[Any, Any]:
+        """The parameters and the optimizer state after one update at `rate`; `extra` is for optimizers that need the loss."""
+        if self.injected:
             opt_state = jax.tree.map_with_path(
                 lambda path, leaf: jnp.asarray(rate, leaf.dtype) if is_hyperparameter(path, self.hyperparameter) else leaf,
                 opt_state,
             )
-        updates, opt_state = self._make(rate).update(grads, opt_state, params)
+        updates, opt_state = update_with(self._make(rate), grads, opt_state, params, extra or {})
         return optax.apply_updates(params, updates), opt_state
 
     def _make(self, rate: jax.Array) -> optax.GradientTransformation:
-        optimizer = self.factory((lambda count: rate) if self.by == "schedule" else rate)
-        if not callable(getattr(optimizer, "init", None)) or not callable(getattr(optimizer, "update", None)):
-            raise complain(
-                TypeError, "Learner.create", "optimizer", "a function rate -> optax.GradientTransformation", optimizer
+        return make_optimizer(self.owner, self.factory, (lambda count: rate) if self.by == "schedule" else rate)
+
+
+def _check_shapes(owner: str, opt_state: Any, fresh: Any) -> None:
+    """Raises if a state has the right parts in the wrong shapes, as states have that are replicated over devices."""
+    leaves = zip(jax.tree.leaves_with_path(opt_state), jax.tree.leaves(fresh), strict=True)
+    for (path, leaf), expected in leaves:
+        if np.shape(leaf) != expected.shape:
+            place = jax.tree_util.keystr(path)
+            remedy = "take one of several copies first: flax.jax_utils.unreplicate, or leaf[0] of every leaf"
+            raise ValueError(
+                f"{owner}: `opt_state{place}` must have the shape {expected.shape}, got {np.shape(leaf)}; {remedy}"
             )
-        return optimizer
 
 
 def is_hyperparameter(path: tuple[Any, ...], name: str) -> bool:

@@ -104,7 +104,8 @@ def one_cycle_momentum(low: Any, high: Any, cycle_steps: Any, rise: Any = 0.5, m
     Source: Smith 2018, A disciplined approach to neural network hyper-parameters.
 
     >>> momentum = one_cycle_momentum(low=0.85, high=0.95, cycle_steps=500)
-    >>> optimizer = optax.inject_hyperparams(optax.sgd)(learning_rate=one_cycle(0.1, 0.5, 500), momentum=momentum)
+    >>> sgd = optax.inject_hyperparams(optax.sgd, hyperparam_dtype=jnp.float32)  # also where parameters are bfloat16
+    >>> optimizer = sgd(learning_rate=one_cycle(0.1, 0.5, 500), momentum=momentum)
     >>> print(momentum(jnp.array([0, 250, 500])))
     [0.95 0.85 0.95]
     """

@@ -1,8 +1,7 @@
 """A learner: a state, and the update that trains it at a given rate."""
 
-import dataclasses
 from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple, TypeAlias, final
+from typing import Annotated, Any, TypeAlias, final
 
 import jax
 
@@ -10,19 +9,12 @@ from lrax.fields._rules import Leaf, Static
 from lrax.fields._value import Value
 from lrax.fields._words import check_arity, complain
 from lrax.optimizers._rated import OptimizerFactory, RatedOptimizer
+from lrax.training._inputs import check_params
+from lrax.training._loss import LossUpdate, TrainingState, ValueAndGrad
 from lrax.training._programs import call
 
 Update: TypeAlias = Callable[[Any, Any, jax.Array], tuple[Any, jax.Array]]
 """`(state, batch, rate) -> (state, loss)`: one optimizer update; the loss is that of `batch` before the update."""
-
-
-class TrainingState(NamedTuple):
-    """What `Learner.create` trains: a pytree."""
-
-    params: Any
-    opt_state: Any
-    aux: Any = None
-    key: Any = None
 
 
 @final
@@ -63,6 +55,8 @@ class Learner(Value):
         opt_state: Any = None,
         aux: Any = None,
         key: jax.Array | None = None,
+        has_aux: bool = False,
+        value_and_grad: ValueAndGrad | None = None,
         hyperparameter: str = "learning_rate",
     ) -> "Learner":
         """A learner from a loss, parameters and an optimizer that is made from a rate.
@@ -72,50 +66,114 @@ class Learner(Value):
             `(loss, aux)`; with `key`, a fresh key comes last.
           params: pytree of arrays, any floating dtype.
           optimizer: `rate -> optax.GradientTransformation`, such as `optax.adamw` or
-            `functools.partial(optax.sgd, momentum=0.9)`. The rate is a traced float32 scalar.
+            `functools.partial(optax.sgd, momentum=0.9)`. The rate is a traced float32 scalar. Optimizers that need the loss
+            get it, as optax calls it: `value`, `grad`, `value_fn`, `grad_fn` and `obj_fn`, all on the update's own batch.
           opt_state: the optimizer's state, half-way through a run; by default a fresh one. States of optimizers that were made
             with a number, with a schedule, or by `optax.inject_hyperparams` are all taken.
           aux: pytree of arrays that the loss updates, such as batch statistics.
           key: random key for dropout and the like, split once an update.
+          has_aux: whether the loss returns metrics besides, as `(loss, metrics)`, or `(loss, (aux, metrics))` with `aux`.
+            They are dropped.
+          value_and_grad: `(loss, params, batch) -> (loss, gradients)`: how gradients are taken, by default with
+            `jax.value_and_grad`. `loss(params, batch)` is `loss_fn` with the rest bound; with `aux` it returns `(loss, aux)`,
+            and so must the first part of what is returned. For gradients of single examples, of part of the parameters, or
+            averaged over devices (below).
           hyperparameter: the name that is overridden in a state of `inject_hyperparams`.
 
         Returns: a learner whose state is a `TrainingState(params, opt_state, aux, key)`.
 
-        Raises: TypeError if `optimizer` is not a factory; ValueError if `opt_state` is of another optimizer.
+        Raises: TypeError if `optimizer` is not a factory, or if `params` is a model, or has a leaf that is no floating-point
+          array; ValueError if `opt_state` is of another optimizer, or replicated over devices. When the update is traced:
+          TypeError or ValueError if the loss is no scalar.
 
         >>> loss_fn = lambda params, batch: jnp.mean((params - batch) ** 2)
         >>> learner = Learner.create(loss_fn, jnp.zeros(3), optax.adam)
         >>> state, loss = learner.update(learner.state, jnp.ones((4, 3)), 0.1)
         >>> print(f"{state.params[0]:.3f} {loss}")
         0.100 1.0
+
+        Gradients of single examples, for DP-SGD:
+
+        >>> def of_each(loss, params, batch):
+        ...     one = lambda example: jax.value_and_grad(loss)(params, example[None])
+        ...     losses, grads = jax.vmap(one)(batch)
+        ...     return losses.mean(), grads
+        >>> private = lambda rate: optax.chain(optax.contrib.differentially_private_aggregate(1.0, 0.1, 0), optax.sgd(rate))
+        >>> learner = Learner.create(loss_fn, jnp.zeros(3), private, value_and_grad=of_each)
+        >>> print(learner.update(learner.state, jnp.ones((4, 3)), 0.1)[1])
+        1.0
+
+        Gradients of the fast half of `optax.lookahead`'s parameters:
+
+        >>> lookahead = lambda rate: optax.lookahead(optax.sgd(rate), sync_period=5, slow_step_size=0.5)
+        >>> fast = lambda loss, params, batch: jax.value_and_grad(loss)(params.fast, batch)
+        >>> both = optax.LookaheadParams.init_synced(jnp.zeros(3))
+        >>> learner = Learner.create(loss_fn, both, lookahead, value_and_grad=fast)
+        >>> print(learner.update(learner.state, jnp.ones((4, 3)), 0.1)[1])
+        1.0
+
+        Gradients averaged over the devices of a mesh:
+
+        >>> from jax.sharding import Mesh, PartitionSpec
+        >>> mesh = Mesh(np.array(jax.devices()[:1]), "devices")
+        >>> def averaged(loss, params, batch):
+        ...     mean = lambda *args: jax.lax.pmean(jax.value_and_grad(loss)(*args), "devices")
+        ...     whole, split = PartitionSpec(), PartitionSpec("devices")
+        ...     return jax.shard_map(mean, mesh=mesh, in_specs=(whole, split), out_specs=whole)(params, batch)
+        >>> learner = Learner.create(loss_fn, jnp.zeros(3), optax.sgd, value_and_grad=averaged)
+        >>> print(learner.update(learner.state, jnp.ones((4, 3)), 0.1)[1])
+        1.0
+
+        The same axis on one device, where a model was written for many (`axis_name` of batch norm):
+
+        >>> def named(loss, params, batch):
+        ...     once = jax.vmap(lambda _: jax.value_and_grad(loss)(params, batch), out_axes=None, axis_name="devices")
+        ...     return once(jnp.zeros(1))
+        >>> global_mean = lambda params, batch: jax.lax.pmean(loss_fn(params, batch), "devices")
+        >>> learner = Learner.create(global_mean, jnp.zeros(3), optax.sgd, value_and_grad=named)
+        >>> print(learner.update(learner.state, jnp.ones((4, 3)), 0.1)[1])
+        1.0
         """
-        given = ["params", *(["aux"] if aux is not None else []), "batch", *(["key"] if key is not None else [])]
-        if not callable(loss_fn):
-            raise complain(TypeError, "Learner.create", "loss_fn", f"a function loss_fn({', '.join(given)})", loss_fn)
-        check_arity("Learner.create", "loss_fn", loss_fn, f"loss_fn({', '.join(given)})", len(given))
-        rated = RatedOptimizer.matching(optimizer, params, opt_state, hyperparameter)
-        if opt_state is None:
-            opt_state = call(rated.init, params)  # one program, not one for every leaf
-        update = LossUpdate(loss_fn, rated, aux is not None, key is not None)
-        return Learner(TrainingState(params, opt_state, aux, key), update)
+        return make_learner(
+            "Learner.create",
+            loss_fn,
+            params,
+            optimizer,
+            opt_state=opt_state,
+            aux=aux,
+            key=key,
+            has_aux=has_aux,
+            value_and_grad=value_and_grad,
+            hyperparameter=hyperparameter,
+        )
 
 
-@dataclasses.dataclass(frozen=True)
-class LossUpdate:
-    """The update of `Learner.create`; equal for equal parts, so that learners made twice share a compiled program."""
-
-    loss_fn: Callable[..., Any]
-    optimizer: "RatedOptimizer"
-    has_aux: bool
-    has_key: bool
-
-    def __call__(self, state: TrainingState, batch: Any, rate: jax.Array) -> tuple[TrainingState, jax.Array]:
-        key, used = jax.random.split(state.key) if self.has_key else (None, None)
-        last = (used,) if self.has_key else ()
-        if self.has_aux:
-            (loss, aux), grads = jax.value_and_grad(self.loss_fn, has_aux=True)(state.params, state.aux, batch, *last)
-        else:
-            loss, grads = jax.value_and_grad(self.loss_fn)(state.params, batch, *last)
-            aux = state.aux
-        params, opt_state = self.optimizer.apply(grads, state.opt_state, state.params, rate)
-        return TrainingState(params, opt_state, aux, key), loss
+def make_learner(
+    owner: str,
+    loss_fn: Callable[..., Any],
+    params: Any,
+    optimizer: OptimizerFactory,
+    *,
+    opt_state: Any = None,
+    aux: Any = None,
+    key: jax.Array | None = None,
+    has_aux: bool = False,
+    value_and_grad: ValueAndGrad | None = None,
+    hyperparameter: str = "learning_rate",
+) -> Learner:
+    """`Learner.create`, under the name of the function that is to blame."""
+    given = ["params", *(["aux"] if aux is not None else []), "batch", *(["key"] if key is not None else [])]
+    if not callable(loss_fn):
+        raise complain(TypeError, owner, "loss_fn", f"a function loss_fn({', '.join(given)})", loss_fn)
+    check_arity(owner, "loss_fn", loss_fn, f"loss_fn({', '.join(given)})", len(given))
+    if value_and_grad is not None:
+        form = "value_and_grad(loss, params, batch)"
+        if not callable(value_and_grad):
+            raise complain(TypeError, owner, "value_and_grad", f"a function {form}", value_and_grad)
+        check_arity(owner, "value_and_grad", value_and_grad, form, 3)
+    check_params(owner, params)
+    rated = RatedOptimizer.matching(owner, optimizer, params, opt_state, hyperparameter)
+    if opt_state is None:
+        opt_state = call(rated.init, params)  # one program, not one for every leaf
+    update = LossUpdate(loss_fn, rated, aux is not None, key is not None, bool(has_aux), value_and_grad, owner)
+    return Learner(TrainingState(params, opt_state, aux, key), update)
