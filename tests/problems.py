@@ -38,11 +38,11 @@ def linear_learner(optimizer=momentum):
 
 
 def scripted(losses):
-    """A learner whose loss at update i is `losses[i]`, whatever the rate; the last one is repeated."""
+    """A learner whose loss at update i is `losses[i]`, whatever the rate (which is used); the last one is repeated."""
     script = jnp.asarray(losses, jnp.float32)
 
     def update(count, batch, rate):
-        return count + 1, script[jnp.minimum(count, script.size - 1)]
+        return count + 1 + (0 * rate).astype(jnp.int32), script[jnp.minimum(count, script.size - 1)]
 
     return lrax.Learner(jnp.zeros((), jnp.int32), update)
 

@@ -117,9 +117,14 @@ def test_healthy_runs_pass_with_debug_nans():
         assert lrax.race(learner, DATA, rates, rungs=(5, 6), batch_size=16, key=KEY).best is not None
 
 
+def counted(state, batch, rate):
+    """One more, whatever the rate is; the loss is how many there were."""
+    return state + 1 + (0 * rate).astype(state.dtype), state.astype(jnp.float32)
+
+
 def counting_learner():
     """A learner whose state says how many updates it saw and whose loss is the count."""
-    return lrax.Learner(jnp.zeros((), jnp.int32), lambda state, batch, rate: (state + 1, state.astype(jnp.float32) + 0 * rate))
+    return lrax.Learner(jnp.zeros((), jnp.int32), counted)
 
 
 @pytest.mark.parametrize("length", [1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 5])
@@ -136,7 +141,7 @@ def test_a_block_that_is_not_needed_whole_changes_nothing(length, driver):
 
 def test_a_stopped_lane_keeps_the_state_that_it_stopped_with():
     """What blew up is not carried on: the update that stops a lane does not move its state, and none moves it afterwards."""
-    learner = lrax.Learner(jnp.zeros(()), lambda state, batch, rate: (state + 1, jnp.where(state < 3, 1.0, jnp.nan) + 0 * rate))
+    learner = lrax.Learner(jnp.zeros(()), lambda state, batch, rate: (state + 1 + 0 * rate, jnp.where(state < 3, 1.0, jnp.nan)))
     curve = jax.jit(lambda key: lrax.range_test(learner, lambda key: jnp.zeros(2), key=key))(KEY)
     assert (int(curve.made), float(curve.losses[3]), float(curve.losses[4])) == (4, np.inf, np.inf)
     assert np.isfinite(curve.losses[:3]).all()
@@ -146,7 +151,7 @@ def test_accumulation_over_blocks():
     """With several batches to an update the loss of an update is their mean, on both drivers, at any length."""
 
     def find(driver):
-        learner = lrax.Learner(jnp.zeros(()), lambda state, batch, rate: (state + 1, state + 0 * rate))
+        learner = lrax.Learner(jnp.zeros(()), counted)
         ramp = lrax.Geometric(1e-3, 1e-2, BLOCK + 2)
         return lrax.find_lr(
             learner, lambda key: jnp.zeros(2), key=KEY, ramp=ramp, accumulate=3, driver=driver, stop=lrax.finder.NeverStop()

@@ -158,22 +158,20 @@ class Folder:
         return True
 
 
-def checked_folder(folder: Any) -> pathlib.Path:
+def checked_folder(owner: str, folder: Any) -> pathlib.Path:
     """The folder, made if it is not there.
 
     Raises: TypeError or ValueError if it is none, or cannot be written to: before a day of training, and not after it.
     """
     if not isinstance(folder, str | os.PathLike) or not str(folder):
-        raise complain(TypeError, "run_sweep", "folder", "the path of a folder", folder)
+        raise complain(TypeError, owner, "folder", "the path of a folder", folder)
     where = pathlib.Path(folder)
     try:
         where.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise complain(
-            ValueError, "run_sweep", "folder", "a folder that is there or can be made", folder, str(error)
-        ) from error
+        raise complain(ValueError, owner, "folder", "a folder that is there or can be made", folder, str(error)) from error
     if not os.access(where, os.W_OK | os.X_OK):
-        raise complain(ValueError, "run_sweep", "folder", "a folder that can be written to", folder)
+        raise complain(ValueError, owner, "folder", "a folder that can be written to", folder)
     return where
 
 

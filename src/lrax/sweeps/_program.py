@@ -8,12 +8,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding
 
 from lrax.fields._known import is_key
 from lrax.fields._words import complain
 from lrax.sweeps._batch import Lanes, check_arrays, shaped, take
 from lrax.training._fit import Plan, even, fit, needed_bytes, plan, spans_devices
+from lrax.training._mesh import is_placed, put, spec
 
 Train = Callable[..., Any]
 
@@ -55,7 +56,7 @@ class Program:
         chosen = take((self._lanes.schedules, *self._lanes.others), indices[padded])
         if self.plan.lanes == 1 and self._mesh is None:
             chosen = jax.tree.map(lambda leaf: leaf[0], chosen)
-        return _put(chosen, self._mesh, self._axis)
+        return put(chosen, self._mesh, self._axis)
 
     def call(self, arguments: Any, number: int) -> list[Any]:
         """The leaves of the metrics of so many lanes, as NumPy arrays; random keys as their data."""
@@ -98,7 +99,7 @@ def _parts(train: Train, mesh: Mesh | None) -> tuple[list[Any], Parted]:
         return [], Parted(train, None)
     check_arrays("sweep", "train", train)
     leaves, structure = jax.tree.flatten(train)
-    return [leaf if _is_placed(leaf) else _put(leaf, mesh) for leaf in leaves], Parted(None, structure)
+    return [leaf if is_placed(leaf) else put(leaf, mesh) for leaf in leaves], Parted(None, structure)
 
 
 @functools.lru_cache(maxsize=8)
@@ -127,49 +128,12 @@ def _grouped(function: Parted, lanes: int, mesh: Mesh | None, axis: str) -> Any:
         return jax.jit(group)
 
     def divided(shared: Any, *arguments: Any) -> Any:
-        specs = (_spec(), *[_spec(axis)] * len(arguments))
-        local = jax.shard_map(group, mesh=mesh, in_specs=specs, out_specs=_spec(axis), axis_names={axis}, check_vma=False)
+        specs = (spec(), *[spec(axis)] * len(arguments))
+        local = jax.shard_map(group, mesh=mesh, in_specs=specs, out_specs=spec(axis), axis_names={axis}, check_vma=False)
         return local(shared, *arguments)
 
-    return jax.jit(divided, out_shardings=NamedSharding(mesh, _spec()))
-
-
-def check_mesh(owner: str, mesh: Mesh | None, axis: str) -> None:
-    """Raises if `axis` is no axis of `mesh` that the compiler may divide."""
-    if mesh is None:
-        return
-    if not isinstance(mesh, Mesh):
-        raise complain(TypeError, owner, "mesh", "a jax.sharding.Mesh", mesh)
-    if axis not in mesh.shape:
-        raise complain(ValueError, owner, "axis", f"an axis of the mesh, {' or '.join(map(repr, mesh.shape))}", axis)
-    if any(kind != AxisType.Auto for kind in mesh.axis_types):
-        remedy = "make it with jax.sharding.Mesh(devices, names)"
-        raise complain(ValueError, owner, "mesh", "a mesh whose axes are Auto", mesh, remedy)
+    return jax.jit(divided, out_shardings=NamedSharding(mesh, spec()))
 
 
 def _without_keys(leaf: Any) -> Any:
     return jax.random.key_data(leaf) if is_key(leaf) else leaf
-
-
-def _spec(*axes: str) -> PartitionSpec:
-    return PartitionSpec(*axes)  # type: ignore[no-untyped-call]  # jax leaves it untyped
-
-
-def _is_placed(leaf: Any) -> bool:
-    """Whether an array is on a mesh already."""
-    return isinstance(leaf, jax.Array) and isinstance(leaf.sharding, NamedSharding)
-
-
-def _put(tree: Any, mesh: Mesh | None, *axes: str) -> Any:
-    """Arrays on the default device, or on the mesh: their first axis divided over `axes`, or a copy on each device."""
-    if mesh is None:
-        return jax.tree.map(jnp.asarray, tree)
-    sharding = NamedSharding(mesh, _spec(*axes))
-
-    def put(leaf: Any) -> Any:
-        if not is_key(leaf):
-            return jax.device_put(leaf, sharding)
-        data = jax.device_put(np.asarray(jax.random.key_data(leaf)), sharding)  # keys cannot be put on other processes' devices
-        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
-
-    return jax.tree.map(put, tree)

@@ -1,19 +1,25 @@
 """A race: all schedules train for a rung from the same start on the same batches, the best go on."""
 
+import functools
 import itertools
+import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from lrax.fields._known import any_traced
 from lrax.fields._words import complain
 from lrax.schedules._base import Schedule
 from lrax.sweeps._batch import Lanes, as_lanes, check_lanes, take
+from lrax.sweeps._race_folder import RaceFolder
 from lrax.sweeps._race_result import Race
+from lrax.sweeps._rungs import Standing
 from lrax.sweeps._score import check_part, part_of, peak_rates
 from lrax.training._learner import Learner
+from lrax.training._mesh import check_mesh
 from lrax.training._progress import progress_bar
 from lrax.training._racing import Racing
 from lrax.training._reason import CODES, Reason
@@ -35,7 +41,10 @@ def race(
     accumulate: int = 1,
     lanes: int | None = None,
     driver: Literal["compiled", "host"] | None = None,
+    folder: str | os.PathLike[str] | None = None,
     progress: bool = False,
+    mesh: Mesh | None = None,
+    axis: str = "lanes",
 ) -> Race:
     """Trains with all schedules for a rung, keeps the best, and goes on with fewer.
 
@@ -56,7 +65,10 @@ def race(
         on an accelerator as many as fit its free memory four times.
       driver: `"compiled"` runs a rung as one program, one compilation for each number of lanes; `"host"` calls the compiled
         update from Python, which is faster for convolutions on the CPU. By default what suits the data and the platform.
+      folder: where the race is kept after each rung, in one file that is written whole or not at all. The same call again goes
+        on after the last rung that ended. For arrays and samplers: an iterable cannot be read from where it was left.
       progress: shows a progress bar (needs tqdm).
+      mesh: a device mesh of this process, over whose axis `axis` the lanes are divided.
 
     Returns: a `Race`. With an iterable that ends and cannot be begun again, the race ends there.
 
@@ -77,6 +89,10 @@ def race(
         remedy = "call race outside jit, or train inside it with lrax.sweep"
         raise complain(TypeError, "race", "schedules", "arrays, not traced", schedules, remedy)
     check_learner("race", learner, key)
+    check_mesh("race", mesh, axis)
+    if mesh is not None and jax.process_count() > 1:
+        remedy = "divide the lanes of a sweep over several processes, or race in one"
+        raise complain(ValueError, "race", "mesh", "left out where there are several processes", mesh, remedy)
     sizes = itertools.accumulate(lengths[1:], lambda size, _: part_of(size, keep), initial=batch.number)
     total = sum(size * length for size, length in zip(sizes, lengths, strict=True))
     with progress_bar(total * accumulate, "race", progress) as show:
@@ -91,44 +107,26 @@ def race(
             driver=driver,
             report=lambda carry, batches, rows: show(batches),
             abreast=lanes,
+            mesh=mesh,
+            axis=axis,
         )
         racing = Racing(runner, learner.state, runner.order(key), sum(lengths))
         for lane in range(batch.number):
             racing.enter(lane, take(batch.schedules, lane))
         plan = str(runner.plan(list(racing.lanes.values())))
-        ranked = _run(racing, lengths, keep, tail)
+        standing = Standing.first(batch.number)
+        kept = None if folder is None else RaceFolder.checked(folder, batch, racing, (lengths, keep, tail, accumulate))
+        if kept is not None:
+            standing = kept.load(racing, standing)
+            show(sum(map(racing.updates, racing.lanes)) * accumulate)
+        standing.run(racing, lengths, keep, tail, (lambda now: None) if kept is None else functools.partial(kept.keep, racing))
     if not any(map(racing.updates, racing.lanes)):
         raise complain(ValueError, "race", "data", "an iterable of at least one batch", data)
-    return _result(batch, racing, *ranked, plan)
+    return _result(batch, racing, standing, plan)
 
 
-def _run(
-    racing: Racing, lengths: Sequence[int], keep: float, tail: float
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], list[int]]:
-    """All rungs; the end loss of each lane's last one, how many it was in, and the counts at which they ended."""
-    inside, begun, spare, ends = sorted(racing.lanes), 0, None, list[int]()
-    end_losses, rungs = np.full(len(inside), np.inf, np.float32), np.zeros(len(inside), np.int32)
-    for length in lengths:
-        racing.train(inside, begun + length)
-        made = max(map(racing.updates, inside)) - begun
-        if made:
-            rungs[inside] += 1
-            ends.append(begun + made)
-            end_losses[inside] = [racing.end_loss(lane, tail, begun) for lane in inside]
-        ranked = sorted((lane for lane in inside if np.isfinite(end_losses[lane])), key=lambda lane: end_losses[lane])
-        kept = part_of(len(inside), keep)
-        staying, others = ranked[:kept], ranked[kept:]
-        spare = others[0] if others else spare  # the winner, should all that stay diverge
-        for lane in set(racing.lanes) - set(staying) - {spare}:
-            racing.forget(lane)
-        inside = sorted(staying)
-        begun += made
-        if made < length or not inside:
-            break
-    return end_losses, rungs, ends
-
-
-def _result(batch: Lanes, racing: Racing, end_losses: Any, rungs: Any, ends: list[int], plan: str) -> Race:
+def _result(batch: Lanes, racing: Racing, standing: Standing, plan: str) -> Race:
+    end_losses, rungs, ends = standing.end_losses, standing.rungs, standing.ends
     order = np.lexsort((end_losses, -rungs, np.isinf(end_losses)))
     updates = [racing.updates(lane) for lane in range(batch.number)]
     return Race(

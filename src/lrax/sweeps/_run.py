@@ -14,9 +14,10 @@ from lrax.fields._words import check_arity, complain
 from lrax.schedules._base import Schedule
 from lrax.sweeps._batch import Lanes, as_lanes, check_lanes, shaped
 from lrax.sweeps._folder import Folder, checked_folder, fingerprint
-from lrax.sweeps._program import Program, Train, check_mesh, checked_metrics
+from lrax.sweeps._program import Program, Train, checked_metrics
 from lrax.sweeps._result import Sweep, outcome
 from lrax.sweeps._score import Score, check_score
+from lrax.training._mesh import check_mesh
 from lrax.training._pool import run_side_by_side
 from lrax.training._progress import progress_bar
 
@@ -122,7 +123,7 @@ def run_sweep(
     named = [(f"metrics{name}", array) for (name, _), array in zip(outputs, metrics, strict=True)]
     kept = None
     if folder is not None:
-        kept = Folder(checked_folder(folder), fingerprint(batch, program.traced.jaxpr, program.shared), named)
+        kept = Folder(checked_folder("run_sweep", folder), fingerprint(batch, program.traced.jaxpr, program.shared), named)
     done = np.zeros(batch.number, bool) if kept is None else kept.load()
     with progress_bar(batch.number, "sweep", progress) as show:
         show(int(done.sum()))

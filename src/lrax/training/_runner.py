@@ -1,8 +1,6 @@
 """The runner: a learner and its data, checked once, and lanes that are trained as far as one asks, by the driver that suits."""
 
-import concurrent.futures
 import dataclasses
-import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -10,12 +8,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from lrax.fields._words import choice, complain
 from lrax.training._batches import ENDED, ArrayBatches, SampledBatches, as_batches, endless
 from lrax.training._engine import START, Axes, Carry, Lane, Rules, finish, run_compiled, run_from_host
 from lrax.training._fit import Plan, even, has_convolution, plan_lanes, spans_devices, tree_bytes
 from lrax.training._learner import Learner
+from lrax.training._mesh import is_placed, put
+from lrax.training._pool import run_side_by_side
 from lrax.training._programs import Program
 from lrax.training._reason import RUNNING, Reason
 from lrax.training._updates import check_accumulate, check_donated, trace_update
@@ -43,6 +44,8 @@ class Runner:
       one_program: whether only one program may run at a time.
       abreast: how many lanes to run abreast, or None for what suits.
       donate: whether the states' memory is given away.
+      mesh, axis: the mesh over whose axis lanes are divided, if any.
+      closed: what was traced, as a closed jaxpr; None if an iterator yields nothing.
       report: called as the updates go on: after every batch if the host calls them, else after every group of lanes.
     """
 
@@ -56,6 +59,9 @@ class Runner:
     abreast: int | None
     donate: bool
     report: Report
+    closed: Any = None
+    mesh: Mesh | None = None
+    axis: str = "lanes"
 
     @property
     def reads_on(self) -> bool:
@@ -68,6 +74,9 @@ class Runner:
 
     def plan(self, lanes: Sequence[Lane]) -> Plan:
         """How these lanes are run."""
+        if self.mesh is not None:
+            places = self.mesh.shape[self.axis]
+            return Plan(-(-len(lanes) // places) * places, 1, f"divided over the {places} places of axis {self.axis!r}")
         if self.abreast is not None:
             return Plan(min(self.abreast, len(lanes)), 1, "as given")
         return plan_lanes(tree_bytes(lanes[0].state), len(lanes), self.in_turn, self.one_program)
@@ -93,17 +102,25 @@ class Runner:
     def _together(self, lanes: list[Lane], until: int, most: int) -> list[Lane]:
         """`advance` for lanes that stand at the same count."""
         plan = self.plan(lanes)
-        size = even(len(lanes), plan.lanes)
+        size = even(len(lanes), plan.lanes) if self.mesh is None else plan.lanes
         shared = all(lane.order is lanes[0].order for lane in lanes)
         axes = Axes.ALONE if size == 1 else Axes.SAME_BATCHES if shared else Axes.OWN_BATCHES
         members = [lanes[begin : begin + size] for begin in range(0, len(lanes), size)]
-        groups, numbers = [_grouped(group, size, axes) for group in members], list(map(len, members))
+        groups, numbers = [self._placed(_grouped(group, size, axes), axes) for group in members], list(map(len, members))
         if self.host:
             ended = self._run_from_host(groups, numbers, until, axes)
         else:
             ended = self._run_compiled(groups, numbers, until, most, axes, plan.programs)
         parts = ended if axes is Axes.ALONE else [part for group in ended for part in _split(group, size)]
         return [_moved(lane, *part) for lane, part in zip(lanes, parts, strict=False)]
+
+    def _placed(self, group: Lane, axes: Axes) -> Lane:
+        """A group on the mesh, if there is one: its lanes divided, their common order everywhere."""
+        if self.mesh is None or axes is Axes.ALONE:
+            return group
+        order = put(group.order, self.mesh, *([self.axis] if axes is Axes.OWN_BATCHES else []))
+        state, carry, rules = put((group.state, group.carry, group.rules), self.mesh, self.axis)
+        return group._replace(state=state, carry=carry, rules=rules, order=order)
 
     def _run_from_host(self, groups: list[Lane], numbers: list[int], until: int, axes: Axes) -> list[Any]:
         batches = self.batches if self.reads_on else jax.tree.leaves(self.batches)
@@ -126,7 +143,7 @@ class Runner:
         assert self.program is not None
         donate = self.donate or axes is not Axes.ALONE  # a group is a copy of its lanes
         jitted = self.program.jitted(run_compiled, most, self.accumulate, axes, donated=1 if donate else None)
-        count = int(np.max(groups[0].carry.updates))
+        count = int(np.max(jax.device_get(groups[0].carry.updates)))
 
         def arguments(group: Lane) -> tuple[Any, ...]:
             rest = group.carry, group.rules, group.order
@@ -141,8 +158,19 @@ class Runner:
         if programs == 1 or len(groups) == 1:
             return [run(jitted, *each) for each in zip(groups, numbers, strict=True)]
         compiled = jitted.lower(*arguments(groups[0])).compile()  # threads do not see the caller's configuration of JAX
-        with concurrent.futures.ThreadPoolExecutor(programs, thread_name_prefix="lrax") as pool:
-            return list(pool.map(functools.partial(run, compiled), groups, numbers))
+        found: list[Any] = [None] * len(groups)
+
+        def keep(place: int) -> None:
+            found[place] = run(compiled, groups[place], numbers[place])
+
+        for _ in run_side_by_side(keep, range(len(groups)), programs):
+            pass
+        return found
+
+
+def _everywhere(tree: Any, mesh: Mesh) -> Any:
+    """Arrays on all devices of a mesh, but for those that are on one already."""
+    return jax.tree.map(lambda leaf: leaf if is_placed(leaf) else put(leaf, mesh), tree)
 
 
 def begin(state: Any, rules: Rules, order: Any) -> Lane:
@@ -203,6 +231,8 @@ def make_runner(
     report: Report,
     abreast: int | None = None,
     donate: bool = False,
+    mesh: Mesh | None = None,
+    axis: str = "lanes",
 ) -> Runner:
     """Checks everything about the data, and the learners, which share an update, before anything is compiled."""
     batches = as_batches(owner, data, batch_size, transform)
@@ -230,5 +260,22 @@ def make_runner(
     host = driver == "host" or not drawn or (driver is None and in_turn)
     inside = [one.outline.consts for one in traced]
     one_program = host or spans_devices((learners[0].state, batches if drawn else None, inside))
-    program, consts = (traced[0].program, traced[0].consts) if traced else (None, [])
-    return Runner(program, consts, batches, int(accumulate), host, in_turn, one_program, abreast, donate, report)
+    program, consts, closed = (traced[0].program, traced[0].consts, traced[0].closed) if traced else (None, [], None)
+    if mesh is not None:
+        consts = _everywhere(consts, mesh)
+        batches = _everywhere(batches, mesh) if drawn else batches
+    return Runner(
+        program=program,
+        consts=consts,
+        batches=batches,
+        accumulate=int(accumulate),
+        host=host,
+        in_turn=in_turn,
+        one_program=one_program or mesh is not None,
+        abreast=abreast,
+        donate=donate,
+        report=report,
+        closed=closed,
+        mesh=mesh,
+        axis=axis,
+    )

@@ -12,6 +12,7 @@ import optax
 from lrax.fields._known import any_traced, is_traced
 from lrax.fields._words import check_whole, complain
 from lrax.training._batches import ArrayBatches, SampledBatches
+from lrax.training._depends import reaches
 from lrax.training._engine import strong
 from lrax.training._learner import Learner
 from lrax.training._programs import Traced, trace
@@ -63,7 +64,17 @@ def trace_update(owner: str, learner: Learner, batches: Any, batch: Any, key: An
     rate = jax.ShapeDtypeStruct((), jnp.float32)  # type: ignore[no-untyped-call]  # jax
     traced = trace(step, state, rate, source, owner=learner)
     check_returned(owner, state, traced.returned)
+    check_rate(owner, traced.closed, len(jax.tree.leaves(state)))
     return traced
+
+
+def check_rate(owner: str, closed: Any, leaves: int) -> None:
+    """Raises if no rate, given at any update, can reach a state of so many leaves: every rate would train alike."""
+    if not reaches(closed, [leaves], range(leaves), carried=leaves):
+        raise ValueError(
+            f"{owner}: the learner's new state must depend on the rate, and it does not, so that all rates would train alike; "
+            "make the optimizer from the rate that its factory is given: optax.adam or lambda rate: optax.adam(rate, b1=0.8)"
+        )
 
 
 def check_returned(owner: str, state: Any, returned: Any) -> None:

@@ -1,0 +1,144 @@
+"""A race in a folder: one file, replaced whole after each rung, from which the same race goes on."""
+
+import dataclasses
+import json
+import pathlib
+import warnings
+from typing import Any
+
+import jax
+import numpy as np
+
+from lrax.fields._known import is_key
+from lrax.fields._words import complain
+from lrax.sweeps import _files
+from lrax.sweeps._batch import Lanes
+from lrax.sweeps._folder import checked_folder
+from lrax.sweeps._rungs import Standing
+from lrax.training._engine import Carry
+from lrax.training._jaxprs import callbacks, digest, program_digest
+from lrax.training._racing import Racing
+
+NAME = "race.npz"
+
+DIFFERS = {
+    "schedules": "other schedules",
+    "learner": "another learner, or arrays in it",
+    "data": "other data, or another key",
+    "race": "other rungs, or another way to keep lanes",
+    "version of JAX": "another version of JAX",
+}
+"""What is said about the parts of an identity that differ."""
+
+
+@dataclasses.dataclass
+class RaceFolder:
+    """Where a race is kept.
+
+    Attributes:
+      path: the file.
+      identity: what the race is: its schedules, learner, data and rungs, and JAX's version.
+    """
+
+    path: pathlib.Path
+    identity: dict[str, str]
+
+    @staticmethod
+    def checked(folder: Any, batch: Lanes, racing: Racing, rules: Any) -> "RaceFolder":
+        """The folder, made if need be.
+
+        Raises: ValueError for data or a learner that cannot be known again.
+        """
+        runner = racing.runner
+        if runner.reads_on:
+            remedy = "an iterable cannot be read again from where it was left: give arrays or a sampler"
+            raise complain(ValueError, "race", "folder", "left out where the data is an iterable", folder, remedy)
+        if found := callbacks(runner.closed):
+            remedy = "what Python gives back cannot be told from what it gave last time"
+            raise complain(ValueError, "race", "folder", f"left out where the update has a {found[0]}", folder, remedy)
+        identity = {
+            "schedules": digest(batch.schedules),
+            "learner": digest(racing.state) + program_digest(runner.closed),
+            "data": digest((jax.tree.leaves(runner.batches), racing.order)),
+            "race": repr(rules),
+            "version of JAX": jax.__version__,
+        }
+        return RaceFolder(checked_folder("race", folder) / NAME, identity)
+
+    def keep(self, racing: Racing, standing: Standing) -> None:
+        """Writes how the race stands; what cannot be written is a warning, and the next rung tries again."""
+        plain = {name: value for name, value in vars(standing).items() if not isinstance(value, np.ndarray)}
+        states: list[int] = []
+        arrays: dict[str, Any] = {"end_losses": standing.end_losses, "rungs": standing.rungs}
+        for lane, its in racing.lanes.items():
+            arrays |= {f"{lane}/rows": its.rows} | {f"{lane}/{name}": value for name, value in its.carry._asdict().items()}
+            if its.state is not None:
+                states.append(lane)
+                arrays |= {f"{lane}/state/{i}": _plain(leaf) for i, leaf in enumerate(jax.tree.leaves(its.state))}
+        arrays["race"] = np.array(json.dumps({"identity": self.identity, "standing": plain, "states": states}))
+        try:
+            _files.write(self.path, _files.packed(arrays))
+        except OSError as error:
+            remedy = "make room or mend it: the next rung tries again. The race goes on, its result is whole"
+            warnings.warn(f"race: `folder` could not be written, {self.path}: {error.strerror}; {remedy}", RuntimeWarning, 3)
+
+    def load(self, racing: Racing, standing: Standing) -> Standing:
+        """How the race stands by the file, and the lanes put where they were; `standing` if there is no file.
+
+        Raises: ValueError if the file is of another race, or cannot be read.
+        """
+        _files.clear(self.path.parent, NAME)
+        if not self.path.exists():
+            return standing
+        try:
+            found = _files.read(self.path)
+            header = json.loads(str(found["race"]))
+            identity = dict(header["identity"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._foreign(error) from error
+        if identity != self.identity:
+            other = " and ".join(words for part, words in DIFFERS.items() if identity.get(part) != self.identity[part])
+            raise ValueError(
+                f"race: `folder` must hold nothing or this very race, got {self.path} of another one "
+                f"({other or 'another version'}); give another folder, or remove the file"
+            )
+        try:
+            lanes = {lane: _lane(found, lane, its, lane in header["states"]) for lane, its in racing.lanes.items()}
+            plain = {**header["standing"], "end_losses": found["end_losses"], "rungs": found["rungs"]}
+            now = Standing(**plain)
+            if {now.end_losses.shape, now.rungs.shape} != {(len(lanes),)} or not set(now.inside) <= set(header["states"]):
+                raise ValueError("other lanes")
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise self._foreign(error) from error
+        racing.lanes.update(lanes)
+        return now
+
+    def _foreign(self, error: Exception) -> ValueError:
+        return ValueError(f"race: `folder` holds {self.path}, which is no whole file of a race ({error}); remove it")
+
+
+def _lane(found: dict[str, Any], number: int, lane: Any, has_state: bool) -> Any:
+    """A lane as it was kept."""
+    carry = Carry(*(_like(found[f"{number}/{name}"], getattr(lane.carry, name)) for name in Carry._fields))
+    rows = found[f"{number}/rows"]
+    if rows.ndim != 2 or rows.shape != (int(carry.updates), 3):
+        raise ValueError("a curve of another length")
+    leaves, structure = jax.tree.flatten(lane.state)
+    state = [_like(found[f"{number}/state/{i}"], leaf) for i, leaf in enumerate(leaves)] if has_state else None
+    return lane._replace(carry=carry, rows=rows, state=None if state is None else jax.tree.unflatten(structure, state))
+
+
+def _plain(leaf: Any) -> np.ndarray[Any, Any]:
+    return np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf)
+
+
+def _like(array: np.ndarray[Any, Any], leaf: Any) -> Any:
+    """An array of a file as the leaf that it was: of its shape and dtype, a random key if that is what it was."""
+    wanted = _plain(leaf)
+    if array.dtype.kind == "V":  # NumPy keeps bfloat16 and the like as bytes
+        array = array.view(wanted.dtype)
+    if array.shape != wanted.shape or array.dtype != wanted.dtype:
+        raise ValueError(f"an array of {array.dtype}{array.shape} where {wanted.dtype}{wanted.shape} belongs")
+    if is_key(leaf):
+        return jax.random.wrap_key_data(jax.numpy.asarray(array), impl=jax.random.key_impl(leaf))
+    return array[()] if isinstance(leaf, np.generic) else jax.numpy.asarray(array) if isinstance(leaf, jax.Array) else array

@@ -1,0 +1,70 @@
+"""The rungs of a race: who trains, who goes on."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lrax.sweeps._score import part_of
+from lrax.training._racing import Racing
+
+
+@dataclasses.dataclass
+class Standing:
+    """How a race stands after some of its rungs; the lanes' states go beside it.
+
+    Attributes:
+      ended: how many rungs have ended.
+      over: whether there is no other: the data ended, or no lane is left.
+      inside: the lanes that go on.
+      begun: the count at which they stand.
+      spare: who wins, should all that go on diverge; None if nobody was left behind.
+      end_losses: of each lane's last rung, float32 of shape (lanes,); infinite where it diverged.
+      rungs: how many rungs each lane was in, int32 of shape (lanes,).
+      ends: the counts at which rungs ended.
+    """
+
+    ended: int
+    over: bool
+    inside: list[int]
+    begun: int
+    spare: int | None
+    end_losses: np.ndarray[Any, Any]
+    rungs: np.ndarray[Any, Any]
+    ends: list[int]
+
+    @staticmethod
+    def first(lanes: int) -> "Standing":
+        """Before the first rung of so many lanes."""
+        losses, rungs = np.full(lanes, np.inf, np.float32), np.zeros(lanes, np.int32)
+        return Standing(0, False, list(range(lanes)), 0, None, losses, rungs, [])
+
+    def run(
+        self, racing: Racing, lengths: Sequence[int], keep: float, tail: float, keeping: Callable[["Standing"], None]
+    ) -> None:
+        """The rungs that are left; `keeping` is called after each."""
+        for length in lengths[self.ended :]:
+            if self.over:
+                return
+            self._train(racing, length, keep, tail)
+            keeping(self)
+
+    def _train(self, racing: Racing, length: int, keep: float, tail: float) -> None:
+        """One rung."""
+        racing.train(self.inside, self.begun + length)
+        made = max(map(racing.updates, self.inside)) - self.begun
+        if made:
+            self.rungs[self.inside] += 1
+            self.ends.append(self.begun + made)
+            self.end_losses[self.inside] = [racing.end_loss(lane, tail, self.begun) for lane in self.inside]
+        ranked = sorted((i for i in self.inside if np.isfinite(self.end_losses[i])), key=lambda i: self.end_losses[i])
+        kept = part_of(len(self.inside), keep)
+        staying, others = ranked[:kept], ranked[kept:]
+        self.spare = others[0] if others else self.spare
+        for lane in set(racing.lanes) - set(staying) - {self.spare}:
+            racing.forget(lane)
+        self.inside = sorted(staying)
+        self.begun += made
+        self.ended += 1
+        self.over = made < length or not self.inside

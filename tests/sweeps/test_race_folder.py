@@ -1,0 +1,185 @@
+"""A race that outlives its process, and one that is divided over a mesh."""
+
+import functools
+import os
+import pathlib
+import subprocess
+import sys
+import textwrap
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import lrax
+from lrax.sweeps import _files, _rungs
+from problems import linear_learner, nothing, regression, same, squared_error
+
+pytestmark = pytest.mark.standard_promotion  # of optax's optimizers
+
+KEY = jax.random.key(0)
+DATA = regression()
+RATES = lrax.Constant(np.float32([0.001, 0.01, 0.1, 0.3, 30.0]))
+
+
+def run(folder=None, **changed):
+    """The race of these tests."""
+    options = {"rungs": (5, 6, 7), "batch_size": 16, "key": KEY, "folder": folder}
+    return lrax.race(**{"learner": linear_learner(), "data": DATA, "schedules": RATES, **options, **changed})
+
+
+def assert_same_race(one, other):
+    """All numbers of two races, bit for bit."""
+    for name in ("losses", "end_losses", "rungs", "order", "ends", "updates"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    assert same(one.state, other.state)
+
+
+@pytest.mark.parametrize("ended", [1, 2, 3])
+@pytest.mark.parametrize("driver", ["compiled", "host"])
+def test_a_race_goes_on_after_the_last_rung_that_ended(ended, driver, tmp_path, monkeypatch):
+    """What is interrupted in a rung and begun again is, bit for bit, the race that was not; no rung is run twice."""
+    trained, train = [], _rungs.Standing._train
+
+    def stopping(standing, *arguments):
+        if standing.ended == ended and not trained.count("stopped"):
+            trained.append("stopped")
+            raise KeyboardInterrupt
+        trained.append(standing.ended)
+        train(standing, *arguments)
+
+    monkeypatch.setattr(_rungs.Standing, "_train", stopping)
+    if ended < 3:
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, driver=driver)
+    else:
+        run(tmp_path, driver=driver)
+    result = run(tmp_path, driver=driver)
+    assert [rung for rung in trained if rung != "stopped"] == [0, 1, 2]
+    assert_same_race(result, run(driver=driver))
+
+
+def test_states_of_every_kind_come_back(tmp_path):
+    """Random keys, bfloat16 and integers in a state are what they were."""
+
+    def loss_fn(params, batch, key):
+        return squared_error(jax.tree.map(lambda leaf: leaf.astype(jnp.float32), params), batch) * jax.random.uniform(key)
+
+    params = {"weight": jnp.zeros(3, jnp.bfloat16), "bias": jnp.zeros((), jnp.bfloat16)}
+    learner = lrax.Learner.create(loss_fn, params, optax.adam, key=KEY)
+    first = run(tmp_path, learner=learner)
+    assert_same_race(run(tmp_path, learner=learner), first)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"schedules": lrax.Constant(np.float32([0.001, 0.01, 0.1, 0.3, 20.0]))}, "other schedules"),
+        ({"data": (DATA[0] + 1, DATA[1])}, "other data"),
+        ({"key": jax.random.key(1)}, "other data, or another key"),
+        ({"keep": 0.6}, "another way to keep lanes"),
+        ({"learner": linear_learner(functools.partial(optax.sgd, momentum=0.5))}, "another learner"),
+    ],
+    ids=["schedules", "data", "key", "keep", "learner"],
+)
+def test_another_race_s_folder_is_refused(changed, said, tmp_path):
+    """A folder goes on with the very race that is in it, and says what differs."""
+    run(tmp_path)
+    with pytest.raises(ValueError, match=rf"race: `folder` must hold nothing or this very race, got .*race.npz.*{said}"):
+        run(tmp_path, **changed)
+
+
+def outcome(folder):
+    """The race, or the name of the file that the error names."""
+    try:
+        return run(folder)
+    except ValueError as error:
+        return "race.npz" if "race.npz" in str(error) else str(error)
+
+
+def test_damaged_files_are_named(tmp_path):
+    """Whatever bit of the file flips, the race is the same or the file is named."""
+    first, path = run(tmp_path), tmp_path / "race.npz"
+    whole, generator, named = path.read_bytes(), np.random.default_rng(0), 0
+    for _ in range(25):
+        damaged = bytearray(whole)
+        damaged[generator.integers(len(whole))] ^= 1 << int(generator.integers(8))
+        path.write_bytes(damaged)
+        found = outcome(tmp_path)
+        if isinstance(found, str):
+            named += 1
+            assert found == "race.npz"
+        else:
+            assert_same_race(found, first)
+    assert named > 5
+
+
+def test_an_iterable_cannot_be_resumed(tmp_path):
+    """A folder is refused where the data cannot be read from where they were left."""
+    with pytest.raises(ValueError, match="race: `folder` must be left out where the data is an iterable"):
+        run(tmp_path, data=[DATA], batch_size=None, key=None)
+
+
+def test_a_full_disk_loses_no_race(tmp_path, monkeypatch):
+    """A file that cannot be written is a warning; the race goes on to its result."""
+
+    def full(path, fill):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(_files, "write", full)
+    with pytest.warns(RuntimeWarning, match="race: `folder` could not be written, .*No space left.*the next rung tries again"):
+        result = run(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_same_race(result, run())
+
+
+def test_samplers_are_resumed_too(tmp_path):
+    """A sampler is known by its program."""
+    learner = lrax.Learner.create(lambda params, batch: (params - 1) ** 2 + batch, jnp.zeros(()), optax.sgd)
+    settings = {"learner": learner, "data": nothing, "batch_size": None}
+    assert_same_race(run(tmp_path, **settings), run(tmp_path, **settings))
+
+
+@pytest.mark.parametrize(
+    ("mesh", "said"), [("mesh", "`mesh` must be a jax.sharding.Mesh"), (3, "`mesh` must be")], ids=["word", "number"]
+)
+def test_what_is_no_mesh_is_refused(mesh, said):
+    """A mesh is a mesh."""
+    with pytest.raises(TypeError, match=said):
+        run(mesh=mesh)
+
+
+MESH = """
+import functools, pathlib, sys
+import jax, numpy as np, optax
+sys.path.insert(0, {tests!r})
+import lrax
+from problems import linear_learner, regression
+assert jax.device_count() == 4
+options = dict(rungs=(5, 6, 7), batch_size=16, key=jax.random.key(0))
+for rates in (np.geomspace(1e-3, 0.3, 5), np.geomspace(1e-3, 0.3, 8)):
+    schedules = lrax.Constant(np.float32(rates))
+    for shape, names in (((4,), ("lanes",)), ((2, 2), ("lanes", "data"))):
+        mesh = jax.sharding.Mesh(np.array(jax.devices()).reshape(shape), names)
+        for driver in ("compiled", "host"):
+            divided = lrax.race(linear_learner(), regression(), schedules, mesh=mesh, driver=driver, **options)
+            alone = lrax.race(linear_learner(), regression(), schedules, **options)
+            np.testing.assert_allclose(divided.losses, alone.losses, rtol=1e-5)
+            np.testing.assert_array_equal(divided.order, alone.order)
+            np.testing.assert_allclose(divided.state.params["weight"], alone.state.params["weight"], rtol=1e-5)
+    assert "divided over the 2 places of axis 'lanes'" in divided.plan
+print("equal")
+"""
+
+
+def test_lanes_divided_over_a_mesh_are_the_lanes():
+    """On four devices the race is the one of one device, on both drivers, also where lanes do not fill the mesh."""
+    tests = str(pathlib.Path(__file__).parents[1])
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+    script = textwrap.dedent(MESH.format(tests=tests))
+    done = subprocess.run([sys.executable, "-c", script], env=os.environ | flags, capture_output=True, text=True)
+    assert done.stdout.strip() == "equal", done.stderr[-2000:]
