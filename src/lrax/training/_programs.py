@@ -10,7 +10,6 @@ deeper in it (those of a jitted function in the function). What has such is kept
 
 import collections
 import functools
-import re
 import threading
 import types
 import weakref
@@ -217,8 +216,3 @@ class _Outliner:
 
 def _has_equations(value: Any) -> bool:
     return getattr(getattr(value, "jaxpr", value), "eqns", None) is not None
-
-
-def program_text(closed: Any) -> str:
-    """A traced program as text, without the addresses of functions in custom rules."""
-    return re.sub(r"0x[0-9a-f]{6,}", "", str(closed))
