@@ -3,6 +3,7 @@
 import functools
 import sys
 
+import jax
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from lrax import _pictures
 from lrax.finder import Curve, Reason
 from lrax.finder._fall import crossed_once, crossed_twice, fall_twice
 from lrax.finder._result import found_in
+from problems import nothing, scripted
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -60,6 +62,24 @@ def labelled(axes, word):
     """The one line whose label has a word."""
     (line,) = [line for label, line in drawn(axes).items() if word in label]
     return line
+
+
+def test_the_suggestion_is_marked():
+    """A line stands at the suggestion, and the axis of rates is logarithmic; without a suggestion there is no line."""
+    found = one(fall())
+    axes = found.plot()
+    assert axes.get_xscale() == "log"
+    assert labelled(axes, "suggestion 0").get_xdata()[0] == found.suggestion
+    assert not [label for label in drawn(one(np.ones(90)).plot()) if "suggestion" in label]
+
+
+@pytest.mark.parametrize("losses", [[np.nan], [0.0], np.linspace(-1, -5, 50)])
+def test_what_a_test_measured_is_drawn(losses):
+    """Results of negative, zero and missing losses are drawn on a plain axis."""
+    found = lrax.find_lr(scripted(losses), nothing, key=jax.random.key(0))
+    axes = found.plot()
+    axes.figure.canvas.draw()
+    assert axes.get_yscale() == "linear"
 
 
 def test_what_the_suggestion_was_read_from_is_marked():

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import lrax
-from problems import linear_learner, nothing, regression, scripted
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -31,21 +30,6 @@ def test_several_schedules_have_labels():
     assert len(set(labels)) == 2
     labels = [text.get_text() for text in lrax.plot({"one": schedules[0]}, 50).get_legend().get_texts()]
     assert labels == ["one"]
-
-
-def test_found_marks_its_suggestion():
-    """The picture of a range test has logarithmic axes and the suggestion's line."""
-    found = lrax.find_lr(linear_learner(), regression(), batch_size=16, key=jax.random.key(0))
-    axes = found.plot()
-    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
-    assert axes.lines[-1].get_xdata()[0] == found.suggestion
-
-
-@pytest.mark.parametrize("losses", [[np.nan], [0.0], np.linspace(-1, -5, 50)])
-def test_curves_without_logarithm_are_drawn_too(losses):
-    """Negative, zero and missing losses are drawn on a linear axis."""
-    found = lrax.find_lr(scripted(losses), nothing, key=jax.random.key(0))
-    found.plot().figure.canvas.draw()
 
 
 def test_bad_arguments_are_named():

@@ -18,7 +18,7 @@ from lrax.fields._words import complain
 FEWEST = 5
 """A curve of fewer points supports no suggestion."""
 
-ELEMENTS = 2**19
+ELEMENTS = 2**17
 """So many weights of a mean over rates stand in memory at a time; few enough to stay in a processor's cache."""
 
 Scalar = jax.Array | np.ndarray[Any, Any] | np.floating[Any]
@@ -75,13 +75,12 @@ def window_means(xp: Any, rates: Any, known: Any, values: Any, width: float) -> 
     Rows of weights are made a few at a time, so that memory does not grow with the square of the length.
     """
     places = xp.log10(xp.where(known, rates, 1.0)) / width
-    both = xp.stack([xp.where(known, values, 0.0), known.astype(xp.float32)], axis=1)
+    counted, weighable = known.astype(xp.float32), xp.where(known, values, 0.0)
 
     def means(rows: Any) -> Any:
         near = _indices(xp, known & (places >= xp.min(rows) - 1) & (places <= xp.max(rows) + 1))
-        weights = xp.maximum(1 - xp.abs(rows[:, None] - places[near][None, :]), 0)
-        sums = _product(xp, weights, both[near])
-        return sums[:, 0] / xp.maximum(sums[:, 1], 1e-6)
+        weights = xp.maximum(1 - xp.abs(rows[:, None] - places[near][None, :]), 0) * counted[near][None, :]
+        return xp.sum(weights * weighable[near][None, :], axis=1) / xp.maximum(xp.sum(weights, axis=1), 1e-6)
 
     return _in_parts(xp, means, places, max(1, ELEMENTS // values.size))
 
@@ -106,11 +105,6 @@ def repeat(xp: Any, times: int, body: Callable[[Any, State], State], state: Stat
 def _indices(xp: Any, mask: Any) -> Any:
     """Where a mask holds, if that is known; everywhere if not, for shapes must be."""
     return slice(None) if xp is jnp else np.flatnonzero(mask)
-
-
-def _product(xp: Any, one: Any, other: Any) -> Any:
-    """The product of two matrices in full float32, on accelerators too."""
-    return jnp.matmul(one, other, precision=jax.lax.Precision.HIGHEST) if xp is jnp else np.matmul(one, other)
 
 
 def _in_parts(xp: Any, function: Callable[[Any], Any], rows: Any, size: int) -> Any:
