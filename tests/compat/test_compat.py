@@ -17,7 +17,7 @@ import lrax
 import oracle
 from lrax import compat
 from lrax.compat import djl, mxnet, optax, torch
-from lrax.compat.optax import CosinePower
+from lrax.schedules._phases import CosinePower
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 PEERS = {peer: json.loads((GOLDEN / f"{peer}.json").read_text()) for peer in ("mxnet", "djl", "torch", "optax")}

@@ -66,6 +66,31 @@ class Sequence(Schedule):
 
 
 @final
+class Until(Schedule):
+    """The first `steps` updates of a schedule, so that another can follow it in a `Sequence`.
+
+    Args:
+      schedule: a schedule or a callable `count -> rate`, endless or longer or shorter than `steps`.
+      steps: length in updates, an integer >= 0.
+
+    Raises: ValueError if `steps` is negative.
+
+    >>> print(Until(Constant(0.1), steps=3).length)
+    3
+    """
+
+    schedule: ScheduleLike
+    steps: Delay
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        return self.schedule.rate(count)
+
+    @property
+    def length(self) -> Any:
+        return self.steps
+
+
+@final
 class Warmup(Schedule):
     r"""Leads from `start` to the first rate of a schedule, and then follows the schedule from its own count 0.
 

@@ -16,13 +16,12 @@ from lrax.fields._words import complain
 def as_count(owner: str, value: Any) -> jax.Array:
     """`value`, the number of an update, as int32 in [0, 2**31 - 1]: what lies outside is brought to the nearer end."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return jnp.asarray(min(max(value, 0), LARGEST), jnp.int32)
+        return jnp.asarray(np.int32(min(max(value, 0), LARGEST)))
     array = as_array(value)
     if not jnp.issubdtype(array.dtype, jnp.integer):
         raise complain(TypeError, owner, "count", "an integer, the 0-based number of the update", value, "use int(count)")
-    bits = jnp.iinfo(array.dtype).bits
-    array = array.astype(np.int32) if bits < 32 else array  # int4 knows no arithmetic of its own
-    largest = min(LARGEST, int(jnp.iinfo(array.dtype).max))
+    array = array if array.dtype.kind in "iu" else array.astype(np.int32)  # int4 is no integer to NumPy
+    largest = min(LARGEST, int(np.iinfo(array.dtype).max))
     if isinstance(array, np.ndarray):
         return jnp.asarray(np.clip(array, 0, largest).astype(np.int32))
     return jnp.clip(array, 0, largest).astype(jnp.int32)
