@@ -207,6 +207,19 @@ def test_mistakes(make: Callable[[], object], says: str) -> None:
         make()
 
 
+def test_no_kinds_of_its_own() -> None:
+    """What a schedule of a peer is made of lives with the schedules, so that `from_json` knows it without `lrax.compat`."""
+    kinds = {type(part) for peer in PEERS for case in PEERS[peer]["cases"] for part in _inside(build(peer, case))}
+    assert {kind.__module__.rpartition(".")[0] for kind in kinds} == {"lrax.schedules"}
+
+
+def _inside(schedule: lrax.Schedule) -> list[lrax.Schedule]:
+    """A schedule and those that it is made of."""
+    fields = [getattr(schedule, name) for name in schedule._rules]
+    parts = [part for field in fields for part in (field if isinstance(field, tuple) else (field,))]
+    return [schedule, *(inner for part in parts if isinstance(part, lrax.Schedule) for inner in _inside(part))]
+
+
 def test_no_peer_is_imported() -> None:
     """`lrax.compat` needs none of its peers: its modules have their names, and nothing else of them."""
     for peer in ("djl", "mxnet", "torch", "optax"):
