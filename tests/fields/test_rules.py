@@ -1,7 +1,6 @@
 """Bad input: an error that names the class, the argument and the remedy, and nothing half-built."""
 
 import math
-from fractions import Fraction
 from typing import Any
 
 import jax
@@ -10,7 +9,6 @@ import numpy as np
 import pytest
 
 import lrax
-from lrax.fields._ratio import Ratio, nearest_ratio, traced_ratio
 
 RATES = {
     "a string": ("0.1", TypeError),
@@ -296,13 +294,3 @@ def test_traced_numbers_are_checked_for_their_dtype() -> None:
         jax.jit(lambda steps: lrax.Linear(0.0, 1.0, steps)(0))(10.0)
     for steps in (0, -5):
         assert jax.jit(lambda steps: lrax.Linear(0.0, 1.0, steps)(0))(steps) == 1.0
-
-
-@pytest.mark.parametrize("value", [1, 2, 0.5, 1.2, 1.1, 0.75, 3.5, 1.01, Fraction(7, 5), 1 / 3, 32768, 1 / 32768])
-def test_length_factors_become_ratios(value: Any) -> None:
-    """A number becomes the nearest ratio of small integers, the same one when it is traced."""
-    numerator, denominator = nearest_ratio(float(value))
-    assert abs(numerator / denominator - value) <= 1e-8 * value
-    traced = jax.jit(traced_ratio)(jnp.float32(value))
-    assert traced.numerator * denominator == traced.denominator * numerator
-    assert lrax.Cycle(lrax.Hold(1.0, 5), Ratio(np.int32(6), np.int32(5))).length_factor == Ratio(6, 5)

@@ -46,7 +46,7 @@ def times_power(start: Any, base: Any, exponent: jax.Array) -> jax.Array:
     >>> print(times_power(0.0, 2.0, jnp.int32(200)), f"{times_power(1e30, 0.5, jnp.int32(200)):.4g}")
     0.0 6.223e-31
     """
-    bits = jnp.abs(jnp.log2(jax.lax.stop_gradient(jnp.asarray(base, jnp.float32))))
+    bits = jnp.abs(jnp.log2(jnp.abs(jax.lax.stop_gradient(jnp.asarray(base, jnp.float32)))))
     # for 0 one part is enough, and its derivative must not overflow either
     most = jnp.clip(jnp.where(start == 0, 64, 120) / bits, 1, 2.0**30).astype(jnp.int32)
     exponent = jnp.where(start == 0, jnp.minimum(exponent, most), exponent)
