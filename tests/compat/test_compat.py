@@ -17,7 +17,7 @@ import lrax
 import oracle
 from lrax import compat
 from lrax.compat import djl, mxnet, optax, torch
-from lrax.compat.optax import CosinePower
+from lrax.schedules._phases import CosinePower
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 PEERS = {peer: json.loads((GOLDEN / f"{peer}.json").read_text()) for peer in ("mxnet", "djl", "torch", "optax")}
@@ -205,6 +205,19 @@ def test_mistakes(make: Callable[[], object], says: str) -> None:
     """A mistake names the peer's function and argument."""
     with pytest.raises((ValueError, TypeError), match=re.escape(says)):
         make()
+
+
+def test_no_kinds_of_its_own() -> None:
+    """What a schedule of a peer is made of lives with the schedules, so that `from_json` knows it without `lrax.compat`."""
+    kinds = {type(part) for peer in PEERS for case in PEERS[peer]["cases"] for part in _inside(build(peer, case))}
+    assert {kind.__module__.rpartition(".")[0] for kind in kinds} == {"lrax.schedules"}
+
+
+def _inside(schedule: lrax.Schedule) -> list[lrax.Schedule]:
+    """A schedule and those that it is made of."""
+    fields = [getattr(schedule, name) for name in schedule._rules]
+    parts = [part for field in fields for part in (field if isinstance(field, tuple) else (field,))]
+    return [schedule, *(inner for part in parts if isinstance(part, lrax.Schedule) for inner in _inside(part))]
 
 
 def test_no_peer_is_imported() -> None:

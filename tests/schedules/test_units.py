@@ -43,12 +43,12 @@ def test_steps_for(amounts: dict[str, Any], steps: int) -> None:
         ({"fraction": 1.5, "total_steps": 10}, ValueError, "`fraction` must be from 0 to 1"),
         ({"fraction": 0.5}, TypeError, "`total_steps` must be an integer"),
         ({"epochs": 1, "batch_size": 5}, TypeError, "`dataset_size` must be an integer"),
-        ({"examples": 1, "batch_size": 0}, ValueError, "`batch_size` must be an integer, at least 1"),
-        ({"examples": 1, "batch_size": 2.5}, TypeError, "`batch_size` must be an integer"),
+        ({"examples": 1, "batch_size": 0}, ValueError, "`batch_size` must be an integer of at least 1"),
+        ({"examples": 1, "batch_size": 2.5}, ValueError, "`batch_size` must be an integer"),
         ({"examples": float("nan"), "batch_size": 5}, ValueError, "`examples` must be a finite number"),
         ({"examples": -5, "batch_size": 5}, ValueError, "`examples` must be from 0"),
         ({"examples": 1e12, "batch_size": 5}, ValueError, "it is 200000000000 updates"),
-        ({"epochs": "many", "dataset_size": 5, "batch_size": 5}, ValueError, "`epochs` must be a finite number"),
+        ({"epochs": "many", "dataset_size": 5, "batch_size": 5}, TypeError, "`epochs` must be a finite number"),
     ],
 )
 def test_bad_units(amounts: dict[str, Any], error: type[Exception], says: str) -> None:

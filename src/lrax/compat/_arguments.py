@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Callable
 from typing import Annotated, Any, ParamSpec, TypeAlias, get_args, get_type_hints
 
+import jax.numpy as jnp
 import numpy as np
 
 from lrax.fields._known import is_known
@@ -44,24 +45,46 @@ Share: TypeAlias = Annotated[Any, Rule("a number from 0 to 1", low=0, high=1)]
 
 
 def checked(function: Callable[Arguments, Schedule]) -> Callable[Arguments, Schedule]:
-    """`function`, whose arguments are checked first: by the rules in their annotations, unless they are None."""
+    """`function`, whose arguments are checked first: by the rules in their annotations; None only where one allows it.
+
+    Rates are handed on as they are, because a Python float has more digits than a float32; lengths as whole numbers.
+    """
     signature = inspect.signature(function)
     hints = get_type_hints(function, include_extras=True)
     rules = {name: _rules(hints.get(name)) for name in signature.parameters}
+    optional = {name for name in signature.parameters if _allows_none(hints.get(name))}
 
     @functools.wraps(function)
     def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Schedule:
-        for name, value in signature.bind(*args, **kwargs).arguments.items():
-            for rule in rules[name] if value is not None else ():
-                rule.convert(function.__name__, name, value)
-        return function(*args, **kwargs)
+        bound = signature.bind(*args, **kwargs)
+        for name, value in bound.arguments.items():
+            for rule in () if value is None and name in optional else rules[name]:
+                bound.arguments[name] = _handed_on(rule, rule.convert(function.__name__, name, value), value)
+        return function(*bound.args, **bound.kwargs)
 
     return wrapper
+
+
+def _handed_on(rule: Any, leaf: Any, value: Any) -> Any:
+    """What a function gets: a length as an integer, anything else as it was given."""
+    if not isinstance(rule, Rule) or rule.dtype is not np.int32:
+        return value
+    return int(leaf) if is_known(leaf) and not np.ndim(leaf) else leaf
+
+
+def _allows_none(hint: Any) -> bool:
+    """Whether an annotation, or the type that one is about, has None among its alternatives."""
+    return hint is type(None) or any(_allows_none(part) for part in get_args(hint))
 
 
 def _rules(hint: Any) -> tuple[Any, ...]:
     """The rules in an annotation, or in one of its alternatives."""
     return tuple(rule for part in (hint, *get_args(hint)) for rule in getattr(part, "__metadata__", ()))
+
+
+def pick(condition: Any, this: Any, that: Any) -> Any:
+    """`this` where a condition holds, which may be traced or an array, and `that` elsewhere."""
+    return jnp.where(condition, this, that) if np.ndim(condition) or not is_known(condition) else this if condition else that
 
 
 def at_most(owner: str, name: str, value: Any, limit: Any, limit_name: str, remedy: str = "lower it") -> None:

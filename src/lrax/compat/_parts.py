@@ -2,56 +2,33 @@
 
 import math
 from collections.abc import Sequence as Many
-from typing import Any, final
+from typing import Any
 
-import jax
+import numpy as np
 
+from lrax.fields._known import is_known
 from lrax.fields._rules import LARGEST
-from lrax.fields._types import Delay
+from lrax.fields._types import DELAY
 from lrax.fields._words import complain
-from lrax.schedules._base import Schedule, ScheduleLike
-from lrax.schedules._combinators import Sequence, Stretch
+from lrax.schedules._base import Schedule
+from lrax.schedules._combinators import Sequence, Stretch, Until
 from lrax.schedules._decays import Exponential, StepDecay
 
 
-@final
-class Until(Schedule):
-    """The first `steps` updates of a schedule, so that another can follow it in a `Sequence`.
-
-    Args:
-      schedule: a schedule or a callable `count -> rate`, endless or longer or shorter than `steps`.
-      steps: length in updates, an integer >= 0.
-
-    Raises: ValueError if `steps` is negative.
-
-    >>> print(Until(Constant(0.1), steps=3).length)
-    3
-    """
-
-    schedule: ScheduleLike
-    steps: Delay
-
-    def rate(self, count: jax.Array) -> jax.Array:
-        return self.schedule.rate(count)
-
-    @property
-    def length(self) -> Any:
-        return self.steps
-
-
-def join(owner: str, name: str, schedules: Many[Any], boundaries: Many[int]) -> Schedule:
+def join(owner: str, name: str, schedules: Many[Any], boundaries: Many[Any]) -> Schedule:
     """Schedules one after the other, each from its own count 0, changing at `boundaries` whatever their lengths.
 
     >>> print(join("join", "boundaries", [Constant(0.1), Linear(1.0, 0.0, 10)], [5])(jnp.array([4, 5, 10])))
     [0.1 1.  0.5]
     """
-    at = [int(boundary) for boundary in boundaries]
+    at = [DELAY.convert(owner, name, boundary) for boundary in boundaries]
     if len(at) != len(schedules) - 1:
         needs = f"one shorter than the list of schedules ({len(schedules)})"
         raise complain(ValueError, owner, name, needs, boundaries)
-    if at != sorted(at) or min(at, default=0) < 0:
+    begins = [np.int32(0), *at[:-1]]
+    if any(is_known(begin) and is_known(end) and np.any(begin > end) for begin, end in zip(begins, at, strict=False)):
         raise complain(ValueError, owner, name, "counts in rising order, none below 0", boundaries, "sort them")
-    parts = [Until(schedule, end - begin) for schedule, begin, end in zip(schedules[:-1], [0, *at], at, strict=False)]
+    parts = [Until(schedule, end - begin) for schedule, begin, end in zip(schedules[:-1], begins, at, strict=False)]
     return Sequence(*parts, schedules[-1])
 
 

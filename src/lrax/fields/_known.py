@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 def is_traced(value: object) -> bool:
@@ -26,3 +27,10 @@ def is_known(value: object) -> bool:
     if is_traced(value):
         return False
     return not isinstance(value, jax.Array) or value.is_fully_addressable
+
+
+def as_array(value: Any) -> np.ndarray[Any, Any] | jax.Array:
+    """`value` as an array of NumPy, or of JAX where it is one or says how to become one (variables of NNX and of Keras)."""
+    if not isinstance(value, jax.Array) and callable(getattr(value, "__jax_array__", None)):
+        value = value.__jax_array__()
+    return value if isinstance(value, jax.Array) else np.asarray(value)

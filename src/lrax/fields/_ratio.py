@@ -78,7 +78,9 @@ def traced_ratio(value: jax.Array) -> Ratio:
             fits,
         )
 
-    zero, one = jnp.zeros_like(value, jnp.int32), jnp.ones_like(value, jnp.int32)
-    start = (jax.lax.stop_gradient(value), zero, one, one, zero, jnp.ones_like(value, jnp.bool_))
+    value = jax.lax.stop_gradient(value)
+    zero = (value * 0).astype(jnp.int32)  # varies over devices as the value does, as the carry of a loop has to
+    one = zero + 1
+    start = (value, zero, one, one, zero, one > 0)
     found = jax.lax.fori_loop(0, 12, expand, start)
     return Ratio(jnp.maximum(found[2], 1), jnp.maximum(found[4], 1))

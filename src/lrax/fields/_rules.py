@@ -1,8 +1,9 @@
-"""What is said about bad input, and the only file that knows tracers.
+"""What a field may hold, and what is said about bad input.
 
 A `Rule` turns what a user wrote into a leaf of fixed dtype (float32 or int32), or raises an error that names the owner, the
-argument, the value and the remedy. Values that are only known at run time (tracers, arrays that live on other hosts) are
-checked for their dtype alone; each kind documents what it does with a bad one.
+argument, the value and the remedy. A length may be a float if it is whole (140.0); nothing is rounded. Values that are only
+known at run time (tracers, arrays that live on other hosts) are checked for their dtype alone; each kind documents what it
+does with a bad one.
 """
 
 import dataclasses
@@ -13,11 +14,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_known
+from lrax.fields._known import as_array, is_known
 from lrax.fields._words import choice, complain
 
 LARGEST = 2**31 - 1
 """The largest count and the largest length, in updates."""
+
+SMALLEST = 2.0**-126
+"""The smallest float32 number that processors tell from 0."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,14 +62,14 @@ class Rule:
         if isinstance(value, int) and not isinstance(value, bool) and self.dtype is np.float32:
             value = float(value) if abs(value) < 2**1023 else math.inf  # NumPy knows integers of 64 bits only
         try:
-            array = value if isinstance(value, jax.Array) else np.asarray(value)
+            array = as_array(value)
         except ValueError as error:  # a ragged list
             raise mistake from error
         except jax.errors.TracerArrayConversionError:  # a list that holds tracers
             array = jnp.asarray(value)
         if array.size == 0 and not isinstance(value, np.ndarray | jax.Array):
             return array  # an empty list has no dtype of its own; its shape is what is wrong
-        wanted = jnp.integer if self.dtype is np.int32 else jnp.number
+        wanted = jnp.integer if self.dtype is np.int32 and not is_known(array) else jnp.number
         if not jnp.issubdtype(array.dtype, wanted) or jnp.issubdtype(array.dtype, jnp.complexfloating):
             if array.dtype == object and isinstance(value, int) and self.dtype is np.int32:  # past 64 bits
                 raise complain(ValueError, owner, name, self.needs, value, f"the largest length is {LARGEST}")
@@ -78,13 +82,33 @@ class Rule:
             stored = array.astype(np.float64) if self.dtype is np.int32 else array.astype(np.float32)
         if not np.isfinite(stored).all():
             raise mistake
+        if self.open and self.low == 0 and ((stored > 0) & (stored < SMALLEST)).any():
+            raise complain(ValueError, owner, name, self.needs, value, f"what is below {SMALLEST:.2g} counts as 0 in float32")
         outside = (stored <= self.low) | (stored >= self.high) if self.open else (stored < self.low) | (stored > self.high)
         if outside.any():
             raise mistake
         if self.dtype is np.int32 and (np.abs(stored) > LARGEST).any():
             raise complain(ValueError, owner, name, self.needs, value, f"the largest length is {LARGEST}")
+        if self.dtype is np.int32 and (stored != np.floor(stored)).any():
+            raise mistake
         if self.increasing and (np.diff(stored, axis=-1) <= 0).any():
             raise mistake
+
+
+def whole_number(owner: str, name: str, value: Any, low: int = 1, high: float = math.inf) -> int:
+    """`value` as a Python integer: a number that is known and whole, such as 140 or 140.0.
+
+    >>> whole_number("plot", "steps", 140.0)
+    140
+    """
+    needs = f"an integer of at least {low}" if high == math.inf else f"an integer from {low} to {high}"
+    array = as_array(value)
+    if array.ndim or not is_known(array) or array.dtype.kind not in "iuf":
+        raise complain(TypeError, owner, name, needs, value)
+    number = array.item()
+    if not math.isfinite(number) or number != math.floor(number) or not low <= number <= high:
+        raise complain(ValueError, owner, name, needs, value)
+    return int(number)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,11 +17,11 @@ Rate: TypeAlias = Annotated[Any, RATE]
 Rates: TypeAlias = Annotated[Any, Rule("a list of at least one finite number", rank=1)]
 """A field that holds a list of rates: a 1-D float32 leaf."""
 Positive: TypeAlias = Annotated[Any, POSITIVE]
-"""A field that holds a number above 0, such as a factor or a power: a float32 leaf."""
+"""A field that holds a number above 0 (from 1.2e-38 on), such as a factor or a power: a float32 leaf."""
 Fraction: TypeAlias = Annotated[Any, Rule("a fraction between 0 and 1", low=0, high=1, open=True)]
 """A field that holds a position inside a phase, 0 and 1 left out: a float32 leaf."""
 Steps: TypeAlias = Annotated[Any, STEPS]
-"""A field that holds a length in updates, at least 1: an int32 leaf."""
+"""A field that holds a length in updates, at least 1, an integer or a float that is whole: an int32 leaf."""
 Delay: TypeAlias = Annotated[Any, DELAY]
 """A field that holds a length in updates that may be 0: an int32 leaf."""
 Offset: TypeAlias = Annotated[Any, Rule("a whole number of updates", np.int32, remedy="give an int")]

@@ -53,9 +53,9 @@ class Sequence(Schedule):
 
     def rate(self, count: jax.Array) -> jax.Array:
         first, *others = self.schedules
-        rate, length = first.rate(count), first.length
+        rate, length, here = first.rate(count), first.length, jnp.ones_like(count, jnp.bool_)
         for schedule in others:
-            here = count >= length
+            here = here & (count >= length)  # a part of length 0 is over at once, but not before it has begun
             count = jnp.maximum(count - jnp.maximum(length, 0), 0)  # one length after the other: their sum could wrap
             rate, length = jnp.where(here, schedule.rate(count), rate), schedule.length
         return rate
@@ -63,6 +63,31 @@ class Sequence(Schedule):
     @property
     def length(self) -> Any:
         return add_lengths(*(schedule.length for schedule in self.schedules))
+
+
+@final
+class Until(Schedule):
+    """The first `steps` updates of a schedule, so that another can follow it in a `Sequence`.
+
+    Args:
+      schedule: a schedule or a callable `count -> rate`, endless or longer or shorter than `steps`.
+      steps: length in updates, an integer >= 0.
+
+    Raises: ValueError if `steps` is negative.
+
+    >>> print(Until(Constant(0.1), steps=3).length)
+    3
+    """
+
+    schedule: ScheduleLike
+    steps: Delay
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        return self.schedule.rate(count)
+
+    @property
+    def length(self) -> Any:
+        return self.steps
 
 
 @final
@@ -101,13 +126,13 @@ class Warmup(Schedule):
         check_geometric("Warmup", self.mode, "start", self.start)
 
     def rate(self, count: jax.Array) -> jax.Array:
-        peak = self.schedule.rate(jnp.zeros_like(count))
-        done, left = fractions(count, self.warmup_steps)
+        early = count < self.warmup_steps
+        rate = self.schedule.rate(jnp.maximum(count - self.warmup_steps, 0))  # its first one as long as it is early
         if self.mode == "constant":
-            warming = self.start + jnp.zeros_like(done)
-        else:
-            warming = SHAPES[self.mode](peak, self.start, left, done)  # the fall from the peak, run backwards
-        return jnp.where(count < self.warmup_steps, warming, self.schedule.rate(jnp.maximum(count - self.warmup_steps, 0)))
+            return jnp.where(early, self.start, rate)
+        done, left = fractions(count, self.warmup_steps)
+        peak = jnp.where(early, rate, 1.0)  # what is not selected must not yield NaN
+        return jnp.where(early, SHAPES[self.mode](peak, self.start, left, done), rate)  # the fall from the peak, run backwards
 
     @property
     def length(self) -> Any:
@@ -151,9 +176,11 @@ class Cooldown(Schedule):
         check_geometric("Cooldown", self.mode, "end", self.end)
 
     def rate(self, count: jax.Array) -> jax.Array:
-        last = self.schedule.rate(jnp.zeros_like(count) + self.begin)
+        late = count >= self.begin
+        rate = self.schedule.rate(jnp.minimum(count, self.begin))  # its last one as soon as it is late
+        last = jnp.where(late, rate, 1.0)  # what is not selected must not yield NaN
         cooling = SHAPES[self.mode](last, self.end, *fractions(jnp.maximum(count - self.begin, 0), self.steps))
-        return jnp.where(count < self.begin, self.schedule.rate(jnp.minimum(count, self.begin)), cooling)
+        return jnp.where(late, cooling, rate)
 
     @property
     def length(self) -> Any:

@@ -1,11 +1,14 @@
 """Arithmetic of counts and lengths: integers until the last moment, and nothing wraps near 2**31 - 1."""
 
+import functools
+import operator
 from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lrax.fields._known import as_array
 from lrax.fields._rules import LARGEST
 from lrax.fields._words import complain
 
@@ -13,13 +16,15 @@ from lrax.fields._words import complain
 def as_count(owner: str, value: Any) -> jax.Array:
     """`value`, the number of an update, as int32 in [0, 2**31 - 1]: what lies outside is brought to the nearer end."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return jnp.asarray(min(max(value, 0), LARGEST), jnp.int32)
-    array = value if isinstance(value, jax.Array) else np.asarray(value)
+        return jnp.asarray(np.int32(min(max(value, 0), LARGEST)))
+    array = as_array(value)
     if not jnp.issubdtype(array.dtype, jnp.integer):
         raise complain(TypeError, owner, "count", "an integer, the 0-based number of the update", value, "use int(count)")
+    array = array if array.dtype.kind in "iu" else array.astype(np.int32)  # int4 is no integer to NumPy
+    largest = min(LARGEST, int(np.iinfo(array.dtype).max))
     if isinstance(array, np.ndarray):
-        return jnp.asarray(np.clip(array, 0, min(LARGEST, np.iinfo(array.dtype).max)).astype(np.int32))
-    return jnp.clip(array, 0, min(LARGEST, int(np.iinfo(array.dtype).max))).astype(jnp.int32)
+        return jnp.asarray(np.clip(array, 0, largest).astype(np.int32))
+    return jnp.clip(array, 0, largest).astype(jnp.int32)
 
 
 Count: TypeAlias = jax.Array | np.ndarray[Any, Any] | np.integer[Any] | int
@@ -34,6 +39,14 @@ def fractions(count: jax.Array, length: Any) -> tuple[jax.Array, jax.Array]:
     whole = jnp.maximum(length, 1)
     past = jnp.where(jnp.asarray(length) > 0, jnp.minimum(count, whole), 1)
     return share(past, whole - past, whole.astype(jnp.float32)), share(whole - past, past, whole.astype(jnp.float32))
+
+
+def broadcast(*numbers: Any) -> tuple[jax.Array, ...]:
+    """Integers as int32 arrays of one shape that vary over devices alike, as the carry of a loop has to (`jax.shard_map`)."""
+    shape = jnp.broadcast_shapes(*map(jnp.shape, numbers))
+    wide = [jnp.broadcast_to(number, shape).astype(jnp.int32) for number in numbers]
+    nothing = functools.reduce(operator.add, (number * 0 for number in wide))
+    return tuple(number + nothing for number in wide)
 
 
 def share(part: jax.Array, rest: jax.Array, whole: jax.Array) -> jax.Array:

@@ -12,8 +12,8 @@ from lrax.fields._rules import LARGEST
 from lrax.fields._types import LengthFactor, Positive, Steps
 from lrax.fields._words import complain
 from lrax.schedules._base import Schedule, ScheduleLike
-from lrax.schedules._counting import multiply_lengths
-from lrax.schedules._exact import whole_power
+from lrax.schedules._counting import broadcast, multiply_lengths
+from lrax.schedules._exact import times_power
 
 
 @final
@@ -61,20 +61,19 @@ class Cycle(Schedule):
     def rate(self, count: jax.Array) -> jax.Array:
         index, local, length = find_cycle(count, jnp.maximum(self.phase.length, 1), self.length_factor)
         phase = self.phase.resized(length) or self.phase
-        return whole_power(self.value_factor, index) * phase.rate(local)
+        return times_power(phase.rate(local), self.value_factor, index)
 
 
 @jax.jit  # so that a call outside jit finds the compiled loop again
 def find_cycle(count: jax.Array, length: jax.Array, factor: Ratio) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The index of the cycle that `count` falls in, the count within it, and its length, by integer arithmetic."""
-    shape = jnp.broadcast_shapes(count.shape, length.shape, jnp.shape(factor.numerator), jnp.shape(factor.denominator))
-    start = (jnp.zeros(shape, jnp.int32), jnp.broadcast_to(count, shape), jnp.broadcast_to(length, shape).astype(jnp.int32))
+    count, length, numerator, denominator = broadcast(count, length, *factor)
 
     def following(length: jax.Array) -> jax.Array:  # the ceiling of length * numerator / denominator, at most 2**31 - 1
-        whole, rest = length // factor.denominator, length % factor.denominator
-        rest = (rest * factor.numerator + factor.denominator - 1) // factor.denominator
-        fits = whole <= (LARGEST - rest) // factor.numerator
-        return jnp.where(fits, jnp.where(fits, whole, 0) * factor.numerator + rest, LARGEST)
+        whole, rest = length // denominator, length % denominator
+        rest = (rest * numerator + denominator - 1) // denominator
+        fits = whole <= (LARGEST - rest) // numerator
+        return jnp.where(fits, jnp.where(fits, whole, 0) * numerator + rest, LARGEST)
 
     def going(carry: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
         _, local, length = carry
@@ -89,7 +88,7 @@ def find_cycle(count: jax.Array, length: jax.Array, factor: Ratio) -> tuple[jax.
             jnp.where(here, following(length), length),
         )
 
-    index, local, length = jax.lax.while_loop(lambda carry: going(carry).any(), advance, start)
+    index, local, length = jax.lax.while_loop(lambda carry: going(carry).any(), advance, (count * 0, count, length))
     return index + local // length, local % length, length  # from here on, all cycles have the same length
 
 

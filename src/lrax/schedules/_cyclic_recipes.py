@@ -15,7 +15,7 @@ from lrax.schedules._recipes import first_rate, remaining
 
 def is_none(steps: Any) -> bool:
     """Whether a length is the number 0 itself, which asks for nothing (an array or a tracer asks for something)."""
-    return isinstance(steps, int) and steps == 0
+    return isinstance(steps, int | float) and steps == 0
 
 
 def one_cycle(

@@ -11,15 +11,34 @@ from lrax.fields._types import Boundaries, Positive, Rate, Steps
 from lrax.fields._words import complain
 from lrax.schedules._base import Schedule
 from lrax.schedules._counting import share
-from lrax.schedules._exact import whole_power
+from lrax.schedules._exact import times_power
 from lrax.schedules._shapes import polynomial
 
 
 def check_floor(schedule: Any) -> None:
-    """Raises ValueError if a decay's floor is above its start."""
-    known = is_known(schedule.start) and is_known(schedule.floor)
-    if known and np.any(np.asarray(schedule.floor) > np.asarray(schedule.start)):
+    """Raises ValueError if a decay's floor is further from 0 than its start, on the same side."""
+    if not is_known(schedule.start) or not is_known(schedule.floor):
+        return
+    start, floor = np.asarray(schedule.start), np.asarray(schedule.floor)
+    if np.any((start >= 0) & (floor > start)):
         raise complain(ValueError, type(schedule).__name__, "floor", "at most `start`", schedule.floor, "lower it")
+    if np.any((start < 0) & (floor < start)):
+        raise complain(ValueError, type(schedule).__name__, "floor", "at least a `start` below 0", schedule.floor, "raise it")
+
+
+def kept_from(floor: Any, start: Any, decayed: jax.Array) -> jax.Array:
+    """A rate that decays towards 0 from either side, but not past `floor`."""
+    return jnp.where(start < 0, jnp.minimum(floor, decayed), jnp.maximum(floor, decayed))
+
+
+def growth(count: jax.Array, timescale: Any) -> tuple[jax.Array, jax.Array]:
+    """`1 + count / timescale` as a product of two factors, because it overflows for the smallest timescales.
+
+    The second factor is exactly 1 for every timescale from 2**-64 on.
+    """
+    tiny = timescale < 2.0**-64
+    slower = 1 + count.astype(jnp.float32) / jnp.where(tiny, 2.0**-64, timescale)
+    return slower, jnp.where(tiny & (count > 0), 2.0**-64 / jnp.where(tiny, timescale, 2.0**-64), 1.0)
 
 
 @final
@@ -49,13 +68,15 @@ class StepDecay(Schedule):
 
     $$\eta(t) = \max(floor,\; start \cdot factor^{\lfloor t / every \rfloor})$$
 
+    A `start` below 0 is mirrored: the smaller of the two, so that it never rises above `floor`.
+
     Args:
       start: rate of the first `every` updates.
       factor: what the rate is multiplied by at counts `every`, `2 * every`, ...; > 0.
       every: updates between changes, an integer > 0.
-      floor: the rate never falls below this; at most `start`.
+      floor: the rate never falls below this; at most `start` (at least `start` where that is below 0).
 
-    Raises: ValueError if `factor` or `every` is not positive, `floor` is above `start`, or a rate is not finite.
+    Raises: ValueError if `factor` or `every` is not positive, `floor` is further from 0 than `start`, or a rate is not finite.
 
     >>> print(StepDecay(start=1.0, factor=0.5, every=250)(jnp.array([249, 250, 500])))
     [1.   0.5  0.25]
@@ -70,7 +91,7 @@ class StepDecay(Schedule):
 
     def rate(self, count: jax.Array) -> jax.Array:
         drops = count // jnp.maximum(self.every, 1)
-        return jnp.maximum(self.floor, self.start * whole_power(self.factor, drops))
+        return kept_from(self.floor, self.start, times_power(self.start, self.factor, drops))
 
 
 @final
@@ -98,7 +119,7 @@ class MultiStep(Schedule):
 
     def rate(self, count: jax.Array) -> jax.Array:
         drops = jnp.searchsorted(jnp.asarray(self.boundaries), count, side="right")
-        return self.start * whole_power(self.factor, drops.astype(jnp.int32))
+        return times_power(self.start, self.factor, drops.astype(jnp.int32))
 
 
 @final
@@ -107,6 +128,8 @@ class Exponential(Schedule):
 
     $$\eta(t) = \max(floor,\; start \cdot factor^{t / every})$$
 
+    A `start` below 0 is mirrored: the smaller of the two, so that it never rises above `floor`.
+
     Slow decays need `every`: as a float32, 0.9999999 is 0.99999988, but `factor=0.9, every=1_000_000` is exact. A half-life
     of n updates is `factor=0.5, every=n`. The value is within $4 + |\ln factor|$ float32 ulp of the formula.
 
@@ -114,9 +137,9 @@ class Exponential(Schedule):
       start: rate at count 0.
       factor: what the rate is multiplied by over `every` updates, > 0.
       every: in updates, an integer > 0.
-      floor: the rate never falls below this; at most `start`.
+      floor: the rate never falls below this; at most `start` (at least `start` where that is below 0).
 
-    Raises: ValueError if `factor` or `every` is not positive, `floor` is above `start`, or a rate is not finite.
+    Raises: ValueError if `factor` or `every` is not positive, `floor` is further from 0 than `start`, or a rate is not finite.
 
     >>> print(f"{Exponential(start=2.0, factor=0.9, floor=0.01)(1):.2f}")
     1.80
@@ -135,8 +158,8 @@ class Exponential(Schedule):
     def rate(self, count: jax.Array) -> jax.Array:
         every = jnp.maximum(self.every, 1)
         part = (count % every).astype(jnp.float32) / every.astype(jnp.float32)
-        decayed = whole_power(self.factor, count // every) * jnp.power(self.factor, part)
-        return jnp.maximum(self.floor, self.start * decayed)
+        decayed = times_power(self.start * jnp.power(self.factor, part), self.factor, count // every)
+        return kept_from(self.floor, self.start, decayed)
 
 
 @final
@@ -159,7 +182,8 @@ class InverseSqrt(Schedule):
     timescale: Positive = 1.0
 
     def rate(self, count: jax.Array) -> jax.Array:
-        return self.start / jnp.sqrt(1 + count.astype(jnp.float32) / self.timescale)
+        slower, rest = growth(count, self.timescale)
+        return self.start / jnp.sqrt(slower) / jnp.sqrt(rest)
 
 
 @final
@@ -184,7 +208,8 @@ class InverseTime(Schedule):
     timescale: Positive = 1.0
 
     def rate(self, count: jax.Array) -> jax.Array:
-        return self.start / (1 + count.astype(jnp.float32) / self.timescale)
+        slower, rest = growth(count, self.timescale)
+        return self.start / slower / rest
 
 
 @final
@@ -214,7 +239,8 @@ class Power(Schedule):
     timescale: Positive = 1.0
 
     def rate(self, count: jax.Array) -> jax.Array:
-        return self.start * jnp.power(1 + count.astype(jnp.float32) / self.timescale, self.power)
+        slower, rest = growth(count, self.timescale)
+        return self.start * jnp.power(slower, self.power) * jnp.power(rest, self.power)
 
 
 @final

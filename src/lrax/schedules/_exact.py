@@ -36,6 +36,25 @@ def whole_power(base: Any, exponent: jax.Array) -> jax.Array:
     return jnp.power(base, high.astype(jnp.float32)) * jnp.power(base, low.astype(jnp.float32))
 
 
+@jax.jit  # so that a call outside jit is one program
+def times_power(start: Any, base: Any, exponent: jax.Array) -> jax.Array:
+    """`start * base ** exponent` for int32 exponents from 0 on: finite where it is, even if the power alone is not.
+
+    The power is multiplied in parts of 2**120 at most, nearly always in one, so that a small start times a power that
+    overflows and a large one times a power that underflows keep their digits; 0 stays 0.
+
+    >>> print(times_power(0.0, 2.0, jnp.int32(200)), f"{times_power(1e30, 0.5, jnp.int32(200)):.4g}")
+    0.0 6.223e-31
+    """
+    bits = jnp.abs(jnp.log2(jnp.abs(jax.lax.stop_gradient(jnp.asarray(base, jnp.float32)))))
+    # for 0 one part is enough, and its derivative must not overflow either
+    most = jnp.clip(jnp.where(start == 0, 64, 120) / bits, 1, 2.0**30).astype(jnp.int32)
+    exponent = jnp.where(start == 0, jnp.minimum(exponent, most), exponent)
+    for now in (jnp.minimum(exponent, most), jnp.clip(exponent - most, 0, most), jnp.maximum(exponent - most - most, 0)):
+        start = start * whole_power(base, now)
+    return jnp.asarray(start)
+
+
 def peak_fractions(count: jax.Array, steps: Any, rise: Any) -> tuple[jax.Array, jax.Array]:
     """How far from and how near to its peak a triangle is: two fractions that add up to 1, each accurate where it nears zero.
 
@@ -44,7 +63,8 @@ def peak_fractions(count: jax.Array, steps: Any, rise: Any) -> tuple[jax.Array, 
     rise = jnp.asarray(rise, jnp.float32)  # NumPy before version 2 would make 1 - rise a float64
     done, left = fractions(count, steps)
     length = jnp.maximum(steps, 1)
-    past = scaled_difference(rise, length, jnp.minimum(count, length))  # > 0 while climbing
+    reached = jnp.where(jnp.asarray(steps) > 0, jnp.minimum(count, length), length)
+    past = scaled_difference(rise, length, reached)  # > 0 while climbing
     climbing = past > 0
     side, near = jnp.where(climbing, rise, 1 - rise), jnp.where(climbing, done, left)
     far = jnp.abs(past) / length.astype(jnp.float32)

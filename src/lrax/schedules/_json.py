@@ -2,7 +2,6 @@
 
 import dataclasses
 import difflib
-import importlib
 import inspect
 import json
 from collections.abc import Iterable
@@ -59,7 +58,6 @@ def from_json(text: str, kinds: Iterable[type[Schedule]] = ()) -> Schedule:
     >>> from_json(text)
     Shift(schedule=Warmup(schedule=Cosine(start=0.1, end=0.0, steps=91), warmup_steps=10, start=0.0, mode='linear'), offset=1)
     """
-    importlib.import_module("lrax.compat")  # whose private kinds are known once they are made
     known = _known_kinds(kinds)
     try:
         data = json.loads(text)

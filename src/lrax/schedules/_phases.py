@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from lrax.fields._rules import Choice
 from lrax.fields._types import Fraction, Positive, Rate, Steps
 from lrax.schedules._base import Phase
-from lrax.schedules._exact import peak_fractions
+from lrax.schedules._exact import peak_fractions, power_complement
 from lrax.schedules._shapes import SHAPES, cosine, geometric, linear, polynomial
 
 
@@ -85,6 +85,35 @@ class Cosine(Phase):
 
     def curve(self, done: jax.Array, left: jax.Array) -> jax.Array:
         return cosine(self.start, self.end, done, left)
+
+
+@final
+class CosinePower(Phase):
+    r"""Falls from `start` to `end` along a power of half a cosine, then holds `end`.
+
+    $$\eta(s) = end + (start - end)\left(\tfrac{1 + \cos \pi s}{2}\right)^{power}, \quad s = count / steps$$
+
+    Args:
+      start: rate at count 0.
+      end: rate from count `steps` on.
+      steps: length in updates, an integer > 0.
+      power: exponent, > 0.
+
+    Raises: ValueError if `steps` or `power` is not positive, or a rate is not finite.
+
+    >>> print(f"{CosinePower(start=1.0, end=0.0, steps=2, power=2.0)(1):.4f}")
+    0.2500
+    """
+
+    start: Rate
+    end: Rate
+    steps: Steps
+    power: Positive
+
+    def curve(self, done: jax.Array, left: jax.Array) -> jax.Array:
+        falling, rising = jnp.sin(jnp.pi / 2 * left), jnp.sin(jnp.pi / 2 * done)
+        remaining, complement = power_complement(falling * falling, rising * rising, self.power)
+        return self.start * remaining + self.end * complement
 
 
 @final

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from lrax._pictures import new_axes, shade
-from lrax.fields._words import complain
+from lrax.fields._rules import whole_number
 from lrax.schedules._named import longest_length, named_schedules
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ def plot(
     if steps is None:
         length = longest_length(lines.values())
         steps = length + max(length // 10, 1) if length else 1000
-    if not isinstance(steps, int) or steps < 1:
-        raise complain(ValueError, "plot", "steps", "an integer of at least 1", steps)
+    steps = whole_number("plot", "steps", steps)
     axes = new_axes() if axes is None else axes
     counts = np.unique(np.linspace(0, steps, min(steps + 1, 4001)).astype(np.int64))
     for i, (label, line) in enumerate(lines.items()):

@@ -12,6 +12,7 @@ from lrax.fields._types import DELAY, STEPS, Delay, Steps
 from lrax.fields._words import complain
 from lrax.schedules._base import Schedule, ScheduleLike, ScheduleRule
 from lrax.schedules._combinators import Cooldown
+from lrax.schedules._counting import broadcast
 
 
 @final
@@ -55,11 +56,18 @@ class Extension(Schedule):
             return self.schedule.rate(past + jnp.maximum(ahead - (are_left - were_left), 0))
         whole, rest = multiply_divide(jnp.minimum(ahead, are_left), were_left, jnp.maximum(are_left, 1))
         here, between = past + whole, rest > 0
-        following = self.schedule.rate(jnp.where(between, here + 1, here))
+        now, following = self._both(here, jnp.where(between, here + 1, here))
         done = rest.astype(jnp.float32) / jnp.maximum(are_left, 1).astype(jnp.float32)
         left = (jnp.maximum(are_left, 1) - rest).astype(jnp.float32) / jnp.maximum(are_left, 1).astype(jnp.float32)
-        now = self.schedule.rate(here)
         return jnp.where(between, now * left + following * done, now)
+
+    def _both(self, here: jax.Array, following: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The old plan's rates at two counts; at once if it was extended before, or each level would double the program."""
+        inside = jax.tree.leaves(self.schedule, is_leaf=lambda part: isinstance(part, Extension))
+        if any(isinstance(part, Extension) for part in inside):
+            now, then = jax.vmap(self.schedule.rate)(jnp.stack([here, following]))
+            return now, then
+        return self.schedule.rate(here), self.schedule.rate(following)  # one by one, the past stays the same bit for bit
 
     @property
     def length(self) -> Any:
@@ -76,7 +84,8 @@ def extend(schedule: Any, total_steps: Any, at: Any, mode: str = "stretch") -> S
       mode: `"stretch"` to slow the rest down evenly, so that it ends at the old end; `"hold"` to hold the rate of `at` for the
         additional updates and then go on as planned, which lengthens the stable phase of a warmup-stable-decay schedule.
 
-    Returns: a schedule of length `total_steps`. The optimizer's state needs no change.
+    Returns: a schedule of length `total_steps`. The optimizer's state needs no change. Up to `at` its rates are the old ones,
+      bit for bit; of a plan that was extended before, to a float32 ulp or two.
 
     Raises: ValueError if the schedule has no length, `total_steps` is not more than that, or `at` is past the old end.
 
@@ -142,6 +151,7 @@ def _check_not_over(owner: str, begin: Any, length: Any) -> None:
         raise complain(ValueError, owner, "at", f"before the end of the plan, which is at {length}", begin, remedy)
 
 
+@jax.jit  # so that a call outside jit finds the compiled loop again
 def multiply_divide(a: jax.Array, b: jax.Array, divisor: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The quotient and the remainder of `a * b / divisor`, where the product may need 62 bits.
 
@@ -155,9 +165,7 @@ def multiply_divide(a: jax.Array, b: jax.Array, divisor: jax.Array) -> tuple[jax
     >>> multiply_divide(jnp.int32(2**31 - 2), jnp.int32(2**31 - 3), jnp.int32(2**31 - 1))
     (Array(2147483644, dtype=int32), Array(2, dtype=int32))
     """
-    shape = jnp.broadcast_shapes(jnp.shape(a), jnp.shape(b), jnp.shape(divisor))
-    wide = [jnp.broadcast_to(number, shape).astype(jnp.uint32) for number in (a, b, divisor)]
-    times, number, modulus = wide
+    times, number, modulus = (wide.astype(jnp.uint32) for wide in broadcast(a, b, divisor))
 
     def reduced(quotient: jax.Array, remainder: jax.Array) -> tuple[jax.Array, jax.Array]:
         over = remainder >= modulus
@@ -168,6 +176,5 @@ def multiply_divide(a: jax.Array, b: jax.Array, divisor: jax.Array) -> tuple[jax
         bit = (times >> (30 - i).astype(jnp.uint32)) & 1
         return reduced(quotient, remainder + bit * number)
 
-    start = (jnp.zeros(shape, jnp.uint32), jnp.zeros(shape, jnp.uint32))
-    quotient, remainder = jax.lax.fori_loop(0, 31, one_bit, start)
+    quotient, remainder = jax.lax.fori_loop(0, 31, one_bit, (times * 0, times * 0))
     return quotient.astype(jnp.int32), remainder.astype(jnp.int32)

@@ -34,8 +34,23 @@ def polynomial(start: Any, end: Any, done: jax.Array, left: jax.Array, power: An
 
 def geometric(start: Any, end: Any, done: jax.Array, left: jax.Array) -> jax.Array:
     """The same factor at every update; both ends must be above 0."""
+    return _geometric(*(jnp.asarray(number, jnp.float32) for number in (start, end, done, left)))
+
+
+@jax.custom_jvp
+def _geometric(start: jax.Array, end: jax.Array, done: jax.Array, left: jax.Array) -> jax.Array:
     near_start = done < left  # the shorter way: half the exponent, half the error
-    return jnp.where(near_start, start, end) * jnp.power(end / start, jnp.where(near_start, done, -left))
+    root = jnp.sqrt(end) / jnp.sqrt(start)  # the ratio itself may overflow
+    return jnp.where(near_start, start, end) * jnp.power(root, 2 * jnp.where(near_start, done, -left))
+
+
+@_geometric.defjvp
+def _(numbers: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    """The derivative of `start ** left * end ** done`, which is finite where that of a power of the ratio is not."""
+    (start, end, done, left), (by_start, by_end, by_done, by_left) = numbers, tangents
+    value = _geometric(start, end, done, left)
+    slope = left / start * by_start + done / end * by_end + jnp.log(start) * by_left + jnp.log(end) * by_done
+    return value, value * slope
 
 
 def one_minus_sqrt(start: Any, end: Any, done: jax.Array, left: jax.Array) -> jax.Array:
@@ -57,7 +72,7 @@ def rex(start: Any, end: Any, done: jax.Array, left: jax.Array) -> jax.Array:
 
 def relaxation(start: Any, end: Any, done: jax.Array, left: jax.Array, ratio: Any = 0.1) -> jax.Array:
     """Falls exponentially, as if towards a rate beyond `end`."""
-    ratio = jnp.asarray(ratio, jnp.float32)  # NumPy before version 2 would make 1 - ratio a float64
+    ratio = jnp.maximum(jnp.asarray(ratio, jnp.float32), 2.0**-126)  # what is smaller counts as 0 and has no logarithm
     logarithm, drop = jnp.log(ratio), 1 - ratio
     falling, rising = ratio * jnp.expm1(-logarithm * left) / drop, -jnp.expm1(logarithm * done) / drop
     return start * jnp.where(left < 1, falling, 1.0) + end * jnp.where(done < 1, rising, 1.0)
@@ -65,7 +80,7 @@ def relaxation(start: Any, end: Any, done: jax.Array, left: jax.Array, ratio: An
 
 def tanh(start: Any, end: Any, done: jax.Array, left: jax.Array, first: Any = -7.0, last: Any = 3.0) -> jax.Array:
     """Falls as a hyperbolic tangent from `first` to `last`: differences of tangents as products, without overflow."""
-    span, here = jnp.maximum(last - first, 1e-3), first * left + last * done
+    span, here = jnp.maximum(last - first, 2.0**-60), first * left + last * done  # a span of 0 has no weights
 
     def weight(share: jax.Array, at: Any, beyond: jax.Array) -> jax.Array:
         bend = (1 + jnp.exp(-2 * jnp.abs(at))) / (1 + jnp.exp(-2 * jnp.abs(here)))

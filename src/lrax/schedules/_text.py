@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from lrax.fields._rules import LARGEST
+from lrax.fields._rules import LARGEST, whole_number
 from lrax.fields._words import complain
 from lrax.schedules._named import longest_length, named_schedules
 
@@ -45,8 +45,7 @@ def table(schedules: Any | Sequence[Any] | Mapping[str, Any], steps: int | None 
     """
     lines = named_schedules("table", schedules)
     steps = steps if steps is not None else longest_length(lines.values()) or 1000
-    if not isinstance(steps, int) or not 1 <= steps <= LARGEST:
-        raise complain(ValueError, "table", "steps", f"an integer from 1 to {LARGEST}", steps)
+    steps = whole_number("table", "steps", steps, 1, LARGEST)
     if not isinstance(rows, int) or rows < 2:
         raise complain(ValueError, "table", "rows", "an integer of at least 2", rows)
     functions = [jax.jit(jax.vmap(line)) for line in lines.values()]

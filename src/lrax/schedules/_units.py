@@ -1,11 +1,10 @@
 """Lengths in other units than updates, and rates for other batch sizes."""
 
 import math
-import operator
 from fractions import Fraction
 from typing import Any
 
-from lrax.fields._rules import LARGEST
+from lrax.fields._rules import LARGEST, whole_number
 from lrax.fields._words import complain
 
 
@@ -57,30 +56,23 @@ def steps_for(
     if fraction is not None and not 0 <= fraction <= 1:
         raise complain(ValueError, "steps_for", "fraction", "from 0 to 1", fraction)
     if epochs is not None:
-        size, batch = whole("dataset_size", dataset_size), whole("batch_size", batch_size)
+        size, batch = (
+            whole_number("steps_for", "dataset_size", dataset_size),
+            whole_number("steps_for", "batch_size", batch_size),
+        )
         each = Fraction(size // batch if drop_last else -(-size // batch))
     elif fraction is not None:
-        each = Fraction(whole("total_steps", total_steps))
+        each = Fraction(whole_number("steps_for", "total_steps", total_steps))
     else:
-        each = Fraction(
-            1, whole("batch_size", batch_size) * (whole("example_tokens", example_tokens) if tokens is not None else 1)
-        )
+        size = whole_number("steps_for", "batch_size", batch_size)
+        each = Fraction(1, size if tokens is None else size * whole_number("steps_for", "example_tokens", example_tokens))
     return rounded(given[0], amounts[given[0]], each)
-
-
-def whole(name: str, value: Any) -> int:
-    """A size, at least 1."""
-    try:
-        size = operator.index(value)
-    except TypeError as error:
-        raise complain(TypeError, "steps_for", name, "an integer, at least 1", value) from error
-    if size < 1:
-        raise complain(ValueError, "steps_for", name, "an integer, at least 1", value)
-    return size
 
 
 def rounded(name: str, amount: Any, each: Fraction) -> int:
     """`amount` times `each`, rounded up; the amount is taken as the decimal number that it prints as."""
+    if isinstance(amount, str):
+        raise complain(TypeError, "steps_for", name, "a finite number", amount)
     try:
         steps = math.ceil(Fraction(str(amount)) * each)
     except ValueError as error:  # inf, nan, or no number

@@ -1,63 +1,17 @@
 """PyTorch's one-cycle policy, whose peak may lie between two updates."""
 
 import math
-from typing import Annotated, Any, final
-
-import jax
-import jax.numpy as jnp
-import numpy as np
+from typing import Annotated, Any
 
 from lrax.compat._arguments import KNOWN, KnownSteps, Share, checked
-from lrax.fields._rules import Choice, Rule
-from lrax.fields._types import Delay, Positive, Rate, Rates
+from lrax.fields._rules import Choice
+from lrax.fields._types import Positive, Rate
 from lrax.fields._words import complain
 from lrax.schedules._base import Schedule
-from lrax.schedules._shapes import SHAPES
+from lrax.schedules._tables import Knots
 
 WORDS = {"cos": "cosine", "linear": "linear"}
 Strategy = Annotated[str, Choice(tuple(WORDS))]
-
-
-@final
-class Knots(Schedule):
-    r"""Leads through `values` at places between the counts, with one shape between each two, up to count `steps`.
-
-    $$\eta(t) = shape\!\left(v_i, v_{i+1}, \tfrac{t - k_i}{k_{i+1} - k_i}\right) \quad (k_i \le t < k_{i+1}), \qquad
-    k_i = whole_i + part_i$$
-
-    Args:
-      values: rates; shape (n,).
-      whole: the places, rounded down, rising; shape (n,).
-      part: what was rounded away, in [0, 1); shape (n,).
-      steps: count from which the rate is held, at or before the last place.
-      mode: the shape's name.
-
-    Raises: ValueError if a number is out of range.
-
-    >>> print(Knots(values=[0.0, 3.0, 0.0], whole=[0, 1, 4], part=[0.0, 0.5, 0.0], steps=4)(jnp.arange(5)))
-    [0.  2.  2.4 1.2 0. ]
-    """
-
-    values: Rates
-    whole: Annotated[Any, Rule("a list of whole numbers", np.int32, rank=1)]
-    part: Annotated[Any, Rule("a list of numbers from 0 up to 1", low=0, high=1, rank=1)]
-    steps: Delay
-    mode: Annotated[str, Choice(tuple(SHAPES))] = "linear"
-
-    def rate(self, count: jax.Array) -> jax.Array:
-        values, whole, part = jnp.asarray(self.values), jnp.asarray(self.whole), jnp.asarray(self.part)
-        count = jnp.minimum(count, self.steps)
-        reached = whole + (part > 0).astype(jnp.int32)
-        i = jnp.clip(jnp.searchsorted(reached, count, side="right") - 1, 0, len(values) - 2)
-        span = (whole[i + 1] - whole[i]).astype(jnp.float32) + (part[i + 1] - part[i])
-        past = (count - whole[i]).astype(jnp.float32) - part[i]
-        ahead = (whole[i + 1] - count).astype(jnp.float32) + part[i + 1]
-        done, left = jnp.clip(past / span, 0, 1), jnp.clip(ahead / span, 0, 1)
-        return SHAPES[self.mode](values[i], values[i + 1], done, left)
-
-    @property
-    def length(self) -> Any:
-        return self.steps
 
 
 @checked

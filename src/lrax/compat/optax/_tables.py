@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from lrax.compat._arguments import KNOWN, KnownSteps, NotNegative, checked
 from lrax.fields._known import is_known
-from lrax.fields._rules import Choice
+from lrax.fields._rules import Choice, whole_number
 from lrax.fields._types import Positive, Rate
 from lrax.fields._words import complain
 from lrax.schedules._base import Schedule
@@ -109,9 +109,8 @@ def cosine_onecycle_schedule(
 
 def _table(owner: str, init_value: Any, scales: Mapping[int, Any] | None) -> tuple[list[int], list[Any]]:
     """The boundaries in order, and the value before, between and after them."""
-    table = dict(sorted((scales or {}).items()))
+    given = {whole_number(owner, "boundaries_and_scales", at, low=0): scale for at, scale in (scales or {}).items()}
+    table = dict(sorted(given.items()))
     if any(is_known(scale) and scale < 0 for scale in table.values()):
         raise complain(ValueError, owner, "boundaries_and_scales", "factors of at least 0", scales)
-    if any(boundary < 0 for boundary in table):
-        raise complain(ValueError, owner, "boundaries_and_scales", "counts of at least 0", scales)
     return list(table), list(accumulate(table.values(), lambda value, scale: value * scale, initial=init_value))

@@ -1,0 +1,73 @@
+"""Examples of the recipes."""
+
+import lrax
+from schedule_case import Case
+
+RECIPES: dict[str, Case] = {
+    "branch": Case(
+        lambda peak, total_steps, at, end: lrax.branch(lrax.Warmup(lrax.Constant(peak), 10), total_steps, at, end),
+        {"peak": 0.1, "total_steps": 120, "at": 100, "end": 0.001},
+        (10, 100, 120),
+    ),
+    "cyclical": Case(
+        lrax.cyclical,
+        {"low": 0.5, "high": 2.0, "cycle_steps": 500, "value_factor": 0.9, "rise": 0.4},
+        (200, 500, 1000),
+    ),
+    "cyclical: lower by the update": Case(
+        lambda low, high, cycle_steps, factor: lrax.cyclical(
+            low, high, cycle_steps, height_factor=0.5, height=lrax.Exponential(1.0, factor)
+        ),
+        {"low": 0.5, "high": 2.0, "cycle_steps": 500, "factor": 0.999},
+        (250, 500, 1000),
+    ),
+    "extend": Case(
+        lambda peak, total_steps, at: lrax.extend(lrax.warmup_cosine(peak, 1000, 100), total_steps, at),
+        {"peak": 0.1, "total_steps": 2500, "at": 600},
+        (100, 600, 2500),
+    ),
+    "flat_cosine": Case(lrax.flat_cosine, {"peak": 0.1, "total_steps": 100, "flat_steps": 50, "end": 0.001}, (50, 100)),
+    "inverse_sqrt": Case(
+        lrax.inverse_sqrt,
+        {"peak": 0.1, "warmup_steps": 100, "timescale": 50.0, "total_steps": 1000, "cooldown_steps": 600, "end": 0.001},
+        (100, 400, 1000),
+    ),
+    "noam": Case(lrax.noam, {"model_size": 512, "warmup_steps": 4000, "factor": 2.0}, (3999,)),
+    "one_cycle": Case(
+        lrax.one_cycle,
+        {"low": 0.1, "high": 0.5, "cycle_steps": 500, "cooldown_steps": 750, "end": 0.001},
+        (250, 500, 1250),
+    ),
+    "one_cycle: cosine": Case(
+        lambda low, high, cycle_steps, cooldown_steps, end, rise: lrax.one_cycle(
+            low, high, cycle_steps, cooldown_steps, end, rise, "cosine"
+        ),
+        {"low": 0.1, "high": 0.5, "cycle_steps": 500, "cooldown_steps": 750, "end": 0.001, "rise": 0.3},
+        (150, 500, 1250),
+    ),
+    "one_cycle: without a cool-down": Case(lrax.one_cycle, {"low": 0.1, "high": 0.5, "cycle_steps": 500}, (250, 500)),
+    "one_cycle_momentum": Case(
+        lrax.one_cycle_momentum, {"low": 0.85, "high": 0.95, "cycle_steps": 500, "rise": 0.3}, (150, 500)
+    ),
+    "one_cycle_two_phase": Case(
+        lrax.one_cycle_two_phase,
+        {"start": 0.01, "peak": 0.25, "end": 1e-5, "total_steps": 100, "warmup_steps": 30},
+        (30, 100),
+    ),
+    "sgdr": Case(
+        lrax.sgdr,
+        {"peak": 2.0, "end": 0.01, "cycle_steps": 250, "length_factor": 2.0, "value_factor": 0.5},
+        (250, 750),
+    ),
+    "sgdr: with a warm-up": Case(
+        lrax.sgdr,
+        {"peak": 2.0, "end": 0.01, "cycle_steps": 250, "length_factor": 2.0, "value_factor": 0.5, "warmup_steps": 20},
+        (20, 250, 270, 750),
+    ),
+    "warmup_cosine": Case(lrax.warmup_cosine, {"peak": 0.5, "total_steps": 200, "warmup_steps": 4, "end": 0.01}, (4, 200)),
+    "wsd": Case(
+        lrax.wsd,
+        {"peak": 0.5, "total_steps": 1000, "warmup_steps": 4, "cooldown_steps": 200, "end": 0.001},
+        (4, 800, 1000),
+    ),
+}
