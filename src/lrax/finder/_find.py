@@ -7,9 +7,10 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from lrax.fields._words import check_arity, check_whole, complain
+from lrax.fields._words import check_whole, complain
 from lrax.finder._curve import Curve, SuggestionRule, curve_of
 from lrax.finder._fall import COARSE, fall
+from lrax.finder._named import check_rule
 from lrax.finder._range_test import Rule
 from lrax.finder._refine import BUDGET, refined
 from lrax.finder._result import Found, found_in
@@ -182,10 +183,8 @@ def check_finder(
     if donate and (seeds > 1 or refine):
         remedy = "each needs the state again"
         raise complain(ValueError, "find_lr", "donate", "False with several seeds or refine", donate, remedy)
-    if rule is not None and not callable(rule):
-        raise complain(TypeError, "find_lr", "rule", "a function (rates, losses) -> rate", rule, "give lrax.finder.fall, say")
     if rule is not None:
-        check_arity("find_lr", "rule", rule, "rule(rates, losses)", 2)
+        check_rule("find_lr", rule)
     if progress and driver == "compiled":
         remedy = "leave it out: a bar is moved from the host"
         raise complain(ValueError, "find_lr", "driver", "'host' where `progress` is shown", driver, remedy)

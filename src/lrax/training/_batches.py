@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding
 
-from lrax.fields._known import is_key, is_traced
+from lrax.fields._known import is_traced
 from lrax.fields._words import check_arity, check_whole, complain
 from lrax.training._shuffle import random_keys, shuffled
 
@@ -105,7 +105,7 @@ def _array_batches(owner: str, data: Any, batch_size: int, transform: Callable[[
     if not leaves or not all(isinstance(leaf, np.ndarray | jax.Array) for leaf in leaves):
         remedy = "leave `batch_size` out for a sampler or for an iterable that makes its own batches"
         raise complain(TypeError, owner, "data", "arrays where `batch_size` is given", data, remedy)
-    if any(getattr(leaf.dtype, "kind", "") in "OSUMm" for leaf in leaves if not is_key(leaf)):
+    if any(isinstance(leaf, np.ndarray) and leaf.dtype.kind in "OSUMm" for leaf in leaves):
         raise complain(TypeError, owner, "data", "arrays of numbers", [str(leaf.dtype) for leaf in leaves])
     lengths = {leaf.shape[0] for leaf in leaves if leaf.ndim}
     if len(lengths) != 1 or not all(leaf.ndim for leaf in leaves):
