@@ -21,6 +21,7 @@ A training step of your own is an update in four lines, if it makes its updates 
 """
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -150,6 +151,10 @@ def from_nnx(
     )
 
 
+COPIES = {"copy": True} if "copy" in inspect.signature(nnx.merge).parameters else {}
+"""Flax before 0.12 makes variables of their own without being asked."""
+
+
 @dataclasses.dataclass(frozen=True)
 class ModelLoss:
     """The loss of an NNX model as a pure function of its arrays; equal for equal parts."""
@@ -161,7 +166,7 @@ class ModelLoss:
 
     def __call__(self, trained: Any, others: Any, batch: Any, *key: jax.Array) -> tuple[Any, Any]:
         """The loss, and the other variables after it, with metrics beside them if the loss has some."""
-        model = nnx.merge(self.graph, trained, others, copy=True)
+        model = nnx.merge(self.graph, trained, others, **COPIES)
         returned = self.loss_fn(model, batch, *key)
         parts: Any = nnx.split(model, self.wrt, ...)
         after = pure(parts[2])
