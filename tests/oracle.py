@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import lrax
+from lrax.schedules._base import Recipe
 from oracle_shapes import (
     SHAPES,
     cosine,
@@ -30,7 +31,9 @@ from oracle_shapes import (
 
 
 def rate(schedule: Any, count: int) -> float:
-    """The rate of `schedule` at `count`."""
+    """The rate of `schedule` at `count`; that of a recipe is the one of what it is made of."""
+    if isinstance(schedule, Recipe):
+        return rate(schedule.made(), count)
     return FORMULAS[type(schedule)](schedule, count)
 
 

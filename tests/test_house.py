@@ -18,7 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "finder": {"fields", "_pictures", "schedules", "training"},
     "sweeps": {"fields", "_pictures", "schedules", "training"},
     "compat": {"fields", "schedules"},
-    "flax": {"fields", "optimizers", "training"},
+    "flax": {"fields", "schedules", "optimizers", "training"},
     "keras": {"fields", "schedules", "optimizers", "training"},
     "__init__": {"_version", "fields", "schedules", "optimizers", "training", "finder", "sweeps", "compat", "flax", "keras"},
 }

@@ -19,7 +19,7 @@ from lrax.optimizers._rates import count_of, group_rates, last_rate, next_rate
 from lrax.optimizers._recorded import recorded
 from lrax.schedules._algebra import Clip, Maximum, Minimum, Product, Scale, Sum
 from lrax.schedules._base import Function, Phase, Schedule, ScheduleLike
-from lrax.schedules._combinators import Cooldown, Sequence, Shift, Stretch, Warmup, Warp
+from lrax.schedules._combinators import Cooldown, Sequence, Warmup
 from lrax.schedules._cooldown_phases import OneMinusSqrt, OneMinusSquare, Relaxation, Rex, Tanh
 from lrax.schedules._cycles import Cycle, Repeat
 from lrax.schedules._cyclic_recipes import cyclical, one_cycle, one_cycle_momentum, one_cycle_two_phase, sgdr
@@ -40,6 +40,7 @@ from lrax.schedules._plan import Extension, branch, extend
 from lrax.schedules._recipes import flat_cosine, inverse_sqrt, noam, warmup_cosine, wsd
 from lrax.schedules._tables import Piecewise, PiecewiseConstant
 from lrax.schedules._text import table
+from lrax.schedules._time import Shift, Stretch, Warp
 from lrax.schedules._units import linear_scaling, sqrt_scaling, steps_for
 from lrax.sweeps import cross, race, run_sweep, sweep
 from lrax.training._learner import Learner

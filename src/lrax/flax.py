@@ -18,6 +18,13 @@ A training step of your own is an update in four lines, if it makes its updates 
 >>> after, loss = learner.update(learner.state, jnp.eye(3), 0.5)
 >>> print(after.params["kernel"].round(3), loss)
 [0.5 0.5 0.5] 1.0
+
+After `import lrax.flax`, `flax.serialization` saves and restores schedules of every kind, your own included:
+
+>>> from flax import serialization
+>>> saved = serialization.to_bytes({"schedule": lrax.warmup_cosine(0.1, 100, 10)})
+>>> serialization.from_bytes({"schedule": lrax.warmup_cosine(0.5, 50, 5)}, saved)
+{'schedule': warmup_cosine(peak=0.1, total_steps=100, warmup_steps=10)}
 """
 
 import dataclasses

@@ -63,6 +63,31 @@ def test_the_format() -> None:
     assert_same(lrax.from_json(cycle), lrax.Cycle(lrax.Linear(1.0, 0.0, 9), 1.5))
 
 
+def test_recipes_are_written_by_name() -> None:
+    """A recipe is saved as its call, and a call can be written by hand, alone or inside; what is left out has its default."""
+    recipe = lrax.warmup_cosine(0.1, 100, 10)
+    call = '{"kind": "warmup_cosine", "peak": 0.1, "total_steps": 100, "warmup_steps": 10, "end": 0.0}'
+    assert lrax.to_json(recipe) == f'{{"lrax": 1, "schedule": {call}}}'
+    assert lrax.from_json('{"kind": "warmup_cosine", "peak": 0.1, "total_steps": 100, "warmup_steps": 10}') == recipe
+    assert lrax.from_json(f'{{"kind": "Scale", "factor": 2, "schedule": {call}}}') == lrax.Scale(recipe, 2)
+    cycles = lrax.cyclical(0.1, 0.3, 500, height=lrax.Exponential(1.0, 0.999))
+    assert lrax.from_json(lrax.to_json(cycles)) == cycles
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"kind": "Scale", "schedule": ' * 5000 + "1" + "}" * 5000])
+def test_deep_text_is_refused(text: str) -> None:
+    """Text that is nested too deep to be read is a ValueError, as any other bad text."""
+    with pytest.raises(ValueError, match="from_json: `text` must be JSON"):
+        lrax.from_json(text)
+
+
+@pytest.mark.parametrize("text", [None, 3, {"kind": "Constant", "value": 1}])
+def test_what_is_no_text_is_refused(text: object) -> None:
+    """What is no text is a TypeError that says so."""
+    with pytest.raises(TypeError, match="from_json: `text` must be text"):
+        lrax.from_json(text)  # type: ignore[arg-type]
+
+
 GOOD = {"kind": "Cosine", "start": 0.1, "end": 0.0, "steps": 100}
 BAD: dict[str, tuple[Any, str]] = {
     "no JSON": ("{", r"`text` must be JSON that to_json wrote"),
@@ -74,6 +99,12 @@ BAD: dict[str, tuple[Any, str]] = {
     "a function": ({"kind": "Function", "function": "f"}, r"must be the name of a kind, got 'Function'"),
     "an abstract kind": (GOOD | {"kind": "Phase"}, r"must be the name of a kind, got 'Phase'"),
     "an unknown field": (GOOD | {"ends": 1}, r"`schedule.ends` must be a field of Cosine \(start, end, steps\), got 'ends'"),
+    "another library's field": (GOOD | {"eta_min": 1}, r"got 'eta_min'; did you mean 'end'"),
+    "a misspelt recipe": ({"kind": "warmup_cosin"}, r"got 'warmup_cosin'; did you mean 'warmup_cosine'"),
+    "a recipe's mistake": (
+        {"kind": "warmup_cosine", "peak": 0.1, "total_steps": 10, "warmup_steps": 10},
+        r"from_json: `schedule`: warmup_cosine: `warmup_steps` must be less than",
+    ),
     "a missing field": ({"kind": "Hold", "value": 1.0}, r"`schedule.steps` must be given for a Hold, got None"),
     "a bad number": (GOOD | {"steps": 0}, r"from_json: `schedule`: Cosine: `steps` must be a whole number of updates"),
     "a number that is none": (GOOD | {"end": float("nan")}, r"Cosine: `end` must be a finite number"),

@@ -1,3 +1,5 @@
+from xml.etree import ElementTree
+
 import jax
 import matplotlib as mpl
 import numpy as np
@@ -48,6 +50,59 @@ def test_a_batch_is_drawn_lane_by_lane():
     axes = lrax.plot(many)
     assert len(axes.lines) == len({line.get_color() for line in axes.lines}) == 32
     assert axes.get_legend() is None
+    assert axes.figure.axes[-1].get_ylabel() == "start"  # a colour bar says what differs
+
+
+def test_lines_that_differ_in_more_are_shaded_in_their_order():
+    """Without one field that tells the lines apart there is no colour bar."""
+    batch = jax.vmap(lambda peak: lrax.Cosine(peak, peak / 10, 50))(np.linspace(0.1, 1, 12))
+    axes = lrax.plot(batch)
+    assert len({line.get_color() for line in axes.lines}) == 12
+    assert len(axes.figure.axes) == 1
+
+
+def test_every_boundary_is_in_the_picture():
+    """A picture of an endless kind goes a tenth past its last boundary."""
+    counts, rates = lrax.plot(lrax.MultiStep(0.1, 0.1, [1876, 3283, 4221])).lines[0].get_data()
+    assert counts[-1] == 4221 + 422
+    assert len(set(rates.tolist())) == 4
+
+
+@pytest.mark.parametrize(
+    ("schedules", "label", "says"),
+    [
+        (lrax.Constant(0.1), None, "rate"),
+        (lrax.one_cycle_momentum(0.85, 0.95, 500), None, "momentum"),
+        ({"lr": lrax.Constant(0.1), "momentum": lrax.Constant(0.9)}, None, "value"),
+        ({"mine": lrax.Constant(0.1), "theirs": lrax.Constant(0.9)}, None, "rate"),
+        (lrax.Constant(0.1), "weight decay", "weight decay"),
+    ],
+)
+def test_the_axis_says_what_is_drawn(schedules, label, says):
+    """The axis of values is about rates, momenta, both, or what it is told."""
+    assert lrax.plot(schedules, label=label).get_ylabel() == says
+
+
+def test_a_momentum_is_not_squeezed():
+    """The axis of a momentum does not begin at zero."""
+    assert lrax.plot(lrax.one_cycle_momentum(0.85, 0.95, 500)).get_ylim()[0] > 0.8
+
+
+def test_a_schedule_draws_itself_in_a_notebook():
+    """A schedule and each lane of a batch are a line in well-formed SVG, with the call below; nothing ever fails."""
+    for schedule, lines in ((lrax.Cosine(0.1, 0.0, 50), 1), (lrax.Cosine(np.linspace(0.1, 1, 5), 0.0, 50), 5)):
+        drawn = ElementTree.fromstring(schedule._repr_html_().replace("<br>", "<br/>"))
+        assert len(drawn.findall("svg/polyline")) == lines
+        assert drawn.find("code").text == repr(schedule)
+        assert "50" in "".join(drawn.itertext())
+
+    def failing(count):
+        raise RuntimeError
+
+    assert lrax.Function(failing)._repr_html_() is None
+    drawn = []
+    jax.jit(lambda schedule: drawn.append(schedule._repr_html_()))(lrax.Constant(0.1))
+    assert drawn == [None]
 
 
 def test_a_logarithmic_axis():

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import lrax
-from lrax.schedules._named import lanes
+from lrax.fields._value import lanes
+from lrax.schedules._named import labels
 from schedule_cases import CASES, Case, plain
 
 BENDS = {
@@ -44,6 +45,72 @@ def test_a_table_has_the_schedule_s_rates(case: Case) -> None:
     assert 5 <= len(counts) <= 20
     rates = [float(line.split()[1]) for line in text.splitlines()[1:]]
     np.testing.assert_allclose(rates, np.broadcast_to(schedule(np.array(counts)), len(counts)), rtol=1e-4, atol=1e-9)
+
+
+LIST = [50, 51, 900, 1876, 3283, 4221]
+INNER = lrax.MultiStep(0.1, 0.9999, LIST)  # each drop too slight to be seen from afar
+ENDLESS = {
+    "MultiStep": (INNER, 0, 1),
+    "PiecewiseConstant": (lrax.PiecewiseConstant(1 - np.arange(7) / 1e4, LIST), 0, 1),
+    "Scale": (lrax.Scale(INNER, 3), 0, 1),
+    "Shift": (lrax.Shift(INNER, 40), -40, 1),
+    "Shift: later": (lrax.Shift(INNER, -40), 40, 1),
+    "Stretch": (lrax.Stretch(INNER, 100), 0, 100),
+    "Warmup": (lrax.Warmup(INNER, 70), 70, 1),
+    "Sequence": (lrax.Sequence(lrax.Hold(1.0, 50), lrax.Cosine(1.0, 0.1, 20), INNER), 70, 1),
+    "Product": (lrax.Product(lrax.Constant(1.0), INNER), 0, 1),
+}
+
+
+@pytest.mark.parametrize(("schedule", "add", "times"), ENDLESS.values(), ids=ENDLESS)
+def test_every_boundary_of_an_endless_kind(schedule: lrax.Schedule, add: int, times: int) -> None:
+    """A table goes as far as the last boundary, and has both sides of each, wherever the list is inside."""
+    counts = counts_of(lrax.table(schedule))
+    at = [count * times + add for count in LIST]
+    assert counts[-1] == at[-1]
+    assert {*at, *(count - 1 for count in at)} <= set(counts)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "last"),
+    {
+        "StepDecay": (lrax.StepDecay(0.1, 0.5, 3000), 18_000),
+        "Cycle": (lrax.sgdr(0.1, 0.0, 250), 250 + 500 + 1000 + 2000),
+        "PolynomialRestarts": (lrax.PolynomialRestarts(0.1, 0.0, 3000), 12_000),
+        "Warmup": (lrax.Warmup(lrax.Constant(0.1), 4000), 8000),
+        "Cooldown": (lrax.Cooldown(INNER, 1000, 50, 0.0), 1050),
+        "Repeat": (lrax.Repeat(lrax.Cosine(0.1, 0.0, 300), 5), 1500),
+        "Constant": (lrax.Constant(0.1), 1000),
+        "Function": (lrax.Function(plain), 1000),
+    }.values(),
+)
+def test_how_far_a_table_goes(schedule: lrax.Schedule, last: int) -> None:
+    """A few drops, cycles or restarts of what is endless; 1000 updates where nothing is known."""
+    assert counts_of(lrax.table(schedule))[-1] == last
+
+
+def test_a_table_shows_itself() -> None:
+    """At a prompt and in a notebook a table is lines of text, and it is a `str`."""
+    text = lrax.table(lrax.Linear(1.0, 0.0, 10), rows=3)
+    assert isinstance(text, str)
+    assert repr(text) == str(text)
+    assert text._repr_html_() == f"<pre>{text}</pre>"
+
+
+def test_labels() -> None:
+    """A label is a short call, or what differs within a kind, or what it is made of; no two are the same."""
+    peaks = [lrax.warmup_cosine(peak, 40_000, 2_000, end=1e-5) for peak in (0.1, 0.2)]
+    deep = [lrax.Shift(lrax.Warmup(lrax.Cosine(peak, 1e-5, 40_000), 100), 1) for peak in (0.1, 0.2)]
+    lists = [lrax.MultiStep(0.1, 0.5, list(range(first, 15 + first))) for first in (1, 2)]
+    assert labels([*peaks, *deep, *lists, lrax.Constant(0.1)]) == [
+        "warmup_cosine(peak=0.1)",
+        "warmup_cosine(peak=0.2)",
+        "Shift(start=0.1)",
+        "Shift(start=0.2)",
+        "MultiStep 1",
+        "MultiStep 2",
+        "Constant(value=0.1)",
+    ]
 
 
 def test_several_schedules_have_columns() -> None:

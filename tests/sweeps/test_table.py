@@ -40,21 +40,10 @@ def test_recipes_are_told_apart():
     assert repr(result) == "<Sweep: 4 lanes, 4 settings, 0 diverged>"
 
 
-class Long:
-    """Something whose repr is a long call, as recipes' may be."""
-
-    def __init__(self, **arguments):
-        self.arguments = arguments
-
-    def __repr__(self):
-        return f"recipe({', '.join(f'{name}={value!r}' for name, value in self.arguments.items())})"
-
-
 def test_labels_of_long_calls_have_what_differs():
     """Of calls that are too long for a column, the arguments that differ are shown, whatever else is in the list."""
-    shared = {"total_steps": 10_000, "warmup_steps": 1_000, "inner": Long(a=[1, 2], b="x, y"), "mode": "linear"}
-    calls = [Long(peak=peak, **shared) for peak in (0.1, 0.2)]
-    assert labels([*calls, lrax.Constant(0.1)]) == ["recipe(peak=0.1)", "recipe(peak=0.2)", "Constant(value=0.1)"]
+    calls = [lrax.wsd(peak, 10_000, 1_000, 2_000, 1e-5, mode="one_minus_sqrt") for peak in (0.1, 0.2)]
+    assert labels([*calls, lrax.Constant(0.1)]) == ["wsd(peak=0.1)", "wsd(peak=0.2)", "Constant(value=0.1)"]
 
 
 @pytest.mark.parametrize(

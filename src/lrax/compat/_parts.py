@@ -11,8 +11,9 @@ from lrax.fields._rules import LARGEST
 from lrax.fields._types import DELAY
 from lrax.fields._words import complain
 from lrax.schedules._base import Schedule
-from lrax.schedules._combinators import Sequence, Stretch, Until
+from lrax.schedules._combinators import Sequence, Until
 from lrax.schedules._decays import Exponential, StepDecay
+from lrax.schedules._time import Stretch
 
 
 def join(owner: str, name: str, schedules: Many[Any], boundaries: Many[Any]) -> Schedule:
@@ -39,7 +40,7 @@ def exponential(start: Any, factor: Any, every: Any = 1, floor: Any = 0.0) -> Ex
     double) the rate is stored, and their number.
 
     >>> print(exponential(0.1, 0.9999))
-    Exponential(start=0.1, factor=0.50000626, every=6931, floor=0.0)
+    Exponential(start=0.1, factor=0.50000626, every=6931)
     """
     known = isinstance(factor, float | int) and isinstance(every, int) and factor > 0 and factor != 1
     times = round(abs(math.log(2) / math.log(factor))) if known else 1
@@ -51,9 +52,9 @@ def step_decay(start: Any, factor: Any, every: Any, floor: Any = 0.0) -> Schedul
     """Multiplies by `factor` every `every` updates; a Python float near 1, of which many are multiplied, keeps its digits.
 
     >>> print(step_decay(0.1, 0.5, 30))
-    StepDecay(start=0.1, factor=0.5, every=30, floor=0.0)
+    StepDecay(start=0.1, factor=0.5, every=30)
     >>> print(step_decay(0.1, 0.99, 30))
-    Stretch(schedule=Exponential(start=0.1, factor=0.49983704, every=69, floor=0.0), every=30)
+    Stretch(schedule=Exponential(start=0.1, factor=0.49983704, every=69), every=30)
     """
     if isinstance(factor, float) and 0.95 < factor < 1:
         return Stretch(exponential(start, factor, floor=floor), every)

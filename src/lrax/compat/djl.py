@@ -14,16 +14,18 @@ from typing import Annotated, Any
 import numpy as np
 
 from lrax.compat._arguments import KNOWN, Factor, KnownDelay, KnownRate, KnownSteps, at_most, checked
+from lrax.fields._given import Boundaries, Delay, Positive, Rate, Steps
 from lrax.fields._known import is_known
 from lrax.fields._rules import Choice, Static
-from lrax.fields._types import POSITIVE, Boundaries, Delay, Positive, Rate, Steps
+from lrax.fields._types import POSITIVE
 from lrax.fields._words import complain
 from lrax.schedules._algebra import Product, Sum
 from lrax.schedules._base import Function, Schedule
-from lrax.schedules._combinators import Sequence, Shift, Stretch, Warmup
+from lrax.schedules._combinators import Sequence, Warmup
 from lrax.schedules._cycles import Cycle
 from lrax.schedules._decays import Constant, Exponential, MultiStep
 from lrax.schedules._phases import Cosine, Linear, Polynomial
+from lrax.schedules._time import Shift, Stretch
 
 __all__ = [
     "CosineTracker",
@@ -252,7 +254,8 @@ def WarmUpTracker(
     """
     if not isinstance(mainTracker, Shift):  # each function shifts its tracker by one, from DJL's count to lrax's
         raise complain(TypeError, "WarmUpTracker", "mainTracker", "a schedule made by lrax.compat.djl", mainTracker)
-    return Shift(Warmup(mainTracker.schedule, warmUpSteps, warmUpBeginValue, warmUpMode.lower()), 1)
+    mode: Any = warmUpMode.lower()
+    return Shift(Warmup(mainTracker.schedule, warmUpSteps, warmUpBeginValue, mode), 1)
 
 
 def _triangle(low: Any, high: Any, up: int, down: int) -> Schedule:

@@ -10,14 +10,15 @@ from typing import Annotated, Any
 
 from lrax.compat._arguments import Factor, KnownDelay, KnownSteps, at_most, checked
 from lrax.compat._parts import step_decay
+from lrax.fields._given import Boundaries, Positive, Rate, Steps
 from lrax.fields._known import is_known
 from lrax.fields._rules import Choice
-from lrax.fields._types import Boundaries, Positive, Rate, Steps
 from lrax.fields._words import complain
 from lrax.schedules._base import Schedule
-from lrax.schedules._combinators import Sequence, Shift, Warmup
+from lrax.schedules._combinators import Sequence, Warmup
 from lrax.schedules._decays import Constant, MultiStep
 from lrax.schedules._phases import Cosine, Hold, Linear, Polynomial
+from lrax.schedules._time import Shift
 
 __all__ = ["CosineScheduler", "FactorScheduler", "MultiFactorScheduler", "PolyScheduler"]
 
@@ -159,7 +160,7 @@ def _unshifted(owner: str, decay: Schedule, base_lr: Any, warmup_steps: int, beg
     return Shift(Sequence(climb, Shift(decay, int(warmup_steps) - 1)), 1)
 
 
-def _shifted(owner: str, decay: Schedule, base_lr: Any, warmup_steps: int, begin: Any, mode: str) -> Schedule:
+def _shifted(owner: str, decay: Schedule, base_lr: Any, warmup_steps: int, begin: Any, mode: Any) -> Schedule:
     """A warm-up of update numbers below `warmup_steps`, and then the decay from its start."""
     at_most(owner, "warmup_begin_lr", begin, base_lr, "`base_lr`")
     return Shift(Warmup(decay, warmup_steps, begin, mode), 1)

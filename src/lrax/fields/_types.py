@@ -1,42 +1,104 @@
-"""What may stand in a field: annotations that each carry a rule."""
+"""What may stand in a field: annotations that each carry a rule.
 
-from typing import Annotated, Any, TypeAlias
+An annotation has two sides. What a type checker and an editor see is a `Held`: a number or an array may be given, and an array
+is read. What a kind sees is the rule beside it, which turns the one into the other.
+"""
 
+import dataclasses
+from collections.abc import Sequence
+from typing import Annotated, Any, Generic, TypeAlias, TypeVar
+
+import jax
 import numpy as np
 
-from lrax.fields._ratio import RatioRule
+from lrax.fields._ratio import Ratio, RatioRule
 from lrax.fields._rules import Rule
 
-RATE = Rule("a finite number")
-POSITIVE = Rule("a finite number above 0", low=0, open=True)
-STEPS = Rule("a whole number of updates, at least 1", np.int32, low=1, remedy="give an int such as 1000")
-DELAY = Rule("a whole number of updates, at least 0", np.int32, low=0, remedy="give an int such as 100")
+Given = TypeVar("Given", contravariant=True)
+Read = TypeVar("Read", covariant=True)
 
-Rate: TypeAlias = Annotated[Any, RATE]
+
+class Held(Generic[Given, Read]):
+    """What a type checker makes of a field: a descriptor that takes one type and gives another. None is ever made.
+
+    A union of both types would not do: whatever NumPy array it holds makes the type of every product with it wrong.
+    """
+
+    def __get__(self, owner: Any, kind: Any = None, /) -> Read:
+        raise NotImplementedError
+
+    def __set__(self, owner: Any, value: Given, /) -> None:
+        raise NotImplementedError
+
+
+def default(value: Any) -> Any:
+    """`value`, for a field that has one: `end: lrax.fields.Rate = lrax.fields.default(0.0)`.
+
+    Type checkers would take a bare `0.0` for the field itself, which is more than a number.
+    """
+    return value
+
+
+@dataclasses.dataclass(frozen=True)
+class Maybe:
+    """A field that may hold None.
+
+    Attributes:
+      rule: for whatever else it holds.
+      zero: whether the number 0 means None; an array or a traced 0 does not.
+    """
+
+    rule: Any
+    zero: bool = False
+
+    def convert(self, owner: str, name: str, value: object) -> Any:
+        nothing = value is None or (self.zero and isinstance(value, int | float) and value == 0 and value is not False)
+        return None if nothing else self.rule.convert(owner, name, value)
+
+
+Number: TypeAlias = float | np.number[Any] | np.ndarray[Any, Any] | jax.Array
+Whole: TypeAlias = int | np.integer[Any] | np.ndarray[Any, Any] | jax.Array
+Numbers: TypeAlias = Sequence[Number] | Sequence[Sequence[Number]] | np.ndarray[Any, Any] | jax.Array
+Wholes: TypeAlias = Sequence[Whole] | Sequence[Sequence[Whole]] | np.ndarray[Any, Any] | jax.Array
+
+EPOCHS = "; lrax.steps_for(epochs=...) counts the updates of epochs"
+RATE = Rule("a finite number")
+RATES = Rule("a list of at least one finite number", rank=1)
+POSITIVE = Rule("a finite number above 0", low=0, open=True)
+FRACTION = Rule("a fraction between 0 and 1", low=0, high=1, open=True)
+STEPS = Rule("a whole number of updates, at least 1", np.int32, low=1, remedy="give an int such as 1000" + EPOCHS)
+DELAY = Rule("a whole number of updates, at least 0", np.int32, low=0, remedy="give an int such as 100" + EPOCHS)
+OFFSET = Rule("a whole number of updates", np.int32, remedy="give an int")
+BOUNDARIES = Rule(
+    "a list of at least one count, rising strictly, none below 0",
+    np.int32,
+    low=0,
+    rank=1,
+    increasing=True,
+    remedy="sort it and drop repeats",
+)
+
+Rate: TypeAlias = Annotated[Held[Number, jax.Array], RATE]
 """A field that holds a rate, or any other finite number: a float32 leaf."""
-Rates: TypeAlias = Annotated[Any, Rule("a list of at least one finite number", rank=1)]
+Rates: TypeAlias = Annotated[Held[Numbers, jax.Array], RATES]
 """A field that holds a list of rates: a 1-D float32 leaf."""
-Positive: TypeAlias = Annotated[Any, POSITIVE]
+Positive: TypeAlias = Annotated[Held[Number, jax.Array], POSITIVE]
 """A field that holds a number above 0 (from 1.2e-38 on), such as a factor or a power: a float32 leaf."""
-Fraction: TypeAlias = Annotated[Any, Rule("a fraction between 0 and 1", low=0, high=1, open=True)]
+Fraction: TypeAlias = Annotated[Held[Number, jax.Array], FRACTION]
 """A field that holds a position inside a phase, 0 and 1 left out: a float32 leaf."""
-Steps: TypeAlias = Annotated[Any, STEPS]
+Steps: TypeAlias = Annotated[Held[Whole, jax.Array], STEPS]
 """A field that holds a length in updates, at least 1, an integer or a float that is whole: an int32 leaf."""
-Delay: TypeAlias = Annotated[Any, DELAY]
+Delay: TypeAlias = Annotated[Held[Whole, jax.Array], DELAY]
 """A field that holds a length in updates that may be 0: an int32 leaf."""
-Offset: TypeAlias = Annotated[Any, Rule("a whole number of updates", np.int32, remedy="give an int")]
+Offset: TypeAlias = Annotated[Held[Whole, jax.Array], OFFSET]
 """A field that holds a number of updates of either sign: an int32 leaf."""
-Boundaries: TypeAlias = Annotated[
-    Any,
-    Rule(
-        "a list of at least one count, rising strictly, none below 0",
-        np.int32,
-        low=0,
-        rank=1,
-        increasing=True,
-        remedy="sort it and drop repeats",
-    ),
-]
+Boundaries: TypeAlias = Annotated[Held[Wholes, jax.Array], BOUNDARIES]
 """A field that holds counts in rising order: a 1-D int32 leaf."""
-LengthFactor: TypeAlias = Annotated[Any, RatioRule()]
+LengthFactor: TypeAlias = Annotated[Held[Number | Ratio, Ratio], RatioRule()]
 """A field that holds a positive factor of lengths: two int32 leaves, numerator and denominator."""
+
+MaybeRate: TypeAlias = Annotated[Held[Number | None, jax.Array | None], Maybe(RATE)]
+MaybePositive: TypeAlias = Annotated[Held[Number | None, jax.Array | None], Maybe(POSITIVE)]
+MaybeSteps: TypeAlias = Annotated[Held[Whole | None, jax.Array | None], Maybe(STEPS)]
+Part: TypeAlias = Annotated[Held[Whole | None, jax.Array | None], Maybe(DELAY, zero=True)]
+"""A length of a part that may be left out: None, or the number 0, leaves it out."""

@@ -3,16 +3,21 @@
 import abc
 import dataclasses
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, dataclass_transform, get_args, get_origin
 
 import jax
 import numpy as np
 from jax.tree_util import GetAttrKey, Partial, register_pytree_with_keys
 
-from lrax.fields._ratio import RatioRule
+from lrax.fields._known import is_key, is_known
+from lrax.fields._ratio import Ratio, RatioRule, nearest_ratio
 from lrax.fields._rules import Choice, Rule, Static
-from lrax.fields._types import RATE, Offset
+from lrax.fields._types import RATE, Maybe, Offset
+from lrax.fields._words import bound, complain
+
+NEW_KIND: list[Callable[[type], None]] = []
+"""Called with every kind that is made from now on: for registries that go by the exact class, as `flax.serialization` does."""
 
 
 def _fields(schedule: Any) -> tuple[dataclasses.Field[Any], ...]:
@@ -53,19 +58,98 @@ def _register(cls: Any, leaves: list[str], static: list[str]) -> None:
     register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
 
 
+class _Reads:
+    """What stands for a type in a signature that a person reads."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def _reads(rule: Any) -> _Reads:
+    """The type of a field in a few words; what is exact is for the rule and for type checkers."""
+    if isinstance(rule, Maybe):
+        return _Reads(f"{_reads(rule.rule)} | None")
+    if isinstance(rule, Rule):
+        number = "int" if rule.dtype is np.int32 else "float"
+        return _Reads(f"Sequence[{number}] | Array" if rule.rank else f"{number} | Array")
+    named = {RatioRule: "float | Array", Choice: "str"}
+    return _Reads(named.get(type(rule), getattr(rule, "reads", "Any")))
+
+
+def _give_init(cls: Any) -> None:
+    """A constructor that explains what is wrong with a call, with a signature that can be read.
+
+    The signature belongs to the function: one of the class would be found on its instances, which are callables themselves.
+    """
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807  # it becomes the method of that name
+        fill(self, bound(cls.__name__, call, args, kwargs), len(args))
+
+    parameters = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+            default=inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default,
+            annotation=_reads(cls._rules[field.name]),
+        )
+        for field in _fields(cls)
+    ]
+    call = inspect.Signature(parameters)
+    __init__.__qualname__ = f"{cls.__qualname__}.__init__"
+    __init__.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # as inspect documents it
+        [inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY), *parameters]
+    )
+    cls.__init__ = __init__
+
+
+def fill(self: Any, given: dict[str, Any], by_place: int = 0) -> None:
+    """Stores the fields, each as its rule has it, and checks what must hold between them."""
+    owner, places = type(self).__name__, list(given)[:by_place]
+    for name, rule in self._rules.items():
+        try:
+            value = rule.convert(owner, name, given[name])
+        except (TypeError, ValueError) as error:
+            other = _swapped(self._rules, given, name, places)
+            if not other:
+                raise
+            remedy = f"`{name}` and `{other}` seem to be in each other's place: the order is {', '.join(given)}"
+            raise complain(type(error), owner, name, getattr(rule, "needs", "another"), given[name], remedy) from error
+        object.__setattr__(self, name, value)
+    self.check()
+
+
+def _swapped(rules: dict[str, Any], given: dict[str, Any], name: str, places: list[str]) -> str:
+    """The argument that would be right in the place of `name`, as `name` would be in its, if both were given by place."""
+    for other in places if name in places else []:
+        try:
+            rules[name].convert("", name, given[other])
+            rules[other].convert("", other, given[name])
+        except (TypeError, ValueError):
+            continue
+        return other
+    return ""
+
+
 @dataclass_transform(frozen_default=True, eq_default=False)
 class Value(abc.ABC):  # noqa: B024  # what is abstract is left to the kinds
     """A frozen dataclass whose fields are checked and stored by the rule in their annotation, and a pytree of its numbers.
 
-    Subclasses take annotated fields and need no decorator. Numbers become leaves; words and flags are static. Two values are
-    equal only if they are the same object; compare their leaves instead.
+    Subclasses take annotated fields and need no decorator. Numbers become leaves; words and flags are static.
+
+    Two values are equal if they are of one kind, with the same words and flags, and with leaves of the same dtypes, shapes and
+    bits, wherever the numbers are. Where a number is not known (under `jit`), it equals itself only. Equal values have
+    one hash, so a value can be a key, and static under `jit`.
     """
 
     _rules: ClassVar[dict[str, Any]] = {}
     _required: ClassVar[tuple[str, ...]] = ()
+    _shows_defaults: ClassVar[bool] = True
 
     def __init_subclass__(cls, **options: Any) -> None:
-        dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
+        dataclasses.dataclass(frozen=True, eq=False, repr=False, init=False)(cls)
         hints = inspect.get_annotations(cls, eval_str=True)
         own = {name: _rule(cls, name, hint) for name, hint in hints.items() if get_origin(hint) is not ClassVar}  # type: ignore[comparison-overlap]
         cls._rules = {**cls._rules, **own}
@@ -76,34 +160,85 @@ class Value(abc.ABC):  # noqa: B024  # what is abstract is left to the kinds
         leaves = [name for name in names if not isinstance(cls._rules[name], Choice | Static)]
         static = [name for name in names if name not in leaves]
         _register(cls, leaves, static)
-
-    def __post_init__(self) -> None:
-        for name, rule in self._rules.items():
-            object.__setattr__(self, name, rule.convert(type(self).__name__, name, getattr(self, name)))
-        self.check()
+        if "__init__" not in vars(cls):
+            _give_init(cls)
+        for told in NEW_KIND:
+            told(cls)
 
     def check(self) -> None:  # noqa: B027  # most kinds have no condition between fields
         """What must hold between fields; a kind that has such conditions raises `ValueError` here. Called once, at the end."""
 
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return identity(self) == identity(other) if type(self) is type(other) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(identity(self))
+
     def __repr__(self) -> str:
-        fields = ", ".join(f"{field.name}={_shown(getattr(self, field.name))}" for field in _fields(self))
-        return f"{type(self).__name__}({fields})"
+        fields = [(field, getattr(self, field.name)) for field in _fields(self)]
+        shown = [
+            f"{field.name}={_shown(value)}"
+            for field, value in fields
+            if self._shows_defaults or not self._is_default(field, value)
+        ]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def _is_default(self, field: dataclasses.Field[Any], value: Any) -> bool:
+        """Whether a field holds what it holds when it is left out."""
+        if field.default is dataclasses.MISSING or field.default is None or value is None:
+            return value is field.default
+        return identity(self._rules[field.name].convert("", field.name, field.default)) == identity(value)
+
+
+def identity(tree: Any) -> tuple[Any, ...]:
+    """What two pytrees share if and only if they are equal: their structure, and each leaf bit for bit."""
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, *map(_bits, leaves)
+
+
+def _bits(leaf: Any) -> Any:
+    """A leaf as something to compare and to hash: the bits of a number that is known; what is not known is itself."""
+    if not isinstance(leaf, jax.Array | np.ndarray | np.generic):
+        return leaf
+    if not is_known(leaf):
+        return "not known", id(leaf)
+    array = np.asarray(jax.random.key_data(leaf) if isinstance(leaf, jax.Array) and is_key(leaf) else leaf)
+    return str(leaf.dtype), array.shape, array.tobytes()
+
+
+def shortest(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Float32 numbers as the float64 numbers with the shortest decimals that give them back; other numbers as they are."""
+    if array.dtype != np.float32:
+        return array
+    decimal = array.astype(str).astype(np.float64)
+    return np.where(decimal.astype(np.float32) == array, decimal, array.astype(np.float64))
 
 
 def _shown(value: Any) -> str:
     """A field as it would be written in a call."""
-    if isinstance(value, jax.core.Tracer):
-        return f"<{value.dtype}{list(value.shape)}>"
+    if isinstance(value, Ratio):
+        return _shown_ratio(value)
     if isinstance(value, jax.Array | np.ndarray | np.generic):
-        if value.size > 16 or not (isinstance(value, np.ndarray | np.generic) or value.is_fully_addressable):
+        if not is_known(value) or value.size > 16:
             return f"<{value.dtype}{list(value.shape)}>"
-        array = np.asarray(value)
-        if array.dtype == np.float32:  # the shortest decimals that give these float32 numbers
-            array = array.astype(str).astype(np.float64)
-        return repr(array.tolist())
+        return repr(shortest(np.asarray(value)).tolist())
     if isinstance(value, Partial):
         return getattr(value.func, "__qualname__", repr(value.func))
     return repr(value)
+
+
+def _shown_ratio(ratio: Ratio) -> str:
+    """A ratio as the shortest number that becomes it."""
+    if not all(map(is_known, ratio)):
+        return repr(ratio)
+
+    def number(numerator: int, denominator: int) -> float:
+        decimals = (float(f"{numerator / denominator:.{digits}g}") for digits in range(1, 18))
+        return next((one for one in decimals if nearest_ratio(one) == (numerator, denominator)), numerator / denominator)
+
+    return repr(np.vectorize(number, otypes=[np.float64])(*ratio).tolist())
 
 
 def is_batch(value: Any) -> bool:
@@ -118,7 +253,7 @@ def ranks(value: Any) -> list[int | None]:
         return [None] * len(jax.tree.leaves(value))
     found: list[int | None] = []
     for name, rule in value._rules.items():
-        field = getattr(value, name)
+        field, rule = getattr(value, name), rule.rule if isinstance(rule, Maybe) else rule
         if isinstance(rule, Static | Choice):
             continue
         if isinstance(rule, Rule | RatioRule):
@@ -126,3 +261,22 @@ def ranks(value: Any) -> list[int | None]:
         else:
             found += [rank for part in (field if isinstance(field, tuple) else (field,)) for rank in ranks(part)]
     return found
+
+
+def lanes(owner: str, value: Any) -> list[Any]:
+    """The values of a batch, one after the other; a value that is no batch, alone.
+
+    >>> lanes("plot", lrax.Linear(start=np.array([0.1, 0.2]), end=0.0, steps=10))
+    [Linear(start=0.1, end=0.0, steps=10), Linear(start=0.2, end=0.0, steps=10)]
+    """
+    leaves, structure = jax.tree.flatten(value)
+    extra = [0 if rank is None else np.ndim(leaf) - rank for leaf, rank in zip(leaves, ranks(value), strict=True)]
+    sizes = {np.shape(leaf)[0] for leaf, axes in zip(leaves, extra, strict=True) if axes}
+    if not sizes:
+        return [value]
+    if len(sizes) > 1 or max(extra) > 1:
+        raise complain(ValueError, owner, "schedules", "of at most one leading axis, the same for all fields", value)
+    return [
+        jax.tree.unflatten(structure, [leaf[i] if axes else leaf for leaf, axes in zip(leaves, extra, strict=True)])
+        for i in range(sizes.pop())
+    ]

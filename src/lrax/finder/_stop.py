@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from lrax.fields._rules import Rule
-from lrax.fields._types import Delay
+from lrax.fields._types import Delay, default
 from lrax.fields._value import Value
 from lrax.training._engine import Carry
 
@@ -38,7 +38,7 @@ class TimesFirst(Value):
     """
 
     factor: Factor = 2.0
-    min_updates: Delay = 20
+    min_updates: Delay = default(20)
 
     def __call__(self, carry: Carry) -> jax.Array:
         scale = jnp.maximum(jnp.abs(carry.first), carry.first - carry.lowest)
@@ -67,7 +67,7 @@ class TimesBest(Value):
     """
 
     factor: Factor = 4.0
-    min_updates: Delay = 10
+    min_updates: Delay = default(10)
 
     def __call__(self, carry: Carry) -> jax.Array:
         scale = jnp.maximum(jnp.abs(carry.lowest), (carry.first - carry.lowest) / 10)

@@ -11,14 +11,14 @@ import numpy as np
 
 from lrax.fields._known import is_known
 from lrax.fields._types import Rate
+from lrax.fields._value import fill
 from lrax.fields._words import complain
-from lrax.schedules._base import Schedule, ScheduleLike, Schedules
+from lrax.schedules._base import RateFunction, Schedule, ScheduleLike, Schedules
 
 
-def variadic(self: Any, *parts: Any, schedules: Any = ()) -> None:
-    """The constructor of a kind that takes schedules one after the other; by name for `dataclasses.replace`."""
-    object.__setattr__(self, "schedules", parts or schedules)
-    self.__post_init__()
+def fill_with(self: Any, schedules: tuple[RateFunction, ...]) -> None:
+    """The constructor of a kind that takes schedules one after the other; by name too, for `dataclasses.replace`."""
+    fill(self, {"schedules": schedules})
 
 
 def shown(self: Any) -> str:
@@ -51,7 +51,10 @@ class Sum(Schedule):
     """
 
     schedules: Schedules
-    __init__ = variadic
+
+    def __init__(self, *parts: RateFunction, schedules: tuple[RateFunction, ...] = ()) -> None:
+        fill_with(self, parts or schedules)
+
     __repr__ = shown
 
     def rate(self, count: jax.Array) -> jax.Array:
@@ -80,7 +83,10 @@ class Product(Schedule):
     """
 
     schedules: Schedules
-    __init__ = variadic
+
+    def __init__(self, *parts: RateFunction, schedules: tuple[RateFunction, ...] = ()) -> None:
+        fill_with(self, parts or schedules)
+
     __repr__ = shown
 
     def rate(self, count: jax.Array) -> jax.Array:
@@ -107,7 +113,10 @@ class Maximum(Schedule):
     """
 
     schedules: Schedules
-    __init__ = variadic
+
+    def __init__(self, *parts: RateFunction, schedules: tuple[RateFunction, ...] = ()) -> None:
+        fill_with(self, parts or schedules)
+
     __repr__ = shown
 
     def rate(self, count: jax.Array) -> jax.Array:
@@ -134,7 +143,10 @@ class Minimum(Schedule):
     """
 
     schedules: Schedules
-    __init__ = variadic
+
+    def __init__(self, *parts: RateFunction, schedules: tuple[RateFunction, ...] = ()) -> None:
+        fill_with(self, parts or schedules)
+
     __repr__ = shown
 
     def rate(self, count: jax.Array) -> jax.Array:
@@ -173,7 +185,7 @@ class Scale(Schedule):
 
     def resized(self, length: Any) -> "Scale | None":
         inner = self.schedule.resized(length)
-        return inner and dataclasses.replace(self, schedule=inner)
+        return None if inner is None else dataclasses.replace(self, schedule=inner)
 
 
 @final
@@ -209,4 +221,4 @@ class Clip(Schedule):
 
     def resized(self, length: Any) -> "Clip | None":
         inner = self.schedule.resized(length)
-        return inner and dataclasses.replace(self, schedule=inner)
+        return None if inner is None else dataclasses.replace(self, schedule=inner)

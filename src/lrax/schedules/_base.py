@@ -1,16 +1,30 @@
-"""The base of every schedule: a frozen pytree that is a function of the update count."""
+"""The base of every schedule: a frozen pytree that is a function of the update count.
+
+A recipe is a kind too: one whose formula is a composition of other kinds, put together anew from its own numbers whenever it
+is asked for a rate. So what it shows, saves, compares, batches and checks are the arguments of its call, by the code for any
+other kind; `dataclasses.replace(schedule, peak=0.2)` moves all that depends on the peak, and a batch is one of peaks, not
+of parts that have to agree. The other ways were rejected: plain functions whose call is found again in what they built
+(`noam` loses its arguments, a `Triangle` has three possible calls, and traced numbers cannot be checked), and a wrapper that
+holds both the call and the parts, which can disagree.
+"""
 
 import abc
 import dataclasses
-from typing import Annotated, Any, ClassVar, TypeAlias
+import functools
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar, Protocol, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.tree_util import Partial
 
-from lrax.fields._value import Value
+from lrax.fields._rules import LARGEST
+from lrax.fields._types import Held, Maybe
+from lrax.fields._value import Value, lanes
 from lrax.fields._words import complain
-from lrax.schedules._counting import Count, as_count, fractions
+from lrax.schedules._counting import as_count, fractions
+from lrax.schedules._drawing import MOST_LINES, POINTS, drawing
 
 
 class Schedule(Value):
@@ -22,9 +36,14 @@ class Schedule(Value):
     leading axis makes a batch of schedules, to be used under `jax.vmap`.
 
     Fields are annotated with `lrax.fields.Rate`, `lrax.fields.Steps`, `lrax.fields.Positive`, ... `lrax.ScheduleLike` for
-    a schedule inside, or `float`, `int`, `str` and `bool`: the last two are static.
+    a schedule inside, or `float`, `int`, `str` and `bool`: the last two are static. Type checkers want a default of the former
+    written as `= lrax.fields.default(0.0)`; without them, and for `float` and `int`, a bare `= 0.0` does.
 
-    Two schedules are equal only if they are the same object; compare their leaves instead.
+    Two schedules are equal if they are of one kind and their fields are: same words, and numbers of the same shape, dtype and
+    bits. Equal schedules have one hash. A number that is not known yet (under `jit`) equals itself only.
+
+    >>> lrax.Cosine(0.1, 0, 100) == lrax.Cosine(start=0.1, end=0.0, steps=100) != lrax.Linear(0.1, 0.0, 100)
+    True
 
     >>> class Warmed(Schedule):
     ...     peak: lrax.fields.Rate
@@ -50,7 +69,9 @@ class Schedule(Value):
     True
     """
 
-    def __call__(self, count: Count) -> jax.Array:
+    _shows_defaults: ClassVar[bool] = False
+
+    def __call__(self, count: jax.typing.ArrayLike) -> jax.Array:
         """The rate of update `count`.
 
         Args:
@@ -74,6 +95,29 @@ class Schedule(Value):
     def resized(self, length: Any) -> "Schedule | None":
         """This schedule with another total length, for cycles whose lengths change; None for a kind that cannot change it."""
         return None
+
+    @property
+    def landmarks(self) -> list[int]:
+        """Counts worth looking at, in any order: where the formula changes, or little is left to see. For one schedule, known.
+
+        Pictures and tables go as far as the last. By default the length, and those of the schedules in the fields.
+        """
+        found = [mark for part in parts(self) for mark in part.landmarks]
+        if self.length is None:
+            return found
+        return [*(mark for mark in found if mark < self.length), int(self.length)]
+
+    def _repr_html_(self) -> str | None:
+        """The schedule drawn, for notebooks; nothing where it cannot be: under `jit`, or with functions that fail."""
+        try:
+            lines = lanes("a schedule", self)
+            steps = shown_steps(lines)
+            counts = np.unique(np.linspace(0, steps, POINTS).astype(np.int64))
+            padded = np.pad(counts, (0, POINTS - counts.size), mode="edge").astype(np.int32)
+            rates = [np.asarray(_rates(line, padded))[: counts.size] for line in lines[:MOST_LINES]]
+            return drawing(counts, rates, repr(self))
+        except Exception:  # a notebook then shows the repr: what is displayed must never stop a cell
+            return None
 
 
 class Phase(Schedule):
@@ -110,8 +154,68 @@ class Phase(Schedule):
         return dataclasses.replace(self, steps=length)  # type: ignore[call-arg]  # every kind has the field
 
 
+@functools.partial(jax.jit, inline=True)
+def _made(recipe: "Recipe") -> Schedule:
+    """What a recipe puts together, as a function of its numbers alone: one program, whether they are known or traced."""
+    return recipe.made()
+
+
+@jax.jit
+def _rates(schedule: Schedule, counts: jax.Array) -> jax.Array:
+    return jax.vmap(schedule)(counts)
+
+
+class Recipe(Schedule):
+    """A schedule that is put together from other kinds: the fields are the arguments of the recipe, and `made` is its body.
+
+    Errors are raised when it is made. Later (a lane of a batch may hold what no call would) it does what it does under `jit`.
+    """
+
+    @abc.abstractmethod
+    def made(self) -> Schedule:
+        """The schedule of these arguments."""
+
+    def check(self) -> None:
+        self.made()
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        return _made(self).rate(count)
+
+    @property
+    def length(self) -> Any:
+        return _made(self).length
+
+    @property
+    def landmarks(self) -> list[int]:
+        return _made(self).landmarks
+
+    def resized(self, length: Any) -> Schedule | None:
+        return _made(self).resized(length)
+
+
+def parts(schedule: Schedule) -> list[Schedule]:
+    """The schedules in the fields of a schedule."""
+    fields = [getattr(schedule, name) for name in schedule._rules]
+    return [
+        part for field in fields for part in (field if isinstance(field, tuple) else (field,)) if isinstance(part, Schedule)
+    ]
+
+
+def last_landmark(schedules: Iterable[Schedule]) -> int:
+    """The last landmark of schedules, at most 2**31 - 1; 0 if there is none."""
+    return min(max((mark for schedule in schedules for mark in schedule.landmarks), default=0), LARGEST)
+
+
+def shown_steps(schedules: Iterable[Schedule]) -> int:
+    """How many updates a picture shows of schedules: all their landmarks and a tenth more, or 1000 where there are none."""
+    last = last_landmark(schedules)
+    return min(last + max(last // 10, 1), LARGEST) if last else 1000
+
+
 class CallableRule:
     """A callable, as a pytree: `Partial` holds a plain function as structure, without leaves."""
+
+    reads = "Callable"
 
     def convert(self, owner: str, name: str, value: Any) -> Any:
         if not callable(value) or isinstance(value, type):
@@ -144,16 +248,27 @@ class Function(Schedule):
 class ScheduleRule:
     """A schedule, or a callable that becomes one."""
 
+    reads = "Schedule | Callable"
+
     def convert(self, owner: str, name: str, value: Any) -> Schedule:
         if isinstance(value, Schedule):
             return value
         if not callable(value) or isinstance(value, type):
             remedy = f"use lrax.Constant({value!r}) for a rate that does not change" if isinstance(value, int | float) else ""
+            if isinstance(value, list | tuple):
+                remedy = f"unpack it: {owner}(*schedules)"
             raise complain(TypeError, owner, name, "a schedule or a function count -> rate", value, remedy)
         return Function(value)
 
 
-ScheduleLike: TypeAlias = Annotated[Any, ScheduleRule()]
+class RateFunction(Protocol):
+    """What may stand where a schedule can, in the eyes of a type checker."""
+
+    def __call__(self, count: Any, /) -> Any:
+        """The rate of update `count`."""
+
+
+ScheduleLike: TypeAlias = Annotated[Held[RateFunction, Schedule], ScheduleRule()]
 """A field that holds a schedule; any callable `count -> rate` is wrapped in `lrax.Function`."""
 
 
@@ -166,5 +281,7 @@ class _SchedulesRule:
         return tuple(ScheduleRule().convert(owner, f"{name}[{i}]", part) for i, part in enumerate(value))
 
 
-Schedules: TypeAlias = Annotated[Any, _SchedulesRule()]
+Schedules: TypeAlias = Annotated[Held[tuple[RateFunction, ...], tuple[Schedule, ...]], _SchedulesRule()]
 """A field that holds one or more schedules, as a tuple."""
+MaybeSchedule: TypeAlias = Annotated[Held[RateFunction | None, Schedule | None], Maybe(ScheduleRule())]
+"""A field that holds a schedule or None."""

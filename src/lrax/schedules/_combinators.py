@@ -1,20 +1,20 @@
 """Schedules made of schedules."""
 
 import dataclasses
-from typing import Annotated, Any, final
+from typing import Annotated, Any, Literal, final
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from lrax.fields._known import is_known
-from lrax.fields._rules import LARGEST, Choice
-from lrax.fields._types import Delay, Offset, Positive, Rate, Steps
+from lrax.fields._rules import Choice
+from lrax.fields._types import Delay, Rate, Steps, default
 from lrax.fields._words import complain
-from lrax.schedules._algebra import shown, variadic
-from lrax.schedules._base import Phase, Schedule, ScheduleLike, Schedules
-from lrax.schedules._counting import add_lengths, fractions, multiply_lengths
-from lrax.schedules._exact import power_complement
+from lrax.schedules._algebra import fill_with, shown
+from lrax.schedules._base import RateFunction, Schedule, ScheduleLike, Schedules
+from lrax.schedules._counting import add_lengths, fractions
+from lrax.schedules._modes import Mode, ShapeName
 from lrax.schedules._shapes import SHAPES
 
 
@@ -42,7 +42,10 @@ class Sequence(Schedule):
     """
 
     schedules: Schedules
-    __init__ = variadic
+
+    def __init__(self, *parts: RateFunction, schedules: tuple[RateFunction, ...] = ()) -> None:
+        fill_with(self, parts or schedules)
+
     __repr__ = shown
 
     def check(self) -> None:
@@ -50,6 +53,14 @@ class Sequence(Schedule):
             if schedule.length is None:
                 remedy = "put it last, or give it a length with lrax.Sequence's other phases (Hold, Linear, ...)"
                 raise complain(ValueError, "Sequence", f"schedules[{i}]", "a schedule with a length", schedule, remedy)
+
+    @property
+    def landmarks(self) -> list[int]:
+        found, begin = [], 0
+        for schedule in self.schedules:
+            found += [begin + mark for mark in schedule.landmarks]
+            begin += int(schedule.length or 0)
+        return found
 
     def rate(self, count: jax.Array) -> jax.Array:
         first, *others = self.schedules
@@ -119,11 +130,16 @@ class Warmup(Schedule):
 
     schedule: ScheduleLike
     warmup_steps: Delay
-    start: Rate = 0.0
-    mode: Annotated[str, Choice(("constant", *SHAPES))] = "linear"
+    start: Rate = default(0.0)
+    mode: Annotated[ShapeName | Literal["constant"], Choice(("constant", *SHAPES))] = "linear"
 
     def check(self) -> None:
         check_geometric("Warmup", self.mode, "start", self.start)
+
+    @property
+    def landmarks(self) -> list[int]:
+        begin = int(self.warmup_steps)
+        return [begin, *(begin + mark for mark in self.schedule.landmarks or [begin])]
 
     def rate(self, count: jax.Array) -> jax.Array:
         early = count < self.warmup_steps
@@ -140,7 +156,7 @@ class Warmup(Schedule):
 
     def resized(self, length: Any) -> "Warmup | None":
         inner = self.schedule.resized(jnp.maximum(length - self.warmup_steps, 1))
-        return inner and dataclasses.replace(self, schedule=inner)
+        return None if inner is None else dataclasses.replace(self, schedule=inner)
 
 
 @final
@@ -170,10 +186,15 @@ class Cooldown(Schedule):
     begin: Delay
     steps: Steps
     end: Rate
-    mode: Annotated[str, Choice(tuple(SHAPES))] = "linear"
+    mode: Mode = "linear"
 
     def check(self) -> None:
         check_geometric("Cooldown", self.mode, "end", self.end)
+
+    @property
+    def landmarks(self) -> list[int]:
+        begin = int(self.begin)
+        return [*(mark for mark in self.schedule.landmarks if mark < begin), begin, begin + int(self.steps)]
 
     def rate(self, count: jax.Array) -> jax.Array:
         late = count >= self.begin
@@ -185,111 +206,3 @@ class Cooldown(Schedule):
     @property
     def length(self) -> Any:
         return add_lengths(self.begin, self.steps)
-
-
-@final
-class Shift(Schedule):
-    r"""A schedule that begins at its count `offset`, or later if `offset` is negative.
-
-    $$\eta(t) = schedule(\max(0, t + offset))$$
-
-    Texts that count iterations from 1 evaluate a formula at `t + 1`: an offset of 1 gives their trajectory. With a negative
-    offset the schedule's first rate is held until it begins. `t + offset` stops at the largest count, 2³¹−1.
-
-    Args:
-      schedule: a schedule or a callable `count -> rate`.
-      offset: updates to skip (positive) or to wait (negative), an integer.
-
-    Raises: TypeError if `offset` is not an integer.
-
-    >>> print(Shift(Linear(start=0.0, end=1.0, steps=4), offset=1)(jnp.array([0, 3])))
-    [0.25 1.  ]
-    """
-
-    schedule: ScheduleLike
-    offset: Offset
-
-    def rate(self, count: jax.Array) -> jax.Array:
-        skipped = jnp.minimum(count, LARGEST - jnp.maximum(self.offset, 0)) + self.offset  # never past 2**31 - 1
-        return self.schedule.rate(jnp.maximum(skipped, 0))
-
-    @property
-    def length(self) -> Any:
-        if self.schedule.length is None:
-            return None
-        waited = add_lengths(self.schedule.length, -jnp.minimum(self.offset, 0))
-        return jnp.maximum(waited - jnp.maximum(self.offset, 0), 0)
-
-    def resized(self, length: Any) -> "Shift | None":
-        skipped, waited = jnp.maximum(self.offset, 0), jnp.maximum(-self.offset, 0)
-        inner = self.schedule.resized(jnp.maximum(add_lengths(length, skipped) - waited, 1))
-        return inner and dataclasses.replace(self, schedule=inner)
-
-
-@final
-class Stretch(Schedule):
-    r"""A schedule that moves on only every `every` updates: counted in epochs, say, or in cycles.
-
-    $$\eta(t) = schedule(\lfloor t / every \rfloor)$$
-
-    Args:
-      schedule: a schedule or a callable `count -> rate`.
-      every: updates for which each of its rates is held, an integer > 0.
-
-    Raises: ValueError if `every` is not positive.
-
-    >>> by_epoch = Stretch(Cosine(start=0.1, end=0.0, steps=2), every=500)
-    >>> print([f"{rate:.3f}" for rate in by_epoch(jnp.array([0, 499, 500, 1000]))])
-    ['0.100', '0.100', '0.050', '0.000']
-    """
-
-    schedule: ScheduleLike
-    every: Steps
-
-    def rate(self, count: jax.Array) -> jax.Array:
-        return self.schedule.rate(count // jnp.maximum(self.every, 1))
-
-    @property
-    def length(self) -> Any:
-        return multiply_lengths(self.schedule.length, self.every)
-
-
-@final
-class Warp(Schedule):
-    r"""A phase whose time runs as a power of the fraction that is done: k-decay, for any shape.
-
-    $$\eta(s) = phase(s^{power}), \quad s = count / steps$$
-
-    A power above 1 stays near the start for longer and falls later; one below 1 falls at once. The value is within
-    `12 + power` float32 ulp of the formula.
-
-    Args:
-      phase: a phase with a curve, such as `Cosine`, `Polynomial` or one of your own.
-      power: exponent, > 0; the k of k-decay.
-
-    Raises: ValueError if `power` is not positive; TypeError if `phase` is not a phase.
-
-    Source: Zhang & Li 2020, k-decay: a new method for learning rate schedule.
-
-    >>> print(f"{Warp(Cosine(start=0.1, end=0.0, steps=100), power=2.0)(50):.4f}")
-    0.0854
-    """
-
-    phase: ScheduleLike
-    power: Positive
-
-    def check(self) -> None:
-        if not isinstance(self.phase, Phase) or type(self.phase).rate is not Phase.rate:
-            raise complain(
-                TypeError, "Warp", "phase", "a phase with a curve", self.phase, "use Linear, Cosine, Polynomial, ..."
-            )
-
-    def rate(self, count: jax.Array) -> jax.Array:
-        return self.phase.curve(*power_complement(*fractions(count, self.phase.length), self.power))
-
-    @property
-    def length(self) -> Any:
-        return self.phase.length
-
-    def resized(self, length: Any) -> "Warp":
-        return dataclasses.replace(self, phase=self.phase.resized(length))

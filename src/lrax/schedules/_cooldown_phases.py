@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from lrax.fields._known import is_known
-from lrax.fields._types import Fraction, Rate, Steps
+from lrax.fields._types import Fraction, Rate, Steps, default
 from lrax.fields._words import complain
 from lrax.schedules._base import Phase
 from lrax.schedules._shapes import one_minus_sqrt, one_minus_square, relaxation, rex, tanh
@@ -118,7 +118,7 @@ class Relaxation(Phase):
     start: Rate
     end: Rate
     steps: Steps
-    ratio: Fraction = 0.1
+    ratio: Fraction = default(0.1)
 
     def curve(self, done: jax.Array, left: jax.Array) -> jax.Array:
         return relaxation(self.start, self.end, done, left, self.ratio)
@@ -152,8 +152,8 @@ class Tanh(Phase):
     start: Rate
     end: Rate
     steps: Steps
-    first: Rate = -7.0
-    last: Rate = 3.0
+    first: Rate = default(-7.0)
+    last: Rate = default(3.0)
 
     def check(self) -> None:
         known = is_known(self.first) and is_known(self.last)

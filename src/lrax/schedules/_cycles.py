@@ -9,7 +9,7 @@ import numpy as np
 from lrax.fields._known import is_known
 from lrax.fields._ratio import Ratio
 from lrax.fields._rules import LARGEST
-from lrax.fields._types import LengthFactor, Positive, Steps
+from lrax.fields._types import LengthFactor, Positive, Steps, default
 from lrax.fields._words import complain
 from lrax.schedules._base import Schedule, ScheduleLike
 from lrax.schedules._counting import broadcast, multiply_lengths
@@ -43,8 +43,8 @@ class Cycle(Schedule):
     """
 
     phase: ScheduleLike
-    length_factor: LengthFactor = 1
-    value_factor: Positive = 1.0
+    length_factor: LengthFactor = default(1)
+    value_factor: Positive = default(1.0)
 
     def check(self) -> None:
         if self.phase.length is None:
@@ -57,6 +57,16 @@ class Cycle(Schedule):
             needs = f"1 for a {type(self.phase).__name__}, whose length cannot change"
             remedy = "cycle a phase such as Cosine, or a Warmup of one"
             raise complain(ValueError, "Cycle", "length_factor", needs, factor, remedy)
+
+    @property
+    def landmarks(self) -> list[int]:
+        found, begin, factor = [], 0, self.length_factor
+        length = max(int(self.phase.length), 1)
+        for _ in range(4):
+            begin += length
+            found.append(begin)
+            length = -(-length * int(factor.numerator) // int(factor.denominator))
+        return found
 
     def rate(self, count: jax.Array) -> jax.Array:
         index, local, length = find_cycle(count, jnp.maximum(self.phase.length, 1), self.length_factor)
@@ -117,6 +127,10 @@ class Repeat(Schedule):
         if self.schedule.length is None:
             remedy = "give it a phase such as Cosine"
             raise complain(ValueError, "Repeat", "schedule", "a schedule with a length", self.schedule, remedy)
+
+    @property
+    def landmarks(self) -> list[int]:
+        return [int(self.schedule.length) * i for i in range(1, min(int(self.times), 16))] + [int(self.length)]
 
     def rate(self, count: jax.Array) -> jax.Array:
         length = jnp.maximum(self.schedule.length, 1)

@@ -1,44 +1,44 @@
 """Named compositions that climb and fall: one cycle, and cycles for ever."""
 
-from typing import Any
+from typing import final
 
-from lrax.fields._types import RATE
+from lrax.fields._types import (
+    Delay,
+    Fraction,
+    LengthFactor,
+    MaybePositive,
+    MaybeRate,
+    Part,
+    Positive,
+    Rate,
+    Steps,
+    default,
+)
 from lrax.fields._words import complain
 from lrax.schedules._algebra import Product, Sum
-from lrax.schedules._base import Schedule
+from lrax.schedules._base import MaybeSchedule, Recipe, Schedule
 from lrax.schedules._combinators import Cooldown, Warmup
 from lrax.schedules._cycles import Cycle
 from lrax.schedules._decays import Constant
+from lrax.schedules._modes import Mode
 from lrax.schedules._phases import Cosine, Triangle
 from lrax.schedules._recipes import first_rate, remaining
 
 
-def is_none(steps: Any) -> bool:
-    """Whether a length is the number 0 itself, which asks for nothing (an array or a tracer asks for something)."""
-    return isinstance(steps, int | float) and steps == 0
-
-
-def one_cycle(
-    low: Any,
-    high: Any,
-    cycle_steps: Any,
-    cooldown_steps: Any = 0,
-    end: Any = None,
-    rise: Any = 0.5,
-    mode: str = "linear",
-) -> Schedule:
+@final
+class one_cycle(Recipe):  # noqa: N801  # a recipe is called as a function
     """Three phases: from `low` up to `high`, back to `low`, and on to `end`, which is held.
 
     Args:
       low: rate at count 0 and at count `cycle_steps`.
       high: rate at the peak.
       cycle_steps: length of the first two phases together, in updates.
-      cooldown_steps: length of the third phase in updates; 0 for none, then `low` is held.
+      cooldown_steps: length of the third phase in updates; None or 0 for none, then `low` is held.
       end: rate from count `cycle_steps + cooldown_steps` on.
       rise: fraction of `cycle_steps` spent climbing.
       mode: shape of all phases, such as `"linear"` or `"cosine"` (see `Cooldown`).
 
-    Returns: a `Triangle`, or a `Cooldown` of one.
+    Made of a `Triangle`, or a `Cooldown` of one.
 
     Raises: ValueError if only one of `cooldown_steps` and `end` is given, or a number is out of range.
 
@@ -48,18 +48,30 @@ def one_cycle(
     >>> print(schedule(jnp.array([0, 250, 500, 1250])))
     [0.1   0.5   0.1   0.001]
     """
-    triangle = Triangle(low, high, cycle_steps, rise, mode)
-    if is_none(cooldown_steps):
-        if end is not None:
-            remedy = "give its length in updates"
-            raise complain(ValueError, "one_cycle", "cooldown_steps", "above 0 where `end` is given", 0, remedy)
-        return triangle
-    if end is None:
-        raise complain(ValueError, "one_cycle", "end", "a rate where `cooldown_steps` is given", None, "give the last rate")
-    return Cooldown(triangle, cycle_steps, cooldown_steps, end, mode)
+
+    low: Rate
+    high: Rate
+    cycle_steps: Steps
+    cooldown_steps: Part = default(None)
+    end: MaybeRate = default(None)
+    rise: Fraction = default(0.5)
+    mode: Mode = "linear"
+
+    def made(self) -> Schedule:
+        triangle = Triangle(self.low, self.high, self.cycle_steps, self.rise, self.mode)
+        if self.cooldown_steps is None:
+            if self.end is not None:
+                remedy = "give its length in updates"
+                raise complain(ValueError, "one_cycle", "cooldown_steps", "above 0 where `end` is given", 0, remedy)
+            return triangle
+        if self.end is None:
+            needs, remedy = "a rate where `cooldown_steps` is given", "give the last rate"
+            raise complain(ValueError, "one_cycle", "end", needs, None, remedy)
+        return Cooldown(triangle, self.cycle_steps, self.cooldown_steps, self.end, self.mode)
 
 
-def one_cycle_two_phase(start: Any, peak: Any, end: Any, total_steps: Any, warmup_steps: Any, mode: str = "cosine") -> Schedule:
+@final
+class one_cycle_two_phase(Recipe):  # noqa: N801  # a recipe is called as a function
     """Two phases: from `start` up to `peak`, and down to `end`, which is held.
 
     Args:
@@ -70,7 +82,7 @@ def one_cycle_two_phase(start: Any, peak: Any, end: Any, total_steps: Any, warmu
       warmup_steps: length of the climb in updates, an integer >= 0, less than `total_steps`.
       mode: shape of both phases, such as `"cosine"` or `"linear"` (see `Cooldown`).
 
-    Returns: a schedule made of `Warmup`, `Cooldown` and `Constant`.
+    Made of `Warmup`, `Cooldown` and `Constant`.
 
     Raises: ValueError if `warmup_steps` is not less than `total_steps`, or a number is out of range.
 
@@ -80,11 +92,22 @@ def one_cycle_two_phase(start: Any, peak: Any, end: Any, total_steps: Any, warmu
     >>> print([f"{rate:.5f}" for rate in schedule(jnp.array([0, 15, 30, 100]))])
     ['0.01000', '0.13000', '0.25000', '0.00001']
     """
-    steps = remaining("one_cycle_two_phase", total_steps, warmup_steps=warmup_steps)
-    return Warmup(Cooldown(Constant(peak), 0, steps, end, mode), warmup_steps, start, mode)
+
+    start: Rate
+    peak: Rate
+    end: Rate
+    total_steps: Steps
+    warmup_steps: Delay
+    mode: Mode = "cosine"
+
+    def made(self) -> Schedule:
+        steps = remaining("one_cycle_two_phase", self.total_steps, warmup_steps=self.warmup_steps)
+        fall = Cooldown(Constant(self.peak), 0, steps, self.end, self.mode)
+        return Warmup(fall, self.warmup_steps, self.start, self.mode)
 
 
-def one_cycle_momentum(low: Any, high: Any, cycle_steps: Any, rise: Any = 0.5, mode: str = "linear") -> Schedule:
+@final
+class one_cycle_momentum(Recipe):  # noqa: N801  # a recipe is called as a function
     """The momentum that goes with a one-cycle rate: down from `high` to `low` while the rate climbs, and back, then held.
 
     With `one_cycle`, give it the same `cycle_steps`, `rise` and `mode`. With `one_cycle_two_phase`, give it
@@ -97,7 +120,7 @@ def one_cycle_momentum(low: Any, high: Any, cycle_steps: Any, rise: Any = 0.5, m
       rise: fraction of `cycle_steps` for which the rate climbs.
       mode: shape of both phases (see `Cooldown`).
 
-    Returns: a `Triangle` upside down.
+    Made of a `Triangle` upside down.
 
     Raises: ValueError if a number is out of range or `mode` is unknown.
 
@@ -109,19 +132,19 @@ def one_cycle_momentum(low: Any, high: Any, cycle_steps: Any, rise: Any = 0.5, m
     >>> print(momentum(jnp.array([0, 250, 500])))
     [0.95 0.85 0.95]
     """
-    return Triangle(high, low, cycle_steps, rise, mode)
+
+    low: Rate
+    high: Rate
+    cycle_steps: Steps
+    rise: Fraction = default(0.5)
+    mode: Mode = "linear"
+
+    def made(self) -> Schedule:
+        return Triangle(self.high, self.low, self.cycle_steps, self.rise, self.mode)
 
 
-def cyclical(
-    low: Any,
-    high: Any,
-    cycle_steps: Any,
-    value_factor: Any = 1.0,
-    rise: Any = 0.5,
-    mode: str = "linear",
-    height_factor: Any = None,
-    height: Any = None,
-) -> Schedule:
+@final
+class cyclical(Recipe):  # noqa: N801  # a recipe is called as a function
     """Triangles between `low` and `high`, for ever.
 
     The cycles may get lower as a whole (`value_factor`), or lower above a `low` that stays: by a factor from cycle to cycle
@@ -132,13 +155,13 @@ def cyclical(
       low: rate at the start of each cycle.
       high: rate at the peak of the first cycle.
       cycle_steps: length of a cycle in updates: twice the "step size" of the paper.
-      value_factor: what both rates are multiplied by from cycle to cycle.
+      value_factor: what both rates are multiplied by from cycle to cycle; 1 if None.
       rise: fraction of a cycle spent climbing.
       mode: shape of the fall (see `Cooldown`); the climb is its mirror image.
       height_factor: what the height above `low` is multiplied by from cycle to cycle, or None.
       height: a schedule or a callable that multiplies the height above `low`, or None.
 
-    Returns: a `Cycle` of a `Triangle`; where the height changes, a `Sum` of it and `low`, and a `Product` within.
+    Made of a `Cycle` of a `Triangle`; where the height changes, a `Sum` of it and `low`, and a `Product` within.
 
     Raises: ValueError if a number is out of range, or `value_factor` is given with `height_factor` or `height`.
 
@@ -149,23 +172,29 @@ def cyclical(
     >>> print(cyclical(low=1.0, high=2.0, cycle_steps=500, height_factor=0.5)(jnp.array([0, 250, 500, 750])))
     [1.  2.  1.  1.5]
     """
-    if height_factor is None and height is None:
-        return Cycle(Triangle(low, high, cycle_steps, rise, mode), 1, value_factor)
-    if not (isinstance(value_factor, float | int) and value_factor == 1):
-        raise complain(ValueError, "cyclical", "value_factor", "left out where the height changes", value_factor)
-    low, high = RATE.convert("cyclical", "low", low), RATE.convert("cyclical", "high", high)
-    cycles = Cycle(Triangle(0.0, high - low, cycle_steps, rise, mode), 1, 1.0 if height_factor is None else height_factor)
-    return Sum(Constant(low), cycles if height is None else Product(cycles, height))
+
+    low: Rate
+    high: Rate
+    cycle_steps: Steps
+    value_factor: MaybePositive = default(None)
+    rise: Fraction = default(0.5)
+    mode: Mode = "linear"
+    height_factor: MaybePositive = default(None)
+    height: MaybeSchedule = default(None)
+
+    def made(self) -> Schedule:
+        if self.height_factor is None and self.height is None:
+            triangle = Triangle(self.low, self.high, self.cycle_steps, self.rise, self.mode)
+            return Cycle(triangle, 1, 1.0 if self.value_factor is None else self.value_factor)
+        if self.value_factor is not None:
+            raise complain(ValueError, "cyclical", "value_factor", "left out where the height changes", self.value_factor)
+        triangle = Triangle(0.0, self.high - self.low, self.cycle_steps, self.rise, self.mode)
+        cycles = Cycle(triangle, 1, 1.0 if self.height_factor is None else self.height_factor)
+        return Sum(Constant(self.low), cycles if self.height is None else Product(cycles, self.height))
 
 
-def sgdr(
-    peak: Any,
-    end: Any,
-    cycle_steps: Any,
-    length_factor: Any = 2,
-    value_factor: Any = 1.0,
-    warmup_steps: Any = 0,
-) -> Schedule:
+@final
+class sgdr(Recipe):  # noqa: N801  # a recipe is called as a function
     """Cosine decay with warm restarts: from `peak` to `end`, again and again, each cycle longer than the last.
 
     Args:
@@ -174,9 +203,10 @@ def sgdr(
       cycle_steps: length of the first cycle in updates, its warm-up included.
       length_factor: what the length is multiplied by from cycle to cycle, rounded up.
       value_factor: what both rates are multiplied by from cycle to cycle.
-      warmup_steps: length of the warm-up at the start of each cycle, the same for all; its first rate is above zero.
+      warmup_steps: length of the warm-up at the start of each cycle, the same for all, whose first rate is above zero; None
+        or 0 for none.
 
-    Returns: a `Cycle` of a `Cosine`, with a `Warmup` within if asked.
+    Made of a `Cycle` of a `Cosine`, with a `Warmup` within if asked.
 
     Raises: ValueError if a number is out of range.
 
@@ -187,7 +217,16 @@ def sgdr(
     >>> print(sgdr(peak=1.0, end=0.0, cycle_steps=10, warmup_steps=3)(jnp.array([0, 3, 10, 13])))
     [0.25 1.   0.25 1.  ]
     """
-    if is_none(warmup_steps):
-        return Cycle(Cosine(peak, end, cycle_steps), length_factor, value_factor)
-    fall = Cosine(peak, end, remaining("sgdr", cycle_steps, warmup_steps=warmup_steps))
-    return Cycle(first_rate(fall, warmup_steps), length_factor, value_factor)
+
+    peak: Rate
+    end: Rate
+    cycle_steps: Steps
+    length_factor: LengthFactor = default(2)
+    value_factor: Positive = default(1.0)
+    warmup_steps: Part = default(None)
+
+    def made(self) -> Schedule:
+        if self.warmup_steps is None:
+            return Cycle(Cosine(self.peak, self.end, self.cycle_steps), self.length_factor, self.value_factor)
+        fall = Cosine(self.peak, self.end, remaining("sgdr", self.cycle_steps, warmup_steps=self.warmup_steps))
+        return Cycle(first_rate(fall, self.warmup_steps), self.length_factor, self.value_factor)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrax.fields._known import is_known
-from lrax.fields._types import Boundaries, Positive, Rate, Steps
+from lrax.fields._types import Boundaries, Positive, Rate, Steps, default
 from lrax.fields._words import complain
 from lrax.schedules._base import Schedule
 from lrax.schedules._counting import share
@@ -85,9 +85,13 @@ class StepDecay(Schedule):
     start: Rate
     factor: Positive
     every: Steps
-    floor: Rate = 0.0
+    floor: Rate = default(0.0)
 
     check = check_floor
+
+    @property
+    def landmarks(self) -> list[int]:
+        return [drop * int(self.every) for drop in range(1, 7)]
 
     def rate(self, count: jax.Array) -> jax.Array:
         drops = count // jnp.maximum(self.every, 1)
@@ -116,6 +120,10 @@ class MultiStep(Schedule):
     start: Rate
     factor: Positive
     boundaries: Boundaries
+
+    @property
+    def landmarks(self) -> list[int]:
+        return np.asarray(self.boundaries).tolist()
 
     def rate(self, count: jax.Array) -> jax.Array:
         drops = jnp.searchsorted(jnp.asarray(self.boundaries), count, side="right")
@@ -150,8 +158,8 @@ class Exponential(Schedule):
 
     start: Rate
     factor: Positive
-    every: Steps = 1
-    floor: Rate = 0.0
+    every: Steps = default(1)
+    floor: Rate = default(0.0)
 
     check = check_floor
 
@@ -179,7 +187,7 @@ class InverseSqrt(Schedule):
     """
 
     start: Rate
-    timescale: Positive = 1.0
+    timescale: Positive = default(1.0)
 
     def rate(self, count: jax.Array) -> jax.Array:
         slower, rest = growth(count, self.timescale)
@@ -205,7 +213,7 @@ class InverseTime(Schedule):
     """
 
     start: Rate
-    timescale: Positive = 1.0
+    timescale: Positive = default(1.0)
 
     def rate(self, count: jax.Array) -> jax.Array:
         slower, rest = growth(count, self.timescale)
@@ -236,7 +244,7 @@ class Power(Schedule):
 
     start: Rate
     power: Rate
-    timescale: Positive = 1.0
+    timescale: Positive = default(1.0)
 
     def rate(self, count: jax.Array) -> jax.Array:
         slower, rest = growth(count, self.timescale)
@@ -268,7 +276,11 @@ class PolynomialRestarts(Schedule):
     start: Rate
     end: Rate
     steps: Steps
-    power: Positive = 2.0
+    power: Positive = default(2.0)
+
+    @property
+    def landmarks(self) -> list[int]:
+        return [restart * int(self.steps) for restart in range(1, 5)]
 
     def rate(self, count: jax.Array) -> jax.Array:
         steps = jnp.maximum(self.steps, 1)

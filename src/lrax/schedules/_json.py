@@ -1,7 +1,6 @@
 """Schedules as JSON text, and back, bit for bit."""
 
 import dataclasses
-import difflib
 import inspect
 import json
 from collections.abc import Iterable
@@ -12,8 +11,8 @@ import numpy as np
 
 from lrax.fields._known import is_known
 from lrax.fields._ratio import LARGEST_RATIO, Ratio
-from lrax.fields._value import _fields
-from lrax.fields._words import complain
+from lrax.fields._value import _fields, shortest
+from lrax.fields._words import complain, did_you_mean
 from lrax.schedules._base import Function, Schedule
 
 VERSION = 1
@@ -21,7 +20,7 @@ VERSION = 1
 
 
 def to_json(schedule: Any) -> str:
-    """A schedule as one line of JSON: its kind, its fields, and the version of the format.
+    """A schedule as one line of JSON: its kind or recipe, its fields, and the version of the format.
 
     Numbers are written so that they come back bit for bit; batches and schedules inside schedules are written in full.
 
@@ -46,23 +45,37 @@ def from_json(text: str, kinds: Iterable[type[Schedule]] = ()) -> Schedule:
     """The schedule that `to_json` wrote. Nothing but known kinds is made: the text cannot run code.
 
     Args:
-      text: what `to_json` returned, or JSON like it written by hand; fields that have a default may be left out.
+      text: what `to_json` returned, or JSON like it written by hand, such as `{"kind": "warmup_cosine", "peak": 0.1, ...}`;
+        fields that have a default may be left out.
       kinds: your own kinds that may be in it.
 
     Returns: a schedule whose fields are NumPy numbers and arrays, checked as when it was made.
 
-    Raises: ValueError for text that is no such JSON, for a version, kind or field that is not known, for a field that is
-      missing or out of range; TypeError for a field of the wrong type, and for `kinds` that are no kinds.
+    Raises: ValueError for text that is no such JSON or nested too deep, for a version, kind or field that is not known, for a
+      field that is missing or out of range; TypeError for what is no text, a field of a wrong type, and `kinds` that are none.
 
     >>> text = to_json(lrax.warmup_cosine(peak=0.1, total_steps=100, warmup_steps=9))
     >>> from_json(text)
-    Shift(schedule=Warmup(schedule=Cosine(start=0.1, end=0.0, steps=91), warmup_steps=10, start=0.0, mode='linear'), offset=1)
+    warmup_cosine(peak=0.1, total_steps=100, warmup_steps=9)
+    >>> from_json('{"kind": "sgdr", "peak": 0.1, "end": 0.0, "cycle_steps": 10}')
+    sgdr(peak=0.1, end=0.0, cycle_steps=10)
     """
     known = _known_kinds(kinds)
+    given: Any = text
+    if not isinstance(given, str | bytes | bytearray):
+        remedy = "json.dumps makes text of a dict" if isinstance(given, dict) else ""
+        raise complain(TypeError, "from_json", "text", "text: JSON that to_json wrote", text, remedy)
     try:
-        data = json.loads(text)
-    except json.JSONDecodeError as error:
+        return _read_document(json.loads(text), text, known)
+    except RecursionError as error:
+        raise complain(ValueError, "from_json", "text", "JSON of at most a few hundred levels", text) from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise complain(ValueError, "from_json", "text", "JSON that to_json wrote", text, str(error)) from error
+
+
+def _read_document(data: Any, text: object, known: dict[str, type[Schedule]]) -> Schedule:
+    if isinstance(data, dict) and "kind" in data:  # written by hand
+        return _read_schedule(data, "schedule", known)
     if not isinstance(data, dict) or set(data) != {"lrax", "schedule"}:
         raise complain(ValueError, "from_json", "text", "JSON with the two entries 'lrax' and 'schedule'", text)
     if data["lrax"] != VERSION:
@@ -126,10 +139,7 @@ def _written_numbers(value: Any, place: str) -> Any:
     array = np.asarray(value)
     if not np.isfinite(array).all():
         raise complain(ValueError, "to_json", place, "finite", value)
-    if array.dtype == np.float32:
-        shortest = array.astype(str).astype(np.float64)
-        array = np.where(shortest.astype(np.float32) == array, shortest, array.astype(np.float64))
-    return array.tolist()
+    return shortest(array).tolist()
 
 
 def _read_schedule(data: Any, place: str, known: dict[str, type[Schedule]]) -> Schedule:
@@ -137,21 +147,19 @@ def _read_schedule(data: Any, place: str, known: dict[str, type[Schedule]]) -> S
         raise complain(ValueError, "from_json", place, "a schedule: an object with a `kind`", data)
     name = data["kind"]
     if name not in known or name == "Function":
-        close = difflib.get_close_matches(name, known, n=1)
-        remedy = f"did you mean {close[0]!r}?" if close else "give your own kinds: from_json(text, kinds=[...])"
+        remedy = did_you_mean(name, known) or "give your own kinds: from_json(text, kinds=[...])"
         raise complain(ValueError, "from_json", f"{place}.kind", "the name of a kind", name, remedy)
     kind = known[name]
     fields = {field: _read(value, f"{place}.{field}", known) for field, value in data.items() if field != "kind"}
     names = [field.name for field in _fields(kind)]
+    for given in fields:
+        if given not in names:
+            remedy = did_you_mean(given, names) or "or it was written by a newer lrax"
+            needs = f"a field of {name} ({', '.join(names)})"
+            raise complain(ValueError, "from_json", f"{place}.{given}", needs, given, remedy)
     for field in _fields(kind):
         if field.name not in fields and field.default is dataclasses.MISSING:
             raise complain(ValueError, "from_json", f"{place}.{field.name}", f"given for a {name}", None)
-    for given in fields:
-        if given not in names:
-            remedy = "or it was written by a newer lrax"
-            raise complain(
-                ValueError, "from_json", f"{place}.{given}", f"a field of {name} ({', '.join(names)})", given, remedy
-            )
     try:
         return kind(**fields)
     except TypeError as error:

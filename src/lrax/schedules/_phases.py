@@ -1,14 +1,14 @@
 """Schedules with a length: one formula each on the fractions of a phase that are done and left."""
 
-from typing import Annotated, final
+from typing import final
 
 import jax
 import jax.numpy as jnp
 
-from lrax.fields._rules import Choice
-from lrax.fields._types import Fraction, Positive, Rate, Steps
+from lrax.fields._types import Fraction, Positive, Rate, Steps, default
 from lrax.schedules._base import Phase
 from lrax.schedules._exact import peak_fractions, power_complement
+from lrax.schedules._modes import Mode
 from lrax.schedules._shapes import SHAPES, cosine, geometric, linear, polynomial
 
 
@@ -139,7 +139,7 @@ class Polynomial(Phase):
     start: Rate
     end: Rate
     steps: Steps
-    power: Positive = 2.0
+    power: Positive = default(2.0)
 
     def curve(self, done: jax.Array, left: jax.Array) -> jax.Array:
         return polynomial(self.start, self.end, done, left, self.power)
@@ -199,8 +199,8 @@ class Triangle(Phase):
     low: Rate
     high: Rate
     steps: Steps
-    rise: Fraction = 0.5
-    mode: Annotated[str, Choice(tuple(SHAPES))] = "linear"
+    rise: Fraction = default(0.5)
+    mode: Mode = "linear"
 
     def rate(self, count: jax.Array) -> jax.Array:
         return self.curve(*peak_fractions(count, self.steps, self.rise))

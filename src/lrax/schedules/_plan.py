@@ -1,6 +1,6 @@
 """A change of plan: a run made longer, or brought to its end, without touching the rates of its past."""
 
-from typing import Annotated, Any, final
+from typing import Annotated, Any, Literal, final
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from lrax.fields._words import complain
 from lrax.schedules._base import Schedule, ScheduleLike, ScheduleRule
 from lrax.schedules._combinators import Cooldown
 from lrax.schedules._counting import broadcast
+from lrax.schedules._modes import ShapeName
 
 
 @final
@@ -41,7 +42,7 @@ class Extension(Schedule):
     schedule: ScheduleLike
     begin: Delay
     total_steps: Steps
-    mode: Annotated[str, Choice(("stretch", "hold"))] = "stretch"
+    mode: Annotated[Literal["stretch", "hold"], Choice(("stretch", "hold"))] = "stretch"
 
     def check(self) -> None:
         if self.schedule.length is None:
@@ -74,7 +75,7 @@ class Extension(Schedule):
         return self.total_steps
 
 
-def extend(schedule: Any, total_steps: Any, at: Any, mode: str = "stretch") -> Schedule:
+def extend(schedule: Any, total_steps: Any, at: Any, mode: Literal["stretch", "hold"] = "stretch") -> Schedule:
     """The same run, made longer: up to count `at` the old rates, from there on the rest of the plan, slowed down.
 
     Args:
@@ -104,7 +105,7 @@ def extend(schedule: Any, total_steps: Any, at: Any, mode: str = "stretch") -> S
     return extension
 
 
-def branch(schedule: Any, total_steps: Any, at: Any, end: Any = 0.0, mode: str = "linear") -> Schedule:
+def branch(schedule: Any, total_steps: Any, at: Any, end: Any = 0.0, mode: ShapeName = "linear") -> Schedule:
     """A cool-down that leaves a running schedule at count `at`: up to there the old rates, then down to `end`.
 
     Leave the stable phase of one long run at several counts, and each branch is a finished model of another training length.

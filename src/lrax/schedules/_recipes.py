@@ -1,17 +1,19 @@
-"""Named compositions: functions that only put kinds together. Every argument may be traced, so recipes can be vmapped."""
+"""Named compositions: kinds that only put other kinds together. Every argument may be traced, or a batch."""
 
-from typing import Any
+from typing import Any, final
 
 import jax.numpy as jnp
 import numpy as np
 
 from lrax.fields._known import is_known
-from lrax.fields._types import DELAY, POSITIVE, STEPS
+from lrax.fields._types import DELAY, STEPS, Delay, MaybePositive, MaybeSteps, Positive, Rate, Steps, default
 from lrax.fields._words import complain
-from lrax.schedules._base import Schedule
-from lrax.schedules._combinators import Cooldown, Sequence, Shift, Warmup
+from lrax.schedules._base import Recipe, Schedule
+from lrax.schedules._combinators import Cooldown, Sequence, Warmup
 from lrax.schedules._decays import Constant, InverseSqrt
+from lrax.schedules._modes import Mode
 from lrax.schedules._phases import Cosine, Hold
+from lrax.schedules._time import Shift
 
 
 def remaining(owner: str, total_steps: Any, **used: Any) -> Any:
@@ -32,7 +34,8 @@ def first_rate(schedule: Schedule, warmup_steps: Any) -> Schedule:
     return Shift(Warmup(schedule, DELAY.convert("Warmup", "warmup_steps", warmup_steps) + 1), 1)
 
 
-def warmup_cosine(peak: Any, total_steps: Any, warmup_steps: Any, end: Any = 0.0) -> Schedule:
+@final
+class warmup_cosine(Recipe):  # noqa: N801  # a recipe is called as a function
     """Climbs in a straight line to `peak`, then falls to `end` along half a cosine, and holds it.
 
     The first update has a rate already: `peak / (warmup_steps + 1)`.
@@ -43,7 +46,7 @@ def warmup_cosine(peak: Any, total_steps: Any, warmup_steps: Any, end: Any = 0.0
       warmup_steps: length of the warm-up in updates, an integer >= 0, less than `total_steps`.
       end: rate from count `total_steps` on.
 
-    Returns: a schedule made of `Shift`, `Warmup` and `Cosine`.
+    Made of `Shift`, `Warmup` and `Cosine`.
 
     Raises: ValueError if `warmup_steps` is not less than `total_steps`, or a number is out of range.
 
@@ -51,11 +54,19 @@ def warmup_cosine(peak: Any, total_steps: Any, warmup_steps: Any, end: Any = 0.0
     >>> print(schedule(jnp.array([0, 2, 4, 20])))
     [0.1 0.3 0.5 0. ]
     """
-    steps = remaining("warmup_cosine", total_steps, warmup_steps=warmup_steps)
-    return first_rate(Cosine(peak, end, steps), warmup_steps)
+
+    peak: Rate
+    total_steps: Steps
+    warmup_steps: Delay
+    end: Rate = default(0.0)
+
+    def made(self) -> Schedule:
+        steps = remaining("warmup_cosine", self.total_steps, warmup_steps=self.warmup_steps)
+        return first_rate(Cosine(self.peak, self.end, steps), self.warmup_steps)
 
 
-def wsd(peak: Any, total_steps: Any, warmup_steps: Any, cooldown_steps: Any, end: Any = 0.0, mode: str = "linear") -> Schedule:
+@final
+class wsd(Recipe):  # noqa: N801  # a recipe is called as a function
     """Warm-up, stable, decay: climbs to `peak`, stays there, and falls to `end`, which is held.
 
     The first update has a rate already: `peak / (warmup_steps + 1)`.
@@ -68,7 +79,7 @@ def wsd(peak: Any, total_steps: Any, warmup_steps: Any, cooldown_steps: Any, end
       end: rate from count `total_steps` on.
       mode: shape of the fall, such as `"linear"`, `"cosine"` or `"one_minus_sqrt"` (see `Cooldown`).
 
-    Returns: a schedule made of `Shift`, `Warmup`, `Cooldown` and `Constant`.
+    Made of `Shift`, `Warmup`, `Cooldown` and `Constant`.
 
     Raises: ValueError if warm-up and cool-down leave no update of `total_steps`, or a number is out of range.
 
@@ -77,11 +88,21 @@ def wsd(peak: Any, total_steps: Any, warmup_steps: Any, cooldown_steps: Any, end
     >>> print(wsd(peak=0.5, total_steps=100, warmup_steps=4, cooldown_steps=20)(jnp.array([0, 4, 80, 90, 100])))
     [0.1  0.5  0.5  0.25 0.  ]
     """
-    steps = remaining("wsd", total_steps, warmup_steps=warmup_steps, cooldown_steps=cooldown_steps)
-    return first_rate(Cooldown(Constant(peak), steps, cooldown_steps, end, mode), warmup_steps)
+
+    peak: Rate
+    total_steps: Steps
+    warmup_steps: Delay
+    cooldown_steps: Steps
+    end: Rate = default(0.0)
+    mode: Mode = "linear"
+
+    def made(self) -> Schedule:
+        steps = remaining("wsd", self.total_steps, warmup_steps=self.warmup_steps, cooldown_steps=self.cooldown_steps)
+        return first_rate(Cooldown(Constant(self.peak), steps, self.cooldown_steps, self.end, self.mode), self.warmup_steps)
 
 
-def flat_cosine(peak: Any, total_steps: Any, flat_steps: Any, end: Any = 0.0) -> Schedule:
+@final
+class flat_cosine(Recipe):  # noqa: N801  # a recipe is called as a function
     """Stays at `peak`, then falls to `end` along half a cosine, and holds it.
 
     Args:
@@ -90,7 +111,7 @@ def flat_cosine(peak: Any, total_steps: Any, flat_steps: Any, end: Any = 0.0) ->
       flat_steps: how long the rate stays, an integer > 0, less than `total_steps`.
       end: rate from count `total_steps` on.
 
-    Returns: a `Sequence` of `Hold` and `Cosine`.
+    Made of `Sequence`, `Hold` and `Cosine`.
 
     Raises: ValueError if `flat_steps` is not less than `total_steps`, or a number is out of range.
 
@@ -99,13 +120,19 @@ def flat_cosine(peak: Any, total_steps: Any, flat_steps: Any, end: Any = 0.0) ->
     >>> print(f"{flat_cosine(peak=0.1, total_steps=100, flat_steps=50)(75):.2f}")
     0.05
     """
-    steps = remaining("flat_cosine", total_steps, flat_steps=flat_steps)
-    return Sequence(Hold(peak, flat_steps), Cosine(peak, end, steps))
+
+    peak: Rate
+    total_steps: Steps
+    flat_steps: Steps
+    end: Rate = default(0.0)
+
+    def made(self) -> Schedule:
+        steps = remaining("flat_cosine", self.total_steps, flat_steps=self.flat_steps)
+        return Sequence(Hold(self.peak, self.flat_steps), Cosine(self.peak, self.end, steps))
 
 
-def inverse_sqrt(
-    peak: Any, warmup_steps: Any, timescale: Any = None, total_steps: Any = None, cooldown_steps: Any = None, end: Any = 0.0
-) -> Schedule:
+@final
+class inverse_sqrt(Recipe):  # noqa: N801  # a recipe is called as a function
     """Climbs in a straight line to `peak`, then falls as one over the square root, and at last, if asked, straight to `end`.
 
     The first update has a rate already: `peak / (warmup_steps + 1)`.
@@ -118,7 +145,7 @@ def inverse_sqrt(
       cooldown_steps: length of the cool-down in updates, an integer > 0, or None for none.
       end: rate from count `total_steps` on.
 
-    Returns: a schedule made of `Shift`, `Warmup`, `InverseSqrt` and `Cooldown`.
+    Made of `Shift`, `Warmup`, `InverseSqrt` and `Cooldown`.
 
     Raises: ValueError if only one of `total_steps` and `cooldown_steps` is given, they leave no update, or a number is out of
       range.
@@ -129,17 +156,28 @@ def inverse_sqrt(
     >>> print(schedule(jnp.array([100, 400, 1000])))
     [0.1  0.05 0.  ]
     """
-    decay: Schedule = InverseSqrt(peak, warmup_steps if timescale is None else timescale)
-    if (total_steps is None) != (cooldown_steps is None):
-        name = "total_steps" if total_steps is None else "cooldown_steps"
-        raise complain(ValueError, "inverse_sqrt", name, "given where the other length is", None, "give both or neither")
-    if total_steps is not None:
-        begin = remaining("inverse_sqrt", total_steps, warmup_steps=warmup_steps, cooldown_steps=cooldown_steps)
-        decay = Cooldown(decay, begin, cooldown_steps, end)
-    return first_rate(decay, warmup_steps)
+
+    peak: Rate
+    warmup_steps: Delay
+    timescale: MaybePositive = default(None)
+    total_steps: MaybeSteps = default(None)
+    cooldown_steps: MaybeSteps = default(None)
+    end: Rate = default(0.0)
+
+    def made(self) -> Schedule:
+        total, warm, cool = self.total_steps, self.warmup_steps, self.cooldown_steps
+        decay: Schedule = InverseSqrt(self.peak, warm if self.timescale is None else self.timescale)
+        if total is not None and cool is not None:
+            begin = remaining("inverse_sqrt", total, warmup_steps=warm, cooldown_steps=cool)
+            decay = Cooldown(decay, begin, cool, self.end)
+        elif total is not None or cool is not None:
+            name = "total_steps" if total is None else "cooldown_steps"
+            raise complain(ValueError, "inverse_sqrt", name, "given where the other length is", None, "give both or neither")
+        return first_rate(decay, warm)
 
 
-def noam(model_size: Any, warmup_steps: Any, factor: Any = 1.0) -> Schedule:
+@final
+class noam(Recipe):  # noqa: N801  # a recipe is called as a function
     r"""The Transformer's schedule: climbs in a straight line, then falls as one over the square root.
 
     $$\eta(t) = factor \cdot model\_size^{-1/2} \min\!\left((t + 1)^{-1/2},\; (t + 1)\, warmup\_steps^{-3/2}\right)$$
@@ -149,7 +187,7 @@ def noam(model_size: Any, warmup_steps: Any, factor: Any = 1.0) -> Schedule:
       warmup_steps: the rate is largest at the update of this number, counted from 1; an integer > 0.
       factor: multiplies the rate.
 
-    Returns: a schedule made of `Shift`, `Warmup` and `InverseSqrt`.
+    Made of `Shift`, `Warmup` and `InverseSqrt`.
 
     Raises: ValueError if a number is out of range.
 
@@ -158,8 +196,12 @@ def noam(model_size: Any, warmup_steps: Any, factor: Any = 1.0) -> Schedule:
     >>> print(f"{noam(model_size=512, warmup_steps=4000)(3999):.6f}")
     0.000699
     """
-    steps = STEPS.convert("noam", "warmup_steps", warmup_steps)
-    size = POSITIVE.convert("noam", "model_size", model_size)
-    array = np if is_known(steps) and is_known(size) else jnp
-    peak = factor / (array.sqrt(size) * array.sqrt(steps.astype(np.float32)))
-    return Shift(Warmup(InverseSqrt(peak, steps), steps), 1)
+
+    model_size: Positive
+    warmup_steps: Steps
+    factor: Rate = default(1.0)
+
+    def made(self) -> Schedule:
+        array: Any = np if is_known(self.warmup_steps) and is_known(self.model_size) else jnp
+        peak = self.factor / (array.sqrt(self.model_size) * array.sqrt(self.warmup_steps.astype(np.float32)))
+        return Shift(Warmup(InverseSqrt(peak, self.warmup_steps), self.warmup_steps), 1)

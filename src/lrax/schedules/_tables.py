@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrax.fields._known import is_known
-from lrax.fields._rules import Choice, Rule
+from lrax.fields._rules import Rule
 from lrax.fields._types import Boundaries, Delay, Rates
 from lrax.fields._words import complain
 from lrax.schedules._base import Schedule
 from lrax.schedules._counting import fractions
+from lrax.schedules._modes import Mode
 from lrax.schedules._shapes import SHAPES
 
 
@@ -41,6 +42,10 @@ class PiecewiseConstant(Schedule):
             needs = f"one longer than `boundaries` ({self.boundaries.shape[-1]})"
             raise complain(ValueError, "PiecewiseConstant", "values", needs, self.values)
 
+    @property
+    def landmarks(self) -> list[int]:
+        return np.asarray(self.boundaries).tolist()
+
     def rate(self, count: jax.Array) -> jax.Array:
         return jnp.asarray(self.values)[jnp.searchsorted(jnp.asarray(self.boundaries), count, side="right")]
 
@@ -69,7 +74,7 @@ class Piecewise(Schedule):
 
     values: Rates
     counts: Boundaries
-    mode: Annotated[str, Choice(tuple(SHAPES))] = "linear"
+    mode: Mode = "linear"
 
     def check(self) -> None:
         if self.values.shape[-1] < 2 or self.values.shape[-1] != self.counts.shape[-1]:
@@ -77,6 +82,10 @@ class Piecewise(Schedule):
             raise complain(ValueError, "Piecewise", "values", needs, self.values)
         if self.mode == "geometric" and is_known(self.values) and np.any(np.asarray(self.values) <= 0):
             raise complain(ValueError, "Piecewise", "values", "above 0 in mode 'geometric'", self.values)
+
+    @property
+    def landmarks(self) -> list[int]:
+        return np.asarray(self.counts).tolist()
 
     def rate(self, count: jax.Array) -> jax.Array:
         values, counts = jnp.asarray(self.values), jnp.asarray(self.counts)
@@ -114,7 +123,7 @@ class Knots(Schedule):
     whole: Annotated[Any, Rule("a list of whole numbers", np.int32, rank=1)]
     part: Annotated[Any, Rule("a list of numbers from 0 up to 1", low=0, high=1, rank=1)]
     steps: Delay
-    mode: Annotated[str, Choice(tuple(SHAPES))] = "linear"
+    mode: Mode = "linear"
 
     def rate(self, count: jax.Array) -> jax.Array:
         values, whole, part = jnp.asarray(self.values), jnp.asarray(self.whole), jnp.asarray(self.part)

@@ -7,17 +7,24 @@ import jax
 import numpy as np
 
 from lrax.fields._rules import LARGEST, whole_number
-from lrax.fields._words import complain
-from lrax.schedules._named import longest_length, named_schedules
+from lrax.fields._words import Text, complain
+from lrax.schedules._base import Schedule, last_landmark
+from lrax.schedules._named import named_schedules
 
 POINTS = 2049
 """Counts that are looked at together, one compiled program for all of them."""
+
+MOST_MARKS = 64
+"""Up to so many landmarks of a schedule have their lines."""
+
+HEAD = 26
+"""A longer label stands above the columns, with a number for its column."""
 
 BAR = 32
 """Width of the longest bar, in characters."""
 
 
-def table(schedules: Any | Sequence[Any] | Mapping[str, Any], steps: int | None = None, rows: int = 16) -> str:
+def table(schedules: Any | Sequence[Any] | Mapping[str, Any], steps: int | None = None, rows: int = 16) -> Text:
     """The rates of one or more schedules as text, a line a count.
 
     The counts are both ends, where a schedule has its largest rate, where it bends or jumps (for a jump, both sides), and
@@ -26,10 +33,11 @@ def table(schedules: Any | Sequence[Any] | Mapping[str, Any], steps: int | None 
     Args:
       schedules: a schedule or any callable `count -> rate`; a list of them; or a dict of them by label. A batch of schedules
         (fields with a leading axis) has a column a lane.
-      steps: the last count; by default the longest length, or 1000 if all are endless.
-      rows: about how many lines, an integer of at least 2.
+      steps: the last count; by default the last landmark of any: an end, a boundary, a few drops or cycles of what is endless
+        (1000 if there are none).
+      rows: about how many lines, an integer of at least 2; the boundaries of lists are all shown.
 
-    Returns: lines of text, for `print`.
+    Returns: lines of text, a `str` that a notebook and a prompt show as lines.
 
     Raises: TypeError for something that is no schedule; ValueError if `steps` is below 1 or `rows` below 2.
 
@@ -44,23 +52,36 @@ def table(schedules: Any | Sequence[Any] | Mapping[str, Any], steps: int | None 
       100     0
     """
     lines = named_schedules("table", schedules)
-    steps = steps if steps is not None else longest_length(lines.values()) or 1000
+    steps = steps if steps is not None else last_landmark(lines.values()) or 1000
     steps = whole_number("table", "steps", steps, 1, LARGEST)
     if not isinstance(rows, int) or rows < 2:
         raise complain(ValueError, "table", "rows", "an integer of at least 2", rows)
     functions = [jax.jit(jax.vmap(line)) for line in lines.values()]
     found = {count for function in functions for count in changes(function, steps, rows // (2 * len(functions)))}
+    for function, line in zip(functions, lines.values(), strict=True):
+        found |= boundaries(function, line, steps)
     even = np.linspace(0, steps, max(rows - len(found), 2)).astype(np.int64)
     counts = sorted(found | {int(count) for count in even})
     columns = [_rates(function, np.array(counts)) for function in functions]
-    heads = [label if len(label) <= 12 else f"[{i}]" for i, label in enumerate(lines)] if len(lines) > 1 else ["rate"]
+    heads = [label if len(label) <= HEAD else f"[{i}]" for i, label in enumerate(lines)] if len(lines) > 1 else ["rate"]
     legend = [f"{head} {label}" for head, label in zip(heads, lines, strict=True) if head not in (label, "rate")]
     cells = [["count", *map(str, counts)]]
     cells += [[head, *(f"{rate:.6g}" for rate in column)] for head, column in zip(heads, columns, strict=True)]
     widths = [max(map(len, column)) for column in cells]
     bars = [""] + [_bar(rate, columns[0].max()) if len(columns) == 1 else "" for rate in columns[0]]
     text = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in zip(*cells, strict=True)]
-    return "\n".join([*legend, *(f"{line}  {bar}".rstrip() for line, bar in zip(text, bars, strict=True))])
+    return Text("\n".join([*legend, *(f"{line}  {bar}".rstrip() for line, bar in zip(text, bars, strict=True))]))
+
+
+def boundaries(function: Callable[[Any], Any], schedule: Schedule, steps: int) -> set[int]:
+    """The first landmarks of a schedule, where something may be too slight or too dense to be found; for a jump, both sides."""
+    marks = sorted({mark for mark in schedule.landmarks if 0 < mark <= steps})[:MOST_MARKS]
+    if not marks:
+        return set()
+    around = np.maximum(np.array(marks)[:, None] + np.arange(-2, 1), 0)
+    before, across = np.abs(np.diff(_rates(function, around.ravel()).reshape(-1, 3))).T
+    jumps = across > 4 * before
+    return {*marks, *(mark - 1 for mark, jump in zip(marks, jumps, strict=True) if jump)}
 
 
 def _bar(rate: float, largest: float) -> str:

@@ -124,7 +124,7 @@ def stack(schedules: Sequence[Schedule]) -> Schedule:
         index[members] = kind
         place = dict(zip(members, members, strict=True))  # lanes of other kinds hold this kind's first member, unused
         kinds.append(jax.tree.map(_stack, *(schedules[place.get(i, members[0])] for i in range(len(schedules)))))
-    return Either(kinds, index)
+    return Either(tuple(kinds), index)
 
 
 def spread(owner: str, schedule: Schedule, others: tuple[Any, ...] = ()) -> tuple[Schedule, int]:

@@ -1,17 +1,13 @@
 """Sweeps and races as tables of text."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
-from lrax.schedules._named import kind_of
+from lrax.schedules._named import labels
 from lrax.sweeps._settings import Setting, end_of_range, margin_of, ranked
-
-LONG = 60
-"""A schedule's call is shown up to this length."""
 
 ROWS = 60
 """A table shows this many settings; of more, the best."""
@@ -114,79 +110,6 @@ def align(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]
         )
         lines.append("  ".join(cells).rstrip())
     return lines
-
-
-def labels(schedules: Sequence[Any]) -> list[str]:
-    """Each schedule in short: its call; where calls are long, what differs between those of one name.
-
-    Where that does not tell them apart: what they are made of, and their place.
-
-    >>> labels([lrax.PiecewiseConstant([0.1, low], list(range(100, 101))) for low in (0.05, 0.01)])[0]
-    'PiecewiseConstant(values=[0.1, 0.05], boundaries=[100])'
-    """
-    texts = [repr(schedule) for schedule in schedules]
-    groups: dict[str, list[int]] = {}
-    for i, text in enumerate(texts):
-        groups.setdefault(text.partition("(")[0], []).append(i)
-    found = list(texts)
-    for members in groups.values():
-        short = _told_apart([schedules[i] for i in members], [texts[i] for i in members])
-        for i, label in zip(members, short, strict=True):
-            found[i] = label
-    return [label if found.count(label) == 1 else f"{label} [{i}]" for i, label in enumerate(found)]
-
-
-def _told_apart(schedules: Sequence[Any], texts: Sequence[str]) -> list[str]:
-    """Labels of schedules whose calls have one name; they may be the same where nothing short tells them apart."""
-    ways: tuple[Callable[[], Sequence[str]], ...] = (
-        lambda: texts,
-        lambda: _differing_arguments(texts),
-        lambda: _differing_leaves(schedules),
-    )
-    for shorten in ways:
-        found = shorten()
-        if found and max(map(len, found)) <= LONG and len(set(found)) == len(found):
-            return list(found)
-    kinds = [kind_of(schedule) for schedule in schedules]
-    return [kind if len(kind) <= LONG else kind[: LONG - 3] + "..." for kind in kinds]
-
-
-def _differing_arguments(texts: Sequence[str]) -> list[str]:
-    """Calls with those arguments that are not the same in all; none if they are no calls with the same arguments.
-
-    >>> _differing_arguments(["f(x=[1, 2], y=g(1, 2))", "f(x=[1, 3], y=g(1, 2))"])
-    ['f(x=[1, 2])', 'f(x=[1, 3])']
-    """
-    calls = [_call(text) for text in texts]
-    if len({tuple(call) for call in calls}) != 1 or not calls[0]:
-        return []
-    names = [name for name in calls[0] if len({call[name] for call in calls}) > 1]
-    return [f"{texts[0].partition('(')[0]}({', '.join(f'{name}={call[name]}' for name in names)})" for call in calls]
-
-
-def _call(text: str) -> dict[str, str]:
-    """The arguments of a call, `name(argument=value, ...)`, as text; none for other text."""
-    inside, parts, depth = text.partition("(")[2][:-1], [""], 0
-    for sign in inside:
-        depth += (sign in "([{<") - (sign in ")]}>")
-        if sign == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += sign
-    pairs = [part.strip().partition("=") for part in parts]
-    return {name: value for name, _, value in pairs} if all(sign for _, sign, _ in pairs) else {}
-
-
-def _differing_leaves(schedules: Sequence[Any]) -> list[str]:
-    """Kinds with those numbers, by their paths, that are not the same in all; none if there are many, or kinds differ."""
-    if len({str(jax.tree.structure(schedule)) for schedule in schedules}) != 1:
-        return []
-    leaves = [jax.tree.leaves_with_path(schedule) for schedule in schedules]
-    columns = [column for column in zip(*leaves, strict=True) if len({np.asarray(leaf).tobytes() for _, leaf in column}) > 1]
-    if not 0 < len(columns) <= 3 or any(np.ndim(leaf) for column in columns for _, leaf in column):
-        return []
-    fields = [[f"{jax.tree_util.keystr(path)[1:]}={leaf:.4g}" for path, leaf in column] for column in columns]
-    return [f"{type(one).__name__}({', '.join(row)})" for one, row in zip(schedules, zip(*fields, strict=True), strict=True)]
 
 
 def ranges(lanes: Sequence[int]) -> str:

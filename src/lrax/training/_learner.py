@@ -41,6 +41,9 @@ class Learner(Value):
     state: Annotated[Any, Leaf()]
     update: Annotated[Update, Static()]
 
+    __eq__ = object.__eq__  # by identity: to compare the states would read all parameters, and a state that trains goes on
+    __hash__ = object.__hash__
+
     def check(self) -> None:
         if not callable(self.update):
             raise complain(TypeError, "Learner", "update", "a function (state, batch, rate) -> (state, loss)", self.update)

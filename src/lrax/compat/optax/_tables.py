@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from itertools import accumulate
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from lrax.compat._arguments import KNOWN, KnownSteps, NotNegative, checked
+from lrax.fields._given import Positive, Rate
 from lrax.fields._known import is_known
 from lrax.fields._rules import Choice, whole_number
-from lrax.fields._types import Positive, Rate
 from lrax.fields._words import complain
 from lrax.schedules._base import Schedule
 from lrax.schedules._decays import Constant
@@ -33,7 +33,7 @@ def piecewise_constant_schedule(init_value: Rate, boundaries_and_scales: Mapping
 
 @checked
 def piecewise_interpolate_schedule(
-    interpolate_type: Annotated[str, Choice(("linear", "cosine"))],
+    interpolate_type: Annotated[Literal["linear", "cosine"], Choice(("linear", "cosine"))],
     init_value: Rate,
     boundaries_and_scales: Mapping[int, Any] | None = None,
 ) -> Schedule:

@@ -5,14 +5,15 @@ from typing import Annotated, Any
 
 from lrax.compat._arguments import checked
 from lrax.compat._parts import exponential
+from lrax.fields._given import Positive, Rate, Steps
 from lrax.fields._rules import Choice
-from lrax.fields._types import Positive, Rate, Steps
 from lrax.schedules._algebra import Product, Sum
 from lrax.schedules._base import CallableRule, Function, Schedule
-from lrax.schedules._combinators import Sequence, Shift, Stretch
+from lrax.schedules._combinators import Sequence
 from lrax.schedules._cycles import Cycle
 from lrax.schedules._decays import Constant
 from lrax.schedules._phases import Cosine, Linear
+from lrax.schedules._time import Shift, Stretch
 
 
 @checked

@@ -9,8 +9,8 @@ import numpy as np
 
 from lrax.compat._arguments import KNOWN, Factor, KnownDelay, Share, checked
 from lrax.compat._parts import exponential, step_decay
+from lrax.fields._given import Positive, Rate, Steps
 from lrax.fields._rules import Choice, Rule
-from lrax.fields._types import Positive, Rate, Steps
 from lrax.schedules._algebra import Scale
 from lrax.schedules._base import CallableRule, Function, Schedule
 from lrax.schedules._combinators import Sequence

@@ -4,13 +4,14 @@ import math
 from typing import Annotated, Any
 
 from lrax.compat._arguments import KNOWN, KnownSteps, Share, checked
+from lrax.fields._given import Positive, Rate
 from lrax.fields._rules import Choice
-from lrax.fields._types import Positive, Rate
 from lrax.fields._words import complain
 from lrax.schedules._base import Schedule
+from lrax.schedules._modes import ShapeName
 from lrax.schedules._tables import Knots
 
-WORDS = {"cos": "cosine", "linear": "linear"}
+WORDS: dict[str, ShapeName] = {"cos": "cosine", "linear": "linear"}
 Strategy = Annotated[str, Choice(tuple(WORDS))]
 
 

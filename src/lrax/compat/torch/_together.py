@@ -5,8 +5,8 @@ from typing import Any
 
 from lrax.compat._arguments import checked
 from lrax.compat._parts import join
+from lrax.fields._given import Rate
 from lrax.fields._known import is_known
-from lrax.fields._types import Rate
 from lrax.fields._words import complain
 from lrax.schedules._algebra import Product, Scale
 from lrax.schedules._base import Schedule

@@ -1,0 +1,81 @@
+"""What users write, which type checkers take: run by tests/types/test_types.py, and never imported."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import lrax
+
+
+class Warmed(lrax.Schedule):
+    """An own kind as the docs write it, with a default as type checkers want it."""
+
+    peak: lrax.fields.Rate
+    timescale: lrax.fields.Rate = lrax.fields.default(100.0)
+    power: float = 1.0
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        """The formula."""
+        return self.peak * -(jnp.expm1(-(count + 1) / self.timescale) ** self.power)
+
+
+class SquareRoot(lrax.Phase):
+    """An own phase as the docs write it."""
+
+    peak: lrax.fields.Rate
+    steps: lrax.fields.Steps
+
+    def curve(self, done: jax.Array, left: jax.Array) -> jax.Array:
+        """The formula."""
+        return self.peak * jnp.sqrt(left)
+
+
+class Halved(lrax.Schedule):
+    """An own combinator."""
+
+    schedule: lrax.ScheduleLike
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        """The formula."""
+        return self.schedule.rate(count) / 2
+
+
+schedule = lrax.warmup_cosine(peak=0.1, total_steps=1000, warmup_steps=100)
+optax.adamw(schedule)
+optax.sgd(lrax.Cosine(0.1, 0.0, 1000), momentum=0.9)
+optax.inject_hyperparams(optax.adam)(learning_rate=schedule)
+as_optax: optax.Schedule = lrax.MultiStep(0.1, 0.5, [30, 60])
+
+numbers: list[lrax.Schedule] = [
+    lrax.Constant(1),
+    lrax.Constant(np.float32(0.1)),
+    lrax.Constant(jnp.geomspace(1e-3, 1, 8)),
+    lrax.Constant(np.geomspace(1e-3, 1, 8)),
+    lrax.Cosine(0.1, 0.0, np.int32(5)),
+    lrax.MultiStep(0.1, 0.5, np.array([3, 4])),
+    lrax.PiecewiseConstant([0.1, 0.2], (3,)),
+    lrax.Cycle(lrax.Cosine(0.1, 0.0, 10), length_factor=1.5),
+    lrax.Warmup(lambda count: 0.1 / (1 + count), 10, mode="cosine"),
+    lrax.Warmup(optax.constant_schedule(0.1), 10, mode="constant"),
+    lrax.Sequence(lrax.Hold(0.1, 5), SquareRoot(0.1, 10), Halved(Warmed(0.1))),
+    lrax.wsd(0.1, 1000, 100, 200, mode="one_minus_sqrt"),
+    lrax.one_cycle(0.1, 0.5, 500, cooldown_steps=100, end=None if jax.device_count() > 99 else 0.0),
+    lrax.cyclical(0.1, 0.5, 500, height=lrax.Exponential(1.0, 0.9)),
+    jax.vmap(lambda peak: lrax.warmup_cosine(peak, 500, 50))(jnp.geomspace(1e-3, 1, 8)),
+]
+rate: jax.Array = schedule(3) + schedule(np.int64(3)) + schedule(jnp.arange(3))
+peak: jax.Array = schedule.peak
+text: str = lrax.table(schedule)
+again: lrax.Schedule = lrax.from_json(lrax.to_json(schedule))
+
+
+def loss(params: jax.Array, batch: jax.Array) -> jax.Array:
+    """A loss."""
+    return jnp.mean((params - batch) ** 2)
+
+
+learner = lrax.Learner.create(loss, jnp.zeros(3), functools.partial(optax.sgd, momentum=0.9))
+found = lrax.find_lr(learner, jnp.ones((8, 3)), batch_size=4, key=jax.random.key(0))

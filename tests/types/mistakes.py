@@ -1,0 +1,26 @@
+"""Mistakes that type checkers report, one a line: run by tests/types/test_types.py, and never imported."""
+
+import lrax
+
+lrax.Cosine("a", 0.0, 1000)
+lrax.Cosine(0.1, 0.0, 1000.5)
+lrax.Cosine(0.1, 0.0)
+lrax.Cosine(0.1, 0.0, num_steps=1000)
+lrax.Cosine(0.1, None, 1000)
+lrax.warmup_cosine("x", 1000, 100)
+lrax.warmup_cosine(0.1, 10.5, 100)
+lrax.warmup_cosine(0.1, 1000, None)
+lrax.warmup_cosine(0.1, 1000, 100, end_lr=0.1)
+lrax.wsd(0.1, 1000, 100, 200, mode="exp")
+lrax.one_cycle(0.1, 0.5, 500, 100, end="low")
+lrax.Warmup(lrax.Constant(0.1), 10, mode="exp")
+lrax.Warmup(0.1, 10)
+lrax.Triangle(0.1, 0.5, 10, mode="sine")
+lrax.MultiStep(0.1, [4, 7, 9], 0.1)
+lrax.MultiStep(0.1, 0.5, 30)
+lrax.Sequence([lrax.Hold(0.1, 5), lrax.Constant(0.1)])
+lrax.Cycle("cosine")
+lrax.Constant(0.1)("three")
+print(lrax.Constant(0.1).value.peak)
+lrax.extend(lrax.Constant(0.1), 100, 50, mode="strech")
+lrax.branch(lrax.Constant(0.1), 100, 50, mode="exp")
