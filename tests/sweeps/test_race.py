@@ -231,9 +231,9 @@ def test_the_best_of_an_earlier_rung_wins_if_all_others_diverge():
 
     def update(state, batch, rate):
         blown = (rate > 0.5) & (state["count"] >= 10)
-        return {"count": state["count"] + 1}, jax.numpy.where(blown, np.nan, 1 - rate)
+        return {"count": state["count"] + 1, "rate": rate}, jax.numpy.where(blown, np.nan, 1 - rate)
 
-    learner = lrax.Learner({"count": jax.numpy.zeros((), np.int32)}, update)
+    learner = lrax.Learner({"count": jax.numpy.zeros((), np.int32), "rate": jax.numpy.float32(0)}, update)
     result = run(learner, schedules=[0.1, 0.2, 0.6, 0.7], rungs=(8, 8))
     assert result.best == 1
     assert int(result.state["count"]) == 8
