@@ -16,7 +16,7 @@ import pytest
 
 import lrax
 from problems import enable_x64
-from schedule_cases import CASES, Case, rates
+from schedule_cases import CASES, Case, rates, sampled
 
 KINDS = {name.split(":")[0]: case for name, case in reversed(CASES.items())}
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -137,7 +137,7 @@ def test_a_count_is_an_integer(count: Any) -> None:
         lrax.Constant(0.1)(count)
 
 
-@every_kind
+@sampled(KINDS)
 def test_with_64_bits(case: Case) -> None:
     """With 64-bit numbers switched on the leaves and the rates are the same, and int64 counts work."""
     counts = case.counts
@@ -170,7 +170,7 @@ def test_copies(case: Case) -> None:
         schedule.anything = 1
 
 
-@every_kind
+@sampled(KINDS)
 def test_as_learning_rate(case: Case) -> None:
     """Works as `learning_rate` of sgd, adamw, inject_hyperparams and multi_transform, in a scan inside jit."""
     weights, gradient = {"a": jnp.ones(2), "b": jnp.ones(3)}, {"a": jnp.ones(2), "b": jnp.full(3, 2.0)}

@@ -15,11 +15,10 @@ from jax.sharding import Mesh, PartitionSpec
 
 import lrax
 from lrax.schedules._combinators import Until
-from schedule_cases import CASES, Case, rates
+from schedule_cases import CASES, Case, rates, sampled
 
 KINDS = {name.split(":")[0]: case for name, case in reversed(CASES.items())}
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-every_kind = pytest.mark.parametrize("case", KINDS.values(), ids=KINDS)
 
 
 @pytest.fixture
@@ -105,7 +104,7 @@ def in_shard_map(case: Case, devices: Any) -> None:
     np.testing.assert_array_max_ulp(np.asarray(jax.jit(both)(schedule, counts)), np.asarray(rates(schedule, counts)), maxulp=4)
 
 
-@every_kind
+@sampled(KINDS)
 def test_in_shard_map(case: Case) -> None:
     """Every kind takes counts that are divided over devices."""
     in_shard_map(case, jax.devices()[:1])
@@ -179,7 +178,7 @@ def test_nesting_adds_to_the_program(wrap: Callable[[Any], lrax.Schedule]) -> No
     assert many - some <= (4 if looks_up else 2) * (some - few)
 
 
-@every_kind
+@sampled(KINDS)
 def test_in_optax_combinators(case: Case) -> None:
     """Optax's joins, scalings and injections take every kind."""
     schedule = case.build()
