@@ -42,6 +42,7 @@ except ImportError as error:
 
 from lrax.fields._words import check_arity, complain
 from lrax.optimizers._rated import OptimizerFactory
+from lrax.schedules import _flax_state as _flax_state  # tells flax.serialization of schedules
 from lrax.training._learner import Learner, make_learner
 from lrax.training._loss import ValueAndGrad
 
