@@ -39,7 +39,8 @@ class Program:
     """
 
     def __init__(self, closed: Any, out_tree: Any) -> None:
-        self._jaxpr, self._out_tree = closed.jaxpr, out_tree
+        hollow = jax.extend.core.ClosedJaxpr(closed.jaxpr, [None] * len(closed.consts))  # from jax 0.11 on both are one
+        self._jaxpr, self._out_tree = hollow.jaxpr, out_tree
         self._jitted: dict[Hashable, Any] = {}
 
     def __call__(self, consts: list[Any], *args: Any) -> Any:
