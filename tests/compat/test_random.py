@@ -32,6 +32,9 @@ every_function = pytest.mark.parametrize(
 )
 
 
+pytestmark = pytest.mark.slow
+
+
 def assert_near(got: Any, want: Any, rtol: float) -> None:
     """Equal to some digits of the value, or to the last ones of the largest."""
     np.testing.assert_allclose(np.asarray(got), want, rtol=rtol, atol=2e-7 * max(np.abs(want).max(), 1e-3))

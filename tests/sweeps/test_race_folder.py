@@ -176,6 +176,7 @@ print("equal")
 """
 
 
+@pytest.mark.slow
 def test_lanes_divided_over_a_mesh_are_the_lanes():
     """On four devices the race is the one of one device, on both drivers, also where lanes do not fill the mesh."""
     tests = str(pathlib.Path(__file__).parents[1])

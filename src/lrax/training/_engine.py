@@ -19,10 +19,11 @@ from lrax.training._batches import ENDED
 from lrax.training._programs import Program
 from lrax.training._reason import CODES, RUNNING, Reason
 
-BLOCK = 8
+BLOCK = 4
 """Updates to a block: the loop asks whether it may end after every block, so a lane that stops wastes at most one less.
 
-A loop whose trip count is known needs no word with the host on an accelerator; one that asks whether to go on does.
+A loop whose trip count is known needs no word with the host on an accelerator; one that asks whether to go on does. On two
+cores blocks of 1 to 64 take the same time an update (`benchmarks/blocks.py`), so the size is one that wastes little.
 """
 
 EVERY, LATE = 8, 4

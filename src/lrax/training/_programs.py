@@ -23,6 +23,9 @@ import numpy as np
 
 from lrax.fields._known import any_traced
 
+FEW = 4
+"""So many functions are kept for an owner."""
+
 MOST = 64
 """So many programs are kept for whoever traces to them next."""
 
@@ -78,6 +81,20 @@ class Traced(NamedTuple):
         return self.program.jitted(_call)(self.consts, *args)
 
 
+class Memory:
+    """What is kept for one owner: functions that were traced for it, so that JAX knows them again, and the latest program."""
+
+    def __init__(self) -> None:
+        self._functions: list[Any] = []
+        self.latest: Traced | None = None
+
+    def same(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function that was traced before and is equal to this one, or else this one."""
+        known = next((one for one in self._functions if one == function), function)
+        self._functions = [known, *(one for one in self._functions if one is not known)][:FEW]
+        return known
+
+
 class Outline(NamedTuple):
     """What a traced program is told apart by.
 
@@ -99,7 +116,7 @@ class Outline(NamedTuple):
 
 
 _shared: "collections.OrderedDict[Hashable, Program]" = collections.OrderedDict()
-_owned: "weakref.WeakKeyDictionary[Any, tuple[Outline, Program]]" = weakref.WeakKeyDictionary()
+_memories: "weakref.WeakKeyDictionary[Any, Memory]" = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
 
 
@@ -111,10 +128,21 @@ def trace(function: Callable[..., Any], *args: Any, owner: Any = None) -> Traced
       args: arrays, or their shapes and dtypes.
       owner: who a program belongs to that cannot be shared; it is kept as long as its owner lives.
     """
+    memory = None if owner is None else _memories.setdefault(owner, Memory())
+    if memory is not None:
+        function = memory.same(function)
     traced = jax.jit(function).trace(*args)
-    closed, out_tree = traced.jaxpr, jax.tree.structure(traced.out_info)
+    closed: Any = traced.jaxpr
+    out_tree: Any = jax.tree.structure(traced.out_info)
+    known = memory.latest if memory is not None else None
+    if known is not None and known.closed is closed and jax.tree.structure(known.returned) == out_tree:
+        return known
     outline = outlined(closed, (jax.tree.structure(args), out_tree))
-    return Traced(_program(closed, out_tree, outline, owner), list(closed.consts), outline, closed, traced.out_info)
+    program = _program(closed, out_tree, outline, known)
+    found = Traced(program, list(closed.consts), outline, closed, traced.out_info)
+    if memory is not None:
+        memory.latest = found
+    return found
 
 
 def call(function: Callable[..., Any], *args: Any) -> Any:
@@ -122,7 +150,7 @@ def call(function: Callable[..., Any], *args: Any) -> Any:
     return function(*args) if any_traced(args) else trace(function, *args)(*args)
 
 
-def _program(closed: Any, out_tree: Any, outline: Outline, owner: Any) -> Program:
+def _program(closed: Any, out_tree: Any, outline: Outline, known: Traced | None) -> Program:
     with _lock:
         if outline.whole:
             if outline.key in _shared:
@@ -132,12 +160,7 @@ def _program(closed: Any, out_tree: Any, outline: Outline, owner: Any) -> Progra
             if len(_shared) > MOST:
                 _shared.popitem(last=False)
             return _shared[outline.key]
-        if owner is None:
-            return Program(closed, out_tree)
-        known = _owned.get(owner)
-        if known is None or not known[0].same(outline):
-            known = _owned[owner] = outline, Program(closed, out_tree)
-        return known[1]
+    return known.program if known is not None and known.outline.same(outline) else Program(closed, out_tree)
 
 
 def _call(program: Program, consts: list[Any], *args: Any) -> Any:
