@@ -3,7 +3,7 @@
 import pathlib
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,6 +14,7 @@ import pytest
 from jax.sharding import Mesh, PartitionSpec
 
 import lrax
+from compilations import compilations
 from lrax.schedules._combinators import Until
 from schedule_cases import CASES, Case, rates, sampled
 
@@ -21,36 +22,22 @@ KINDS = {name.split(":")[0]: case for name, case in reversed(CASES.items())}
 every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 
-@pytest.fixture
-def compilations() -> Iterator[list[str]]:
-    """What JAX compiles from here on."""
-    events: list[str] = []
-
-    def listen(event: str, duration: float, **_: Any) -> None:
-        if event == "/jax/core/compile/backend_compile_duration":
-            events.append(event)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    yield events
-    jax.monitoring.unregister_event_duration_listener(listen)
-
-
-def test_compilations_are_seen(compilations: list[str]) -> None:
+def test_compilations_are_seen() -> None:
     """The listener of the next test hears what it listens for."""
-    jax.jit(lambda number: number * 3.5)(2.0)
-    assert compilations
+    with compilations() as compiled:
+        jax.jit(lambda number: number * 3.5)(2.0)
+    assert compiled
 
 
 @every_case
-def test_a_second_call_compiles_nothing(case: Case, compilations: list[str]) -> None:
+def test_a_second_call_compiles_nothing(case: Case) -> None:
     """Outside jit, only the first call compiles; one with another count, or with other numbers in the schedule, does not."""
     case.build()(np.int32(3))
-    compilations.clear()
-    schedule = case.build(1)
-    compilations.clear()  # a user's callable may keep its numbers on the device
-    schedule(np.int32(5))
-    schedule(7)
-    assert not compilations
+    schedule = case.build(1)  # a user's callable may keep its numbers on the device
+    with compilations() as compiled:
+        schedule(np.int32(5))
+        schedule(7)
+    assert not compiled
 
 
 class Counter:
@@ -104,6 +91,12 @@ def in_shard_map(case: Case, devices: Any) -> None:
     np.testing.assert_array_max_ulp(np.asarray(jax.jit(both)(schedule, counts)), np.asarray(rates(schedule, counts)), maxulp=4)
 
 
+looks_up_in_shard_map = pytest.mark.skipif(
+    jax.__version_info__ < (0, 8), reason="jnp.searchsorted itself fails there inside shard_map, unless check_vma=False"
+)
+
+
+@looks_up_in_shard_map
 @sampled(KINDS)
 def test_in_shard_map(case: Case) -> None:
     """Every kind takes counts that are divided over devices."""
@@ -132,6 +125,7 @@ print("as one")
 """
 
 
+@looks_up_in_shard_map
 def test_on_four_devices() -> None:
     """The kinds that loop do so on several devices, each its own number of times."""
     tests = str(pathlib.Path(__file__).parents[1])

@@ -1,18 +1,17 @@
 """The engine: blocks of updates, few programs, nothing kept."""
 
-import contextlib
 import functools
 import gc
 import weakref
 
 import jax
-import jax.monitoring
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
 import lrax
+from compilations import compilations
 from lrax.training._engine import BLOCK
 from problems import linear_learner, regression
 
@@ -20,20 +19,6 @@ pytestmark = pytest.mark.standard_promotion  # of optax's optimizers
 
 KEY = jax.random.key(0)
 DATA = regression()
-
-
-@contextlib.contextmanager
-def compilations():
-    """A list that grows by one for each program that XLA compiles."""
-    names, active = [], [True]
-
-    def listen(event, duration, **kwargs):
-        if active[0] and event == "/jax/core/compile/backend_compile_duration":
-            names.append(event)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    yield names
-    active[0] = False
 
 
 def deep_learner(layers=8):

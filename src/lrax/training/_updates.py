@@ -24,15 +24,17 @@ class Step:
 
     Attributes:
       update: the learner's.
-      drawn: the structure of the batches, whose leaves are given at each call; None where a batch itself is given.
+      draws: whether batches are drawn, or given.
+      drawn: the structure of what they are drawn from, whose leaves are given at each call.
     """
 
     update: Callable[..., Any]
+    draws: bool
     drawn: Any
 
     def __call__(self, state: Any, rate: jax.Array, source: Any) -> Any:
         """The state and the loss after an update on a batch, or on one that is drawn from `(arrays, order, count)`."""
-        if self.drawn is not None:
+        if self.draws:
             arrays, order, count = source
             source = jax.tree.unflatten(self.drawn, arrays).fetch(order, count)
         returned = self.update(state, source, rate)
@@ -60,7 +62,7 @@ def trace_update(owner: str, learner: Learner, batches: Any, batch: Any, key: An
     state = jax.tree.map(jnp.asarray, learner.state)
     drawn = isinstance(batches, ArrayBatches | SampledBatches)
     source = (jax.tree.leaves(batches), batches.order(key), np.int32(0)) if drawn else batch
-    step = Step(learner.update, jax.tree.structure(batches) if drawn else None)
+    step = Step(learner.update, drawn, jax.tree.structure(batches if drawn else ()))
     rate = jax.ShapeDtypeStruct((), jnp.float32)  # type: ignore[no-untyped-call]  # jax
     traced = trace(step, state, rate, source, owner=learner)
     check_returned(owner, state, traced.returned)
