@@ -13,7 +13,7 @@ import pytest
 import lrax
 from compilations import compilations
 from lrax.training._engine import BLOCK
-from problems import linear_learner, regression
+from problems import linear_learner, nothing, regression
 
 pytestmark = pytest.mark.standard_promotion  # of optax's optimizers
 
@@ -159,3 +159,16 @@ def test_accumulation_over_blocks():
     np.testing.assert_allclose(compiled.losses, 1 + 3 * np.arange(BLOCK + 3))
     np.testing.assert_array_equal(compiled.losses, host.losses)
     np.testing.assert_array_equal(compiled.rates, host.rates)
+
+
+def test_debug_nans_leave_no_trace():
+    """A program that was first made under `jax_debug_nans`, where JAX gives no memory away, gives it away afterwards."""
+
+    def find(donate):
+        learner = lrax.Learner(jnp.ones(5), lambda state, batch, rate: (state * (1 - rate), jnp.sum(state**2)))
+        lrax.find_lr(learner, nothing, key=KEY, ramp=lrax.Geometric(1e-4, 1e-2, 9), donate=donate)
+        return learner.state.is_deleted()
+
+    with jax.debug_nans(True):
+        find(donate=True)
+    assert find(donate=True)

@@ -52,7 +52,8 @@ class Program:
 
     def jitted(self, function: Callable[..., Any], *static: Hashable, donated: int | None = None) -> Any:
         """`jax.jit` of `function(program, *static, ...)`; `donated` is the place of the argument whose memory is given away."""
-        made = function, static, donated
+        config: Any = jax.config
+        made = function, static, donated, config.jax_debug_nans  # under which jit gives no memory away, then or later
         if made not in self._jitted:
             given = () if donated is None else (donated,)
             self._jitted[made] = jax.jit(functools.partial(function, self, *static), donate_argnums=given)
