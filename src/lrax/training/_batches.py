@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,16 +19,6 @@ ENDED = object()
 
 MOST_SKIPPED = 500
 """So many batches after one another may be smaller than the first; a data set has one such an epoch."""
-
-
-class CompiledBatches(Protocol):
-    """Batches that can be drawn inside a compiled program."""
-
-    def order(self, key: jax.Array) -> Any:
-        """What `fetch` needs to draw any batch: a small pytree."""
-
-    def fetch(self, order: Any, count: Any) -> Any:
-        """The batch of one count."""
 
 
 @jax.tree_util.register_dataclass

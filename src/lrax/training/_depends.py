@@ -1,9 +1,9 @@
 """Whether what a program returns depends on what it is given, read off its equations before anything runs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import jax
+from lrax.training._jaxprs import inside, opened
 
 CALLS = {
     "jit",
@@ -62,7 +62,7 @@ def _dependent(jaxpr: Any, given: Sequence[bool]) -> list[bool]:
 
 def _through(equation: Any, inputs: list[bool]) -> list[bool]:
     """For each output of an equation whether it depends on one of its inputs."""
-    inner, name = list(_programs(equation)), equation.primitive.name
+    inner, name = list(map(opened, inside(equation))), equation.primitive.name
     everything = [True] * len(equation.outvars)
     if name == "cond" and not inputs[0]:  # the first input says which branch
         inputs = inputs[1:]
@@ -88,18 +88,6 @@ def _through_scan(body: Any, inputs: list[bool]) -> list[bool]:
         if grown == inputs:
             return found
         inputs = grown
-
-
-def _programs(equation: Any) -> Iterator[Any]:
-    """The programs that an equation holds."""
-    for value in jax.tree.leaves(equation.params, is_leaf=lambda value: _opened(value) is not None):
-        if (opened := _opened(value)) is not None:
-            yield opened
-
-
-def _opened(value: Any) -> Any:
-    value = getattr(value, "jaxpr", value)
-    return value if getattr(value, "eqns", None) is not None else None
 
 
 def _kind(variable: Any) -> tuple[Any, Any]:

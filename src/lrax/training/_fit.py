@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from lrax.training._jaxprs import has_convolution as has_convolution  # the runner has it from here
-from lrax.training._jaxprs import loop_state_bytes
+from lrax.training._jaxprs import has_convolution, loop_state_bytes
 
 CACHE = 4 * 2**20
 """Bytes of loop state that the lanes of one CPU program may have together before vmap gets slow: about a core's caches.

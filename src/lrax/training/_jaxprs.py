@@ -25,7 +25,7 @@ def equations(jaxpr: Any) -> Iterator[Any]:
 
 def programs(jaxpr: Any) -> Iterator[Any]:
     """A program and all that are inside it, open, each once, in an order that is the same whenever the trace is."""
-    return (_opened(found) for found in _held(jaxpr, set()))
+    return (opened(found) for found in _held(jaxpr, set()))
 
 
 def nested_consts(closed_jaxpr: Any) -> list[Any]:
@@ -36,7 +36,7 @@ def nested_consts(closed_jaxpr: Any) -> list[Any]:
     found: list[Any] = []
     for program in _held(closed_jaxpr, set()):
         found += getattr(program, "consts", ())
-        for equation in _opened(program).eqns:
+        for equation in opened(program).eqns:
             found += [place.val for place in equation.invars if isinstance(place, Literal)]
             found += [value for value in jax.tree.leaves(equation.params) if isinstance(value, jax.Array | np.ndarray)]
     return found
@@ -88,7 +88,7 @@ def loop_state_bytes(jaxpr: Any) -> int:
     for equation in equations(jaxpr):
         carried = list(equation.outvars)
         if equation.primitive.name == "scan":
-            inner: list[Any] = next(filter(None, (_opened(found).outvars for found in _inside(equation))), [])
+            inner: list[Any] = next(filter(None, (opened(found).outvars for found in inside(equation))), [])
             if len(inner) == len(carried):
                 carried = [outer for outer, one in zip(carried, inner, strict=True) if _rank(outer) == _rank(one)]
         elif equation.primitive.name != "while":
@@ -99,22 +99,22 @@ def loop_state_bytes(jaxpr: Any) -> int:
 
 def _held(program: Any, seen: set[int]) -> Iterator[Any]:
     """A program and those inside it, open or closed as they are held."""
-    if id(_opened(program)) in seen:
+    if id(opened(program)) in seen:
         return
-    seen.add(id(_opened(program)))
+    seen.add(id(opened(program)))
     yield program
-    for equation in _opened(program).eqns:
-        for inner in _inside(equation):
+    for equation in opened(program).eqns:
+        for inner in inside(equation):
             yield from _held(inner, seen)
 
 
-def _inside(equation: Any) -> list[Any]:
+def inside(equation: Any) -> list[Any]:
     """The programs that the parameters of an equation hold."""
     leaves = jax.tree.leaves(equation.params, is_leaf=lambda value: isinstance(value, ClosedJaxpr | Jaxpr))
     return [leaf for leaf in leaves if isinstance(leaf, ClosedJaxpr | Jaxpr)]
 
 
-def _opened(program: Any) -> Any:
+def opened(program: Any) -> Any:
     """The open program in a closed one; from jax 0.11 on they are one class."""
     return program.jaxpr if isinstance(program, ClosedJaxpr) else program
 

@@ -13,7 +13,8 @@ from jax.sharding import Mesh
 from lrax.fields._words import choice, complain
 from lrax.training._batches import ENDED, ArrayBatches, SampledBatches, as_batches, endless
 from lrax.training._engine import START, Axes, Carry, Lane, Rules, finish, run_compiled, run_from_host
-from lrax.training._fit import Plan, even, has_convolution, plan_lanes, spans_devices, tree_bytes
+from lrax.training._fit import Plan, even, plan_lanes, spans_devices, tree_bytes
+from lrax.training._jaxprs import has_convolution
 from lrax.training._learner import Learner
 from lrax.training._mesh import is_placed, put
 from lrax.training._pool import run_side_by_side
