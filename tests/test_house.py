@@ -13,6 +13,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "fields": set(),
     "_pictures": {"fields"},
     "schedules": {"fields", "_pictures"},
+    "theory": {"fields", "schedules"},
     "optimizers": {"fields", "schedules"},
     "training": {"fields", "schedules", "optimizers"},
     "finder": {"fields", "_pictures", "schedules", "training"},
@@ -20,7 +21,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "compat": {"fields", "schedules"},
     "flax": {"fields", "schedules", "optimizers", "training"},
     "keras": {"fields", "schedules", "optimizers", "training"},
-    "__init__": {"_version", "fields", "schedules", "optimizers", "training", "finder", "sweeps", "compat", "flax", "keras"},
+    "__init__": {
+        "_version",
+        "fields",
+        "schedules",
+        "optimizers",
+        "training",
+        "finder",
+        "sweeps",
+        "theory",
+        "compat",
+        "flax",
+        "keras",
+    },
 }
 """A room is a folder, or a file beside them. What stands here is what is allowed; a new arrow is a decision, made here."""
 

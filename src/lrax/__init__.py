@@ -1,7 +1,8 @@
 """Learning rates for JAX: schedules that are data, a learning-rate finder, and sweeps.
 
-Here are the names of every day. Beside them: `lrax.finder` (rules, smoothing, stops), `lrax.sweeps` (results), `lrax.fields`
-(for kinds of your own), `lrax.compat` (other libraries' schedulers), `lrax.flax` and `lrax.keras` (learners from their models).
+Here are the names of every day. Beside them: `lrax.finder` (rules, smoothing, stops), `lrax.sweeps` (results), `lrax.theory`
+(bounds and laws of rates), `lrax.fields` (for kinds of your own), `lrax.compat` (other libraries' schedulers), `lrax.flax` and
+`lrax.keras` (learners from their models).
 """
 
 import importlib
@@ -11,6 +12,7 @@ import typing
 from lrax import fields as fields
 from lrax import finder as finder
 from lrax import sweeps as sweeps
+from lrax import theory as theory
 from lrax._version import __version__
 from lrax.finder import Found, find_lr, range_test
 from lrax.optimizers._groups import by_path

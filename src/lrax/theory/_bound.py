@@ -1,0 +1,171 @@
+"""The last-iterate bound of a schedule, and the height at which it is least."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lrax.fields._known import as_array, is_known
+from lrax.fields._words import complain
+from lrax.theory._given import planned
+
+
+def bound(schedule: Any, total_steps: int | None = None, distance: Any = 1.0, gradient: Any = 1.0) -> jax.Array:
+    r"""How far above its least value a convex loss can be at the last of `total_steps` updates of gradient descent.
+
+    $$\Omega(\eta) = \frac{D^2}{2\sum_t \eta_t} + \frac{\sum_t \eta_t^2 G_t^2}{2\sum_t \eta_t} + \frac{1}{2} \sum_{k<T}
+    \frac{\eta_k}{\sum_{t>k} \eta_t} \cdot \frac{\sum_{t \ge k} \eta_t^2 G_t^2}{\sum_{t \ge k} \eta_t}$$
+
+    Updates whose rate is 0 move nothing and are left out, at the end too. Of a schedule that never moves it is infinite.
+
+    It holds for (stochastic) subgradient descent on convex losses with these norms. Its value is no forecast of a network's
+    loss, but the order that it gives to schedules, and how their best heights compare, have been found to hold for AdamW on
+    language models and on the tasks of `benchmarks/finder`.
+
+    Args:
+      schedule: a schedule or a callable `count -> rate` whose rates are at least 0, or the rates themselves, shape (updates,).
+      total_steps: the length of the run in updates, a known integer; by default the schedule's own length.
+      distance: from the start to the optimum, $D$, above 0; a number, which may be traced.
+      gradient: the norm of the gradients, $G$, above 0; a number, or one for each update, shape (updates,).
+
+    Returns: a float32 scalar, within $10^{-6}$ of the float64 value for lengths to a million, in time proportional to the
+      length. Works under `jit` and `vmap`, and is differentiable in the rates, `distance` and `gradient`.
+
+    Raises: TypeError or ValueError if an argument is none of these.
+
+    Source: Schaipp, Hägele, Taylor, Simsekli & Bach 2025, The surprising agreement between convex optimization theory and
+      learning-rate scheduling (arXiv 2501.18965), theorem 3.1; Defazio et al. 2023 (arXiv 2310.07831), theorem 10.
+
+    >>> print(f"{lrax.theory.bound(lrax.Constant(0.018), 400):.4f} {lrax.theory.bound(lrax.Linear(0.05, 0.0, 400)):.4f}")
+    0.1376 0.1006
+    """
+    rates = planned("bound", "schedule", schedule, total_steps)
+    _check("bound", distance, gradient, rates.size)
+    highest, start, noise = _terms(rates, gradient)
+    return start * jnp.asarray(distance, jnp.float32) ** 2 / highest + noise * highest
+
+
+def best_scale(schedule: Any, total_steps: int | None = None, distance: Any = 1.0, gradient: Any = 1.0) -> jax.Array:
+    r"""The number that a schedule is to be multiplied by for the least `bound`.
+
+    $$\gamma^* = \sqrt{T_1 / (T_2 + T_3)}$$ with the three terms of `bound`. It is proportional to `distance / gradient`: two
+    numbers that nobody knows of a network. What is known is `rate_ratio`, in which they cancel.
+
+    Args:
+      schedule, total_steps, distance, gradient: as for `bound`.
+
+    Returns: a float32 scalar; as accurate, traceable and differentiable as `bound`. Infinite for a schedule that never moves.
+
+    Source: Schaipp et al. 2025 (arXiv 2501.18965), section 3.
+
+    >>> print(f"{lrax.theory.best_scale(lrax.Constant(1.0), 400):.3f} {lrax.theory.best_scale(lrax.Linear(1.0, 0.0, 400)):.3f}")
+    0.018 0.050
+    """
+    rates = planned("best_scale", "schedule", schedule, total_steps)
+    _check("best_scale", distance, gradient, rates.size)
+    highest, start, noise = _terms(rates, gradient)
+    return jnp.asarray(distance, jnp.float32) * jnp.sqrt(start / noise) / highest
+
+
+def rate_ratio(from_: Any, to: Any, total_steps: int | None = None, *, from_steps: int | None = None) -> jax.Array:
+    """By how much the best peak of one schedule lies above the best peak of another.
+
+    A rate that was found for one schedule, times this, is the peak to give the other: each is taken by its shape alone, as if
+    its highest rate were 1, so that the heights they are given at do not matter.
+
+    The ratio grows slowly with the length. Measured on real tasks, constant : warmup-stable-decay : warm-up-cosine stood at
+    1 : 1.9 : 3.4 where this says 1 : 1.6 : 3.0; how the best rate of *one* schedule falls with the length differs between
+    tasks (exponents 0 to -1.5, where this says -0.5), so translate between lengths with less trust than between shapes.
+
+    Args:
+      from_: the schedule, or the rates, that a rate is known for.
+      to: the schedule, or the rates, that a rate is wanted for.
+      total_steps: the length of the run in updates, of both, a known integer; by default that of `to`.
+      from_steps: the length of the run with `from_`, if it was another one.
+
+    Returns: a float32 scalar, above 0; as accurate, traceable and differentiable as `bound`.
+
+    Source: Schaipp et al. 2025 (arXiv 2501.18965), section 4, which transfers rates between schedules and lengths by it.
+
+    >>> cosine = lrax.warmup_cosine(peak=1.0, total_steps=3000, warmup_steps=300)
+    >>> print(f"{lrax.theory.rate_ratio(lrax.Constant(1.0), cosine):.2f}")
+    2.95
+    """
+    rates = planned("rate_ratio", "to", to, total_steps)
+    others = planned("rate_ratio", "from_", from_, rates.size if from_steps is None else from_steps)
+    (_, start, noise), (_, other_start, other_noise) = _terms(rates, 1.0), _terms(others, 1.0)
+    return jnp.sqrt(start / noise) / jnp.sqrt(other_start / other_noise)
+
+
+def _check(owner: str, distance: Any, gradient: Any, updates: int) -> None:
+    for name, value, shapes in (("distance", distance, ((),)), ("gradient", gradient, ((), (updates,)))):
+        array = as_array(value)
+        needs = "a number above 0" if len(shapes) == 1 else f"a number above 0, or one for each of {updates} updates"
+        if array.dtype.kind not in "iuf" or array.shape not in shapes:
+            raise complain(TypeError, owner, name, needs, value)
+        if is_known(array) and not np.all((np.asarray(array) > 0) & np.isfinite(array)):
+            raise complain(ValueError, owner, name, needs, value)
+
+
+@jax.jit
+def _terms(rates: jax.Array, gradient: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The highest rate, and at height 1 the bound's part that falls with the height, and its part that grows with it.
+
+    All sums are of numbers above 0, so that float32 does for a million updates. Taking the height out first keeps squares of
+    small rates from falling below what float32 holds.
+    """
+    highest = jax.lax.stop_gradient(jnp.max(rates))  # any height gives the same result, so its derivative is none
+    shape = rates / jnp.where(highest > 0, highest, 1)
+    square = shape**2 * jnp.broadcast_to(jnp.asarray(gradient, jnp.float32) ** 2, shape.shape)
+    here, noise = _tails(jnp.stack([shape, square]))
+    after = jnp.append(here[1:], jnp.zeros(1, jnp.float32))
+    moves = after > 0  # something moves after this update; where nothing does, it is the last one
+    term = jnp.where(moves, shape / _safe(after) * (noise / _safe(here)), 0)
+    total = _safe(here[0])
+    start = jnp.where(here[0] > 0, 0.5 / total, jnp.inf)
+    return jnp.where(highest > 0, highest, 1), start, 0.5 * (noise[0] / total + _tails(term)[0])
+
+
+def _safe(number: jax.Array) -> jax.Array:
+    """A divisor; 1 where it is 0, so that no derivative is of a division by 0."""
+    return jnp.where(number > 0, number, 1)
+
+
+def _tails(numbers: jax.Array) -> jax.Array:
+    """The sums of all numbers from each on, along the last axis, to an ulp or two.
+
+    Rows are added side by side and then one after the other, each sum with what its roundings have lost beside it. One small
+    program for every length, of twice as many steps as the root of the length; a tree of additions compiles for seconds.
+    """
+    length = numbers.shape[-1]
+    side = math.isqrt(length - 1) + 1
+    rows = -(-length // side)
+    padding = [(0, 0)] * (numbers.ndim - 1) + [(0, rows * side - length)]
+    grid = jnp.pad(numbers, padding).reshape(*numbers.shape[:-1], rows, side)
+
+    def add(total: Any, number: jax.Array) -> tuple[Any, Any]:
+        high, low = _added(total, number)
+        return (high, low), (high, low)
+
+    def add_row(total: Any, row: Any) -> tuple[Any, Any]:
+        high, low = _added(total, row[0])
+        return (high, low + row[1]), total
+
+    nothing = grid[..., 0] * 0  # varies over devices as the numbers do
+    whole, (high, low) = jax.lax.scan(add, (nothing, nothing), jnp.moveaxis(grid, -1, 0), reverse=True)
+    by_row = jax.tree.map(lambda part: jnp.moveaxis(part, -1, 0), whole)
+    _, (high_after, low_after) = jax.lax.scan(add_row, (nothing[..., 0], nothing[..., 0]), by_row, reverse=True)
+    high_after, low_after = (jnp.moveaxis(part, 0, -1)[None] for part in (high_after, low_after))
+    total, lost = _added((high, low), high_after)
+    tails = total + (lost + low_after)
+    return jnp.moveaxis(tails, 0, -1).reshape(*numbers.shape[:-1], rows * side)[..., :length]
+
+
+def _added(so_far: tuple[jax.Array, jax.Array], number: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """A sum and what its roundings have lost, with one number more (Knuth's two-sum)."""
+    high, low = so_far
+    total = high + number
+    part = total - high
+    return total, low + jax.lax.stop_gradient((high - (total - part)) + (number - part))

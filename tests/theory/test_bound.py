@@ -1,0 +1,163 @@
+"""The last-iterate bound: its values, its accuracy, its derivatives, and the ratios that follow from it."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import lrax
+from lrax.theory import best_scale, bound, rate_ratio
+
+UPDATES = 12
+
+
+def terms(rates: Any, gradient: Any = 1.0) -> tuple[float, float]:
+    """The formula in float64, for a distance of 1: the part that falls with the height, and the part that grows with it."""
+    rates = np.asarray(rates, np.float64)
+    last = np.flatnonzero(rates)[-1] + 1
+    rates, norms = rates[:last], np.broadcast_to(np.asarray(gradient, np.float64), rates.shape)[:last]
+    ahead = np.cumsum(rates[::-1])[::-1]
+    noise = np.cumsum((rates**2 * norms**2)[::-1])[::-1]
+    last_one = 0.5 * np.sum(rates[:-1] / ahead[1:] * noise[:-1] / ahead[:-1])
+    return 0.5 / ahead[0], 0.5 * noise[0] / ahead[0] + last_one
+
+
+def formula(rates: Any, gradient: Any = 1.0) -> float:
+    return sum(terms(rates, gradient))
+
+
+def shapes() -> np.ndarray[Any, Any]:
+    """Rates of twelve updates, some of which are 0, one shape a row."""
+    random = np.random.default_rng(0).uniform(0.01, 1, (4, UPDATES))
+    random[1, 0] = 0  # the first
+    random[2, -1] = 0  # the last
+    random[3, 5] = 0  # one on the way
+    only_one, all_but_one, tiny = np.zeros(UPDATES), np.ones(UPDATES), np.geomspace(1e-12, 1e-30, UPDATES)
+    only_one[4], all_but_one[3:] = 0.5, 0
+    return np.stack([*random, np.ones(UPDATES), only_one, all_but_one, tiny]).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def value_and_slopes() -> Any:
+    """The bound of many rows of rates, and its derivatives in them, in one program."""
+    return jax.jit(jax.vmap(jax.value_and_grad(bound)))(shapes())
+
+
+def test_it_is_the_formula_in_float64(value_and_slopes: Any) -> None:
+    """Whatever updates have the rate 0, the first, the last, or all but one, they are left out, and the value is exact."""
+    np.testing.assert_allclose(value_and_slopes[0], [formula(row) for row in shapes()], rtol=5e-7)
+
+
+def test_derivatives_are_finite_and_right(value_and_slopes: Any) -> None:
+    """The derivatives in the rates are finite everywhere, and those of the formula where it has them."""
+    rows, slopes = shapes().astype(np.float64), value_and_slopes[1]
+    assert np.isfinite(slopes).all()
+    for row, slope in zip(rows[[0, 1, 3, 4]], slopes[jnp.array([0, 1, 3, 4])], strict=True):
+        step = 1e-6 * np.eye(UPDATES)
+        want = [(formula(row + one) - formula(np.abs(row - one))) / (2e-6 if row[i] else 1e-6) for i, one in enumerate(step)]
+        inside = row > 0
+        np.testing.assert_allclose(slope[inside], np.array(want)[inside], rtol=1e-4, atol=1e-5)
+
+
+def test_one_update_and_none_that_moves() -> None:
+    """One update is enough; of rates that are all 0 the bound is infinite and has finite derivatives."""
+    assert bound(jnp.array([0.5])) == 0.5 / 0.5 + 0.5 * 0.5
+    value, slopes = jax.value_and_grad(bound)(jnp.zeros(UPDATES))
+    assert np.isinf(value)
+    assert np.isfinite(slopes).all()
+
+
+def fall(updates: int, steps: int, kind: str = "linear") -> np.ndarray[Any, Any]:
+    """A rate of 1 that falls to 0 in the last so many updates."""
+    left = np.minimum((updates - np.arange(updates)) / steps, 1)
+    return (left if kind == "linear" else 0.5 - 0.5 * np.cos(np.pi * left)).astype(np.float32)
+
+
+def warmed(updates: int, warmup: int, rest: Any) -> np.ndarray[Any, Any]:
+    return np.concatenate([(np.arange(1, warmup + 1) / warmup).astype(np.float32), rest(updates - warmup)])
+
+
+def test_values_that_were_published() -> None:
+    """The best heights and bounds of 400 updates are those that were computed elsewhere."""
+    rates = jnp.stack([jnp.ones(400), fall(400, 400), fall(400, 400, "cosine"), fall(400, 80)])
+    heights, least = jax.vmap(lambda row: (best_scale(row), bound(best_scale(row) * row)))(rates)
+    np.testing.assert_allclose(heights, [0.018, 0.050, 0.048, 0.025], atol=5e-4)
+    np.testing.assert_allclose(least, [0.1375, 0.1006, 0.1034, 0.1093], atol=6e-5)
+
+
+def test_the_best_scale_is_the_best() -> None:
+    """A little more or less is worse, and it is proportional to the distance over the gradients' norm."""
+    rates = jnp.asarray(shapes()[0])
+    best = best_scale(rates, distance=3.0, gradient=0.5)
+    np.testing.assert_allclose(best, 6 * best_scale(rates), rtol=1e-6)
+    values = jax.vmap(lambda height: bound(height * rates, distance=3.0, gradient=0.5))(best * jnp.array([0.98, 1.0, 1.02]))
+    assert values[1] < values[0]
+    assert values[1] < values[2]
+
+
+def test_a_norm_for_each_update() -> None:
+    """Norms that differ between updates weigh their noise."""
+    norms = np.linspace(0.5, 2, UPDATES, dtype=np.float32)
+    np.testing.assert_allclose(bound(jnp.asarray(shapes()[0]), gradient=norms), formula(shapes()[0], norms), rtol=5e-7)
+
+
+def test_long_runs() -> None:
+    """Of a cosine over a million updates float32 gives what float64 does."""
+    rates = 0.01 * warmed(1_000_000, 100_000, lambda steps: fall(steps, steps, "cosine"))
+    np.testing.assert_allclose(bound(rates), formula(rates), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("updates", "wsd", "cosine"), [(400, 1.4, 2.6), (3000, 1.62, 2.98), (10_000, 1.72, 3.16)])
+def test_ratios_of_peaks(updates: int, wsd: float, cosine: float) -> None:
+    """Peaks are told for each shape at height 1, whatever heights the rates have, and grow slowly with the length."""
+    flat = np.ones(updates, np.float32)
+    stable = warmed(updates, updates // 20, lambda steps: fall(steps, updates // 5))
+    falling = warmed(updates, updates // 20, lambda steps: fall(steps, steps, "cosine"))
+    np.testing.assert_allclose(rate_ratio(100 * flat, 7 * stable), wsd, rtol=0.015)
+    np.testing.assert_allclose(rate_ratio(0.5 * flat, 0.01 * falling), cosine, rtol=0.015)
+    np.testing.assert_allclose(rate_ratio(falling, stable) * rate_ratio(stable, falling), 1, rtol=1e-6)
+
+
+def test_ratios_between_lengths() -> None:
+    """The schedule that a rate is known for may have had another length."""
+    found = rate_ratio(lrax.Constant(1.0), lrax.Constant(1.0), 400, from_steps=UPDATES)
+    want, other = (np.sqrt(np.divide(*terms(np.ones(steps)))) for steps in (400, UPDATES))
+    np.testing.assert_allclose(found, want / other, rtol=1e-6)
+
+
+def warmed_as_the_recipe(warmup: int) -> np.ndarray[Any, Any]:
+    count = np.arange(UPDATES)
+    cosine = 0.5 + 0.5 * np.cos(np.pi * (count - warmup) / (UPDATES - warmup))
+    return np.where(count < warmup, (count + 1) / (warmup + 1), cosine)
+
+
+def test_recipes_are_mapped() -> None:
+    """Many peaks and lengths of warm-up go through one program, lengths traced."""
+    recipe = lambda warmup: bound(lrax.warmup_cosine(0.05, UPDATES, warmup), UPDATES)  # noqa: E731
+    warmups = jnp.array([1, 5, 9])
+    want = [formula(0.05 * warmed_as_the_recipe(int(one))) for one in warmups]
+    np.testing.assert_allclose(jax.vmap(recipe)(warmups), want, rtol=1e-6)
+
+
+def test_mistakes_are_named() -> None:
+    """What is no schedule, no rates, no length and no norm says so."""
+    with pytest.raises(
+        ValueError, match=r"bound: `total_steps` must be a whole number of updates, got None; give it: the schedule"
+    ):
+        bound(lrax.Constant(0.1))
+    with pytest.raises(
+        TypeError, match=r"bound: `schedule` must be a schedule, a function count -> rate, or its rates.*got 'cosine'"
+    ):
+        bound("cosine", 10)
+    with pytest.raises(TypeError, match=r"(?s)`schedule` must be .*use jax.vmap for many"):
+        bound(np.ones((2, 3)))
+    with pytest.raises(ValueError, match=r"best_scale: `schedule` must be at least one rate, finite and none below 0"):
+        best_scale(np.array([1.0, -1.0]))
+    with pytest.raises(ValueError, match=r"`total_steps` must be left out, or the number of rates \(2\), got 3"):
+        bound(np.ones(2), 3)
+    with pytest.raises(ValueError, match=r"`distance` must be a number above 0, got 0"):
+        bound(np.ones(2), distance=0)
+    with pytest.raises(TypeError, match=r"`gradient` must be a number above 0, or one for each of 2 updates"):
+        bound(np.ones(2), gradient=np.ones(3))
