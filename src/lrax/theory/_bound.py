@@ -22,7 +22,7 @@ def bound(schedule: Any, total_steps: int | None = None, distance: Any = 1.0, gr
 
     It holds for (stochastic) subgradient descent on convex losses with these norms. Its value is no forecast of a network's
     loss, but the order that it gives to schedules, and how their best heights compare, have been found to hold for AdamW on
-    language models and on the tasks of `benchmarks/finder`.
+    language models and on small networks of many kinds.
 
     Args:
       schedule: a schedule or a callable `count -> rate` whose rates are at least 0, or the rates themselves, shape (updates,).
