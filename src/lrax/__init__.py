@@ -14,7 +14,7 @@ from lrax import finder as finder
 from lrax import sweeps as sweeps
 from lrax import theory as theory
 from lrax._version import __version__
-from lrax.finder import Found, find_lr, range_test
+from lrax.finder import Found, critical_rate, find_lr, range_test
 from lrax.optimizers._groups import by_path
 from lrax.optimizers._plateau import reduce_on_plateau
 from lrax.optimizers._rates import count_of, group_rates, last_rate, next_rate
@@ -94,6 +94,7 @@ __all__ = [
     "branch",
     "by_path",
     "count_of",
+    "critical_rate",
     "cross",
     "cyclical",
     "extend",

@@ -1,5 +1,6 @@
 """The learning-rate finder: the range test, its rules, suggestions and results."""
 
+from lrax.finder._critical import Critical, critical_rate
 from lrax.finder._curve import Curve
 from lrax.finder._fall import fall
 from lrax.finder._find import find_lr
@@ -11,6 +12,7 @@ from lrax.finder._suggest import edge, minimum, slide, steepest, valley
 from lrax.training._reason import Reason
 
 __all__ = [
+    "Critical",
     "Curve",
     "DebiasedMean",
     "Found",
@@ -20,6 +22,7 @@ __all__ = [
     "RunningMean",
     "TimesBest",
     "TimesFirst",
+    "critical_rate",
     "edge",
     "fall",
     "find_lr",
