@@ -46,6 +46,8 @@ from lrax.schedules import _flax_state as _flax_state  # tells flax.serializatio
 from lrax.training._learner import Learner, make_learner
 from lrax.training._loss import ValueAndGrad
 
+__all__ = ["from_nnx", "from_train_state"]
+
 
 def from_train_state(
     state: Any,

@@ -30,6 +30,8 @@ from lrax.schedules._base import ScheduleRule
 from lrax.schedules._json import from_json, to_json
 from lrax.training._learner import Learner, make_learner
 
+__all__ = ["Schedule", "from_keras"]
+
 
 @keras.saving.register_keras_serializable(package="lrax")
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # Keras is untyped

@@ -1,0 +1,1 @@
+"""What makes the site: names and pages of the reference, docstrings as Markdown, links, formulas, thumbnails, the book."""

@@ -1,0 +1,42 @@
+"""The griffe extension that mkdocstrings runs over the source: docstrings as pages, and the signatures of kinds."""
+
+import inspect
+import pathlib
+import re
+import sys
+from typing import Any
+
+import griffe
+
+import lrax
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+from lrax_site import docstrings
+
+
+class Docstrings(griffe.Extension):
+    """The extension: rewrites each docstring when its object has been read."""
+
+    def on_class_instance(self, *, cls: griffe.Class, **_: Any) -> None:
+        """Gives a kind its signature, which is made of its fields."""
+        owner = docstrings.runtime(cls.canonical_path)
+        if isinstance(owner, type) and issubclass(owner, lrax.Schedule) and "__init__" not in cls.members:
+            cls.set_member("__init__", _init(owner, cls))
+
+    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
+        """Makes a page of the docstring."""
+        if obj.docstring is not None and not obj.is_module:
+            obj.docstring.value = docstrings.as_markdown(obj.docstring.value, obj.canonical_path)
+
+
+def _init(owner: type, cls: griffe.Class) -> griffe.Function:
+    """The constructor of a kind as Python itself describes it."""
+    parameters = [griffe.Parameter("self", kind=griffe.ParameterKind.positional_or_keyword)]
+    for parameter in inspect.signature(owner).parameters.values():
+        shown = {} if parameter.default is inspect.Parameter.empty else {"default": repr(parameter.default)}
+        annotation = inspect.formatannotation(parameter.annotation).replace("jax.Array", "Array")
+        annotation = re.sub(r"\b(?:lrax|collections|typing)(?:\.\w+)*\.(\w+)", r"\1", annotation)
+        kind = griffe.ParameterKind[parameter.kind.name.lower()]
+        parameters.append(griffe.Parameter(parameter.name, annotation=annotation, kind=kind, **shown))
+    lines = {"lineno": cls.lineno, "endlineno": cls.endlineno}  # its source is that of the class
+    return griffe.Function("__init__", parameters=griffe.Parameters(*parameters), parent=cls, **lines)
