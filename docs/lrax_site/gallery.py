@@ -39,7 +39,7 @@ def thumbnails(page_of: dict[str, str]) -> str:
         "arguments and the call that drew it.\n"
     ]
     for title, section in script().SECTIONS.items():
-        parts.append(f"\n## {title}\n\n<div class=\"thumbnails\" markdown>\n")
+        parts.append(f'\n## {title}\n\n<div class="thumbnails" markdown>\n')
         for name, entry in section.items():
             picture = f"![{name}](images/gallery/{name}.png){{ loading=lazy }}"
             parts.append(f"\n[{picture}<b>{name}</b><span>{_plain(entry.when)}</span>]({page_of[name]}#lrax.{name})\n")

@@ -8,7 +8,7 @@ from typing import Any
 from mkdocs.structure.files import File
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-from lrax_site import docstrings, formulas, gallery, reference, repository
+from lrax_site import book, docstrings, formulas, gallery, reference, repository
 from lrax_site.pages import OUTSIDE, moved
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -30,11 +30,16 @@ def on_config(config: Any) -> Any:
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Adds the pages of the reference, those that stand elsewhere in the repository, and KaTeX's fonts."""
+    """Adds the pages of the reference and of the book, those that stand elsewhere in the repository, and KaTeX's fonts."""
     for path, text in reference.pages().items():
         files.append(File.generated(config, path, content=text))
     for source, page in OUTSIDE.items():
         files.append(File.generated(config, page, content=(ROOT / source).read_text()))
+    for script in sorted(book.BOOK.glob("*.py")):
+        made = book.made(script, repository.address())
+        files.append(File.generated(config, f"book/{script.stem}.md", content=made.markdown))
+        for name, content in made.files.items():
+            files.append(File.generated(config, f"book/{name}", content=content))
     if not VENDOR.is_dir():
         raise RuntimeError(f"{VENDOR} is missing: run `bash docs/build.sh`, which fetches KaTeX and Mermaid")
     for path in sorted(VENDOR.rglob("*")):

@@ -126,7 +126,9 @@ def packages() -> dict[str, str]:
 def _exported(module: str) -> list[str]:
     """What `__all__` names; nothing for a room that is private."""
     for node in tree(module).body:
-        if isinstance(node, ast.Assign) and any(isinstance(target, ast.Name) and target.id == "__all__" for target in node.targets):
+        if isinstance(node, ast.Assign) and any(
+            isinstance(target, ast.Name) and target.id == "__all__" for target in node.targets
+        ):
             return ast.literal_eval(node.value)
     return []
 

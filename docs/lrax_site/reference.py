@@ -16,12 +16,17 @@ def pages() -> dict[str, str]:
 
 def nav() -> list[str | dict[str, str]]:
     """What stands in the navigation."""
-    return [{"All names": "reference/index.md"}, *({made.title: f"reference/{page}.md"} for page, made in names.pages().items())]
+    return [
+        {"All names": "reference/index.md"},
+        *({made.title: f"reference/{page}.md"} for page, made in names.pages().items()),
+    ]
 
 
 def places() -> dict[str, str]:
     """The page of each name of `lrax` itself, as linked from a page at the top."""
-    return {name.path.removeprefix("lrax."): f"reference/{page}.md" for page, there in names.by_page().items() for name in there}
+    return {
+        name.path.removeprefix("lrax."): f"reference/{page}.md" for page, there in names.by_page().items() for name in there
+    }
 
 
 def _page(page: str) -> str:

@@ -24,7 +24,9 @@ def test_every_page_has_its_names() -> None:
     assert len(shown) == len(set(shown)) == len(names.names())
     assert all(names.by_page().values())
     homes = [name.home for name in names.names().values()]
-    idle = [m for page in names.PAGES.values() for m in page.modules if not any(f"{home}.".startswith(f"{m}.") for home in homes)]
+    idle = [
+        m for page in names.PAGES.values() for m in page.modules if not any(f"{home}.".startswith(f"{m}.") for home in homes)
+    ]
     assert not idle
 
 
@@ -33,7 +35,9 @@ def test_names_are_those_that_python_sees(package: str) -> None:
     """What is read off the source is what `__all__` of the imported package holds, modules left out."""
     module = importlib.import_module(package)
     public = {name for name in module.__all__ if not isinstance(getattr(module, name), types.ModuleType)} - {"__version__"}
-    read = {path.rpartition(".")[2] for name in names.names().values() for path in name.paths if path.rpartition(".")[0] == package}
+    read = {
+        path.rpartition(".")[2] for name in names.names().values() for path in name.paths if path.rpartition(".")[0] == package
+    }
     assert read == public
 
 

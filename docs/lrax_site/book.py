@@ -1,0 +1,189 @@
+"""Pages that are programs: `docs/book/NAME.py`, a script in cells, is the page `book/NAME.md` and the notebook `book/NAME.ipynb`.
+
+A cell begins with `# %%`, one of text with `# %% [markdown]`, whose lines are comments. Code is run from the first cell to
+the last, in the repository's root, and its output (what it prints, the value of its last line, pictures) stands below it. Two
+tags may follow, as in `# %% tags=["hide"]`: `hide` shows the output and not the code, `no-run` the code alone. What a page gave
+is kept in .cache/site until it, `src/lrax` or a file beside it changes. To try one: `python docs/lrax_site/book.py docs/book/NAME.py`.
+"""
+
+import ast
+import base64
+import hashlib
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+from typing import Any, NamedTuple
+
+ROOT = pathlib.Path(__file__).parents[2]
+BOOK = ROOT / "docs" / "book"
+CACHE = ROOT / ".cache" / "site" / "book"
+
+
+class Cell(NamedTuple):
+    """A cell: its source, whether it is text, and its tags."""
+
+    source: str
+    is_text: bool
+    tags: tuple[str, ...] = ()
+
+
+class Made(NamedTuple):
+    """What becomes of a script: the page, and the files beside it by their names."""
+
+    markdown: str
+    files: dict[str, bytes]
+
+
+def cells(text: str) -> list[Cell]:
+    """The cells of a script."""
+    parts = re.split(r"^# %%(.*)\n", text, flags=re.MULTILINE)
+    if parts[0].strip():
+        raise ValueError("a page of the book begins with a cell: a line `# %%` or `# %% [markdown]`")
+    found = []
+    for header, source in zip(parts[1::2], parts[2::2], strict=True):
+        tags = re.search(r"tags=(\[[^\]]*\])", header)
+        is_text = "[markdown]" in header
+        if is_text:
+            source = re.sub(r"^# ?", "", source, flags=re.MULTILINE)
+        found.append(Cell(source.strip(), is_text, tuple(ast.literal_eval(tags[1])) if tags else ()))
+    return [cell for cell in found if cell.source]
+
+
+def made(path: pathlib.Path, repository: str | None = None) -> Made:
+    """The page, the pictures and the notebook of a script, run if nothing is kept of it."""
+    script = cells(path.read_text())
+    outputs, files = iter(_outputs(path, script)), {f"{path.stem}.ipynb": notebook(script).encode()}
+    parts = []
+    for cell in script:
+        parts += [cell.source] if cell.is_text else [] if "hide" in cell.tags else [f"```python\n{cell.source}\n```"]
+        for output in [] if cell.is_text or "no-run" in cell.tags else next(outputs):
+            if "picture" in output:
+                name = f"{path.stem}-{len(files)}.png"
+                files[name] = base64.b64decode(output["picture"])
+                parts.append(f"![{output['words']}]({name})")
+            elif "html" in output:
+                parts.append(f'<div class="output">{output["html"]}</div>')
+            else:
+                parts.append(f"```text\n{output['text'].rstrip()}\n```")
+    parts.insert(1, _buttons(path.stem, repository))
+    return Made("\n\n".join(parts) + "\n", files)
+
+
+def _buttons(name: str, repository: str | None) -> str:
+    notebook = f"[Notebook]({name}.ipynb){{ .md-button }}"
+    if repository is None or not repository.startswith("https://github.com/"):
+        return notebook
+    address = repository.replace("https://github.com/", "https://colab.research.google.com/github/")
+    return f"{notebook} [Open in Colab]({address}/blob/notebooks/{name}.ipynb){{ .md-button }}"
+
+
+def notebook(script: list[Cell]) -> str:
+    """The script as a notebook without outputs, which installs lrax first."""
+    install = Cell("%pip install -q 'lrax[examples]'", False)
+    written = [
+        {"cell_type": "markdown", "id": str(index), "metadata": {}, "source": cell.source}
+        if cell.is_text
+        else {
+            "cell_type": "code",
+            "id": str(index),
+            "metadata": {},
+            "source": cell.source,
+            "outputs": [],
+            "execution_count": None,
+        }
+        for index, cell in enumerate([install, *script])
+    ]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    return json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": kernel, "cells": written}, indent=1) + "\n"
+
+
+def _outputs(path: pathlib.Path, script: list[Cell]) -> list[list[dict[str, str]]]:
+    """What each code cell gave, in a process of its own."""
+    runs = [cell.source for cell in script if not cell.is_text and "no-run" not in cell.tags]
+    kept = CACHE / f"{path.stem}-{_fingerprint(runs, path)}.json"
+    if not kept.exists():
+        asked = json.dumps({"file": str(path), "cells": runs})
+        environment = {
+            **os.environ,
+            "MPLBACKEND": "Agg",
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT / "examples")]),
+        }
+        command = [sys.executable, __file__, "--cells"]
+        run = subprocess.run(command, input=asked, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
+        if run.returncode:
+            raise RuntimeError(f"{path} fails:\n{run.stderr[-4000:]}")
+        for old in CACHE.glob(f"{path.stem}-*.json"):
+            old.unlink()
+        CACHE.mkdir(parents=True, exist_ok=True)
+        kept.write_text(run.stdout)
+    return json.loads(kept.read_text())
+
+
+def _fingerprint(runs: list[str], path: pathlib.Path) -> str:
+    beside = [
+        file for file in path.parent.rglob("*") if file.is_file() and file.suffix != ".py" and "__pycache__" not in file.parts
+    ]
+    read = [*sorted((ROOT / "src" / "lrax").rglob("*.py")), *sorted(beside)]
+    digest = hashlib.sha256(json.dumps(runs).encode())
+    for file in read:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def run(file: str, sources: list[str]) -> list[list[dict[str, str]]]:
+    """Runs cells in one namespace and returns what each gives."""
+    names: dict[str, Any] = {"__name__": "__main__", "__file__": file}
+    return [_run(source, f"{file}, cell {index + 1}", names) for index, source in enumerate(sources)]
+
+
+def _run(source: str, where: str, names: dict[str, Any]) -> list[dict[str, str]]:
+    import contextlib
+    import io
+    import linecache
+
+    linecache.cache[where] = (len(source), None, source.splitlines(keepends=True), where)  # for tracebacks and inspect
+    body = ast.parse(source).body
+    last = ast.Expression(body.pop().value) if body and isinstance(body[-1], ast.Expr) else None
+    printed, value = io.StringIO(), None
+    with contextlib.redirect_stdout(printed):
+        exec(compile(ast.Module(body, []), where, "exec"), names)
+        if last is not None:
+            value = eval(compile(last, where, "eval"), names)
+    given = [{"text": printed.getvalue()}] if printed.getvalue().strip() else []
+    pictures = _pictures()
+    if (
+        value is not None
+        and not (pictures and type(value).__module__.startswith("matplotlib"))
+        and not source.rstrip().endswith(";")
+    ):
+        html = value._repr_html_() if getattr(value, "_repr_html_", None) else None
+        given.append({"text": repr(value)} if html is None else {"html": html})
+    return given + pictures
+
+
+def _pictures() -> list[dict[str, str]]:
+    """The open figures, which are closed."""
+    plt = sys.modules.get("matplotlib.pyplot")
+    found = []
+    for number in plt.get_fignums() if plt else []:
+        import io
+
+        figure, buffer = plt.figure(number), io.BytesIO()
+        figure.savefig(buffer, dpi=110)
+        axes = figure.axes[0] if figure.axes else None
+        words = " ".join((axes.get_title() or f"{axes.get_ylabel()} over {axes.get_xlabel()}").split()) if axes else "a picture"
+        found.append({"picture": base64.b64encode(buffer.getvalue()).decode(), "words": re.sub(r"[\[\]]", "", words)})
+        plt.close(figure)
+    return found
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--cells"]:
+        asked = json.load(sys.stdin)
+        results = run(asked["file"], asked["cells"])
+        json.dump(results, sys.stdout)
+    else:
+        print(made(pathlib.Path(sys.argv[1]).resolve()).markdown)
