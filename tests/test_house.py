@@ -16,7 +16,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "theory": {"fields", "schedules"},
     "optimizers": {"fields", "schedules"},
     "training": {"fields", "schedules", "optimizers"},
-    "finder": {"fields", "_pictures", "schedules", "training"},
+    "finder": {"fields", "_pictures", "schedules", "theory", "training"},
     "sweeps": {"fields", "_pictures", "schedules", "training"},
     "compat": {"fields", "schedules"},
     "flax": {"fields", "schedules", "optimizers", "training"},

@@ -1,8 +1,10 @@
 """What training a task ends at, for a fine grid of rates: kept in `tables.json`, and filled in where it is missing.
 
 A coarse grid (two rates a decade, 1e-6 to 100) finds the best decade; a fine one (ten a decade) covers one and a half decades
-on either side of it. Every rate is trained from the same start on the same batches, once as a constant and once as the peak of
-a warm-up-cosine (a tenth warm-up, then down to 0), with three seeds. A run that ends above its start counts as its start.
+on either side of it (one decade for runs of more than a thousand updates, whose coarse grid has one seed). Every rate is
+trained from the same start on the same batches, with three seeds: as a constant, as the peak of a warm-up-cosine (a tenth
+warm-up, then down to 0), and, for tasks that came later, of a warm-up-stable-decay (the last fifth straight down to 0).
+A run that ends above its start counts as its start.
 """
 
 import json
@@ -20,7 +22,7 @@ from finder.task import Task
 from finder.training import final_losses
 
 FILE = pathlib.Path(__file__).with_name("tables.json")
-KINDS = ("constant", "cosine")
+KINDS = ("constant", "cosine", "wsd")
 SEEDS = 3
 Table = dict[str, Any]
 
@@ -30,15 +32,17 @@ def shape(kind: str, updates: int) -> jax.Array:
     if kind == "constant":
         return jnp.ones(updates)
     count, warmup = jnp.arange(updates), updates // 10
+    if kind == "wsd":  # a fifth of the run goes straight down
+        return jnp.minimum(jnp.minimum((count + 1) / warmup, 1.0), (updates - count) / (updates - updates * 4 // 5))
     falling = 0.5 + 0.5 * jnp.cos(jnp.pi * (count - warmup) / (updates - warmup))
     return jnp.where(count < warmup, (count + 1) / warmup, falling)
 
 
-def ends(task: Task, grid: np.ndarray) -> tuple[dict[str, np.ndarray], float]:
+def ends(task: Task, grid: np.ndarray, seeds: int = SEEDS) -> tuple[dict[str, np.ndarray], float]:
     """Mean final loss at each rate under both schedules, and before training."""
     shapes = jnp.stack([shape(kind, task.updates) for kind in KINDS])
     rates = (shapes[:, None] * jnp.asarray(grid, jnp.float32)[:, None]).reshape(-1, task.updates)
-    found, starts = zip(*(final_losses(task, jax.random.key(1000 + seed), rates) for seed in range(SEEDS)), strict=True)
+    found, starts = zip(*(final_losses(task, jax.random.key(1000 + seed), rates) for seed in range(seeds)), strict=True)
     pairs = [(np.asarray(end), float(start)) for end, start in zip(found, starts, strict=True)]
     capped = np.stack([np.where(np.isfinite(end), np.minimum(end, start), start) for end, start in pairs])
     means = capped.mean(axis=0).reshape(len(KINDS), len(grid))
@@ -48,10 +52,11 @@ def ends(task: Task, grid: np.ndarray) -> tuple[dict[str, np.ndarray], float]:
 def measure(task: Task) -> Table:
     """The task's table: rates, mean final losses of both schedules, loss before training."""
     coarse = 10.0 ** np.arange(-6, 2.01, 0.5)
-    rough, first = ends(task, coarse)
+    long = task.updates > 1000
+    rough, _ = ends(task, coarse, 1 if long else SEEDS)
     middle = np.mean([np.log10(coarse[rough[kind].argmin()]) for kind in KINDS])
-    fine = 10.0 ** (round(middle, 1) + np.arange(-1.5, 1.51, 0.1))
-    finer, _ = ends(task, fine)
+    fine = 10.0 ** (round(middle, 1) + (np.arange(-1.0, 1.01, 0.1) if long else np.arange(-1.5, 1.51, 0.1)))
+    finer, first = ends(task, fine)
     apart = (coarse < fine[0] / 1.05) | (coarse > fine[-1] * 1.05)
     rates = np.concatenate([coarse[apart], fine])
     order = rates.argsort()

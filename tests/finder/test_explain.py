@@ -26,19 +26,18 @@ def fall(updates=150, bottom=0.4):
     return bottom + (2 - bottom) / (1 + np.exp(places)) + 0.01 * np.sin(40 * places)
 
 
-def told(losses, reason, rule=lrax.finder.fall, fast=(), **ends):
+def told(losses, reason, rule=lrax.finder.fall, **ends):
     """What is said of a result of one curve."""
     one = curve(losses, reason, **ends)
-    return str(found_in([one], [one.suggest(rule, 0.0)], fast))
+    return str(found_in([one], [one.suggest(rule, 0.0)]))
 
 
 def test_a_good_result_has_nothing_to_worry_about():
-    """A suggestion after a whole fall, from one ramp or two, says how far the loss fell, and gives no advice."""
-    fast = [curve(fall(100), Reason.COMPLETED)]
-    for text in (told(fall(), Reason.COMPLETED), told(fall()[:90], Reason.COMPLETED, fast=fast)):
-        assert text.startswith("suggested rate ")
-        assert "completed: the loss fell from 2" in text
-        assert not any(word in text for word in ADVICE)
+    """A suggestion after a whole fall, from a ramp alone, says how far the loss fell, and gives no advice."""
+    text = told(fall(), Reason.COMPLETED)
+    assert text.startswith("suggested rate ")
+    assert "completed: the loss fell from 2" in text
+    assert not any(word in text for word in ADVICE)
 
 
 def test_a_ramp_that_ended_early_says_where():
@@ -111,14 +110,33 @@ def test_a_rule_that_reads_nothing_is_not_called_flat():
     assert "the loss fell from 2 to 0.401, but the rule reads no rate off such a curve: try another rule" in str(found)
 
 
-def test_a_loss_that_vanishes_asks_for_a_check():
-    """Where the loss falls to under a thousandth, a share of the fall says little: short runs should check it."""
-    one = curve(np.geomspace(30, 3e-4, 150), Reason.COMPLETED)
-    found = found_in([one], [0.1], [curve(fall(100), Reason.COMPLETED)])
-    assert "check it with refine=True" in str(found)
-    runs = lrax.finder._result.Refined(np.ones(3, np.float32), np.ones(3, np.float32), 9)
-    checked = lrax.Found(found.curves, found.reason, found.suggestion, None, found.fast, runs)
-    assert "check it" not in str(checked)
+def runs(losses, best=0.1):
+    """Four short runs that end at these losses."""
+    return lrax.finder.Runs(np.array([0.01, 0.03, 0.1, 0.3], np.float32), np.array(losses, np.float32), 50, 200, best)
+
+
+def test_runs_tell_what_was_tried():
+    """Runs that followed are told of: which were tried, and which ended lowest. A ramp that diverged is no worry."""
+    text = str(found_in([curve(fall(100), Reason.DIVERGED)], [0.05], (runs([3, 1, 0.5, np.inf]),)))
+    assert "4 runs of 50 updates with peaks from 0.01 to 0.3, of which 0.1 ended lowest, at a loss of 0.5" in text
+    assert "diverged" not in text
+
+
+@pytest.mark.parametrize(("losses", "side", "edge"), [([4, 3, 2, 1], "highest", "higher"), ([1, 2, 3, 4], "lowest", "lower")])
+def test_a_best_run_at_the_end_is_said(losses, side, edge):
+    """A best run that was the last one tried on its side is said, and widens the band on that side."""
+    ramp = [curve(fall(100), Reason.COMPLETED)]
+    found, usual = (found_in(ramp, [0.1], (runs(its),)) for its in (losses, [3, 1, 1, 3]))
+    assert f"it was the {side} of them, so the best may lie {edge} yet: give refine more updates" in str(found)
+    wider = found.band[1] / usual.band[1], usual.band[0] / found.band[0]
+    assert wider == (pytest.approx(3.0 if side == "highest" else 1.0), pytest.approx(3.0 if side == "lowest" else 1.0))
+
+
+def test_runs_that_all_diverged_are_told():
+    """If every run diverged there is no suggestion, and that is said."""
+    found = found_in([curve(fall(100), Reason.COMPLETED)], [None], (runs([np.inf] * 4, None),))
+    assert found.suggestion is None
+    assert "4 runs of 50 updates with peaks from 0.01 to 0.3 all diverged" in str(found)
 
 
 def test_data_that_ended_in_some_of_the_tests_are_said():
@@ -127,11 +145,11 @@ def test_data_that_ended_in_some_of_the_tests_are_said():
     assert "; the data ended in 1 of the tests" in str(found_in(curves, [0.1, 0.1, None]))
 
 
-def test_an_interrupt_where_the_second_ramp_begins_is_told():
-    """A curve without updates beside fast ones is told of and drawn, whatever its reason and its suggestion."""
+def test_a_curve_without_updates_is_told():
+    """A curve without updates is told of and drawn, whatever its reason and its suggestion."""
     for reason in Reason:
         for suggestion in (0.1, None):
-            found = lrax.Found((curve([], reason),), reason, suggestion, None, (curve(fall(100), Reason.COMPLETED),))
+            found = lrax.Found((curve([], reason),), reason, suggestion)
             assert f"({reason}: " in str(found)
             assert found.plot().get_title()
             plt.close("all")

@@ -30,7 +30,7 @@ def test_a_result_is_saved_and_loaded(found, tmp_path):
     assert str(again) == str(found)
     assert (again.suggestion, again.band, again.spent) == (found.suggestion, found.band, found.spent)
     assert same([c.losses for c in again.curves], [c.losses for c in found.curves])
-    assert same([again.refined.rates, again.refined.losses], [found.refined.rates, found.refined.losses])
+    assert same([one.losses for one in (*again.runs, again.refined)], [one.losses for one in (*found.runs, found.refined)])
     assert again.suggest(lrax.finder.valley) == found.suggest(lrax.finder.valley)
     again.plot()
     assert [path.name for path in tmp_path.iterdir()] == ["found.json"]
@@ -56,13 +56,15 @@ DAMAGES = {
     "curves[0].losses": [REMOVED, {}, ["x"], [1e300]],
     "curves[1].smoothed": [REMOVED, "nan", [{}]],
     "curves[1].reason": [REMOVED, "bored", 3, None],
-    "fast": [REMOVED, 3, None, [None]],
-    "fast[0].losses": [REMOVED, "x"],
+    "runs": [REMOVED, 3, None, [None]],
+    "runs[0].losses": [REMOVED, "x"],
+    "runs[1].best": [REMOVED, "x", -0.1],
     "reason": [REMOVED, "bored", ["flat"]],
     "suggestion": [REMOVED, "x", "nan", -0.1, 0, [0.1], True],
     "band": [REMOVED, [0.1], [0.1, 0.2, 0.3], [0.2, 0.1], ["a", "b"], {"low": 1}, 0.1, [0.1, "inf"]],
     "refined": [REMOVED, 3, []],
-    "refined.rates": [REMOVED, [], [0.1]],
+    "refined.peaks": [REMOVED, [], [0.1], [-1.0]],
+    "refined.updates": [REMOVED, 0, "many"],
     "refined.spent": [REMOVED, 1.5, "many", -1, True],
     "format": [REMOVED, "1", None, 0, 1.0],
 }

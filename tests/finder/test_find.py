@@ -35,16 +35,16 @@ def test_the_pure_test_s_ramp_is_the_tutorial_s():
     np.testing.assert_allclose(curve.rates[1:] / curve.rates[:-1], 1.1, rtol=1e-4)
 
 
-def test_by_default_a_slow_ramp_follows_a_fast_one():
-    """Two ramps from the same state: 100 updates from 1e-7 to 100, and 150 around where the loss fell."""
+def test_by_default_short_runs_follow_a_ramp():
+    """A ramp of 100 updates from 1e-7 to 100, and four runs of 50 around where the loss fell, all from the same state."""
     found = lrax.find_lr(linear_learner(), DATA, batch_size=16, key=KEY)
-    (fast,) = found.fast
-    assert fast.rates[0] == np.float32(1e-7)
-    assert found.updates <= 150
-    assert found.spent == len(fast.rates) + found.updates <= 250
-    assert found.rates[0] < found.suggestion < found.rates[-1]
-    np.testing.assert_allclose(fast.losses[0], found.losses[0], rtol=1e-6)
-    assert found.constant < found.suggestion < found.peak
+    assert found.rates[0] == np.float32(1e-7)
+    assert found.updates <= 100
+    (runs,) = found.runs
+    assert (runs.updates, len(runs.peaks)) == (50, 4)
+    assert found.spent == found.updates + runs.spent <= 300
+    assert runs.peaks[0] <= runs.best <= runs.peaks[-1]
+    assert found.band[0] < found.suggestion < found.band[1]
 
 
 def test_losses_are_measured_before_their_rate_acts():

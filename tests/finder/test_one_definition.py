@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import lrax
-from lrax.finder._fall import center, fall_twice, is_flat
+from lrax.finder._fall import center, is_flat
 from problems import enable_x64
 
 POINTS = 96
 RULES = {name: getattr(lrax.finder, name) for name in ("steepest", "minimum", "edge", "valley", "slide", "fall")}
-RULES |= {"center": center, "fall_twice": lambda rates, losses: fall_twice((rates, losses), (rates, losses))}
+RULES["center"] = center
 COMPILED = {name: jax.jit(rule) for name, rule in RULES.items()}
 BATCHED = {name: jax.jit(jax.vmap(rule)) for name, rule in RULES.items()}
 

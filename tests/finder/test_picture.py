@@ -11,8 +11,8 @@ import pytest
 import lrax
 from lrax import _pictures
 from lrax.finder import Curve, Reason
-from lrax.finder._fall import crossed_once, crossed_twice, fall_twice
-from lrax.finder._result import found_in
+from lrax.finder._fall import MOST, crossed
+from lrax.finder._result import found_in, refine
 from problems import nothing, scripted
 
 mpl.use("Agg")
@@ -45,12 +45,13 @@ def one(losses, reason=Reason.COMPLETED, rule=lrax.finder.fall):
     return found_in([its], [its.suggest(rule, 0.0)])
 
 
-def two(count=1):
-    """A result of two ramps for each seed."""
-    fast = [curve(fall(100, shift=0.2 * i)) for i in range(count)]
-    slow = [curve(fall(shift=0.2 * i), low=1e-3, high=0.3) for i in range(count)]
-    rates = [float(fall_twice(a.extended(), b.extended())) for a, b in zip(fast, slow, strict=True)]
-    return found_in(slow, rates, fast)
+def followed(count=1, refined=False):
+    """A result of a ramp and of short runs for each seed."""
+    curves = [curve(fall(100, shift=0.2 * i)) for i in range(count)]
+    peaks, losses = np.array([0.01, 0.03, 0.1, 0.3], np.float32), np.array([2, 1, 0.5, np.inf], np.float32)
+    runs = tuple(lrax.finder.Runs(peaks, losses + 0.1 * i, 50, 200, 0.1) for i in range(count))
+    found = found_in(curves, [0.1 + 0.01 * i for i in range(count)], runs)
+    return refine(found, 0.12, lrax.finder.Runs(peaks, losses / 2, 112, 448, 0.12)) if refined else found
 
 
 def drawn(axes):
@@ -83,13 +84,16 @@ def test_what_a_test_measured_is_drawn(losses):
 
 
 def test_what_the_suggestion_was_read_from_is_marked():
-    """At 25 % and 95 % of the fall of two ramps stand marks, at 95 % of that of one; none where another rule suggested."""
-    found = two()
-    expected = crossed_twice(found.fast[0].extended(), found.curves[0].extended())
-    np.testing.assert_allclose(labelled(found.plot(), "25 % and 95 %").get_xydata().T, expected)
+    """At 95 % of the fall of a ramp alone stands a mark; where runs followed, their ends do; none where a rule suggested."""
     found = one(fall())
-    np.testing.assert_allclose(labelled(found.plot(), "95 %").get_xydata().T, crossed_once(*found.curves[0].extended()))
+    np.testing.assert_allclose(labelled(found.plot(), "95 %").get_xydata()[0], crossed(*found.curves[0].extended(), MOST))
     assert not [label for label in drawn(one(fall(), rule=lrax.finder.minimum).plot()) if "%" in label]
+    found = followed(refined=True)
+    axes = found.plot()
+    for word, runs in (("of 50 updates", found.runs[0]), ("of 112 updates", found.refined)):
+        np.testing.assert_allclose(labelled(axes, word).get_xydata().T, (runs.peaks, runs.losses))
+    assert found.runs[0].peaks[-1] in labelled(axes, "above the axes").get_xdata()  # the run that diverged
+    assert not [label for label in drawn(axes) if "%" in label]
 
 
 def test_the_line_follows_a_divergence():
@@ -170,13 +174,11 @@ def test_the_title_says_why(losses, reason, said):
 
 def test_seeds_are_seen_over_the_dots():
     """Each seed's line lies above all dots, and the median is that of the lines at their own rates."""
-    found = two(3)
-    assert found.band is not None
-    axes = found.plot()
+    axes = followed(3).plot()
     lines = axes.get_lines()
     dots = [i for i, line in enumerate(lines) if line.get_linestyle() == "None" and line.get_marker() == "o"]
     seeds = [i for i, line in enumerate(lines) if line.get_color() == _pictures.SKY]
-    assert len(dots) == 6
+    assert len(dots) == 3
     assert len(seeds) == 3
     assert max(dots) < min(seeds)
     rates, median = labelled(axes, "median of the seeds").get_data()

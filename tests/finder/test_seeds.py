@@ -22,19 +22,19 @@ DATA = regression()
 
 
 def test_seeds_give_a_band():
-    """Several seeds give as many curves, a median and the band that they span; re-drawn parameters give other first losses."""
+    """Several seeds give as many curves and runs, a median and a band; re-drawn parameters give other first losses."""
 
     def initialize(key):
         params = {"weight": jax.random.normal(key, (3,)), "bias": jnp.zeros(())}
         return lrax.Learner.create(squared_error, params, momentum)
 
     found = lrax.find_lr(linear_learner(), DATA, batch_size=16, key=KEY, seeds=4, initialize=initialize)
-    assert len(found.curves) == len(found.fast) == 4
+    assert len(found.curves) == len(found.runs) == 4
     assert found.band[0] <= found.suggestion <= found.band[1]
     assert len({float(curve.losses[0]) for curve in found.curves}) == 4
     axes = found.plot(rules=(lrax.finder.steepest, lrax.finder.valley, lrax.finder.minimum))
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert any("band" in label for label in labels)
+    assert any("the best may lie" in label for label in labels)
     assert any("steepest" in label for label in labels)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import lrax
-from lrax.finder._fall import fall_twice, is_flat
+from lrax.finder._fall import is_flat
 
 RATES = np.geomspace(1e-7, 100, 250).astype(np.float32)
 GOLDEN = json.loads((pathlib.Path(__file__).parent / "golden" / "finder_rules.json").read_text())["curves"]
@@ -75,11 +75,9 @@ def test_steepest_is_where_the_slope_over_the_log_rate_is(center):
 
 @pytest.mark.parametrize("center", [1e-4, 1e-2, 1.0])
 def test_the_default_moves_with_the_curve(center):
-    """A curve shifted along the log axis shifts the suggestion of one ramp and of two by as much."""
+    """A curve shifted along the log axis shifts the suggestion by as much."""
     one = float(RULES["fall"](RATES, valley(center))) / center
-    two = float(fall_twice((RATES, valley(center)), (RATES, valley(center)))) / center
     assert one == pytest.approx(float(RULES["fall"](RATES, valley(0.1))) / 0.1, rel=0.05)
-    assert two == pytest.approx(float(fall_twice((RATES, valley(0.1)), (RATES, valley(0.1)))) / 0.1, rel=0.05)
     assert 1 < one < 30  # past the steepest point, before the explosion
 
 

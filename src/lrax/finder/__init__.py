@@ -6,6 +6,7 @@ from lrax.finder._fall import fall
 from lrax.finder._find import find_lr
 from lrax.finder._range_test import Measured, range_test
 from lrax.finder._result import Found
+from lrax.finder._runs import Runs
 from lrax.finder._smooth import DebiasedMean, RunningMean, smooth
 from lrax.finder._stop import NeverStop, TimesBest, TimesFirst
 from lrax.finder._suggest import edge, minimum, slide, steepest, valley
@@ -20,6 +21,7 @@ __all__ = [
     "NeverStop",
     "Reason",
     "RunningMean",
+    "Runs",
     "TimesBest",
     "TimesFirst",
     "critical_rate",

@@ -7,6 +7,7 @@ import numpy as np
 
 from lrax.finder._arrays import FEWEST
 from lrax.finder._curve import Curve
+from lrax.finder._runs import Runs
 from lrax.training._reason import Reason
 
 LOW = 1.0
@@ -18,32 +19,41 @@ SOON = 100.0
 GAINED = 0.05
 """A loss that made more of its fall than this in the last tenth of the ramp's decades still fell where the ramp ended."""
 
-VANISHED = 1e-3
-"""A loss that falls below this part of the first keeps falling, by ever less, long after the rule has seen most of its fall."""
 
-
-def explain(
-    reason: Reason, suggestion: float | None, curves: Sequence[Curve], fast: Sequence[Curve] = (), *, checked: bool = False
-) -> str:
+def explain(reason: Reason, suggestion: float | None, curves: Sequence[Curve], runs: Sequence[Runs] = ()) -> str:
     """Why a test ended and what to do about it, without a full stop.
 
     Args:
       reason: why it ended, or why it suggests nothing.
       suggestion: a rate, or None.
       curves: those of the seeds; the longest that ended for `reason` is told of.
-      fast: the curves of the fast ramps, if there were two.
-      checked: whether short runs have checked the suggestion.
+      runs: the short runs that the suggestion was read from, if there were any.
     """
     curve = max(curves, key=lambda one: (one.reason is reason, len(one.rates)))
     if reason is Reason.INTERRUPTED:
         return f"it was interrupted after {plural(len(curve.rates), 'update')}; what it had measured is kept"
+    if runs:
+        return of_runs(suggestion, runs)
+    return without(reason, curve) if suggestion is None else with_suggestion(reason, curve)
+
+
+def of_runs(suggestion: float | None, runs: Sequence[Runs]) -> str:
+    """What short runs say, those of several seeds together."""
+    lowest, highest = min(one.peaks[0] for one in runs), max(one.peaks[-1] for one in runs)
+    many = f"{plural(sum(len(one.peaks) for one in runs), 'run')} of {runs[0].updates} updates with peaks from"
+    tried = f"{many} {lowest:.2g} to {highest:.2g}"
     if suggestion is None:
-        return without(reason, curve, fast)
-    return with_suggestion(reason, curve, sure=bool(fast) or checked, checked=checked)
+        return f"{tried} all diverged: let the ramp climb slower, or see why training fails so suddenly"
+    best = min(runs, key=lambda one: float(one.losses.min()))
+    told = f"{tried}, of which {float(best.peaks[best.losses.argmin()]):.2g} ended lowest, at a loss of {best.losses.min():.3g}"
+    if sum(one.at_end for one in runs) * 2 > len(runs):
+        side, edge = ("highest", "higher") if best.losses.argmin() else ("lowest", "lower")
+        return f"{told}; it was the {side} of them, so the best may lie {edge} yet: give refine more updates"
+    return told
 
 
-def with_suggestion(reason: Reason, curve: Curve, *, sure: bool, checked: bool) -> str:
-    """The story of a test that suggests a rate; a second ramp, or short runs, are sure where one ramp may end too early."""
+def with_suggestion(reason: Reason, curve: Curve) -> str:
+    """The story of a ramp alone that suggests a rate."""
     first, lowest, last = levels(curve)
     fell = f"the loss fell from {first:.3g} to {lowest:.3g}"
     if reason is Reason.DATA_ENDED:
@@ -52,9 +62,7 @@ def with_suggestion(reason: Reason, curve: Curve, *, sure: bool, checked: bool) 
         return f"{fell}, and rose past the stop rule's limit at rate {blown(curve):.3g}, as a range test should end"
     if reason is Reason.NON_FINITE:
         return f"{fell}, and was not finite after rate {blown(curve):.3g}, which is one way a range test ends"
-    if 0 < lowest < VANISHED * first and not checked:
-        return f"{fell}, of which a rule sees the first part: a higher rate may do better; check it with refine=True"
-    if not sure and still_falls(curve):
+    if still_falls(curve):
         return (
             f"the ramp ended at rate {curve.rates[-1]:.3g} while the loss still fell, from {first:.3g} at first to {last:.3g} "
             "there: let it climb higher, for this suggestion may be too low"
@@ -62,7 +70,7 @@ def with_suggestion(reason: Reason, curve: Curve, *, sure: bool, checked: bool) 
     return fell
 
 
-def without(reason: Reason, curve: Curve, fast: Sequence[Curve] = ()) -> str:
+def without(reason: Reason, curve: Curve) -> str:
     """Why a test suggests nothing, and what to do."""
     updates = len(curve.rates)
     if reason is Reason.INTERRUPTED:
@@ -88,7 +96,7 @@ def without(reason: Reason, curve: Curve, fast: Sequence[Curve] = ()) -> str:
             "give larger batches, or keep to rates well below that: a model that is trained already has little left to gain"
         )
         return f"{never} before it {end} after rate {blown(curve):.3g}: {'start the ramp lower' if soon else larger}"
-    highest = max(float(one.rates[-1]) for one in (curve, *fast))
+    highest = float(curve.rates[-1])
     remedy = "let the ramp climb higher, or give larger batches" if highest < LOW else "give larger batches or a longer ramp"
     return f"{never} up to rate {highest:.3g}: {remedy}, and see that the loss depends on what is trained"
 

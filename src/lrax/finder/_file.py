@@ -9,6 +9,7 @@ import numpy as np
 
 from lrax.fields._words import complain
 from lrax.finder._curve import Curve
+from lrax.finder._runs import Runs
 from lrax.training._reason import Reason
 
 FORMAT = 1
@@ -40,23 +41,22 @@ def to_plain(found: Any) -> dict[str, Any]:
         plain = {name: numbers(getattr(curve, name)) for name in ("rates", "losses", "smoothed")}
         return {**plain, "reason": str(curve.reason)}
 
-    refined = found.refined and {
-        "rates": numbers(found.refined.rates),
-        "losses": numbers(found.refined.losses),
-        "spent": int(found.refined.spent),
-    }
+    def runs(runs: Runs) -> dict[str, Any]:
+        peaks, losses = numbers(runs.peaks), numbers(runs.losses)
+        return {"peaks": peaks, "losses": losses, "updates": runs.updates, "spent": runs.spent, "best": runs.best}
+
     return {
         "curves": [curve(lane) for lane in found.curves],
-        "fast": [curve(lane) for lane in found.fast],
         "reason": str(found.reason),
         "suggestion": found.suggestion,
         "band": found.band,
-        "refined": refined,
+        "runs": [runs(one) for one in found.runs],
+        "refined": None if found.refined is None else runs(found.refined),
     }
 
 
 def read(path: pathlib.Path) -> dict[str, Any]:
-    """The parts of the result that `write` wrote, by the names that `Found` has for them; `refined` as a dict of its own.
+    """The parts of the result that `write` wrote, by the names that `Found` has for them.
 
     Raises: ValueError that names the file and the part that is missing or not as it must be.
     """
@@ -75,10 +75,10 @@ def read(path: pathlib.Path) -> dict[str, Any]:
     suggestion, band, refined = file.part("suggestion"), file.part("band"), file.part("refined")
     return {
         "curves": tuple(part.curve() for part in file.part("curves").items(fewest=1)),
-        "fast": tuple(part.curve() for part in file.part("fast").items()),
         "reason": file.part("reason").reason(),
         "suggestion": None if suggestion.value is None else suggestion.rate(),
         "band": None if band.value is None else band.band(),
+        "runs": tuple(part.runs() for part in file.part("runs").items()),
         "refined": None if refined.value is None else refined.runs(),
     }
 
@@ -150,17 +150,21 @@ class Part:
         return rates[0], rates[1]
 
     def arrays(self, *names: str, fewest: int = 0) -> dict[str, np.ndarray[Any, Any]]:
-        """Lists of numbers of one length by their names; those called `rates` are rates."""
+        """Lists of numbers of one length by their names; those called `rates` or `peaks` are rates."""
         parts = {name: self.part(name).items(fewest) for name in names}
         if len({len(items) for items in parts.values()}) > 1:
             self.refuse(f"an object with as many {' as '.join(names)}")
-        values = {name: [one.rate() if name == "rates" else one.number() for one in items] for name, items in parts.items()}
+        values = {
+            name: [one.rate() if name in ("rates", "peaks") else one.number() for one in items] for name, items in parts.items()
+        }
         return {name: np.array(numbers, np.float32) for name, numbers in values.items()}
 
     def curve(self) -> Curve:
         """A curve."""
         return Curve(**self.arrays("rates", "losses", "smoothed"), reason=self.part("reason").reason())
 
-    def runs(self) -> dict[str, Any]:
-        """The short runs that a suggestion was checked by."""
-        return {**self.arrays("rates", "losses", fewest=1), "spent": self.part("spent").whole(0)}
+    def runs(self) -> Runs:
+        """Short runs."""
+        best, numbers = self.part("best"), self.arrays("peaks", "losses", fewest=1)
+        chosen = None if best.value is None else best.rate()
+        return Runs(**numbers, updates=self.part("updates").whole(1), spent=self.part("spent").whole(0), best=chosen)

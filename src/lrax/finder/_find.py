@@ -9,14 +9,16 @@ import numpy as np
 
 from lrax.fields._words import check_whole, complain
 from lrax.finder._curve import Curve, SuggestionRule, curve_of
-from lrax.finder._fall import COARSE, fall
+from lrax.finder._fall import fall
+from lrax.finder._heights import rates_of
 from lrax.finder._named import check_rule
 from lrax.finder._range_test import Rule
-from lrax.finder._refine import BUDGET, refined
 from lrax.finder._result import Found, found_in
 from lrax.finder._rules import make_rules
-from lrax.finder._search import Search, Start
+from lrax.finder._runs import Rates, Start
+from lrax.finder._search import RAMP, SHORT, Search
 from lrax.finder._stop import TimesFirst
+from lrax.schedules._base import ScheduleRule
 from lrax.schedules._decays import Constant
 from lrax.schedules._phases import Geometric
 from lrax.training._engine import START, Carry, Rules, stacked
@@ -28,6 +30,9 @@ from lrax.training._updates import check_learner
 
 LOWEST, HIGHEST = 1e-7, 100.0
 """The ends of the default ramp."""
+
+BUDGET = 450
+"""The updates that `refine=True` may take."""
 
 
 def find_lr(
@@ -43,7 +48,8 @@ def find_lr(
     stop: Rule | None = None,
     seeds: int = 1,
     initialize: Callable[[jax.Array], Learner] | None = None,
-    refine: bool = False,
+    refine: bool | int = False,
+    plan: Any = None,
     transform: Callable[[Any], Any] | None = None,
     accumulate: int = 1,
     driver: Literal["compiled", "host"] | None = None,
@@ -54,9 +60,10 @@ def find_lr(
 
     Nothing is touched: the learner's state is bit for bit what it was, and nothing is written.
 
-    By default two ramps are run, both from the learner's state: a fast one of 100 updates from 1e-7 to 100, which finds the
-    decade in which the loss falls, and a slow one of 150 updates around it, from which the rate is read. With a `ramp` or a
-    `rule` of your own, one ramp is run.
+    By default a ramp of 100 updates from 1e-7 to 100 finds the decade in which the loss falls, and four short runs of 50
+    updates around it, all from the learner's state, find which rate trains best: each is a whole schedule, warm-up and descent,
+    because the best height of one that goes down to 0 hardly depends on how long it takes. With a `ramp`, a `rule` or `updates`
+    of your own, and with `donate`, the ramp alone is run.
 
     Args:
       learner: a state and its update; `lrax.Learner.create`, or `lrax.flax` for Flax models.
@@ -76,7 +83,10 @@ def find_lr(
       seeds: how many tests to run, on batches in other orders, side by side where that is faster; the suggestion is their
         median, and the band what they span.
       initialize: `key -> learner`, to draw new parameters for every seed.
-      refine: checks the suggestion by short runs at rates around it (up to 450 updates more), and takes the best.
+      refine: checks the suggestion by four longer runs closer around it, and takes the best: True for 450 updates, or how many
+        updates they may take together, at least 100. More are better, up to a few hundred for each run.
+      plan: the schedule that you are going to train with, of any height and length; the short runs have its shape. By default
+        they are a cosine after a warm-up of a tenth. `found.schedule(plan)` is the plan at its best height.
       transform: a function of every batch: called on the host with the batches of an iterable (`jax.device_put`, say), inside
         the compiled program otherwise.
       accumulate: batches to one optimizer update, for learners that accumulate gradients (`optax.MultiSteps`); the ramp moves
@@ -95,23 +105,30 @@ def find_lr(
     >>> loss_fn = lambda params, batch: jnp.mean((params - batch) ** 2)
     >>> learner = lrax.Learner.create(loss_fn, jnp.zeros(3), optax.sgd)
     >>> found = find_lr(learner, jnp.ones((8, 3)), batch_size=4, key=jax.random.key(0))
-    >>> print(found.reason, found.updates)
-    completed 150
+    >>> print(f"{found.suggestion:.1f} by a ramp that {found.reason} and {len(found.runs[0].peaks)} short runs")
+    0.6 by a ramp that diverged and 4 short runs
     """
     progressed = Progressed()
     try:
-        twice = ramp is None and rule is None and updates is None and not donate
+        runs = ramp is None and rule is None and updates is None and not donate
         check_finder(seeds, accumulate, rule, refine, driver, donate, progress)
         if updates is not None:
             check_whole("find_lr", "updates", updates)
-        length = COARSE if twice else 250 if updates is None else updates
+        budget = BUDGET if refine is True else int(refine)
+        if plan is not None:
+            rates_of("find_lr", "plan", plan, None)
+            plan = ScheduleRule().convert("find_lr", "plan", plan)
+        length = RAMP if runs else 250 if updates is None else updates
         fitted = Geometric(LOWEST, HIGHEST, max(length - 1, 1)) if ramp is None else ramp
         stop = TimesFirst(10) if stop is None else stop
         rules, length = make_rules("find_lr", fitted, updates, smoothing, stop, known_to_rise=ramp is None)
-        search = progressed.search = Search(rules, length, fall if rule is None else rule, twice)
+        search = Search(rules, length, fall if rule is None else rule, runs, budget, plan)
+        if runs:  # as plain rates, so that one program runs ramps and runs of any shape
+            rates = np.geomspace(LOWEST, HIGHEST, RAMP)
+            search = dataclasses.replace(search, rules=rules._replace(schedule=Rates.of(rates, search.room)))
+        progressed.search = search
         learners, keys = seeded(learner, key, seeds, initialize)
-        total = search.updates * seeds + (BUDGET if refine else 0)
-        with progress_bar(total * accumulate, "range test", progress) as show:
+        with progress_bar(search.updates(seeds) * accumulate, "range test", progress) as show:
 
             def report(carry: Carry, batches: int, rows: Any) -> None:
                 progressed.latest = carry, rows
@@ -130,8 +147,10 @@ def find_lr(
                 report=report,
             )
             starts = [Start(one.state, runner.order(its)) for one, its in zip(learners, keys, strict=True)]
-            progressed.found = search.run(runner, starts, progressed.fast)
-            return refined(progressed.found, runner, learners[0].state, keys[0]) if refine else progressed.found
+            fresh = None if keys[0] is None else jax.random.fold_in(keys[0], 2)
+            again = Start(learners[0].state, runner.order(fresh))
+            progressed.found = search.run(runner, starts, again, progressed.ended)
+            return progressed.found
     except KeyboardInterrupt as interrupt:
         interrupt.found = progressed.result()  # type: ignore[attr-defined]  # for who catches it
         interrupt.add_note("lrax: the result so far is this exception's attribute `found`")
@@ -145,34 +164,36 @@ class Progressed:
     Attributes:
       search: what is being done, once that is known.
       latest: the last carry, and the rows that were measured up to it.
-      fast: the curves of the fast ramps, once they have ended.
-      found: the result of the ramps, once they have ended.
+      ended: the curves of the ramps, once they have ended.
+      found: the result, once it is there.
     """
 
     search: Search | None = None
     latest: tuple[Carry, Any] = (START, ())
-    fast: list[Curve] = dataclasses.field(default_factory=list)
+    ended: list[Curve] = dataclasses.field(default_factory=list)
     found: Found | None = None
 
     def result(self) -> Found:
-        """What is known so far: the whole of the ramps, or the curve that was being measured."""
+        """What is known so far: the ramps if they have ended, or the curve that was being measured."""
         if self.found is not None:
             return self.found
+        if self.ended and self.search is not None:
+            found = found_in(self.ended, [self.search.suggest(one) for one in self.ended])
+            return dataclasses.replace(found, reason=Reason.INTERRUPTED)
         carry, rows = jax.device_get(self.latest)
         rows = stacked(rows, carry) if isinstance(rows, list | tuple) else rows
         if np.ndim(carry.reason):  # several lanes
             carry, rows = jax.tree.map(lambda leaf: leaf[0], (carry, rows))
         lane = begin((), Rules(Constant(0.0)), None)._replace(carry=carry, rows=rows[: int(carry.updates)])
         curve = curve_of(lane, Reason.INTERRUPTED)
-        suggestions = [None if self.search is None else self.search.suggest(one) for one in self.fast or [curve]]
-        return found_in([curve], suggestions, self.fast)
+        return found_in([curve], [None if self.search is None else self.search.suggest(curve)])
 
 
 def check_finder(
     seeds: int,
     accumulate: int,
     rule: SuggestionRule | None,
-    refine: bool,
+    refine: bool | int,
     driver: str | None,
     donate: bool,
     progress: bool,
@@ -185,6 +206,11 @@ def check_finder(
         raise complain(ValueError, "find_lr", "donate", "False with several seeds or refine", donate, remedy)
     if rule is not None:
         check_rule("find_lr", rule)
+    if not isinstance(refine, bool):
+        check_whole("find_lr", "refine", refine)
+        if refine < 2 * SHORT:
+            remedy = "give True for 450, or more: the longer the runs, the better"
+            raise complain(ValueError, "find_lr", "refine", f"at least {2 * SHORT} updates for four runs", refine, remedy)
     if progress and driver == "compiled":
         remedy = "leave it out: a bar is moved from the host"
         raise complain(ValueError, "find_lr", "driver", "'host' where `progress` is shown", driver, remedy)

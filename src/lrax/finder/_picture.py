@@ -21,6 +21,7 @@ from lrax._pictures import (
 )
 from lrax.finder._curve import Curve
 from lrax.finder._fall import Crossed
+from lrax.finder._runs import Runs
 from lrax.finder._smooth import cap
 
 if TYPE_CHECKING:
@@ -44,24 +45,27 @@ class Marks(NamedTuple):
       band: what the seeds' suggestions span, or None.
       read_from: where curves have made the shares of their fall that the suggestion was read from.
       others: names of other rules and what they suggest, or None.
+      runs: the short runs of each seed.
+      refined: the longer runs, or None.
     """
 
     suggestion: float | None = None
     band: tuple[float, float] | None = None
     read_from: Sequence[Crossed] = ()
     others: Sequence[tuple[str, float | None]] = ()
+    runs: Sequence[Runs] = ()
+    refined: Runs | None = None
 
 
-def plot_test(curves: Sequence[Curve], fast: Sequence[Curve], marks: Marks, title: str, axes: "Axes | None" = None) -> "Axes":
+def plot_test(curves: Sequence[Curve], marks: Marks, title: str, axes: "Axes | None" = None) -> "Axes":
     """Draws loss over rate with what is marked; see `Found.plot`."""
     axes = new_axes() if axes is None else axes
     several = len(curves) > 1
-    drawn = [curve.paired() for curve in (*fast, *curves)]
-    losses = np.concatenate([losses for _, losses in drawn])
-    for i, (rates, its) in enumerate(drawn[: len(fast)]):
-        axes.plot(rates, its, "o", color=ORANGE, markersize=2.5, alpha=0.7, label=None if i else "fast ramp, each loss")
+    drawn = [curve.paired() for curve in curves]
+    ends = [(runs.peaks, runs.losses) for runs in (*marks.runs, *filter(None, [marks.refined]))]
+    losses = np.concatenate([losses for _, losses in (*drawn, *ends)])
     size, alpha = (1.5, 0.35) if several else (3.0, 0.8)
-    for i, (rates, its) in enumerate(drawn[len(fast) :]):
+    for i, (rates, its) in enumerate(drawn):
         axes.plot(rates, its, "o", color="0.55", markersize=size, alpha=alpha, label=None if i else "each loss")
     lines = [line_of(curve) for curve in curves]
     for i, (rates, line) in enumerate(lines if several else ()):
@@ -70,14 +74,14 @@ def plot_test(curves: Sequence[Curve], fast: Sequence[Curve], marks: Marks, titl
     _mark(axes, marks)
     set_plain_log(axes.xaxis)
     top = set_loss_axis(axes, losses, highest(losses))
-    beyond = np.concatenate([rates[~(its <= top)] for rates, its in drawn])
+    beyond = np.concatenate([rates[~(its <= top)] for rates, its in (*drawn, *ends)])
     if len(beyond):
         place = axes.get_xaxis_transform()  # at the upper edge, whatever the losses are
         label = "above the axes, or not finite"
         axes.plot(beyond, np.full(len(beyond), 0.985), "^", color="0.35", markersize=4, transform=place, label=label)
     axes.set_title("\n".join(textwrap.wrap(title, 78)), fontsize="small")
     axes.set_xlabel("rate")
-    axes.set_ylabel("loss after an update at that rate")
+    axes.set_ylabel("loss after an update at that rate" + (", or after a run" if ends else ""))
     axes.grid(alpha=0.3)
     entries = len(axes.get_legend_handles_labels()[0])
     if entries > MANY:
@@ -99,13 +103,21 @@ def highest(losses: np.ndarray[Any, Any]) -> float:
 def _mark(axes: "Axes", marks: Marks) -> None:
     """The suggestion, what it was read from, its band, and other rules."""
     if marks.band is not None:
-        axes.axvspan(*marks.band, color=RED, alpha=0.15, label=f"band of the seeds, {marks.band[0]:.2g} to {marks.band[1]:.2g}")
+        axes.axvspan(
+            *marks.band, color=RED, alpha=0.15, label=f"the best may lie from {marks.band[0]:.2g} to {marks.band[1]:.2g}"
+        )
     for i, crossed in enumerate(marks.read_from):
-        shares = "25 % and 95 %" if len(crossed.rates) > 1 else "95 %"
-        label = f"{shares} of the fall, read for it"
+        label = "95 % of the fall, read for it"
         few = len(marks.read_from) == 1
         look: dict[str, Any] = {"color": RED, "markeredgecolor": "white", "markersize": 8 if few else 5, "zorder": 5}
-        axes.plot(crossed.rates, crossed.losses, "D", **look, label=None if i else label)
+        axes.plot(crossed.rate, crossed.loss, "D", **look, label=None if i else label)
+    for i, runs in enumerate(marks.runs):
+        few = len(marks.runs) == 1
+        name = None if i else f"ends of runs of {runs.updates} updates, by peak"
+        axes.plot(runs.peaks, runs.losses, "D-" if few else "D", color=ORANGE, markersize=6 if few else 4, label=name, zorder=4)
+    if marks.refined is not None:
+        label = f"ends of runs of {marks.refined.updates} updates"
+        axes.plot(marks.refined.peaks, marks.refined.losses, "s-", color=GREEN, markersize=6, label=label, zorder=4)
     if marks.suggestion is not None:
         axes.axvline(marks.suggestion, color=RED, linestyle="--", label=f"suggestion {marks.suggestion:.3g}")
     for i, (name, rate) in enumerate(marks.others):

@@ -13,8 +13,10 @@ from lrax.fields._words import complain
 from lrax.finder._arrays import FEWEST
 from lrax.finder._curve import SMOOTH, Curve, SuggestionRule
 from lrax.finder._explain import explain, plural
-from lrax.finder._fall import Crossed, crossed_once, crossed_twice, fall, fall_twice
+from lrax.finder._fall import MOST, Crossed, crossed, fall
 from lrax.finder._named import check_rule, name_of
+from lrax.finder._runs import Runs
+from lrax.schedules._base import Schedule
 from lrax.training._reason import Reason
 
 if TYPE_CHECKING:
@@ -28,28 +30,48 @@ class Found:
     Attributes:
       curves: a curve for each seed.
       reason: why the test ended, or why it suggests nothing; `explanation` says it with numbers, and what to do.
-      suggestion: a rate, or None where the curves do not support one.
-      band: the rates between which the suggestions of the seeds lie, lowest and highest; None for a single seed.
-      fast: the curves of the fast ramps that showed where to look, where there were two.
-      refined: the short runs that the suggestion was checked by, if any were asked for.
+      suggestion: a rate for a run of some 500 updates, between the best that stays and the best peak of one that falls to 0; or
+        None where the curves, and the short runs, do not support one. `schedule` gives the height for a run of yours.
+      band: the rates between which the best may lie: of the tasks measured, it did for four in five. Wider than usual
+        where seeds, or runs, do not agree. None where nothing was trained at the rates around, or without a suggestion.
+      runs: the short runs of each seed that the suggestion was read from; none where a rule read it off a ramp.
+      refined: the longer runs that it was refined by, if they were asked for.
     """
 
     curves: tuple[Curve, ...]
     reason: Reason
     suggestion: float | None
     band: tuple[float, float] | None = None
-    fast: tuple[Curve, ...] = ()
-    refined: "Refined | None" = None
+    runs: tuple[Runs, ...] = ()
+    refined: Runs | None = None
 
-    @property
-    def constant(self) -> float | None:
-        """The suggestion for a rate that stays: 0.8 times `suggestion`, which is between the two."""
-        return None if self.suggestion is None else 0.8 * self.suggestion
+    def schedule(self, shape: Any, total_steps: int | None = None) -> Schedule:
+        """`shape`, whatever its height, at the height at which it should train best.
 
-    @property
-    def peak(self) -> float | None:
-        """The suggestion for the peak of a schedule that falls, such as `warmup_cosine`: 1.25 times `suggestion`."""
-        return None if self.suggestion is None else 1.25 * self.suggestion
+        Between shapes the height is translated by `lrax.theory.rate_ratio`; between lengths a best rate falls with the fourth
+        root of the length, which is the middle of what was measured (`docs/finder.md` says how far it may be off).
+
+        Args:
+          shape: a schedule, or a callable `count -> rate`, whose rates are at least 0.
+          total_steps: the updates of your run, an int; by default the length of `shape`.
+
+        Returns: the schedule times a number. Its peak is the rate to give the optimizer.
+
+        Raises: ValueError if there is no suggestion, if no length is known, or if the rates are below 0 or all 0.
+
+        >>> loss_fn = lambda params, batch: jnp.mean((params - batch) ** 2)
+        >>> learner = lrax.Learner.create(loss_fn, jnp.zeros(3), optax.sgd)
+        >>> found = lrax.find_lr(learner, jnp.ones((8, 3)), batch_size=4, key=jax.random.key(0))
+        >>> constant = found.schedule(lrax.Constant(1.0), total_steps=10_000)
+        >>> cosine = found.schedule(lrax.warmup_cosine(1.0, 10_000, 1_000))
+        >>> print(f"{cosine(1_000) / constant(0):.1f} times as high")
+        3.1 times as high
+        """
+        from lrax.finder._heights import scaled
+
+        if self.suggestion is None:
+            raise complain(ValueError, "Found.schedule", "suggestion", "there", None, self.explanation)
+        return scaled(self.suggestion, shape, total_steps)
 
     @property
     def rates(self) -> np.ndarray[Any, Any]:
@@ -60,7 +82,7 @@ class Found:
     def losses(self) -> np.ndarray[Any, Any]:
         """The loss of each update, measured before its rate acted: the median over seeds, float32 of shape (updates,).
 
-        A second ramp begins where the first one says, so seeds may differ in their rates: `curves` has each with its own.
+        `curves` has those of each seed.
         """
         return self._median("losses")
 
@@ -76,21 +98,20 @@ class Found:
 
     @property
     def spent(self) -> int:
-        """How many updates were made in all, over all seeds and the short runs that refined the suggestion."""
-        return sum(len(curve.rates) for curve in (*self.fast, *self.curves)) + (self.refined.spent if self.refined else 0)
+        """How many updates were made in all, over all seeds, ramps and runs."""
+        ramps = sum(len(curve.rates) for curve in self.curves)
+        return ramps + sum(runs.spent for runs in (*self.runs, *filter(None, [self.refined])))
 
     @property
     def explanation(self) -> str:
         """Why the test ended, with the numbers of its curve, and what to do where there is something to do."""
-        ended = sum(curve.reason is Reason.DATA_ENDED for curve in (*self.curves, *self.fast))
+        ended = sum(curve.reason is Reason.DATA_ENDED for curve in self.curves)
         short = f"; the data ended in {ended} of the tests" if ended and self.reason is not Reason.DATA_ENDED else ""
-        checked = self.refined is not None
-        return explain(self.reason, self.suggestion, self.curves, self.fast, checked=checked) + short
+        last = (self.refined,) if self.refined else self.runs
+        return explain(self.reason, self.suggestion, self.curves, last) + short
 
     def suggest(self, rule: SuggestionRule, width: float = SMOOTH) -> float | None:
         """What another rule suggests: the median over seeds, or None where most of the curves do not support one.
-
-        Where there were two ramps the rule is given the fast one, which spans the whole range.
 
         Args:
           rule: `(rates, losses) -> rate`, such as `lrax.finder.steepest`.
@@ -99,18 +120,17 @@ class Found:
         Raises: TypeError if `rule` is no function of two arguments or returns something else than one rate.
         """
         check_rule("Found.suggest", rule)
-        return combine([curve.suggest(rule, width) for curve in self.fast or self.curves])[0]
+        return combine([curve.suggest(rule, width) for curve in self.curves])[0]
 
     def __repr__(self) -> str:
         return f"<Found: {self}>"
 
     def __str__(self) -> str:
         rate = "no suggestion" if self.suggestion is None else f"suggested rate {self.suggestion:.3g}"
-        band = f" ({self.band[0]:.2g} to {self.band[1]:.2g} over {len(self.curves)} seeds)" if self.band else ""
-        checked = f", checked by {len(self.refined.rates)} short runs" if self.refined else ""
-        if self.refined and self.band and self.suggestion and not self.band[0] <= self.suggestion <= self.band[1]:
-            checked += ", which went beyond what the seeds span,"
-        return f"{rate}{band}{checked} after {plural(self.spent, 'update')} ({self.reason}: {self.explanation})"
+        band = f" (the best may lie from {self.band[0]:.2g} to {self.band[1]:.2g})" if self.band else ""
+        seeds = f", {len(self.curves)} seeds," if len(self.curves) > 1 else ""
+        why = self.explanation if self.runs and self.suggestion is not None else f"{self.reason}: {self.explanation}"
+        return f"{rate}{band}{seeds} after {plural(self.spent, 'update')} ({why})"
 
     def _repr_html_(self) -> str:
         return inline(str(self), self.plot)
@@ -136,7 +156,8 @@ class Found:
         for rule in rules:
             check_rule("Found.plot", rule)
         others = [(name_of(rule), self.suggest(rule)) for rule in rules]
-        return plot_test(self.curves, self.fast, Marks(self.suggestion, self.band, self._read_from(), others), str(self), axes)
+        marks = Marks(self.suggestion, self.band, self._read_from(), others, self.runs, self.refined)
+        return plot_test(self.curves, marks, str(self), axes)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes all of it to one plain JSON file, whole or not at all.
@@ -157,23 +178,16 @@ class Found:
         """
         from lrax.finder._file import read
 
-        plain = read(pathlib.Path(path))
-        refined = plain.pop("refined")
-        return Found(**plain, refined=None if refined is None else Refined(**refined))
+        return Found(**read(pathlib.Path(path)))
 
     def _read_from(self) -> list[Crossed]:
-        """Where each curve has made the shares of its fall that the suggestion was read from; empty if another rule read it."""
-        if self.fast and len(self.fast) == len(self.curves):
-            pairs = [(one.extended(), two.extended()) for one, two in zip(self.fast, self.curves, strict=True)]
-            read, crossed = [fall_twice(*pair) for pair in pairs], [crossed_twice(*pair) for pair in pairs]
-        else:
-            read = [fall(*curve.extended()) for curve in self.curves]
-            crossed = [crossed_once(*curve.extended()) for curve in self.curves]
+        """Where each curve has made the share of its fall that the suggestion was read from; empty if it was not."""
+        read = [fall(*curve.extended()) for curve in self.curves]
         known = [float(rate) if np.isfinite(rate) else None for rate in read]
         median = combine(known)[0]
-        if median is None or self.suggestion is None or not np.isclose(median, self.suggestion, rtol=1e-3):
+        if self.runs or median is None or self.suggestion is None or not np.isclose(median, self.suggestion, rtol=1e-3):
             return []
-        return [its for its, rate in zip(crossed, known, strict=True) if rate is not None]
+        return [crossed(*curve.extended(), MOST) for curve, rate in zip(self.curves, known, strict=True) if rate is not None]
 
     def _longest(self) -> Curve:
         return max(self.curves, key=lambda curve: len(curve.rates))
@@ -187,37 +201,47 @@ class Found:
         return np.median(np.where(np.isnan(padded), np.inf, padded), axis=0)  # what has diverged counts as high
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Refined:
-    """Short runs at rates around a suggestion, and how they ended.
+LOWER, HIGHER = 2.0, 5.0
+"""How far below and above a suggestion the best rate lies for four tasks in five."""
 
-    Attributes:
-      rates: the rates that were tried, rising, float32 of shape (runs,).
-      losses: a robust end loss of each, float32 of shape (runs,); infinite where a run diverged.
-      spent: how many updates the runs took.
-    """
+REFINED_HIGHER = 4.0
+"""How far above one that longer runs have refined."""
 
-    rates: np.ndarray[Any, Any]
-    losses: np.ndarray[Any, Any]
-    spent: int
+BEYOND = 3.0
+"""How much further the best may lie on the side where the best run was the last one tried."""
 
 
-def found_in(curves: Sequence[Curve], suggestions: Sequence[float | None], fast: Sequence[Curve] = ()) -> Found:
+def found_in(curves: Sequence[Curve], suggestions: Sequence[float | None], runs: tuple[Runs, ...] = ()) -> Found:
     """What the curves of one or several seeds, and what each suggests, amount to."""
-    suggestion, band = combine(suggestions)
+    suggestion, span = combine(suggestions)
     reasons = [curve.reason for curve in curves]
     reason = max(reasons, key=reasons.count)
-    if suggestion is None and reason is Reason.COMPLETED:
+    if suggestion is None and reason is Reason.COMPLETED and not runs:
         flat = sum(curve.supports_none() for curve in curves)
         if min(len(curve.rates) for curve in curves) <= FEWEST:
             reason = Reason.TOO_SHORT
-        elif fast or 2 * flat >= len(curves):  # else the curve falls, and the rule read nothing off it
+        elif 2 * flat >= len(curves):  # else the curve falls, and the rule read nothing off it
             reason = Reason.FLAT
-    return Found(tuple(curves), reason, suggestion, band, tuple(fast))
+    if runs and suggestion is not None:
+        span = around(span or (suggestion, suggestion), runs, HIGHER)
+    return Found(tuple(curves), reason, suggestion, span, runs)
+
+
+def refine(found: Found, suggestion: float, runs: Runs) -> Found:
+    """A result with its suggestion replaced by what longer runs say."""
+    band = around((suggestion, suggestion), (runs,), REFINED_HIGHER)
+    return dataclasses.replace(found, suggestion=suggestion, band=band, refined=runs)
+
+
+def around(span: tuple[float, float], runs: Sequence[Runs], higher: float) -> tuple[float, float]:
+    """Where the best rate may lie, when suggestions span so much; further on a side where the best run was the last tried."""
+    lowest = any(one.losses[0] == one.losses.min() for one in runs)
+    highest = any(one.losses[-1] == one.losses.min() for one in runs)
+    return span[0] / LOWER / (BEYOND if lowest else 1.0), span[1] * higher * (BEYOND if highest else 1.0)
 
 
 def combine(suggestions: Sequence[float | None]) -> tuple[float | None, tuple[float, float] | None]:
-    """The median of what each seed suggests and the band they span; None if fewer than half of them suggest anything."""
+    """The median of what each seed suggests and what they span; None if fewer than half of them suggest anything."""
     rates = [rate for rate in suggestions if rate is not None]
     if 2 * len(rates) < len(suggestions) or not rates:
         return None, None

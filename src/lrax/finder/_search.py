@@ -1,25 +1,30 @@
-"""What a finder does with its updates: one ramp, or a fast and a slow one, and short runs that check the suggestion."""
+"""What a finder does with its updates: a ramp, and short runs around where its loss falls."""
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from lrax.finder._arrays import FEWEST
 from lrax.finder._curve import Curve, SuggestionRule, curve_of
-from lrax.finder._fall import COARSE, SLOW, center, fall, fall_twice, slow_ramp
-from lrax.finder._result import Found, combine, found_in
+from lrax.finder._fall import center, fall
+from lrax.finder._heights import raced, ratio_of, shape_of, suggested
+from lrax.finder._result import Found, combine, found_in, refine
+from lrax.finder._runs import FEW, Runs, Start, race
+from lrax.schedules._base import Schedule
 from lrax.training._engine import Rules
 from lrax.training._reason import Reason
 from lrax.training._runner import Runner, begin
 
+RAMP, SHORT = 100, 50
+"""The updates of the ramp over all rates, and of each of the short runs that follow it."""
 
-class Start(NamedTuple):
-    """Where the tests of one seed begin: a state, and what its batches are drawn by, None for an iterator."""
+ABOVE = 10**0.5
+"""The best peak of a short run over the rate at 75 % of the ramp's fall: the median of the tasks that the rule was made on."""
 
-    state: Any
-    order: Any
+QUARTERS, FINER = 2, 1
+"""How many quarters of a decade the first runs of a test are apart, and those that refine it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,50 +32,96 @@ class Search:
     """How a finder looks for a rate.
 
     Attributes:
-      rules: of the first ramp.
-      length: updates of the first ramp.
-      rule: what reads a rate off one ramp.
-      twice: whether a slow ramp follows.
+      rules: of the ramp.
+      length: updates of the ramp.
+      rule: what reads a rate off a ramp that no runs follow.
+      runs: whether short runs follow.
+      refine: updates of the longer runs that check the suggestion; 0 for none.
+      plan: the schedule whose shape runs have; None for a cosine after a warm-up.
     """
 
     rules: Rules
     length: int
     rule: SuggestionRule
-    twice: bool
+    runs: bool
+    refine: int = 0
+    plan: Schedule | None = None
 
     @property
-    def updates(self) -> int:
-        """How many updates a seed takes."""
-        return COARSE + SLOW if self.twice else self.length
+    def longer(self) -> int:
+        """Updates of a run that refines."""
+        return self.refine // FEW
+
+    @property
+    def room(self) -> int:
+        """Updates of the longest of all its runs: one program has room for each."""
+        return max(self.length, SHORT if self.runs else 0, self.longer)
+
+    def updates(self, seeds: int) -> int:
+        """How many updates it takes, at most."""
+        return seeds * (self.length + (FEW * SHORT if self.runs else 0)) + FEW * self.longer
 
     def suggest(self, curve: Curve) -> float | None:
-        """What the rule reads off one ramp; the default smooths by itself."""
+        """What the rule reads off a ramp; the default smooths by itself."""
         return curve.suggest(self.rule, 0.0) if self.rule is fall else curve.suggest(self.rule)
 
-    def run(self, runner: Runner, starts: Sequence[Start], ended: list[Curve]) -> Found:
-        """Runs the ramps and reads the suggestion; the fast curves are put into `ended` when they have ended."""
-        fast = self._curves(runner, starts, [self.rules] * len(starts), self.length)
-        ended += fast
-        centers = [read(curve, center) for curve in fast] if self.twice else []
+    def run(self, runner: Runner, starts: Sequence[Start], again: Start, ended: list[Curve]) -> Found:
+        """Runs the ramps, and what follows; the curves of the ramps are put into `ended` when they have ended.
+
+        Args:
+          again: where the runs that refine begin.
+        """
+        curves = self._curves(runner, starts)
+        ended += curves
+        found = self._followed(runner, starts, curves) if self.runs else None
+        if found is None:
+            found = found_in(curves, [self.suggest(curve) for curve in curves])
+        return self._refined(runner, again, found) if self.longer and found.suggestion is not None else found
+
+    def _curves(self, runner: Runner, starts: Sequence[Start]) -> list[Curve]:
+        """The curve of each seed."""
+        lanes = [begin(start.state, self.rules, start.order) for start in starts]
+        if runner.reads_on:  # seeds differ in their batches, so each reads on
+            lanes = [lane for one in lanes for lane in runner.advance([one], self.length, self.room)]
+        else:
+            lanes = runner.advance(lanes, self.length, self.room)
+        return [curve_of(lane, Reason.COMPLETED) for lane in lanes]
+
+    def _followed(self, runner: Runner, starts: Sequence[Start], curves: list[Curve]) -> Found | None:
+        """What short runs around the fall of each seed's ramp suggest; None where the data have ended."""
+        centers = [read(curve, center) for curve in curves]
         middle = combine(centers)[0]
         if middle is None:
-            return found_in(fast, [self.suggest(curve) for curve in fast])
-        ramps = [slow_ramp(middle if place is None else place) for place in centers]
-        slow = self._curves(runner, starts, [self.rules._replace(schedule=ramp) for ramp in ramps], SLOW)
-        if min(len(curve.rates) for curve in slow) <= FEWEST:  # the data ended after the fast ramp
-            return found_in(fast, [self.suggest(curve) for curve in fast])
-        rates = [float(fall_twice(one.extended(), two.extended())) for one, two in zip(fast, slow, strict=True)]
-        return found_in(slow, [rate if np.isfinite(rate) else None for rate in rates], fast)
+            return found_in(curves, [None] * len(curves))
+        middles = [ABOVE * (middle if place is None else place) for place in centers]
+        runs = self._race(runner, starts, middles, SHORT, QUARTERS)
+        return None if runs is None else found_in(curves, [self._suggested(one) for one in runs], tuple(runs))
 
-    def _curves(self, runner: Runner, starts: Sequence[Start], rules: Sequence[Rules], updates: int) -> list[Curve]:
-        """The curve of each seed by its own rules."""
-        room = max(COARSE, SLOW) if self.twice else self.length  # one program for both ramps
-        lanes = [begin(start.state, its, start.order) for start, its in zip(starts, rules, strict=True)]
-        if runner.reads_on:  # seeds differ in their batches, so each reads on
-            lanes = [lane for one in lanes for lane in runner.advance([one], updates, room)]
-        else:
-            lanes = runner.advance(lanes, updates, room)
-        return [curve_of(lane, Reason.COMPLETED) for lane in lanes]
+    def _refined(self, runner: Runner, again: Start, found: Found) -> Found:
+        """The suggestion replaced by what longer runs around it say, unless they say nothing."""
+        assert found.suggestion is not None
+        middle = raced(found.suggestion, self.longer, ratio_of(self.plan))
+        runs = self._race(runner, [again], [middle], self.longer, FINER)
+        suggestion = None if runs is None else self._suggested(runs[0])
+        if runs is None or suggestion is None:
+            return found
+        return refine(found, suggestion, runs[0])
+
+    def _race(
+        self, runner: Runner, starts: Sequence[Start], middles: Sequence[float], updates: int, wide: int
+    ) -> list[Runs] | None:
+        if not runner.reads_on:
+            return race(runner, starts, middles, shape_of(self.plan, updates), wide, self.rules, self.room)
+        found = []
+        for start, middle in zip(starts, middles, strict=True):  # each seed on batches of its own
+            runs = race(runner, [start], [middle], shape_of(self.plan, updates), wide, self.rules, self.room)
+            if runs is None:
+                return None
+            found += runs
+        return found
+
+    def _suggested(self, runs: Runs) -> float | None:
+        return None if runs.best is None else suggested(runs.best, runs.updates, ratio_of(self.plan))
 
 
 def read(curve: Curve, rule: Any) -> float | None:

@@ -1,0 +1,154 @@
+"""Short runs: which are tried, what is read off their ends, and the height of a schedule that follows."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import lrax
+from lrax.finder._heights import COSINE, REFERENCE, raced, ratio_of, shape_of, suggested
+from lrax.finder._runs import Seed, Start, bottom
+from lrax.training._engine import START, Lane, Rules
+from problems import linear_learner, regression
+
+pytestmark = pytest.mark.standard_promotion  # of optax's optimizers
+
+KEY = jax.random.key(0)
+DATA = regression()
+
+
+def seed(scores, wide=2):
+    """A seed whose runs ended at these losses, by place; infinite is a run that diverged."""
+    its = Seed(Start(None, None), 1.0)
+    for place, score in scores.items():
+        rows = np.full((50, 3), score, np.float32)
+        carry = START._replace(updates=np.int32(50), reason=np.int32(-1 if np.isfinite(score) else 0))
+        its.lanes[place] = Lane(None, carry, Rules(None), None, rows)
+    return its
+
+
+@pytest.mark.parametrize(
+    ("scores", "wide", "expected"),
+    [
+        ({-2: 3.0, 0: 2.0, 2: 1.0}, 2, 4),  # still falling: beyond
+        ({-2: 1.0, 0: 2.0, 2: 3.0}, 2, -4),
+        ({-2: 3.0, 0: 1.0, 2: 2.0}, 2, 1),  # between the best and its better neighbour
+        ({-2: 2.0, 0: 1.0, 2: np.inf}, 2, -1),
+        ({-1: 2.0, 0: 1.0, 1: 3.0}, 1, -2),  # nothing lies between: beyond that neighbour
+        ({-2: np.inf, 0: np.inf, 2: np.inf}, 2, -4),  # too high, all of them
+    ],
+)
+def test_one_more_run_goes_where_it_tells_most(scores, wide, expected):
+    """The fourth run goes beyond an outermost best, else beside the best on its better side."""
+    assert seed(scores).next(wide) == expected
+
+
+def test_the_bottom_lies_between_the_runs():
+    """The bottom of a parabola through uneven places is found; it is never nearer to a neighbour than to the best."""
+    places = [-4, -1, 0]
+    assert bottom(places, [-((x + 1.5) ** 2) * -1 - 5 for x in places]) == pytest.approx(-1.5)
+    assert bottom([-2, 0, 2], [1.1, 1.0, np.inf]) < 0
+    assert bottom([-2, 0, 2], [np.inf, 1.0, 1.1]) > 0
+    assert -1 <= bottom([-2, 0, 2], [1.0 + 1e-9, 1.0, 50.0]) < 0
+    assert bottom([-2, 0, 2], [1.0, 1.0, 1.0]) == -2
+    assert bottom([0, 2], [2.0, 1.0]) == 2
+
+
+def test_the_best_run_trains_best():
+    """On a quadratic the suggestion's cosine ends lower than one three times as high or a third as high."""
+    learner = linear_learner(optax.sgd)
+    found = lrax.find_lr(learner, DATA, batch_size=16, key=KEY)
+    peak = found.runs[0].best
+
+    def end(peak):
+        rules = np.asarray(lrax.warmup_cosine(peak, 50, 5)(np.arange(50)))
+        state = learner.state
+        for i, rate in enumerate(rules):
+            batch = jax.tree.map(lambda leaf, i=i: leaf[16 * (i % 4) : 16 * (i % 4) + 16], DATA)
+            state, _ = step(state, batch, rate)
+        return float(step(state, DATA, 0.0)[1])
+
+    step = jax.jit(learner.update)
+    assert end(peak) < min(end(peak / 3), end(3 * peak))
+
+
+def test_all_programs_are_one():
+    """The ramp and the runs, whatever their shape, are run by one program: rates are arrays."""
+    first = lrax.find_lr(linear_learner(), DATA, batch_size=16, key=KEY)
+    with jax.log_compiles(False):
+        again = lrax.find_lr(linear_learner(), DATA, batch_size=16, key=KEY, plan=lrax.wsd(1.0, 1000, 100, 200))
+    assert first.runs[0].peaks.shape == again.runs[0].peaks.shape
+    assert first.suggestion != again.suggestion
+
+
+def test_the_runs_of_an_iterator():
+    """Batches from an iterable that begins again give runs too; where they end, the ramp alone is read, and that is said."""
+    batches = [jax.tree.map(lambda leaf, i=i: leaf[16 * i : 16 * i + 16], DATA) for i in range(4)]
+    found = lrax.find_lr(linear_learner(), batches)
+    assert len(found.runs[0].peaks) == 4
+    found = lrax.find_lr(linear_learner(), (batches[i % 4] for i in range(120)))
+    assert found.runs == ()
+    assert found.suggestion is not None
+
+
+def test_the_ratio_of_a_cosine_is_that_of_the_theory():
+    """The constant for the default shape is what `rate_ratio` says of it at the reference length."""
+    cosine = lrax.warmup_cosine(1.0, REFERENCE, REFERENCE // 10)
+    assert float(lrax.theory.rate_ratio(lrax.Constant(1.0), cosine)) == pytest.approx(COSINE, rel=0.02)
+    assert ratio_of(cosine) == pytest.approx(COSINE, rel=0.02)
+
+
+def test_a_plan_is_squeezed_into_a_run():
+    """A plan's shape keeps its parts and has 1 as its highest rate, whatever the plan's height and length."""
+    shape = shape_of(lrax.wsd(7.0, 10_000, 2_000, 3_000), 50)
+    assert shape.max() == 1
+    np.testing.assert_allclose(shape[10:34], 1, rtol=1e-6)
+    assert shape[0] < 0.1
+    assert shape[-1] < 0.05
+    assert raced(suggested(0.3, 50, 2.0), 50, 2.0) == pytest.approx(0.3)
+
+
+def test_the_height_of_a_schedule():
+    """`schedule` scales any shape of any height; shapes stand to each other as the theory says, and longer runs lower."""
+    curve = lrax.finder.Curve(*(np.ones(3, np.float32),) * 3, lrax.finder.Reason.COMPLETED)
+    found = lrax.Found((curve,), lrax.finder.Reason.COMPLETED, 0.1)
+    constant = found.schedule(lrax.Constant(5.0), 500)
+    assert float(constant(0)) == pytest.approx(0.1 / 1.6)
+    for height in (1e-4, 30.0):
+        cosine = found.schedule(lrax.warmup_cosine(height, 500, 50))
+        assert float(jnp.max(cosine(np.arange(500)))) == pytest.approx(0.1 / 1.6 * COSINE, rel=0.02)
+    longer = found.schedule(lrax.Constant(1.0), total_steps=8_000)
+    assert float(constant(0) / longer(0)) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "error", "said"),
+    [
+        (lrax.Constant(1.0), {}, ValueError, "total_steps"),
+        (lrax.Constant(0.0), {"total_steps": 10}, ValueError, "`shape` must be a schedule with rates above 0"),
+        (lrax.Linear(1.0, -1.0, 10), {}, ValueError, "Found.schedule: `shape`"),
+        (lrax.Constant(1.0), {"total_steps": 0}, ValueError, "total_steps"),
+        ("cosine", {}, TypeError, "Found.schedule: `shape`"),
+    ],
+)
+def test_a_shape_that_has_no_height_is_named(shape, options, error, said):
+    """A schedule without a length, without rates above 0, or none at all is an error that names the argument."""
+    curve = lrax.finder.Curve(*(np.ones(3, np.float32),) * 3, lrax.finder.Reason.COMPLETED)
+    found = lrax.Found((curve,), lrax.finder.Reason.COMPLETED, 0.1)
+    with pytest.raises(error, match=said):
+        found.schedule(shape, **options)
+    if error is ValueError:
+        with pytest.raises(ValueError, match=r"Found\.schedule: `suggestion` must be there"):
+            lrax.Found((curve,), lrax.finder.Reason.FLAT, None).schedule(lrax.Constant(1.0), 10)
+
+
+def test_a_plan_that_cannot_be_run_is_named():
+    """A plan without a length, or that is none, is an error before anything runs."""
+    search = functools.partial(lrax.find_lr, linear_learner(), DATA, batch_size=16, key=KEY)
+    with pytest.raises(ValueError, match="find_lr: `total_steps`"):
+        search(plan=lrax.Constant(1.0))
+    with pytest.raises(TypeError, match="find_lr: `plan`"):
+        search(plan="cosine")
