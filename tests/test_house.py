@@ -19,10 +19,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "finder": {"fields", "_pictures", "schedules", "theory", "training"},
     "sweeps": {"fields", "_pictures", "schedules", "training"},
     "compat": {"fields", "schedules"},
+    "citing": {"_version", "fields", "schedules", "finder", "sweeps"},
     "flax": {"fields", "schedules", "optimizers", "training"},
     "keras": {"fields", "schedules", "optimizers", "training"},
     "__init__": {
         "_version",
+        "citing",
         "fields",
         "schedules",
         "optimizers",

@@ -1,9 +1,10 @@
-"""Pages that are programs: `docs/book/NAME.py`, a script in cells, is the page `book/NAME.md` and the notebook `book/NAME.ipynb`.
+"""Pages that are programs: `docs/book/NAME.py`, a script in cells, is a page `book/NAME.md` and a notebook `book/NAME.ipynb`.
 
 A cell begins with `# %%`, one of text with `# %% [markdown]`, whose lines are comments. Code is run from the first cell to
 the last, in the repository's root, and its output (what it prints, the value of its last line, pictures) stands below it. Two
 tags may follow, as in `# %% tags=["hide"]`: `hide` shows the output and not the code, `no-run` the code alone. What a page gave
-is kept in .cache/site until it, `src/lrax` or a file beside it changes. To try one: `python docs/lrax_site/book.py docs/book/NAME.py`.
+is kept in .cache/site until it, `src/lrax` or a file beside it changes. To try one:
+`python docs/lrax_site/book.py docs/book/NAME.py`.
 """
 
 import ast

@@ -47,7 +47,7 @@ def _block(block: str, path: str, arguments: set[str]) -> str:
 
 
 def linked(text: str, path: str = "", arguments: set[str] = frozenset()) -> str:
-    """Names of lrax in backticks as links to their place in the reference, but for those of `path` itself and of its arguments."""
+    """Names of lrax in backticks as links into the reference, but for those of `path` itself and of its arguments."""
 
     def link(found: re.Match[str]) -> str:
         written = found[1]

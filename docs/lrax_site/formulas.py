@@ -1,4 +1,4 @@
-"""Formulas are drawn when the site is built: a page brings no program for them, and one that cannot be drawn fails the build."""
+"""Formulas are drawn when the site is built: pages bring no program for them, and one that cannot be drawn fails the build."""
 
 import atexit
 import functools

@@ -1,4 +1,4 @@
-"""The gallery of the site: thumbnails, each a link to its kind. What is drawn, and when it is used, stands in `make_gallery.py`."""
+"""The gallery of the site: thumbnails, each a link to its kind. What is drawn, and when it is used, is in `make_gallery.py`."""
 
 import functools
 import importlib.util

@@ -1,4 +1,4 @@
-"""What mkdocs is told of lrax's site while it is built: pages that are made, links, formulas, and what comes from outside docs/."""
+"""What mkdocs is told while the site is built: pages that are made, links, formulas, and what comes from outside docs/."""
 
 import logging
 import pathlib

@@ -1,4 +1,4 @@
-"""The public names of lrax, where each is defined and on which page of the reference it stands. Reads the source; imports nothing of it.
+"""The public names of lrax, where each is defined and on which page of the reference it stands: read off the source.
 
 A name has one page: that of the module that defines it, by the longest line of `PAGES` that fits. A public package without
 a line (`lrax.theory`) gets a page of its own, with its docstring as the page's first words. So a new name needs no line unless
@@ -84,6 +84,7 @@ PAGES: dict[str, Page] = {
         "Many schedules through one training function. See also [sweeps](../sweeps.md).",
         ("lrax.sweeps._run", "lrax.sweeps._result", "lrax.sweeps._race", "lrax.sweeps._race_result", "lrax.sweeps"),
     ),
+    "citing": Page("Citing", "The papers behind a schedule or a result, as BibTeX.", ("lrax.citing",)),
     "fields": Page(
         "Fields of a kind of your own",
         "What may stand in a field, and what is checked when a schedule is made.",

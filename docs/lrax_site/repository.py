@@ -8,7 +8,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 
 def address(root: pathlib.Path = ROOT) -> str | None:
-    """`tool.lrax.repository` of pyproject.toml; where that is empty, the one in which a workflow runs; None if neither is known."""
+    """`tool.lrax.repository` of pyproject.toml; where that is empty, the one in which a workflow runs; else None."""
     written = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["lrax"]["repository"]
     if written:
         return str(written).rstrip("/")

@@ -14,6 +14,7 @@ from lrax import finder as finder
 from lrax import sweeps as sweeps
 from lrax import theory as theory
 from lrax._version import __version__
+from lrax.citing._cite import citation
 from lrax.finder import Found, critical_rate, find_lr, range_test
 from lrax.optimizers._groups import by_path
 from lrax.optimizers._plateau import reduce_on_plateau
@@ -93,6 +94,7 @@ __all__ = [
     "__version__",
     "branch",
     "by_path",
+    "citation",
     "count_of",
     "critical_rate",
     "cross",

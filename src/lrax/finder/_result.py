@@ -36,6 +36,8 @@ class Found:
         where seeds, or runs, do not agree. None where nothing was trained at the rates around, or without a suggestion.
       runs: the short runs of each seed that the suggestion was read from; none where a rule read it off a ramp.
       refined: the longer runs that it was refined by, if they were asked for.
+
+    Source: Smith 2015, Cyclical learning rates for training neural networks, section 3.3.
     """
 
     curves: tuple[Curve, ...]

@@ -36,6 +36,8 @@ class Race:
       plan: how the lanes were run, in words.
       ends: the counts of updates at which the rungs ended.
       ended: whether the data ended before the last rung did.
+
+    Source: Jamieson & Talwalkar 2016, Non-stochastic best arm identification and hyperparameter optimization.
     """
 
     schedules: tuple[Schedule, ...]
