@@ -186,5 +186,10 @@ if __name__ == "__main__":
         asked = json.load(sys.stdin)
         results = run(asked["file"], asked["cells"])
         json.dump(results, sys.stdout)
+    elif sys.argv[1] == "--notebooks":
+        folder = pathlib.Path(sys.argv[2])
+        folder.mkdir(exist_ok=True)
+        for script in sorted(BOOK.glob("*.py")):
+            (folder / f"{script.stem}.ipynb").write_text(notebook(cells(script.read_text())))
     else:
         print(made(pathlib.Path(sys.argv[1]).resolve()).markdown)

@@ -52,7 +52,7 @@ def _entry(text: str) -> Entry:
 
 
 def named(docstring: str | None) -> list[Named]:
-    """The sources that a docstring names by author and year. Programs and tutorials without an author are named in words only."""
+    """The sources that a docstring names by author and year. What has no author (programs, tutorials) is not among them."""
     found = []
     for source in _SOURCE.findall(inspect.cleandoc(docstring or "")):
         for part in " ".join(source.split()).split(";"):
