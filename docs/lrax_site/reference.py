@@ -9,6 +9,10 @@ MEMBERS = {
 """What is shown of the classes that others are made from. Kinds show none: their methods are those of `Schedule`."""
 
 
+_FIRST = "---\nsearch:\n  boost: 4\n---\n\n"
+"""Who searches for a name wants its place in the reference before the pages that use it."""
+
+
 def pages() -> dict[str, str]:
     """The Markdown of every page, by its path in the site."""
     return {f"reference/{page}.md": _page(page) for page in names.pages()} | {"reference/index.md": _index()}
@@ -32,7 +36,7 @@ def places() -> dict[str, str]:
 def _page(page: str) -> str:
     made = names.pages()[page]
     words = made.words or docstrings.as_markdown(names.packages()[made.modules[0]], made.modules[0])
-    return f"# {made.title}\n\n{words}\n\n" + "\n\n".join(_name(name.path) for name in names.by_page()[page]) + "\n"
+    return f"{_FIRST}# {made.title}\n\n{words}\n\n" + "\n\n".join(_name(name.path) for name in names.by_page()[page]) + "\n"
 
 
 def _name(path: str) -> str:

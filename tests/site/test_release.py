@@ -5,6 +5,8 @@ import re
 import sys
 import tomllib
 
+import matplotlib.pyplot as plt
+
 import lrax
 from pages import ROOT
 
@@ -67,6 +69,7 @@ def test_pages_of_the_book_are_scripts_in_cells() -> None:
     assert script[0].source == "# Title\n\nWords."
     assert script[2].tags == ("hide",)
     assert book.notebook(script).count('"outputs": []') == 3  # lrax is installed first
+    plt.close("all")  # other tests' figures would be the page's
     assert book.run("page", ["print(1)\n2", "3;", "x = 4", "x"]) == [[{"text": "1\n"}, {"text": "2"}], [], [], [{"text": "4"}]]
     for page in book.BOOK.glob("*.py"):
         ast.parse(page.read_text())
