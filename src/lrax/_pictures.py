@@ -1,4 +1,7 @@
-"""What pictures share: axes, colours, ticks, and how they stand in a notebook.
+"""What pictures share: axes, colours, ticks, legends, and how they stand in a notebook.
+
+One look for all: the answer of a picture (a suggestion, a best rate) is a dashed line in `ANSWER`, the best of many curves is
+black, what went wrong is in `GONE`, kinds and lines have `COLOURS`, and rates in an order the map `rate_map`.
 
 Needs matplotlib (the extra `plot`), imported only when something is drawn.
 """
@@ -6,6 +9,7 @@ Needs matplotlib (the extra `plot`), imported only when something is drawn.
 import base64
 import html
 import io
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -26,18 +30,47 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PURPLE = (
 )
 """Colours that people who see colours differently can tell apart. Source: Okabe & Ito 2008, "Color Universal Design"."""
 
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY)
+"""Of kinds and of lines, those that no other meaning has."""
+
+ANSWER, GONE = RED, "0.35"
+"""Of what a picture is drawn for, and of what diverged or left the axes."""
+
 STYLES: tuple[Any, ...] = ("-.", ":", (0, (6, 2, 1, 2, 1, 2)), (0, (1, 3)), (0, (8, 4)))
 """Lines that can be told apart without colours, beside the plain and the dashed one."""
+
+SIZE = (6.0, 3.6)
+"""Inches of a picture in a notebook, and in the documentation."""
 
 WIDE = 5.0
 """Numbers above 0 of which the largest is so many times the smallest get a logarithmic axis."""
 
 
-def shade(fraction: float) -> Any:
-    """A colour between the ends of a map, for lines in an order."""
-    import matplotlib as mpl
+def rate_map() -> Any:
+    """Colours from low to high: a map without its pale end, which is faint on white."""
+    from matplotlib import colormaps
+    from matplotlib.colors import LinearSegmentedColormap
 
-    return mpl.colormaps["viridis"](fraction)
+    return LinearSegmentedColormap.from_list("rates", colormaps["plasma"](np.linspace(0.0, 0.82, 64)))
+
+
+def in_order(low: float, high: float) -> Any:
+    """Colours for numbers between two, by their logarithms if they are above 0 and far apart."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LogNorm, Normalize
+
+    return ScalarMappable((LogNorm if low > 0 and high > WIDE * low else Normalize)(low, high), rate_map())
+
+
+def colour_bar(axes: "Axes", colours: Any, label: str) -> None:
+    """A bar beside the axes that says which number has which colour; none where all have the same."""
+    from matplotlib.colors import LogNorm
+
+    low, high = colours.get_clim()
+    if low < high:
+        bar = axes.figure.colorbar(colours, ax=axes, label=label)
+        if isinstance(colours.norm, LogNorm):
+            plain_ticks(bar.ax.yaxis)
 
 
 def new_axes() -> "Axes":
@@ -54,12 +87,36 @@ def new_axes() -> "Axes":
 
 def set_plain_log(axis: Any) -> None:
     """Makes the scale of `axes.xaxis` or `axes.yaxis` logarithmic, with plain numbers at its ticks, such as 0.01."""
-    from matplotlib.ticker import LogLocator, NullFormatter
-
     getattr(axis.axes, f"set_{axis.axis_name}scale")("log")
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)) if axis.axis_name == "y" else LogLocator())  # losses span few decades
-    axis.set_major_formatter("{x:g}")
+    plain_ticks(axis)
+
+
+def plain_ticks(axis: Any) -> None:
+    """Numbers as one writes them, 0.03, on a logarithmic axis, which by itself has powers of ten; enough on a short one."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    class Spaced(LogLocator):
+        """As many numbers in a decade as leave room between them."""
+
+        def tick_values(self, vmin: float, vmax: float) -> Any:
+            decades = abs(math.log10(vmax / vmin)) if vmin > 0 and vmax > 0 else 9.0
+            self.set_params(
+                subs=(1,) if decades > 4 else (1, 3) if decades > 2 else (1, 2, 5) if decades > 0.8 else range(1, 10)
+            )
+            return super().tick_values(vmin, vmax)
+
+    axis.set_major_locator(Spaced())
+    axis.set_major_formatter(FuncFormatter(lambda value, place: plain(value)))
     axis.set_minor_formatter(NullFormatter())
+
+
+def plain(value: float) -> str:
+    """A number as one writes it.
+
+    >>> print(plain(0.03), plain(1e-7), plain(1e30))
+    0.03 1e-7 1e30
+    """
+    return f"{value:.6g}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
 
 
 def log_if_wide(axes: "Axes", values: np.ndarray[Any, Any]) -> bool:
@@ -92,20 +149,41 @@ def set_loss_axis(axes: "Axes", losses: np.ndarray[Any, Any], above: float) -> f
     return top
 
 
-def inline(text: str, draw: Callable[["Axes"], Any] | None = None) -> str:
-    """HTML for a notebook: `text`, and what `draw` draws as a picture if matplotlib is there and nothing goes wrong."""
-    return f"<div><p>{html.escape(text)}</p>{'' if draw is None else _inline_png(draw)}</div>"
+def legend_below(axes: "Axes", **options: Any) -> None:
+    """A legend of two columns under the label of the lower axis, whatever the size of the figure."""
+    from matplotlib.transforms import ScaledTranslation
+
+    place = axes.transAxes + ScaledTranslation(0, -34 / 72, axes.figure.dpi_scale_trans)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), bbox_transform=place, ncols=2, **options)
 
 
-def _inline_png(draw: Callable[["Axes"], Any]) -> str:
+def paragraph(text: str) -> str:
+    """Text as HTML."""
+    return f"<p>{html.escape(text)}</p>"
+
+
+def inline(shown: str, draw: Callable[["Axes"], Any], says: str) -> str:
+    """What a notebook shows: some HTML, and below it what `draw` draws, if matplotlib is there and nothing goes wrong.
+
+    Args:
+      shown: HTML.
+      draw: draws on axes; a title is left out, for what it says is said by `shown`.
+      says: what the picture is of, for those who do not see it.
+    """
+    return f"<div>{shown}{_png(draw, says)}</div>"
+
+
+def _png(draw: Callable[["Axes"], Any], says: str) -> str:
     try:
         from matplotlib.figure import Figure
 
-        figure = Figure(layout="constrained", dpi=144)  # not of pyplot, which would show it a second time
-        draw(figure.add_subplot())
+        figure = Figure(figsize=SIZE, layout="constrained", dpi=2 * 96)  # not of pyplot, which would show it a second time
+        axes = figure.add_subplot()
+        draw(axes)
+        axes.set_title("")
         written = io.BytesIO()
-        figure.savefig(written, format="png")
+        figure.savefig(written, format="png", facecolor="white")
     except Exception:  # a notebook shows the text, whatever a picture lacks
         return ""
-    data = base64.b64encode(written.getvalue()).decode()
-    return f'<img style="max-width: 640px" src="data:image/png;base64,{data}">'
+    data, style = base64.b64encode(written.getvalue()).decode(), f"width: {96 * SIZE[0]:.0f}px; max-width: 100%"
+    return f'<img alt="{html.escape(says)}" style="{style}" src="data:image/png;base64,{data}">'

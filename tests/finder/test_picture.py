@@ -71,7 +71,9 @@ def test_the_suggestion_is_marked():
     axes = found.plot()
     assert axes.get_xscale() == "log"
     assert labelled(axes, "suggestion 0").get_xdata()[0] == found.suggestion
-    assert not [label for label in drawn(one(np.ones(90)).plot()) if "suggestion" in label]
+    flat = one(np.ones(90)).plot()
+    assert not [label for label in drawn(flat) if "suggestion" in label]
+    assert flat.get_legend().get_title().get_text() == "no suggestion"
 
 
 @pytest.mark.parametrize("losses", [[np.nan], [0.0], np.linspace(-1, -5, 50)])
@@ -86,7 +88,10 @@ def test_what_a_test_measured_is_drawn(losses):
 def test_what_the_suggestion_was_read_from_is_marked():
     """At 95 % of the fall of a ramp alone stands a mark; where runs followed, their ends do; none where a rule suggested."""
     found = one(fall())
-    np.testing.assert_allclose(labelled(found.plot(), "95 %").get_xydata()[0], crossed(*found.curves[0].extended(), MOST))
+    expected, axes = crossed(*found.curves[0].extended(), MOST), found.plot()
+    np.testing.assert_allclose(labelled(axes, "95 %").get_xdata(), expected.rate)
+    rates, line = labelled(axes, "smoothed").get_data()
+    np.testing.assert_allclose(labelled(axes, "95 %").get_ydata(), np.interp(np.log(expected.rate), np.log(rates), line))
     assert not [label for label in drawn(one(fall(), rule=lrax.finder.minimum).plot()) if "%" in label]
     found = followed(refined=True)
     axes = found.plot()
@@ -94,6 +99,15 @@ def test_what_the_suggestion_was_read_from_is_marked():
         np.testing.assert_allclose(labelled(axes, word).get_xydata().T, (runs.peaks, runs.losses))
     assert found.runs[0].peaks[-1] in labelled(axes, "above the axes").get_xdata()  # the run that diverged
     assert not [label for label in drawn(axes) if "%" in label]
+
+
+def test_a_ramp_that_ended_too_soon_shows_what_it_did_not_try():
+    """Where the loss still fell at the ramp's end, what lies beyond is hatched, with the rate in words; else nothing is."""
+    cut, whole = one(fall()[:78]).plot(), one(fall()).plot()
+    hatched = [patch for patch in cut.patches if patch.get_hatch()]
+    assert [patch.get_x() for patch in hatched] == [one(fall()[:78]).rates[-1]]
+    assert "not tried: the ramp ended at" in hatched[0].get_label()
+    assert not [patch for patch in whole.patches if patch.get_hatch()]
 
 
 def test_the_line_follows_a_divergence():

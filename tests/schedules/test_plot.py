@@ -1,3 +1,4 @@
+import itertools
 from xml.etree import ElementTree
 
 import jax
@@ -59,6 +60,19 @@ def test_lines_that_differ_in_more_are_shaded_in_their_order():
     axes = lrax.plot(batch)
     assert len({line.get_color() for line in axes.lines}) == 12
     assert len(axes.figure.axes) == 1
+    assert len(axes.get_legend().get_texts()) == 2  # the first and the last
+
+
+def test_few_lines_are_told_apart_without_colours():
+    """As many lines as have labels have a colour and dashes that no other one has."""
+    lines = lrax.plot([lrax.Constant(rate) for rate in np.linspace(0.1, 1, 10)]).lines
+    assert len({(line.get_color(), str(line._dash_pattern)) for line in lines}) == 10
+
+
+def test_jumps_are_steps():
+    """A schedule that jumps is drawn as steps, one that does not as a line, however few its updates."""
+    jumping, smooth = lrax.plot([lrax.MultiStep(0.1, 0.1, [40]), lrax.Cosine(0.1, 0.0, 100)]).lines
+    assert (jumping.get_drawstyle(), smooth.get_drawstyle()) == ("steps-post", "default")
 
 
 def test_every_boundary_is_in_the_picture():
@@ -94,7 +108,13 @@ def test_a_schedule_draws_itself_in_a_notebook():
         drawn = ElementTree.fromstring(schedule._repr_html_().replace("<br>", "<br/>"))
         assert len(drawn.findall("svg/polyline")) == lines
         assert drawn.find("code").text == repr(schedule)
-        assert "50" in "".join(drawn.itertext())
+        assert "50" in [text.text for text in drawn.findall("svg/text")]  # the count of its end
+
+    assert "logarithmic" in lrax.Geometric(1e-7, 1.0, 50)._repr_html_()
+    steep = ElementTree.fromstring(lrax.MultiStep(0.1, 0.1, [1876, 3283])._repr_html_().replace("<br>", "<br/>"))
+    places = [place.split(",") for place in steep.find("svg/polyline").get("points").split()]
+    sides = [(float(x), float(y)) for x, y in places]
+    assert max(b[0] - a[0] for a, b in itertools.pairwise(sides) if abs(b[1] - a[1]) > 9) < 1  # jumps stand upright
 
     def failing(count):
         raise RuntimeError

@@ -94,7 +94,7 @@ def test_a_table_shows_itself() -> None:
     text = lrax.table(lrax.Linear(1.0, 0.0, 10), rows=3)
     assert isinstance(text, str)
     assert repr(text) == str(text)
-    assert text._repr_html_() == f"<pre>{text}</pre>"
+    assert text._repr_html_() == f'<pre style="font-family: monospace">{text}</pre>'
 
 
 def test_labels() -> None:

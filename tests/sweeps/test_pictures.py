@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import lrax
+from lrax._pictures import BLACK
 from lrax.sweeps import Sweep
 from problems import linear_learner, regression
 from small_sweep import PEAKS, run
@@ -60,7 +61,7 @@ def test_curves_of_a_few_settings():
     assert "best: 0.1" in legend(axes)
     assert len(legend(axes)) == 4
     best = next(line for line in axes.lines if line.get_label() == "best: 0.1")
-    assert best.get_color() == "black"
+    assert best.get_color() == BLACK
     np.testing.assert_allclose(best.get_ydata(), np.median(np.asarray(result.metrics)[6:9], axis=0), rtol=1e-6)
 
 
@@ -103,7 +104,7 @@ def test_a_race():
     result = race([0.001, 0.003, 0.01, 0.03, 0.1, 3e38])
     axes = result.plot()
     winner = next(line for line in axes.lines if line.get_label().startswith("winner"))
-    assert winner.get_color() == "black"
+    assert winner.get_color() == BLACK
     assert winner.get_label() == f"winner: peak {result.peaks[result.best]:.3g}"
     assert [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == ":"] == [7.5, 15.5]
     assert [text.get_text() for text in axes.texts] == ["6 lanes", "3 lanes", "2 lanes"]

@@ -96,10 +96,11 @@ class Marked(lrax.Schedule):
 
 
 def test_a_notebook_shows_table_and_picture():
-    """A sweep in a notebook is a table and a picture; text in it is escaped."""
+    """A sweep in a notebook is a table, its best row in bold, and a picture; text in it is escaped."""
     html = Sweep.create([lrax.Constant(0.1), Marked(0.1)], np.arange(2.0))._repr_html_()
     assert "&lt;b&gt;0.1" in html
-    assert html.count("<tr>") == 3
+    assert html.count("<tr") == 3
+    assert html.count('<tr style="font-weight: bold">') == 1
     assert "data:image/png;base64," in html
     assert "<b>" not in html
     assert "best: " in run()._repr_html_()

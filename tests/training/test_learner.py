@@ -179,3 +179,15 @@ def test_learner_is_a_pytree_of_its_state():
     assert same(jax.tree.leaves(learner), jax.tree.leaves(learner.state))
     doubled = jax.tree.map(lambda leaf: leaf * 2, learner)
     assert doubled.update is learner.update
+
+
+def test_a_learner_says_in_a_line_what_it_trains():
+    """The text of a learner names its loss, its optimizer and how much it trains, and holds no numbers of the state."""
+    learner = lrax.Learner.create(squared_error, linear_params(), momentum)
+    assert repr(learner) == "<Learner: squared_error by sgd(momentum=0.9), parameters: 4 numbers in 2 arrays>"
+    update = learner.update
+    assert repr(lrax.Learner(jnp.zeros(3), lambda state, batch, rate: (state, rate))) == (
+        "<Learner: <lambda>, a state of 3 numbers in 1 array>"
+    )
+    assert jax.jit(lambda its: repr(its) and its.state)(learner) is not None
+    assert repr(lrax.Learner(learner.state, update)) == repr(learner)

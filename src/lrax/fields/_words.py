@@ -112,6 +112,31 @@ def check_arity(owner: str, name: str, function: Callable[..., Any], signature: 
         return
 
 
+def plural(number: int, word: str) -> str:
+    """A number of things.
+
+    >>> print(plural(1, "update"), plural(2, "update"))
+    1 update 2 updates
+    """
+    return f"{number} {word}" + ("" if number == 1 else "s")
+
+
+def name_of(function: Any) -> str:
+    """What a function is called: its own name, or that of what a partial holds with what it gives, or its class's.
+
+    >>> from functools import partial
+    >>> print(name_of(optax.sgd), name_of(partial(optax.sgd, momentum=0.9)))
+    sgd sgd(momentum=0.9)
+    """
+    if name := getattr(function, "__name__", ""):
+        return str(name)
+    inner = getattr(function, "func", None)
+    if inner is None:
+        return type(function).__name__
+    given = [repr(value) for value in function.args] + [f"{name}={value!r}" for name, value in function.keywords.items()]
+    return f"{name_of(inner)}({', '.join(given)})" if given else name_of(inner)
+
+
 class Text(str):
     r"""Lines that a notebook and a prompt show as lines, without `print`.
 
@@ -126,4 +151,4 @@ class Text(str):
         return str(self)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self)}</pre>"
+        return f'<pre style="font-family: monospace">{html.escape(self)}</pre>'

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from lrax.fields._words import plural
 from lrax.finder._arrays import FEWEST
 from lrax.finder._curve import Curve
 from lrax.finder._runs import Runs
@@ -62,7 +63,7 @@ def with_suggestion(reason: Reason, curve: Curve) -> str:
         return f"{fell}, and rose past the stop rule's limit at rate {blown(curve):.3g}, as a range test should end"
     if reason is Reason.NON_FINITE:
         return f"{fell}, and was not finite after rate {blown(curve):.3g}, which is one way a range test ends"
-    if still_falls(curve):
+    if ended_too_soon(curve):
         return (
             f"the ramp ended at rate {curve.rates[-1]:.3g} while the loss still fell, from {first:.3g} at first to {last:.3g} "
             "there: let it climb higher, for this suggestion may be too low"
@@ -111,6 +112,11 @@ def levels(curve: Curve) -> tuple[float, float, float]:
     return float(means[0]), float(np.min(means)), float(means[-1])
 
 
+def ended_too_soon(curve: Curve) -> bool:
+    """Whether the ramp ran to its end and the loss still fell there."""
+    return curve.reason is Reason.COMPLETED and still_falls(curve)
+
+
 def still_falls(curve: Curve) -> bool:
     """Whether a fair part of the fall was made in the last tenth of the ramp's decades."""
     rates, means = curve.smooth()
@@ -133,12 +139,3 @@ def data_ended(curve: Curve) -> str:
     updates = len(curve.rates)
     where = f"after {plural(updates, 'update')}, at rate {curve.rates[-1]:.3g}," if updates else "before the first update"
     return f"the data ended {where} and could not be begun again: give a list or a loader, not a generator"
-
-
-def plural(number: int, word: str) -> str:
-    """A number of things.
-
-    >>> print(plural(1, "update"), plural(2, "update"))
-    1 update 2 updates
-    """
-    return f"{number} {word}" + ("" if number == 1 else "s")

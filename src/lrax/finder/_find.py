@@ -128,7 +128,7 @@ def find_lr(
             search = dataclasses.replace(search, rules=rules._replace(schedule=Rates.of(rates, search.room)))
         progressed.search = search
         learners, keys = seeded(learner, key, seeds, initialize)
-        with progress_bar(search.updates(seeds) * accumulate, "range test", progress) as show:
+        with progress_bar(search.updates(seeds) * accumulate, "range test", "batch", progress) as show:
 
             def report(carry: Carry, batches: int, rows: Any) -> None:
                 progressed.latest = carry, rows

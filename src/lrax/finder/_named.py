@@ -21,19 +21,3 @@ def check_rule(owner: str, rule: Any) -> None:
         close = difflib.get_close_matches(rule.rpartition(".")[2], RULES, n=1)
         remedy = f"did you mean lrax.finder.{close[0]}, the function?" if close else f"lrax.finder has {', '.join(RULES)}"
     raise complain(TypeError, owner, "rule", "a function (rates, losses) -> rate", rule, remedy)
-
-
-def name_of(rule: Any) -> str:
-    """What a rule is called: its own name, or that of what a partial holds, or its class's.
-
-    >>> from functools import partial
-    >>> print(name_of(fall), name_of(partial(minimum, divisor=4.0)))
-    fall minimum(divisor=4.0)
-    """
-    if name := getattr(rule, "__name__", ""):
-        return str(name)
-    inner = getattr(rule, "func", None)
-    if inner is None:
-        return type(rule).__name__
-    given = [repr(value) for value in rule.args] + [f"{name}={value!r}" for name, value in rule.keywords.items()]
-    return f"{name_of(inner)}({', '.join(given)})"

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from lrax._pictures import (
+    ANSWER,
     BLACK,
     BLUE,
+    GONE,
     GREEN,
     ORANGE,
     PURPLE,
-    RED,
     SKY,
     STYLES,
+    legend_below,
     new_axes,
     set_loss_axis,
     set_plain_log,
@@ -33,6 +35,9 @@ OTHERS = (GREEN, PURPLE, ORANGE, BLACK, SKY)
 MANY = 6
 """More entries of a legend than these stand below the axes, not in front of the curve."""
 
+LINE = 72
+"""Letters of a line of the title."""
+
 TIMES = 6.0
 """The picture of losses above 0 goes up to so many times the first; what lies above is marked at its edge."""
 
@@ -43,8 +48,10 @@ class Marks(NamedTuple):
     Attributes:
       suggestion: a rate, or None.
       band: what the seeds' suggestions span, or None.
-      read_from: where curves have made the shares of their fall that the suggestion was read from.
+      read_from: where each curve has made the shares of its fall that the suggestion was read from; empty if another rule
+        read it.
       others: names of other rules and what they suggest, or None.
+      too_soon: the rate at which the ramp ended while the loss still fell, or None.
       runs: the short runs of each seed.
       refined: the longer runs, or None.
     """
@@ -53,6 +60,7 @@ class Marks(NamedTuple):
     band: tuple[float, float] | None = None
     read_from: Sequence[Crossed] = ()
     others: Sequence[tuple[str, float | None]] = ()
+    too_soon: float | None = None
     runs: Sequence[Runs] = ()
     refined: Runs | None = None
 
@@ -71,23 +79,25 @@ def plot_test(curves: Sequence[Curve], marks: Marks, title: str, axes: "Axes | N
     for i, (rates, line) in enumerate(lines if several else ()):
         axes.plot(rates, line, color=SKY, linewidth=1, label=None if i else "each seed, smoothed")
     axes.plot(*median_of(lines), color=BLUE, linewidth=2, label="median of the seeds" if several else "smoothed")
-    _mark(axes, marks)
+    _mark(axes, marks, lines)
     set_plain_log(axes.xaxis)
     top = set_loss_axis(axes, losses, highest(losses))
     beyond = np.concatenate([rates[~(its <= top)] for rates, its in (*drawn, *ends)])
     if len(beyond):
         place = axes.get_xaxis_transform()  # at the upper edge, whatever the losses are
         label = "above the axes, or not finite"
-        axes.plot(beyond, np.full(len(beyond), 0.985), "^", color="0.35", markersize=4, transform=place, label=label)
-    axes.set_title("\n".join(textwrap.wrap(title, 78)), fontsize="small")
+        axes.plot(beyond, np.full(len(beyond), 0.985), "^", color=GONE, markersize=4, transform=place, label=label)
+    lines_needed = -(-len(title) // LINE)
+    axes.set_title("\n".join(textwrap.wrap(title, len(title) // lines_needed + 10)), fontsize="small")
     axes.set_xlabel("rate")
     axes.set_ylabel("loss after an update at that rate" + (", or after a run" if ends else ""))
     axes.grid(alpha=0.3)
     entries = len(axes.get_legend_handles_labels()[0])
+    nothing = "no suggestion" if marks.suggestion is None else None
     if entries > MANY:
-        axes.legend(fontsize="x-small", loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
+        legend_below(axes, fontsize="x-small", title=nothing)
     elif entries:  # below a level that the loss falls from there is room
-        axes.legend(fontsize="small", loc="best" if marks.suggestion is None else "lower left")
+        axes.legend(fontsize="small", loc="lower left" if nothing is None else "best", title=nothing)
     return axes
 
 
@@ -100,26 +110,32 @@ def highest(losses: np.ndarray[Any, Any]) -> float:
     return TIMES * first if finite.min() > 0 else 2 * first - float(finite.min())
 
 
-def _mark(axes: "Axes", marks: Marks) -> None:
-    """The suggestion, what it was read from, its band, and other rules."""
+def _mark(axes: "Axes", marks: Marks, lines: Sequence[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]) -> None:
+    """The suggestion, what it was read from, its band, other rules, and what the ramp did not reach."""
     if marks.band is not None:
         axes.axvspan(
-            *marks.band, color=RED, alpha=0.15, label=f"the best may lie from {marks.band[0]:.2g} to {marks.band[1]:.2g}"
+            *marks.band, color=ANSWER, alpha=0.15, label=f"the best may lie from {marks.band[0]:.2g} to {marks.band[1]:.2g}"
         )
-    for i, crossed in enumerate(marks.read_from):
-        label = "95 % of the fall, read for it"
+    for i, (crossed, (rates, line)) in enumerate(zip(marks.read_from, lines, strict=bool(marks.read_from))):
         few = len(marks.read_from) == 1
-        look: dict[str, Any] = {"color": RED, "markeredgecolor": "white", "markersize": 8 if few else 5, "zorder": 5}
-        axes.plot(crossed.rate, crossed.loss, "D", **look, label=None if i else label)
+        look: dict[str, Any] = {"color": ANSWER, "markeredgecolor": "white", "markersize": 8 if few else 5, "zorder": 5}
+        height = np.interp(np.log(crossed.rate), np.log(rates), line)  # on the line: the rule sees a wider mean of its own
+        axes.plot(crossed.rate, height, "D", **look, label=None if i else "95 % of the fall, read for it")
     for i, runs in enumerate(marks.runs):
-        few = len(marks.runs) == 1
         name = None if i else f"ends of runs of {runs.updates} updates, by peak"
-        axes.plot(runs.peaks, runs.losses, "D-" if few else "D", color=ORANGE, markersize=6 if few else 4, label=name, zorder=4)
+        size = 6 if len(marks.runs) == 1 else 4
+        axes.plot(runs.peaks, runs.losses, "D-", color=ORANGE, markersize=size, linewidth=1, label=name, zorder=4)
     if marks.refined is not None:
-        label = f"ends of runs of {marks.refined.updates} updates"
-        axes.plot(marks.refined.peaks, marks.refined.losses, "s-", color=GREEN, markersize=6, label=label, zorder=4)
+        name = f"ends of runs of {marks.refined.updates} updates"
+        axes.plot(marks.refined.peaks, marks.refined.losses, "s-", color=GREEN, markersize=6, linewidth=1, label=name, zorder=4)
     if marks.suggestion is not None:
-        axes.axvline(marks.suggestion, color=RED, linestyle="--", label=f"suggestion {marks.suggestion:.3g}")
+        axes.axvline(marks.suggestion, color=ANSWER, linestyle="--", label=f"suggestion {marks.suggestion:.3g}")
+    if marks.too_soon is not None:
+        label = f"not tried: the ramp ended at {marks.too_soon:.3g}, the loss still fell"
+        axes.axvspan(
+            marks.too_soon, 10 * marks.too_soon, facecolor="none", edgecolor="0.6", hatch="///", linewidth=0, label=label
+        )
+        axes.set_xlim(right=3 * marks.too_soon)
     for i, (name, rate) in enumerate(marks.others):
         style: dict[str, Any] = {"color": OTHERS[i % len(OTHERS)], "linestyle": STYLES[i % len(STYLES)], "linewidth": 1.8}
         if rate is None:

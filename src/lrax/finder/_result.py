@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrax._pictures import inline
-from lrax.fields._words import complain
+from lrax._pictures import inline, paragraph
+from lrax.fields._words import complain, name_of, plural
 from lrax.finder._arrays import FEWEST
 from lrax.finder._curve import SMOOTH, Curve, SuggestionRule
-from lrax.finder._explain import explain, plural
+from lrax.finder._explain import ended_too_soon, explain
 from lrax.finder._fall import MOST, Crossed, crossed, fall
-from lrax.finder._named import check_rule, name_of
+from lrax.finder._named import check_rule
 from lrax.finder._runs import Runs
 from lrax.schedules._base import Schedule
 from lrax.training._reason import Reason
@@ -135,7 +135,7 @@ class Found:
         return f"{rate}{band}{seeds} after {plural(self.spent, 'update')} ({why})"
 
     def _repr_html_(self) -> str:
-        return inline(str(self), self.plot)
+        return inline(paragraph(str(self)), self.plot, str(self))
 
     def plot(self, axes: "Axes | None" = None, rules: Sequence[SuggestionRule] = ()) -> "Axes":
         """Draws loss over rate, with the suggestion, what it was read from, its band and other rules' marks. Needs matplotlib.
@@ -158,7 +158,9 @@ class Found:
         for rule in rules:
             check_rule("Found.plot", rule)
         others = [(name_of(rule), self.suggest(rule)) for rule in rules]
-        marks = Marks(self.suggestion, self.band, self._read_from(), others, self.runs, self.refined)
+        unsure = self.suggestion is not None and not (self.runs or self.refined)
+        too_soon = float(self.rates[-1]) if unsure and ended_too_soon(self._longest()) else None
+        marks = Marks(self.suggestion, self.band, self._read_from(), others, too_soon, self.runs, self.refined)
         return plot_test(self.curves, marks, str(self), axes)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -189,7 +191,7 @@ class Found:
         median = combine(known)[0]
         if self.runs or median is None or self.suggestion is None or not np.isclose(median, self.suggestion, rtol=1e-3):
             return []
-        return [crossed(*curve.extended(), MOST) for curve, rate in zip(self.curves, known, strict=True) if rate is not None]
+        return [crossed(*curve.extended(), MOST) for curve in self.curves]
 
     def _longest(self) -> Curve:
         return max(self.curves, key=lambda curve: len(curve.rates))

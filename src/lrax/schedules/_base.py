@@ -24,7 +24,7 @@ from lrax.fields._types import Held, Maybe
 from lrax.fields._value import Value, lanes
 from lrax.fields._words import complain
 from lrax.schedules._counting import as_count, fractions
-from lrax.schedules._drawing import MOST_LINES, POINTS, drawing
+from lrax.schedules._drawing import MOST_LINES, POINTS, counts_shown, drawing
 
 
 class Schedule(Value):
@@ -112,10 +112,11 @@ class Schedule(Value):
         try:
             lines = lanes("a schedule", self)
             steps = shown_steps(lines)
-            counts = np.unique(np.linspace(0, steps, POINTS).astype(np.int64))
+            marks = sorted({mark for line in lines[:MOST_LINES] for mark in line.landmarks}) or [steps]
+            counts = counts_shown(steps, marks)
             padded = np.pad(counts, (0, POINTS - counts.size), mode="edge").astype(np.int32)
             rates = [np.asarray(_rates(line, padded))[: counts.size] for line in lines[:MOST_LINES]]
-            return drawing(counts, rates, repr(self))
+            return drawing(counts, rates, marks, repr(self))
         except Exception:  # a notebook then shows the repr: what is displayed must never stop a cell
             return None
 

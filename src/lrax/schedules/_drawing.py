@@ -1,48 +1,95 @@
 """Lines as a small picture in a notebook: SVG, written here, so that it needs nothing."""
 
 import html
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-POINTS = 257
+POINTS = 321
 """Counts of a line."""
 
 MOST_LINES = 32
 """Up to so many lines are drawn."""
 
-WIDTH, HEIGHT, LEFT, TOP, BELOW = 420, 150, 64, 10, 22
+DECADES = 1e3
+"""Rates above 0 of which the largest is so many times the smallest are drawn over their logarithms."""
+
+LONG = 320
+"""So much of a caption is shown."""
+
+WIDTH, HEIGHT, LEFT, TOP, BELOW = 480, 160, 64, 12, 24
+APART = 48
+"""Numbers along the lower axis have so much room at least."""
 
 
-def drawing(counts: np.ndarray[Any, Any], lines: Sequence[np.ndarray[Any, Any]], caption: str) -> str:
-    """Lines over the update count, with the numbers at the ends of both axes, and a caption.
+def counts_shown(steps: int, marks: Sequence[int]) -> np.ndarray[Any, Any]:
+    """The counts of a line, up to `steps`, at most `POINTS`: evenly, and both sides of each mark, where it may jump.
 
-    >>> print(drawing(np.arange(3), [np.array([0.0, 1.0, 0.5])], "a < b")[-27:])
+    >>> print(counts_shown(1000, [500])[158:162])
+    [496 499 500 503]
+    """
+    sides = [count for mark in sorted(set(marks))[: POINTS // 8] for count in (mark - 1, mark) if 0 <= count <= steps]
+    even = np.linspace(0, steps, POINTS - len(sides)).astype(np.int64)
+    return np.unique(np.concatenate([even, np.array(sides, np.int64)]))
+
+
+def drawing(counts: np.ndarray[Any, Any], lines: Sequence[np.ndarray[Any, Any]], marks: Sequence[int], caption: str) -> str:
+    """Lines over the update count, with numbers at the ends of the upright axis and at the marks, and a caption.
+
+    Where rates span decades the upright axis is logarithmic, and says so; where they change by little beside their height, it
+    does not begin at zero.
+
+    >>> print(drawing(np.arange(3), [np.array([0.0, 1.0, 0.5])], [2], "a < b")[-27:])
     <code>a &lt; b</code></div>
     """
-    finite = np.concatenate([line[np.isfinite(line)] for line in lines] or [np.zeros(1)])
-    low, high = min(0.0, float(finite.min(initial=0))), max(0.0, float(finite.max(initial=0)))
-    span, last = (high - low) or 1.0, max(int(counts[-1]), 1)
+    finite = np.concatenate([line[np.isfinite(line)] for line in lines] or [np.zeros(0)])
+    low, high = float(finite.min(initial=np.inf)), float(finite.max(initial=-np.inf))
+    logarithmic = low > 0 and high > DECADES * low
+    if not finite.size or not (logarithmic or (low > 0 and high - low < high / 4 and low < high)):
+        low, high = min(0.0, low), max(0.0, high)
+    scale = np.log if logarithmic else np.asarray
+    bottom, last = TOP + HEIGHT, max(int(counts[-1]), 1)
+    span = float(scale(high) - scale(low)) or 1.0
     paths = []
     for i, line in enumerate(lines):
         known = np.isfinite(line)
         places = [
-            f"{LEFT + WIDTH * count / last:.1f},{TOP + HEIGHT * (high - rate) / span:.1f}"
-            for count, rate in zip(counts[known], line[known], strict=True)
+            f"{LEFT + WIDTH * count / last:.1f},{bottom - HEIGHT * (scale(rate) - scale(low)) / span:.1f}"
+            for count, rate in zip(counts[known], line[known].astype(np.float64), strict=True)
         ]
-        color = f"hsl({240 - 200 * i // max(len(lines) - 1, 1)},60%,45%)"
-        paths.append(f'<polyline points="{" ".join(places)}" fill="none" stroke="{color}" stroke-width="1.5"/>')
-    bottom, right = TOP + HEIGHT, LEFT + WIDTH
-    texts = [
+        paths.append(f'<polyline points="{" ".join(places)}" fill="none" stroke="{_colour(i, len(lines))}" stroke-width="2"/>')
+    texts: list[tuple[float, int, str, str]] = [
         (LEFT - 6, TOP + 4, "end", f"{high:.4g}"),
         (LEFT - 6, bottom + 4, "end", f"{low:.4g}"),
-        (LEFT, bottom + 16, "start", "0"),
-        (right, bottom + 16, "end", f"{last} updates"),
     ]
-    words = "".join(f'<text x="{x}" y="{y}" text-anchor="{anchor}">{text}</text>' for x, y, anchor, text in texts)
-    frame = f'<path d="M{LEFT},{TOP} V{bottom} H{right}" fill="none" stroke="currentColor" stroke-opacity="0.4"/>'
+    texts += [(LEFT + WIDTH * mark / last, bottom + 16, "middle", str(mark)) for mark in _apart(marks, last)]
+    texts.append((LEFT + WIDTH + 8, bottom + 4, "start", "updates"))
+    if logarithmic:
+        texts.append((LEFT + 6, TOP + 4, "start", "logarithmic"))
+    words = "".join(f'<text x="{x:.0f}" y="{y}" text-anchor="{anchor}">{text}</text>' for x, y, anchor, text in texts)
+    ticks = "".join(f" M{LEFT + WIDTH * mark / last:.1f},{bottom} v4" for mark in _apart(marks, last))
+    frame = f'<path d="M{LEFT},{TOP} V{bottom} H{LEFT + WIDTH}{ticks}" fill="none" stroke="currentColor" stroke-opacity="0.5"/>'
+    many = f"{len(lines)} lines, from the first in blue to the last in orange<br>" if len(lines) > 1 else ""
+    caption = caption if len(caption) <= LONG else caption[: LONG - 3] + "..."
     return (
-        f'<div><svg width="{right + 16}" height="{bottom + BELOW}" font-size="11" font-family="sans-serif" fill="currentColor">'
-        f"{frame}{''.join(paths)}{words}</svg><br><code>{html.escape(caption)}</code></div>"
+        f'<div><svg width="{LEFT + WIDTH + 64}" height="{bottom + BELOW}" style="max-width: 100%" font-size="11" '
+        f'font-family="sans-serif" fill="currentColor" role="img">'
+        f"{frame}{''.join(paths)}{words}</svg><br>{many}<code>{html.escape(caption)}</code></div>"
     )
+
+
+def _apart(marks: Sequence[int], last: int) -> list[int]:
+    """Zero and the marks that leave room between their numbers, the last before the others."""
+    shown = [0]
+    for mark in itertools.chain(sorted(marks)[-1:], sorted(marks)):
+        if 0 < mark <= last and all(WIDTH * abs(mark - other) >= APART * last for other in shown):
+            shown.append(mark)
+    return shown
+
+
+def _colour(place: int, number: int) -> str:
+    """Blue, and for several lines by way of purple and red to orange: none of them faint on white or on black."""
+    turn = 180 * place // max(number - 1, 1)
+    return f"hsl({(210 + turn) % 360},75%,{52 - turn // 20}%)"

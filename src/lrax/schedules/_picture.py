@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from lrax._pictures import new_axes, shade
+from lrax._pictures import COLOURS, STYLES, colour_bar, in_order, new_axes, rate_map, set_plain_log
 from lrax.fields._rules import whole_number
 from lrax.schedules._base import Schedule, shown_steps
 from lrax.schedules._cyclic_recipes import one_cycle_momentum
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 MOST_LABELS = 10
 """Up to so many lines have colours and labels of their own; more are shaded by what differs, or in their order."""
+
+JUMP = 0.05
+"""A rate that changes by more than this part of all its height in one update is drawn as steps, others as a line."""
 
 
 def plot(
@@ -32,7 +35,8 @@ def plot(
 
     Args:
       schedules: a schedule or any callable `count -> rate`; a list of them; or a dict of them by label. A batch of schedules
-        (fields with a leading axis) is drawn as a line a lane; where there are many, a colour bar tells what differs.
+        (fields with a leading axis) is drawn as a line a lane; where there are many, a colour bar tells what differs, or a
+        legend the first and the last.
       steps: how many updates to draw; by default up to the last landmark of any (an end, a boundary, a few drops or cycles of
         what is endless), and a tenth more to show what is held; 1000 if there are none.
       axes: where to draw; by default new axes.
@@ -50,19 +54,22 @@ def plot(
     steps = whole_number("plot", "steps", steps)
     axes = new_axes() if axes is None else axes
     counts = np.unique(np.linspace(0, steps, min(steps + 1, 4001)).astype(np.int64))
-    colors = [None] * len(lines) if len(lines) <= MOST_LABELS else _shades(axes, list(lines.values()))
-    for color, (name, line) in zip(colors, lines.items(), strict=True):
-        axes.plot(counts, np.asarray(jax.jit(jax.vmap(line))(counts)), label=name, drawstyle="steps-post", color=color)
+    few = len(lines) <= MOST_LABELS
+    looks, unnamed = ([_look(i) for i in range(len(lines))], False) if few else _shades(axes, list(lines.values()))
+    for i, (look, (name, line)) in enumerate(zip(looks, lines.items(), strict=True)):
+        rates = np.asarray(jax.jit(jax.vmap(line))(counts))
+        told = few or (unnamed and i in (0, len(lines) - 1))
+        axes.plot(counts, rates, label=name if told else "_", drawstyle="steps-post" if _jumps(rates) else "default", **look)
     quantities = {_quantity(name, line) for name, line in lines.items()}
     quantity = quantities.pop() if len(quantities) == 1 else "value"
     axes.set_xlabel("update count")
     axes.set_ylabel(quantity if label is None else label)
     if log:
-        axes.set_yscale("log")
+        set_plain_log(axes.yaxis)
     elif axes.get_ylim()[0] > 0 and quantity != "momentum":  # a momentum's way is a tenth of its height
         axes.set_ylim(0, 1.05 * axes.dataLim.ymax)
     axes.grid(alpha=0.3)
-    if (len(lines) > 1 or isinstance(schedules, Mapping)) and len(lines) <= MOST_LABELS:
+    if (len(lines) > 1 or isinstance(schedules, Mapping)) and axes.get_legend_handles_labels()[1]:
         axes.legend(fontsize="small")
     return axes
 
@@ -72,17 +79,23 @@ def _quantity(name: str, line: Schedule) -> str:
     return "momentum" if isinstance(line, one_cycle_momentum) or "momentum" in name.lower() else "rate"
 
 
-def _shades(axes: "Axes", lines: Sequence[Schedule]) -> list[Any]:
-    """A colour for each of many lines: by the one field that differs, with a colour bar, or else in their order."""
+def _jumps(rates: np.ndarray[Any, Any]) -> bool:
+    """Whether a line jumps somewhere; one of a few updates does everywhere."""
+    finite = rates[np.isfinite(rates)]
+    return finite.size > 1 and bool(np.abs(np.diff(finite)).max() > JUMP * np.ptp(finite))
+
+
+def _look(place: int) -> dict[str, Any]:
+    """The colour of one of a few lines; when colours are used up they come again with other dashes."""
+    again, colour = divmod(place, len(COLOURS))
+    return {"color": COLOURS[colour], "linestyle": ("-", *STYLES)[again]}
+
+
+def _shades(axes: "Axes", lines: Sequence[Schedule]) -> tuple[list[dict[str, Any]], bool]:
+    """A colour for each of many lines, by the one field that differs, with a colour bar; or else in their order, unnamed."""
     names, values = differing(lines)
     if len(names) != 1:
-        return [shade(i / (len(lines) - 1)) for i in range(len(lines))]
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import LogNorm, Normalize
-
-    low, high = float(values.min()), float(values.max())
-    norm = LogNorm(low, high) if low > 0 and high > 10 * low else Normalize(low, high)
-    figure = axes.get_figure()
-    if figure is not None:
-        figure.colorbar(ScalarMappable(norm, "viridis"), ax=axes, label=names[0])
-    return [shade(float(norm(value))) for value in values[0]]
+        return [{"color": rate_map()(i / (len(lines) - 1))} for i in range(len(lines))], True
+    colours = in_order(float(values.min()), float(values.max()))
+    colour_bar(axes, colours, names[0])
+    return [{"color": colours.to_rgba(value)} for value in values[0]], False

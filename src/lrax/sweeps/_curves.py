@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrax._pictures import new_axes
+from lrax._pictures import BLACK, GONE, colour_bar, log_if_wide, new_axes
 from lrax.schedules._named import kind_of
-from lrax.sweeps._picture import colour_bar, log_if_wide, rate_colours
+from lrax.sweeps._picture import rate_colours
 from lrax.sweeps._settings import Setting, ranked
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ FEW = 10
 DASHES = ("-", "--", ":", "-.")
 """Of kinds of schedules."""
 
-BEST = {"color": "black", "linestyle": "-", "linewidth": 2.2, "zorder": 5}
+BEST = {"color": BLACK, "linestyle": "-", "linewidth": 2.2, "zorder": 5}
 
 
 def plot_curves(settings: Sequence[Setting], losses: np.ndarray[Any, Any], axes: "Axes | None" = None) -> "Axes":
@@ -70,11 +70,11 @@ def plot_race(
     for kind, dashes in kinds.items() if len(kinds) > 1 else ():
         axes.plot([], [], color="grey", linestyle=dashes, label=kind)
     for end in ends[:-1]:
-        axes.axvline(end - 0.5, color="grey", linestyle=":", linewidth=1)
+        axes.axvline(end - 0.5, color="grey", linestyle=":", linewidth=1, label="a rung ends" if end == ends[0] else "_")
     _finished(axes, means, losses[:, 0], colours)
     top = axes.get_ylim()[1]
     out = ~lost & (rungs < len(ends))
-    for marker, colour, chosen, label in (("o", "dimgrey", out, "did not go on"), ("x", "C3", lost, "diverged")):
+    for marker, colour, chosen, label in (("o", "dimgrey", out, "did not go on"), ("x", GONE, lost, "diverged")):
         places = [(np.flatnonzero(np.isfinite(means[lane])), means[lane]) for lane in np.flatnonzero(chosen)]
         dots = [(known[-1], min(mean[known[-1]], top)) for known, mean in places if known.size]
         if dots:
@@ -111,7 +111,7 @@ def _finished(axes: "Axes", means: np.ndarray[Any, Any], first: Any, colours: An
     if axes.get_legend_handles_labels()[1]:
         axes.legend(title=title, fontsize="small")
     if colours is not None:
-        colour_bar(axes, colours)
+        colour_bar(axes, colours, "peak rate")
     return axes
 
 

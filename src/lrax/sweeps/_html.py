@@ -1,12 +1,14 @@
 """Sweeps and races in a notebook: a table, and a picture where matplotlib is."""
 
-import base64
 import html as escaping
-import io
 from collections.abc import Callable
 from typing import Any
 
-from lrax.sweeps._table import Table
+from lrax._pictures import inline
+from lrax.sweeps._table import BEST, Table
+
+STRONG = ' style="font-weight: bold"'
+"""Of the best row."""
 
 
 def html(table: Callable[[], Table], draw: Callable[[Any], Any], otherwise: str) -> str:
@@ -15,11 +17,7 @@ def html(table: Callable[[], Table], draw: Callable[[Any], Any], otherwise: str)
         shown = _table(table())
     except Exception:  # whatever a user's schedule raises in its repr
         shown = f"<pre>{escaping.escape(otherwise)}</pre>"
-    try:
-        picture = _picture(draw)
-    except Exception:  # no matplotlib, or numbers that it cannot draw
-        picture = ""
-    return f"<div>{shown}{picture}</div>"
+    return inline(shown, draw, otherwise)
 
 
 def _table(table: Table) -> str:
@@ -29,19 +27,9 @@ def _table(table: Table) -> str:
             f'<{tag} style="text-align: {side}">{escaping.escape(cell)}</{tag}>'
             for cell, side in zip(cells, sides, strict=True)
         )
-        return f"<tr>{''.join(made)}</tr>"
+        return f"<tr{STRONG if cells[0] == BEST else ''}>{''.join(made)}</tr>"
 
     head, *rows = table.rows
     body = "".join(row(cells, "td") for cells in rows)
     notes = "<br>".join(map(escaping.escape, table.notes))
     return f"<table><thead>{row(head, 'th')}</thead><tbody>{body}</tbody></table><p>{notes}</p>"
-
-
-def _picture(draw: Callable[[Any], Any]) -> str:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 3.6), layout="constrained")  # none of pyplot's, which would show it twice
-    draw(figure.subplots())
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=90)
-    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}">'

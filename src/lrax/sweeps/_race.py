@@ -95,7 +95,7 @@ def race(
         raise complain(ValueError, "race", "mesh", "left out where there are several processes", mesh, remedy)
     sizes = itertools.accumulate(lengths[1:], lambda size, _: part_of(size, keep), initial=batch.number)
     total = sum(size * length for size, length in zip(sizes, lengths, strict=True))
-    with progress_bar(total * accumulate, "race", progress) as show:
+    with progress_bar(total * accumulate, "race", "batch", progress) as show:
         runner = make_runner(
             "race",
             [learner],
@@ -118,7 +118,7 @@ def race(
         kept = None if folder is None else RaceFolder.checked(folder, batch, racing, (lengths, keep, tail, accumulate))
         if kept is not None:
             standing = kept.load(racing, standing)
-            show(sum(map(racing.updates, racing.lanes)) * accumulate)
+            show(sum(map(racing.updates, racing.lanes)) * accumulate, loaded=True)
         standing.run(racing, lengths, keep, tail, (lambda now: None) if kept is None else functools.partial(kept.keep, racing))
     if not any(map(racing.updates, racing.lanes)):
         raise complain(ValueError, "race", "data", "an iterable of at least one batch", data)

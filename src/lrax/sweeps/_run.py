@@ -125,8 +125,8 @@ def run_sweep(
     if folder is not None:
         kept = Folder(checked_folder("run_sweep", folder), fingerprint(batch, program.traced.jaxpr, program.shared), named)
     done = np.zeros(batch.number, bool) if kept is None else kept.load()
-    with progress_bar(batch.number, "sweep", progress) as show:
-        show(int(done.sum()))
+    with progress_bar(batch.number, "sweep", "lane", progress) as show:
+        show(int(done.sum()), loaded=True)
         for indices, leaves in _finished(program, np.flatnonzero(~done), None if kept is None else kept.keep):
             for array, leaf in zip(metrics, leaves, strict=True):
                 array[indices] = leaf

@@ -12,6 +12,9 @@ from lrax.sweeps._settings import Setting, end_of_range, margin_of, ranked
 ROWS = 60
 """A table shows this many settings; of more, the best."""
 
+BEST = "*"
+"""Marks the row of the best."""
+
 
 class Table(NamedTuple):
     """What is printed.
@@ -45,7 +48,7 @@ def sweep_table(settings: Sequence[Setting], scores: np.ndarray[Any, Any], plan:
         score = "-" if math.isinf(setting.score) else f"{setting.score:.4g}"
         span = "-" if math.isnan(setting.low) else f"{setting.low:.4g} - {setting.high:.4g}"
         of = f"{setting.diverged} of {len(setting.lanes)} " if len(setting.lanes) > 1 else ""
-        mark = "*" if best is not None and setting.lanes == best.lanes else ""
+        mark = BEST if best is not None and setting.lanes == best.lanes else ""
         diverged = f"{of}diverged" if setting.diverged else ""
         spans = [span] if seeds else []
         rows.append([mark, names[setting.lanes], f"{setting.peak:.4g}", score, *spans, ranges(setting.lanes), diverged])
@@ -80,7 +83,7 @@ def race_table(
     names, finite = labels(schedules), np.isfinite(end_losses)
     for place, lane in enumerate(order[:ROWS]):
         loss = f"{end_losses[lane]:.4g}" if finite[lane] else "diverged"
-        mark = "*" if place == 0 and finite[lane] else ""
+        mark = BEST if place == 0 and finite[lane] else ""
         rows.append([mark, names[lane], f"{peaks[lane]:.4g}", loss, str(rungs[lane]), str(lane)])
     notes = [f"... and {len(order) - ROWS} lanes that are worse"] if len(order) > ROWS else []
     notes += range_note(schedules, peaks.tolist(), int(order[0])) if finite[order[0]] else ["no best: every lane diverged"]

@@ -7,7 +7,7 @@ import jax
 
 from lrax.fields._rules import Leaf, Static
 from lrax.fields._value import Value
-from lrax.fields._words import check_arity, complain
+from lrax.fields._words import check_arity, complain, name_of, plural
 from lrax.optimizers._rated import OptimizerFactory, RatedOptimizer
 from lrax.training._inputs import check_params
 from lrax.training._loss import LossUpdate, TrainingState, ValueAndGrad
@@ -43,6 +43,17 @@ class Learner(Value):
 
     __eq__ = object.__eq__  # by identity: to compare the states would read all parameters, and a state that trains goes on
     __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        what, trained, update = "a state of", self.state, self.update
+        how = name_of(update)
+        if isinstance(trained, TrainingState):
+            what, trained = "parameters:", trained.params
+        if isinstance(update, LossUpdate):
+            how = f"{name_of(update.loss_fn)} by {name_of(update.optimizer.factory)}"
+        leaves = jax.tree.leaves(trained)
+        numbers, arrays = sum(int(getattr(leaf, "size", 1)) for leaf in leaves), len(leaves)
+        return f"<Learner: {how}, {what} {plural(numbers, 'number')} in {plural(arrays, 'array')}>"
 
     def check(self) -> None:
         if not callable(self.update):
