@@ -27,7 +27,7 @@ def main() -> None:
     draw(
         "rules",
         find(ramp=lrax.Geometric(1e-7, 100.0, 249)),
-        (lrax.finder.steepest, lrax.finder.valley, lrax.finder.minimum, lrax.finder.edge),
+        (lrax.finder.steepest, lrax.finder.valley, lrax.finder.slide, lrax.finder.minimum, lrax.finder.edge),
     )
     draw("completed", find(ramp=lrax.Geometric(1e-7, 0.02, 149)))
     draw("flat", find(ramp=lrax.Geometric(1e-9, 1e-5, 99)))

@@ -40,7 +40,7 @@ try:
 except ImportError as error:
     raise ImportError("lrax.flax needs flax: pip install 'lrax[flax]'") from error
 
-from lrax.fields._words import check_arity, complain
+from lrax.fields._words import check_arity, complain, spelt
 from lrax.optimizers._rated import OptimizerFactory
 from lrax.schedules import _flax_state as _flax_state  # tells flax.serialization of schedules
 from lrax.training._learner import Learner, make_learner
@@ -49,6 +49,7 @@ from lrax.training._loss import ValueAndGrad
 __all__ = ["from_nnx", "from_train_state"]
 
 
+@spelt
 def from_train_state(
     state: Any,
     loss_fn: Callable[..., Any],
@@ -108,6 +109,7 @@ def from_train_state(
     )
 
 
+@spelt
 def from_nnx(
     model: nnx.Module,
     loss_fn: Callable[..., Any],

@@ -23,7 +23,7 @@ if keras.backend.backend() != "jax":
         "before Keras is imported"
     )
 
-from lrax.fields._words import complain
+from lrax.fields._words import complain, spelt
 from lrax.optimizers._rated import OptimizerFactory
 from lrax.schedules._base import Schedule as LraxSchedule
 from lrax.schedules._base import ScheduleRule
@@ -64,6 +64,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
         return {"schedule": to_json(self.schedule)}
 
 
+@spelt
 def from_keras(
     model: Any,
     loss: Any,

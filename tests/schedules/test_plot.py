@@ -110,6 +110,8 @@ def test_a_schedule_draws_itself_in_a_notebook():
         assert drawn.find("code").text == repr(schedule)
         assert "50" in [text.text for text in drawn.findall("svg/text")]  # the count of its end
 
+    assert "if 50 epochs are meant: lrax.steps_for" in lrax.Cosine(0.1, 0.0, 50)._repr_html_()
+    assert "epochs" not in lrax.Cosine(0.1, 0.0, 500)._repr_html_() + lrax.Constant(0.1)._repr_html_()
     assert "logarithmic" in lrax.Geometric(1e-7, 1.0, 50)._repr_html_()
     steep = ElementTree.fromstring(lrax.MultiStep(0.1, 0.1, [1876, 3283])._repr_html_().replace("<br>", "<br/>"))
     places = [place.split(",") for place in steep.find("svg/polyline").get("points").split()]

@@ -11,7 +11,7 @@ import numpy as np
 from lrax.fields._known import is_known
 from lrax.fields._rules import Rule
 from lrax.fields._types import DELAY, RATE, STEPS
-from lrax.fields._words import complain
+from lrax.fields._words import bind, complain
 from lrax.schedules._base import Schedule
 
 Arguments = ParamSpec("Arguments")
@@ -56,7 +56,7 @@ def checked(function: Callable[Arguments, Schedule]) -> Callable[Arguments, Sche
 
     @functools.wraps(function)
     def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Schedule:
-        bound = signature.bind(*args, **kwargs)
+        bound = bind(function.__qualname__, signature, args, kwargs)
         for name, value in bound.arguments.items():
             for rule in () if value is None and name in optional else rules[name]:
                 bound.arguments[name] = _handed_on(rule, rule.convert(function.__name__, name, value), value)

@@ -1,12 +1,16 @@
 """What is said about bad input: one form of message, which names the owner, the argument, the value and the remedy."""
 
 import difflib
+import functools
 import html
 import inspect
-from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
+
+Parameters = ParamSpec("Parameters")
+Returned = TypeVar("Returned")
 
 ELSEWHERE: dict[str, list[str]] = {
     word: meant.split()
@@ -66,23 +70,69 @@ def bound(owner: str, signature: inspect.Signature, args: Sequence[Any], kwargs:
     Raises: TypeError for an argument too many, twice or missing, and for one that there is not.
     """
     parameters = signature.parameters
-    reads = ", ".join(name if one.default is one.empty else f"{name}={one.default!r}" for name, one in parameters.items())
-    call = f"it is {owner}({reads})"
-    if len(args) > len(parameters):
-        raise TypeError(f"{owner}: takes {len(parameters)} arguments, got {len(args)}; {call}")
-    given = dict(zip(parameters, args, strict=False))
+    placed = dict(zip(parameters, args, strict=False))
+    found = {name: one.default for name, one in parameters.items()} | placed | kwargs
+    wrong = len(args) > len(placed) or len(found) > len(parameters) or placed.keys() & kwargs.keys()
+    if wrong or any(value is inspect.Parameter.empty for value in found.values()):
+        raise misfit(owner, signature, args, kwargs)
+    return found
+
+
+def spelt(function: Callable[Parameters, Returned]) -> Callable[Parameters, Returned]:
+    """`function`; a call of it that does not fit is told how it reads and what was meant, as `bound` does for kinds."""
+    signature, owner = inspect.signature(function), function.__qualname__.removesuffix(".__init__")
+
+    @functools.wraps(function)
+    def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Returned:
+        bind(owner, signature, args, kwargs)
+        return function(*args, **kwargs)
+
+    return call
+
+
+def bind(owner: str, signature: inspect.Signature, args: Sequence[Any], kwargs: dict[str, Any]) -> inspect.BoundArguments:
+    """`signature.bind`, with words for a call that does not fit."""
+    try:
+        return signature.bind(*args, **kwargs)
+    except TypeError:
+        raise misfit(owner, signature, args, kwargs) from None
+
+
+LONG_CALL = 160
+"""A call that is longer is told without its defaults."""
+
+
+def misfit(owner: str, signature: inspect.Signature, args: Sequence[Any], kwargs: dict[str, Any]) -> TypeError:
+    """What is said of a call that does not fit: what is wrong, what was meant, and how the call reads."""
+    parameters = {name: one for name, one in signature.parameters.items() if name != "self"}
+    args = args[len(signature.parameters) - len(parameters) :]
+    by_place = [one for one in parameters.values() if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    named = {name: one for name, one in parameters.items() if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)}
+    more = any(one.kind is one.VAR_POSITIONAL for one in parameters.values())
+    call = f"it is {owner}{_reads(parameters)}"
     for name in kwargs:
-        if name in given:
-            raise TypeError(f"{owner}: `{name}` is given twice, by its place and by its name; {call}")
-        if name not in parameters:
-            meant = near(name, [one for one in parameters if one not in given and one not in kwargs] or list(parameters))
+        if name in [one.name for one in by_place[: len(args)]]:
+            return TypeError(f"{owner}: `{name}` is given twice, by its place and by its name; {call}")
+        if name not in named:
+            placed = [one.name for one in by_place[: len(args)]]
+            meant = near(name, [one for one in named if one not in placed and one not in kwargs] or list(named))
             hint = f"did you mean `{meant}`? " if meant else ""
-            raise TypeError(f"{owner}: there is no argument `{name}`; {hint}{call[0].upper() if hint else 'i'}{call[1:]}")
-    given |= kwargs
-    for name, one in parameters.items():
-        if name not in given and one.default is one.empty:
-            raise TypeError(f"{owner}: `{name}` is missing; {call}")
-    return {name: given.get(name, one.default) for name, one in parameters.items()}
+            return TypeError(f"{owner}: there is no argument `{name}`; {hint}{call[0].upper() if hint else 'i'}{call[1:]}")
+    if len(args) > len(by_place) and not more:
+        takes = f"takes {len(by_place)} arguments{' by their place' if len(named) > len(by_place) else ''}"
+        return TypeError(f"{owner}: {takes}, got {len(args)}; {call}")
+    given = {*[one.name for one in by_place[: len(args)]], *kwargs}
+    missing = [one.name for one in (*by_place, *named.values()) if one.default is one.empty and one.name not in given]
+    return TypeError(f"{owner}: `{missing[0]}` is missing; {call}" if missing else f"{owner}: {call}")
+
+
+def _reads(parameters: Mapping[str, inspect.Parameter]) -> str:
+    """Parameters as one writes them, without their types; of many, their names."""
+    plain = [one.replace(annotation=one.empty) for one in parameters.values()]
+    whole = str(inspect.Signature(plain))
+    if len(whole) <= LONG_CALL:
+        return whole
+    return str(inspect.Signature([one.replace(default=one.empty) for one in plain]))
 
 
 def choice(owner: str, name: str, value: object, words: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrax.fields._known import is_known
-from lrax.fields._words import complain
+from lrax.fields._words import complain, spelt
 
 FEWEST = 5
 """A curve of fewer points supports no suggestion."""
@@ -42,7 +42,7 @@ def silent(rule: Callable[Parameters, Returned]) -> Callable[Parameters, Returne
         with np.errstate(all="ignore"):
             return rule(*args, **kwargs)
 
-    return call
+    return spelt(call)
 
 
 def as_curve(owner: str, rates: Any, losses: Any) -> tuple[Any, Any, Any]:

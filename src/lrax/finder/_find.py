@@ -7,7 +7,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from lrax.fields._words import check_whole, complain
+from lrax.fields._words import check_whole, complain, spelt
 from lrax.finder._curve import Curve, SuggestionRule, curve_of
 from lrax.finder._fall import fall
 from lrax.finder._heights import rates_of
@@ -35,6 +35,7 @@ BUDGET = 450
 """The updates that `refine=True` may take."""
 
 
+@spelt
 def find_lr(
     learner: Learner,
     data: Any,

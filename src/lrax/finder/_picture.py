@@ -81,6 +81,8 @@ def plot_test(curves: Sequence[Curve], marks: Marks, title: str, axes: "Axes | N
     axes.plot(*median_of(lines), color=BLUE, linewidth=2, label="median of the seeds" if several else "smoothed")
     _mark(axes, marks, lines)
     set_plain_log(axes.xaxis)
+    if marks.too_soon is not None:
+        axes.set_xlim(right=3 * marks.too_soon)
     top = set_loss_axis(axes, losses, highest(losses))
     beyond = np.concatenate([rates[~(its <= top)] for rates, its in (*drawn, *ends)])
     if len(beyond):
@@ -135,7 +137,6 @@ def _mark(axes: "Axes", marks: Marks, lines: Sequence[tuple[np.ndarray[Any, Any]
         axes.axvspan(
             marks.too_soon, 10 * marks.too_soon, facecolor="none", edgecolor="0.6", hatch="///", linewidth=0, label=label
         )
-        axes.set_xlim(right=3 * marks.too_soon)
     for i, (name, rate) in enumerate(marks.others):
         style: dict[str, Any] = {"color": OTHERS[i % len(OTHERS)], "linestyle": STYLES[i % len(STYLES)], "linewidth": 1.8}
         if rate is None:

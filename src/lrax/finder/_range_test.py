@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lrax.fields._words import check_whole, complain
+from lrax.fields._words import check_whole, complain, spelt
 from lrax.finder._rules import make_rules
 from lrax.schedules._phases import Geometric
 from lrax.training._batches import ArrayBatches, SampledBatches, as_batches
@@ -34,6 +34,7 @@ class Measured(NamedTuple):
     reason: jax.Array
 
 
+@spelt
 def range_test(
     learner: Learner,
     data: Any,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrax._pictures import inline, paragraph
-from lrax.fields._words import complain, name_of, plural
+from lrax.fields._words import complain, name_of, plural, spelt
 from lrax.finder._arrays import FEWEST
 from lrax.finder._curve import SMOOTH, Curve, SuggestionRule
 from lrax.finder._explain import ended_too_soon, explain
@@ -112,6 +112,7 @@ class Found:
         last = (self.refined,) if self.refined else self.runs
         return explain(self.reason, self.suggestion, self.curves, last) + short
 
+    @spelt
     def suggest(self, rule: SuggestionRule, width: float = SMOOTH) -> float | None:
         """What another rule suggests: the median over seeds, or None where most of the curves do not support one.
 
@@ -137,6 +138,7 @@ class Found:
     def _repr_html_(self) -> str:
         return inline(paragraph(str(self)), self.plot, str(self))
 
+    @spelt
     def plot(self, axes: "Axes | None" = None, rules: Sequence[SuggestionRule] = ()) -> "Axes":
         """Draws loss over rate, with the suggestion, what it was read from, its band and other rules' marks. Needs matplotlib.
 

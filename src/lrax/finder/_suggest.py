@@ -7,6 +7,7 @@ support is NaN.
 
 from typing import Any
 
+from lrax.fields._words import spelt
 from lrax.finder._arrays import FEWEST, Scalar, as_curve, put, repeat, silent
 
 
@@ -65,6 +66,7 @@ def minimum(rates: Any, losses: Any, divisor: float = 10.0) -> Scalar:
     return xp.float32(xp.where((count >= FEWEST) & (place > 0), rates[place] / divisor, xp.nan))
 
 
+@spelt
 def edge(rates: Any, losses: Any) -> Scalar:
     """Half the rate at which the loss is lowest: as high as it goes while the loss still falls, and below divergence.
 

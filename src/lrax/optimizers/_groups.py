@@ -8,7 +8,7 @@ import jax
 import optax
 
 from lrax.fields._types import RATE
-from lrax.fields._words import complain
+from lrax.fields._words import complain, spelt
 from lrax.optimizers._places import REST
 from lrax.optimizers._rated import OptimizerFactory
 from lrax.optimizers._recorded import record
@@ -16,6 +16,7 @@ from lrax.schedules._algebra import Scale
 from lrax.schedules._base import Schedule, ScheduleRule
 
 
+@spelt
 def by_path(optimizer: OptimizerFactory, schedule: Any, groups: Mapping[str, Any]) -> optax.GradientTransformationExtraArgs:
     r"""An optimizer whose rate differs between parameters: discriminative fine-tuning, layer-wise decay, frozen parts.
 

@@ -9,7 +9,7 @@ import optax
 
 from lrax.fields._rules import Rule
 from lrax.fields._types import STEPS
-from lrax.fields._words import choice, complain
+from lrax.fields._words import choice, complain, spelt
 
 FACTOR = Rule("a number between 0 and 1, both excluded", low=0, high=1, open=True)
 TOLERANCE = Rule("a finite number, at least 0", low=0)
@@ -40,6 +40,7 @@ class PlateauState(NamedTuple):
     waited: jax.Array
 
 
+@spelt
 def reduce_on_plateau(
     factor: Any = 0.1,
     patience: Any = 10,

@@ -7,10 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lrax.fields._words import spelt
 from lrax.optimizers._places import REST, Place, at_path, common, counts_in, outermost, places_of, plateau_scale
 from lrax.schedules._base import ScheduleRule
 
 
+@spelt
 def last_rate(opt_state: Any, schedule: Any = None, path: str = "") -> jax.Array:
     """The rate of the last update of a run.
 
@@ -47,6 +49,7 @@ def last_rate(opt_state: Any, schedule: Any = None, path: str = "") -> jax.Array
     return jnp.where(agree, rate.astype(jnp.float32) * plateau_scale("last_rate", places, path), jnp.nan)
 
 
+@spelt
 def next_rate(opt_state: Any, schedule: Any = None, path: str = "") -> jax.Array:
     """The rate of the next update of a run, before a plateau that it may find.
 
@@ -75,6 +78,7 @@ def next_rate(opt_state: Any, schedule: Any = None, path: str = "") -> jax.Array
     return jnp.where(agree, rate * plateau_scale("next_rate", places, path), jnp.nan)
 
 
+@spelt
 def group_rates(opt_state: Any) -> dict[str, jax.Array]:
     """The rate of the last update for each group of parameters, to be logged.
 
@@ -99,6 +103,7 @@ def group_rates(opt_state: Any) -> dict[str, jax.Array]:
     return {label: last_rate(opt_state, path=label) for label in labels}
 
 
+@spelt
 def count_of(opt_state: Any, path: str = "") -> jax.Array:
     """How many updates an optimizer state has seen: the count of the next one.
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from lrax.fields._rules import LARGEST
-from lrax.fields._words import complain
+from lrax.fields._words import complain, spelt
 from lrax.optimizers._places import common, counts_in, places_of
 from lrax.optimizers._rated import OptimizerFactory, check_factory, make_optimizer, update_with
 from lrax.schedules._base import Schedule, ScheduleRule
@@ -31,6 +31,7 @@ class RecordedState(NamedTuple):
     inner_state: Any
 
 
+@spelt
 def recorded(optimizer: OptimizerFactory, schedule: Any) -> optax.GradientTransformationExtraArgs:
     """An optimizer that follows a schedule and keeps its rates in its state, for `last_rate(opt_state)`.
 

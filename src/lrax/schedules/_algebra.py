@@ -12,7 +12,7 @@ import numpy as np
 from lrax.fields._known import is_known
 from lrax.fields._types import Rate
 from lrax.fields._value import fill
-from lrax.fields._words import complain
+from lrax.fields._words import complain, spelt
 from lrax.schedules._base import RateFunction, Schedule, ScheduleLike, Schedules
 
 
@@ -52,6 +52,7 @@ class Sum(Schedule):
 
     schedules: Schedules
 
+    @spelt
     def __init__(self, *parts: RateFunction, schedules: tuple[RateFunction, ...] = ()) -> None:
         fill_with(self, parts or schedules)
 
@@ -84,6 +85,7 @@ class Product(Schedule):
 
     schedules: Schedules
 
+    @spelt
     def __init__(self, *parts: RateFunction, schedules: tuple[RateFunction, ...] = ()) -> None:
         fill_with(self, parts or schedules)
 
@@ -114,6 +116,7 @@ class Maximum(Schedule):
 
     schedules: Schedules
 
+    @spelt
     def __init__(self, *parts: RateFunction, schedules: tuple[RateFunction, ...] = ()) -> None:
         fill_with(self, parts or schedules)
 
@@ -144,6 +147,7 @@ class Minimum(Schedule):
 
     schedules: Schedules
 
+    @spelt
     def __init__(self, *parts: RateFunction, schedules: tuple[RateFunction, ...] = ()) -> None:
         fill_with(self, parts or schedules)
 

@@ -24,7 +24,7 @@ from lrax.fields._types import Held, Maybe
 from lrax.fields._value import Value, lanes
 from lrax.fields._words import complain
 from lrax.schedules._counting import as_count, fractions
-from lrax.schedules._drawing import MOST_LINES, POINTS, counts_shown, drawing
+from lrax.schedules._drawing import MOST_LINES, POINTS, counts_shown, drawing, hint
 
 
 class Schedule(Value):
@@ -116,7 +116,7 @@ class Schedule(Value):
             counts = counts_shown(steps, marks)
             padded = np.pad(counts, (0, POINTS - counts.size), mode="edge").astype(np.int32)
             rates = [np.asarray(_rates(line, padded))[: counts.size] for line in lines[:MOST_LINES]]
-            return drawing(counts, rates, marks, repr(self))
+            return drawing(counts, rates, marks, repr(self), hint([line.length for line in lines]))
         except Exception:  # a notebook then shows the repr: what is displayed must never stop a cell
             return None
 

@@ -10,7 +10,7 @@ import numpy as np
 from lrax.fields._known import is_known
 from lrax.fields._rules import Choice
 from lrax.fields._types import Delay, Rate, Steps, default
-from lrax.fields._words import complain
+from lrax.fields._words import complain, spelt
 from lrax.schedules._algebra import fill_with, shown
 from lrax.schedules._base import RateFunction, Schedule, ScheduleLike, Schedules
 from lrax.schedules._counting import add_lengths, fractions
@@ -43,6 +43,7 @@ class Sequence(Schedule):
 
     schedules: Schedules
 
+    @spelt
     def __init__(self, *parts: RateFunction, schedules: tuple[RateFunction, ...] = ()) -> None:
         fill_with(self, parts or schedules)
 

@@ -19,6 +19,9 @@ DECADES = 1e3
 LONG = 320
 """So much of a caption is shown."""
 
+SHORT = 100
+"""A schedule that ends after so few updates may be one of epochs."""
+
 WIDTH, HEIGHT, LEFT, TOP, BELOW = 480, 160, 64, 12, 24
 APART = 48
 """Numbers along the lower axis have so much room at least."""
@@ -35,7 +38,9 @@ def counts_shown(steps: int, marks: Sequence[int]) -> np.ndarray[Any, Any]:
     return np.unique(np.concatenate([even, np.array(sides, np.int64)]))
 
 
-def drawing(counts: np.ndarray[Any, Any], lines: Sequence[np.ndarray[Any, Any]], marks: Sequence[int], caption: str) -> str:
+def drawing(
+    counts: np.ndarray[Any, Any], lines: Sequence[np.ndarray[Any, Any]], marks: Sequence[int], caption: str, note: str = ""
+) -> str:
     """Lines over the update count, with numbers at the ends of the upright axis and at the marks, and a caption.
 
     Where rates span decades the upright axis is logarithmic, and says so; where they change by little beside their height, it
@@ -76,8 +81,20 @@ def drawing(counts: np.ndarray[Any, Any], lines: Sequence[np.ndarray[Any, Any]],
     return (
         f'<div><svg width="{LEFT + WIDTH + 64}" height="{bottom + BELOW}" style="max-width: 100%" font-size="11" '
         f'font-family="sans-serif" fill="currentColor" role="img">'
-        f"{frame}{''.join(paths)}{words}</svg><br>{many}<code>{html.escape(caption)}</code></div>"
+        f"{frame}{''.join(paths)}{words}</svg><br>{many}<code>{html.escape(caption)}</code>{note and f'<br><small>{html.escape(note)}</small>'}</div>"
     )
+
+
+def hint(lengths: Sequence[Any]) -> str:
+    """What is said of schedules that are all so short that their lengths may be meant in epochs; "" of others.
+
+    >>> hint([100, None]), hint([10])
+    ('', 'ends after 10 updates; if 10 epochs are meant: lrax.steps_for')
+    """
+    known = [int(length) for length in lengths if length is not None]
+    if len(known) < len(lengths) or max(known, default=SHORT) >= SHORT:
+        return ""
+    return f"ends after {max(known)} updates; if {max(known)} epochs are meant: lrax.steps_for"
 
 
 def _apart(marks: Sequence[int], last: int) -> list[int]:

@@ -12,13 +12,14 @@ import numpy as np
 from lrax.fields._known import is_known
 from lrax.fields._ratio import LARGEST_RATIO, Ratio
 from lrax.fields._value import _fields, shortest
-from lrax.fields._words import complain, did_you_mean
+from lrax.fields._words import complain, did_you_mean, spelt
 from lrax.schedules._base import Function, Schedule
 
 VERSION = 1
 """The version of the format; a change that older readers would misread adds one."""
 
 
+@spelt
 def to_json(schedule: Any) -> str:
     """A schedule as one line of JSON: its kind or recipe, its fields, and the version of the format.
 
@@ -41,6 +42,7 @@ def to_json(schedule: Any) -> str:
     return json.dumps({"lrax": VERSION, "schedule": _written(schedule, "schedule")}, allow_nan=False)
 
 
+@spelt
 def from_json(text: str, kinds: Iterable[type[Schedule]] = ()) -> Schedule:
     """The schedule that `to_json` wrote. Nothing but known kinds is made: the text cannot run code.
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from lrax._pictures import COLOURS, STYLES, colour_bar, in_order, new_axes, rate_map, set_plain_log
 from lrax.fields._rules import whole_number
+from lrax.fields._words import spelt
 from lrax.schedules._base import Schedule, shown_steps
 from lrax.schedules._cyclic_recipes import one_cycle_momentum
 from lrax.schedules._named import differing, named_schedules
@@ -23,6 +24,7 @@ JUMP = 0.05
 """A rate that changes by more than this part of all its height in one update is drawn as steps, others as a line."""
 
 
+@spelt
 def plot(
     schedules: Any | Sequence[Any] | Mapping[str, Any],
     steps: int | None = None,

@@ -9,7 +9,7 @@ import numpy as np
 from lrax.fields._known import is_known
 from lrax.fields._rules import Choice
 from lrax.fields._types import DELAY, STEPS, Delay, Steps
-from lrax.fields._words import complain
+from lrax.fields._words import complain, spelt
 from lrax.schedules._base import Schedule, ScheduleLike, ScheduleRule
 from lrax.schedules._combinators import Cooldown
 from lrax.schedules._counting import broadcast
@@ -75,6 +75,7 @@ class Extension(Schedule):
         return self.total_steps
 
 
+@spelt
 def extend(schedule: Any, total_steps: Any, at: Any, mode: Literal["stretch", "hold"] = "stretch") -> Schedule:
     """The same run, made longer: up to count `at` the old rates, from there on the rest of the plan, slowed down.
 
@@ -105,6 +106,7 @@ def extend(schedule: Any, total_steps: Any, at: Any, mode: Literal["stretch", "h
     return extension
 
 
+@spelt
 def branch(schedule: Any, total_steps: Any, at: Any, end: Any = 0.0, mode: ShapeName = "linear") -> Schedule:
     """A cool-down that leaves a running schedule at count `at`: up to there the old rates, then down to `end`.
 

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from lrax.fields._rules import LARGEST, whole_number
-from lrax.fields._words import Text, complain
+from lrax.fields._words import Text, complain, spelt
 from lrax.schedules._base import Schedule, last_landmark
 from lrax.schedules._named import named_schedules
 
@@ -24,6 +24,7 @@ BAR = 32
 """Width of the longest bar, in characters."""
 
 
+@spelt
 def table(schedules: Any | Sequence[Any] | Mapping[str, Any], steps: int | None = None, rows: int = 16) -> Text:
     """The rates of one or more schedules as text, a line a count.
 

@@ -5,9 +5,10 @@ from fractions import Fraction
 from typing import Any
 
 from lrax.fields._rules import LARGEST, whole_number
-from lrax.fields._words import complain
+from lrax.fields._words import complain, spelt
 
 
+@spelt
 def steps_for(
     *,
     fraction: float | None = None,
@@ -55,17 +56,20 @@ def steps_for(
         raise complain(ValueError, "steps_for", "fraction, epochs, examples, tokens", "exactly one amount", given)
     if fraction is not None and not 0 <= fraction <= 1:
         raise complain(ValueError, "steps_for", "fraction", "from 0 to 1", fraction)
+
+    def of(name: str, value: int | None) -> int:
+        if value is None:
+            raise complain(ValueError, "steps_for", name, f"given with `{given[0]}`", value)
+        return whole_number("steps_for", name, value)
+
     if epochs is not None:
-        size, batch = (
-            whole_number("steps_for", "dataset_size", dataset_size),
-            whole_number("steps_for", "batch_size", batch_size),
-        )
+        size, batch = of("dataset_size", dataset_size), of("batch_size", batch_size)
         each = Fraction(size // batch if drop_last else -(-size // batch))
     elif fraction is not None:
-        each = Fraction(whole_number("steps_for", "total_steps", total_steps))
+        each = Fraction(of("total_steps", total_steps))
     else:
-        size = whole_number("steps_for", "batch_size", batch_size)
-        each = Fraction(1, size if tokens is None else size * whole_number("steps_for", "example_tokens", example_tokens))
+        size = of("batch_size", batch_size)
+        each = Fraction(1, size if tokens is None else size * of("example_tokens", example_tokens))
     return rounded(given[0], amounts[given[0]], each)
 
 
@@ -82,6 +86,7 @@ def rounded(name: str, amount: Any, each: Fraction) -> int:
     return steps
 
 
+@spelt
 def linear_scaling(rate: Any, batch_size: Any, base_batch_size: Any = 256) -> Any:
     """The linear rule for batch sizes: as many times the rate as there are times the examples.
 
@@ -100,6 +105,7 @@ def linear_scaling(rate: Any, batch_size: Any, base_batch_size: Any = 256) -> An
     return rate * (batch_size / base_batch_size)
 
 
+@spelt
 def sqrt_scaling(rate: Any, batch_size: Any, base_batch_size: Any = 256) -> Any:
     """The square-root rule for batch sizes, the one for Adam and its kin.
 

@@ -11,7 +11,7 @@ import numpy as np
 from lrax.fields._known import is_known
 from lrax.fields._types import Offset
 from lrax.fields._value import is_batch, ranks
-from lrax.fields._words import complain
+from lrax.fields._words import complain, spelt
 from lrax.schedules._base import Function, Schedule, ScheduleRule, Schedules
 
 
@@ -151,6 +151,7 @@ def spread(owner: str, schedule: Schedule, others: tuple[Any, ...] = ()) -> tupl
     return jax.tree.unflatten(structure, map(spread_leaf, leaves, expected)), count
 
 
+@spelt
 def cross(schedules: Any, *others: Any) -> tuple[Any, ...]:
     """Every schedule with every seed: what `sweep` takes, the schedule moving slowest.
 

@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from lrax.fields._known import any_traced
-from lrax.fields._words import complain
+from lrax.fields._words import complain, spelt
 from lrax.schedules._base import Schedule
 from lrax.sweeps._batch import Lanes, as_lanes, check_lanes, take
 from lrax.sweeps._race_folder import RaceFolder
@@ -27,6 +27,7 @@ from lrax.training._runner import make_runner
 from lrax.training._updates import check_learner
 
 
+@spelt
 def race(
     learner: Learner,
     data: Any,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lrax.fields._words import spelt
 from lrax.schedules._base import Schedule
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Race:
         write_race(pathlib.Path(path), **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
 
     @staticmethod
+    @spelt
     def load(path: str | os.PathLike[str], state: Any = None, kinds: Iterable[type[Schedule]] = ()) -> "Race":
         """Reads a file that `save` wrote: the same numbers, table and pictures.
 
@@ -124,6 +126,7 @@ class Race:
         spent = f"{ended}{self.updates} updates in all; {self.plan}"
         return race_table(self.schedules, self.peaks, self.end_losses, self.rungs, self.order, spent)
 
+    @spelt
     def plot(self, axes: "Axes | None" = None) -> "Axes":
         """Draws a running mean of the losses of every lane, the winner in black, the others' colour by their peak rates.
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrax.fields._known import is_key
-from lrax.fields._words import complain
+from lrax.fields._words import complain, spelt
 from lrax.schedules._base import Schedule
 from lrax.sweeps._batch import Lanes, as_lanes, check_arrays, shaped
 from lrax.sweeps._score import Score, check_score, default_scores, peak_rates
@@ -45,6 +45,7 @@ class Sweep:
     plan: str = ""
 
     @staticmethod
+    @spelt
     def create(schedules: Any, metrics: Any, score: Score | None = None) -> "Sweep":
         """A table of metrics from anywhere.
 
@@ -133,6 +134,7 @@ class Sweep:
         write_sweep(pathlib.Path(path), **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
 
     @staticmethod
+    @spelt
     def load(path: str | os.PathLike[str], kinds: Iterable[type[Schedule]] = ()) -> "Sweep":
         """Reads a file that `save` wrote: the same numbers, table and pictures.
 
@@ -163,6 +165,7 @@ class Sweep:
 
         return html(lambda: sweep_table(self.settings, self.scores, self.plan), self.plot, repr(self))
 
+    @spelt
     def plot(self, axes: "Axes | None" = None) -> "Axes":
         """Draws scores over peak rates: a dot a lane, a line through the settings of each kind, a cross for what diverged.
 
@@ -177,6 +180,7 @@ class Sweep:
 
         return plot_scores(self.settings, self.peaks, self.scores, axes)
 
+    @spelt
     def plot_curves(self, axes: "Axes | None" = None, *, losses: Any = None) -> "Axes":
         """Draws the losses of every setting over the updates: running means, their median over seeds; the best in black.
 

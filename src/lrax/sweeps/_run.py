@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from lrax.fields._known import any_traced, is_key
-from lrax.fields._words import check_arity, complain
+from lrax.fields._words import check_arity, complain, spelt
 from lrax.schedules._base import Schedule
 from lrax.sweeps._batch import Lanes, as_lanes, check_lanes, shaped
 from lrax.sweeps._folder import Folder, checked_folder, fingerprint
@@ -22,6 +22,7 @@ from lrax.training._pool import run_side_by_side
 from lrax.training._progress import progress_bar
 
 
+@spelt
 def sweep(
     train: Train,
     schedules: Schedule | Sequence[Schedule],
@@ -68,6 +69,7 @@ def sweep(
     return jax.tree.map(jnp.asarray, _restored(program, metrics))
 
 
+@spelt
 def run_sweep(
     train: Train,
     schedules: Schedule | Sequence[Schedule],

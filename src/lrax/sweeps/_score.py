@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._words import complain
+from lrax.fields._words import complain, spelt
 from lrax.schedules._base import Schedule
 from lrax.sweeps._batch import Either
 
@@ -16,6 +16,7 @@ Score: TypeAlias = Callable[[Any], Any]
 """Metrics of one lane -> a scalar, the lower the better."""
 
 
+@spelt
 def end_loss(losses: Any, tail: float = 0.25) -> jax.Array:
     """The loss at the end of a run: the mean over the last quarter of its updates.
 

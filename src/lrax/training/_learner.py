@@ -7,7 +7,7 @@ import jax
 
 from lrax.fields._rules import Leaf, Static
 from lrax.fields._value import Value
-from lrax.fields._words import check_arity, complain, name_of, plural
+from lrax.fields._words import check_arity, complain, name_of, plural, spelt
 from lrax.optimizers._rated import OptimizerFactory, RatedOptimizer
 from lrax.training._inputs import check_params
 from lrax.training._loss import LossUpdate, TrainingState, ValueAndGrad
@@ -61,6 +61,7 @@ class Learner(Value):
         check_arity("Learner", "update", self.update, "(state, batch, rate) -> (state, loss)", 3)
 
     @staticmethod
+    @spelt
     def create(
         loss_fn: Callable[..., Any],
         params: Any,
