@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from lrax._pictures import plain
+
 POINTS = 321
 """Counts of a line."""
 
@@ -23,7 +25,10 @@ SHORT = 100
 """A schedule that ends after so few updates may be one of epochs."""
 
 WIDTH, HEIGHT, LEFT, TOP, BELOW = 480, 160, 64, 12, 24
-APART = 48
+LIGHTNESS = (210, 225, 240, 255, 270, 285, 300, 315, 330, 360, 375, 390), (49, 61, 67, 65, 62, 57, 48, 50, 54, 56, 48, 41)
+"""Hues, and how light each is at a luminance of 0.2 (WCAG), for which white and black are equally far."""
+
+APART = 40
 """Numbers along the lower axis have so much room at least."""
 
 
@@ -66,8 +71,8 @@ def drawing(
         ]
         paths.append(f'<polyline points="{" ".join(places)}" fill="none" stroke="{_colour(i, len(lines))}" stroke-width="2"/>')
     texts: list[tuple[float, int, str, str]] = [
-        (LEFT - 6, TOP + 4, "end", f"{high:.4g}"),
-        (LEFT - 6, bottom + 4, "end", f"{low:.4g}"),
+        (LEFT - 6, TOP + 4, "end", _short(high)),
+        (LEFT - 6, bottom + 4, "end", _short(low)),
     ]
     texts += [(LEFT + WIDTH * mark / last, bottom + 16, "middle", str(mark)) for mark in _apart(marks, last)]
     texts.append((LEFT + WIDTH + 8, bottom + 4, "start", "updates"))
@@ -78,10 +83,11 @@ def drawing(
     frame = f'<path d="M{LEFT},{TOP} V{bottom} H{LEFT + WIDTH}{ticks}" fill="none" stroke="currentColor" stroke-opacity="0.5"/>'
     many = f"{len(lines)} lines, from the first in blue to the last in orange<br>" if len(lines) > 1 else ""
     caption = caption if len(caption) <= LONG else caption[: LONG - 3] + "..."
+    said = f"<br><small>{html.escape(note)}</small>" if note else ""
     return (
         f'<div><svg width="{LEFT + WIDTH + 64}" height="{bottom + BELOW}" style="max-width: 100%" font-size="11" '
         f'font-family="sans-serif" fill="currentColor" role="img">'
-        f"{frame}{''.join(paths)}{words}</svg><br>{many}<code>{html.escape(caption)}</code>{note and f'<br><small>{html.escape(note)}</small>'}</div>"
+        f"{frame}{''.join(paths)}{words}</svg><br>{many}<code>{html.escape(caption)}</code>{said}</div>"
     )
 
 
@@ -106,7 +112,11 @@ def _apart(marks: Sequence[int], last: int) -> list[int]:
     return shown
 
 
+def _short(rate: float) -> str:
+    return plain(float(f"{rate:.3g}"))
+
+
 def _colour(place: int, number: int) -> str:
-    """Blue, and for several lines by way of purple and red to orange: none of them faint on white or on black."""
-    turn = 180 * place // max(number - 1, 1)
-    return f"hsl({(210 + turn) % 360},75%,{52 - turn // 20}%)"
+    """Blue, and for several lines by way of purple and red to orange: all equally far from white and from black."""
+    hue = 210 + 180 * place / max(number - 1, 1)
+    return f"hsl({hue % 360:.0f},75%,{np.interp(hue, *LIGHTNESS):.0f}%)"
