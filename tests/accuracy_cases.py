@@ -224,4 +224,13 @@ MEASURED: dict[str, Measured] = {
         lambda n: [lrax.sgdr(0.3, 0.0, n // 7, factor, warmup_steps=n // 70) for factor in (1, 2)],
         changes=lambda n: [n // 70, n // 7, n // 7 + n // 70, n // 7 * 3],
     ),
+    "Clocked": Measured(
+        lambda n: [
+            lrax.Clocked(lrax.Cosine(*ends, n), lrax.Clock([2**20, 3 * 2**20, 2**22], [n // 9, n // 4], 2**20), scaling)
+            for ends in ENDS
+            for scaling in ("sqrt", "linear")
+        ],
+        changes=lambda n: [n // 9, n // 4, n // 4 + (n - n // 9 - 3 * (n // 4 - n // 9)) // 4],
+    ),
+    "warmup_linear": Measured(lambda n: [lrax.warmup_linear(0.3, n, 0.1)], 4, lambda n: [-(-n // 10), n]),
 }

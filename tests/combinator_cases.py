@@ -1,5 +1,7 @@
 """Examples of the kinds that are made of schedules."""
 
+import jax.numpy as jnp
+
 import lrax
 from lrax.schedules._combinators import Until
 from schedule_case import Case
@@ -9,6 +11,18 @@ COMBINATORS: dict[str, Case] = {
         lambda low, high, steps: lrax.Clip(lrax.Linear(0.0, 1.0, steps), low, high),
         {"low": 0.2, "high": 0.6, "steps": 10},
         (2, 6, 10),
+    ),
+    "Clocked": Case(
+        lambda start, end, steps, batch_sizes, boundaries, scaling: lrax.Clocked(
+            lrax.Cosine(start, end, steps), lrax.Clock(batch_sizes, boundaries, unit=256), scaling
+        ),
+        {"start": 0.1, "end": 0.001, "steps": 100, "batch_sizes": [256, 1000], "boundaries": [50], "scaling": 0.5},
+        (50, 63),
+    ),
+    "Clocked: by tokens": Case(
+        lambda start, steps, batch_size: lrax.Clock(jnp.asarray(batch_size)[..., None]).read(lrax.Linear(start, 0.0, steps)),
+        {"start": 0.1, "steps": 1_000_000, "batch_size": 4096},
+        (244, 245),
     ),
     "Cooldown": Case(
         lambda start, begin, steps, end: lrax.Cooldown(lrax.Constant(start), begin, steps, end),

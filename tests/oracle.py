@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import lrax
-from lrax.schedules._base import Recipe
+from lrax.schedules._recipe import Recipe
 from oracle_shapes import (
     SHAPES,
     cosine,
@@ -194,8 +194,26 @@ def cooldown(schedule: Any, count: int) -> float:
     return SHAPES[schedule.mode](last, number(schedule.end), *parts(count - begin, number(schedule.steps)))
 
 
+def seen(clock: Any, count: int) -> int:
+    """What a clock has seen: batch sizes times the updates that had them."""
+    begins = [0, *([] if clock.boundaries is None else np.asarray(clock.boundaries).tolist())]
+    ends = [*begins[1:], count]
+    sizes = np.asarray(clock.batch_sizes).tolist()
+    return sum(size * max(min(count, end) - begin, 0) for size, begin, end in zip(sizes, begins, ends, strict=True))
+
+
+def clocked(schedule: Any, count: int) -> float:
+    """The rate of the whole units that were seen, by the batch-size rule."""
+    sizes, unit = np.asarray(schedule.clock.batch_sizes).tolist(), schedule.clock.unit
+    base = sizes[0] if schedule.base_batch_size is None else number(schedule.base_batch_size)
+    at = min(seen(schedule.clock, count) // (1 if unit is None else number(unit)), 2**31 - 1)
+    size = seen(schedule.clock, count + 1) - seen(schedule.clock, count)
+    return rate(schedule.schedule, at) * (size / base) ** number(schedule.scaling)
+
+
 FORMULAS: dict[type, Callable[[Any, int], float]] = {
     lrax.Clip: lambda s, count: min(max(rate(s.schedule, count), number(s.low)), number(s.high)),
+    lrax.Clocked: clocked,
     lrax.Constant: lambda s, count: number(s.value),
     lrax.Cooldown: cooldown,
     lrax.Cosine: shaped(cosine),

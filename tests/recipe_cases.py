@@ -65,9 +65,15 @@ RECIPES: dict[str, Case] = {
         (20, 250, 270, 750),
     ),
     "warmup_cosine": Case(lrax.warmup_cosine, {"peak": 0.5, "total_steps": 200, "warmup_steps": 4, "end": 0.01}, (4, 200)),
+    "warmup_linear": Case(lrax.warmup_linear, {"peak": 0.5, "total_steps": 200, "warmup_steps": 4, "end": 0.01}, (4, 200)),
     "wsd": Case(
         lrax.wsd,
         {"peak": 0.5, "total_steps": 1000, "warmup_steps": 4, "cooldown_steps": 200, "end": 0.001},
         (4, 800, 1000),
+    ),
+    "wsd: in shares": Case(
+        lrax.wsd,
+        {"peak": 0.5, "total_steps": 1000, "warmup_steps": 0.02, "cooldown_steps": 0.2, "end": 0.001},
+        (20, 800, 1000),
     ),
 }

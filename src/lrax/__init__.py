@@ -22,7 +22,9 @@ from lrax.optimizers._rates import count_of, group_rates, last_rate, next_rate
 from lrax.optimizers._recorded import recorded
 from lrax.schedules._algebra import Clip, Maximum, Minimum, Product, Scale, Sum
 from lrax.schedules._base import Function, Phase, Schedule, ScheduleLike
+from lrax.schedules._clock import Clock, Clocked
 from lrax.schedules._combinators import Cooldown, Sequence, Warmup
+from lrax.schedules._config import from_config
 from lrax.schedules._cooldown_phases import OneMinusSqrt, OneMinusSquare, Relaxation, Rex, Tanh
 from lrax.schedules._cycles import Cycle, Repeat
 from lrax.schedules._cyclic_recipes import cyclical, one_cycle, one_cycle_momentum, one_cycle_two_phase, sgdr
@@ -40,7 +42,7 @@ from lrax.schedules._json import from_json, to_json
 from lrax.schedules._phases import Cosine, Geometric, Hold, Linear, Polynomial, Triangle
 from lrax.schedules._picture import plot
 from lrax.schedules._plan import Extension, branch, extend
-from lrax.schedules._recipes import flat_cosine, inverse_sqrt, noam, warmup_cosine, wsd
+from lrax.schedules._recipes import flat_cosine, inverse_sqrt, noam, warmup_cosine, warmup_linear, wsd
 from lrax.schedules._tables import Piecewise, PiecewiseConstant
 from lrax.schedules._text import table
 from lrax.schedules._time import Shift, Stretch, Warp
@@ -50,6 +52,8 @@ from lrax.training._learner import Learner
 
 __all__ = [
     "Clip",
+    "Clock",
+    "Clocked",
     "Constant",
     "Cooldown",
     "Cosine",
@@ -102,6 +106,7 @@ __all__ = [
     "extend",
     "find_lr",
     "flat_cosine",
+    "from_config",
     "from_json",
     "group_rates",
     "inverse_sqrt",
@@ -125,6 +130,7 @@ __all__ = [
     "table",
     "to_json",
     "warmup_cosine",
+    "warmup_linear",
     "wsd",
 ]
 

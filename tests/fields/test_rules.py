@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 import lrax
+from lrax.fields._shares import DELAY_OR_SHARE, STEPS_OR_SHARE, TOTAL
 from lrax.fields._types import Maybe
-from lrax.schedules._base import MaybeSchedule, Recipe
+from lrax.schedules._base import MaybeSchedule
+from lrax.schedules._clock import Scaling
+from lrax.schedules._recipe import Recipe
 from schedule_cases import CASES
 
 RATES = {
@@ -88,7 +91,8 @@ BY_RULE = {
         (lrax.fields.LengthFactor, FACTOR),
         (lrax.ScheduleLike, SCHEDULE),
     )
-} | {id(MaybeSchedule.__metadata__[0].rule): SCHEDULE}
+} | {id(MaybeSchedule.__metadata__[0].rule): SCHEDULE, id(STEPS_OR_SHARE): LENGTHS, id(DELAY_OR_SHARE): DELAY}
+BY_RULE |= {id(TOTAL): LENGTHS, id(Scaling.__metadata__[0]): RATES | {"a string": ("log", ValueError)}}
 GOOD: dict[type[lrax.Schedule], dict[str, Any]] = {
     lrax.Clip: {"schedule": lrax.Constant(0.1), "low": 0.0, "high": 1.0},
     lrax.Constant: {"value": 0.1},
@@ -124,7 +128,7 @@ GOOD: dict[type[lrax.Schedule], dict[str, Any]] = {
     lrax.Warp: {"phase": lrax.Linear(**PHASE), "power": 2.0},
 }
 for made in (case.build() for case in CASES.values()):
-    if isinstance(made, Recipe):
+    if isinstance(made, Recipe | lrax.Clocked):
         GOOD[type(made)] = {name: getattr(made, name) for name in made._rules}
 VARIADIC = {lrax.Maximum, lrax.Minimum, lrax.Product, lrax.Sequence, lrax.Sum}
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import lrax
-from lrax.schedules._json import _own_kinds
+from lrax.schedules._config import own_kinds
 from problems import linear_learner
 from schedule_cases import CASES, Case, Noise, SquareRoot, plain
 
@@ -64,7 +64,7 @@ def test_numbers_are_shown_as_one_writes_them() -> None:
 def test_every_kind_shows_its_call(case: Case) -> None:
     """What any kind shows makes the same schedule, bit for bit."""
     schedule = case.build(3)
-    assert eval(repr(schedule), names() | _own_kinds() | {"Noise": Noise, "SquareRoot": SquareRoot}) == schedule
+    assert eval(repr(schedule), names() | own_kinds() | {"Noise": Noise, "SquareRoot": SquareRoot}) == schedule
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -160,7 +160,7 @@ MISTAKES: dict[str, tuple[Any, str]] = {
     "a short word for a shape": (lambda: lrax.wsd(0.1, 100, 9, 9, mode="exp"), "did you mean 'geometric'"),
     "a misspelt shape": (lambda: lrax.Warmup(plain, 5, mode="linaer"), "did you mean 'linear'"),
     "a number for a schedule": (lambda: lrax.Warmup(0.1, 5), r"use lrax.Constant\(0.1\)"),
-    "a part of an epoch": (lambda: lrax.warmup_cosine(0.1, 10, 0.5), r"lrax.steps_for\(epochs=...\)"),
+    "a part of an epoch": (lambda: lrax.warmup_cosine(0.1, 10, 1.5), r"lrax.steps_for\(epochs=...\)"),
 }
 
 

@@ -34,7 +34,8 @@ class Held(Generic[Given, Read]):
 def default(value: Any) -> Any:
     """`value`, for a field that has one: `end: lrax.fields.Rate = lrax.fields.default(0.0)`.
 
-    Type checkers would take a bare `0.0` for the field itself, which is more than a number.
+    Type checkers would take a bare `0.0` for the field itself, which is more than a number. A field that must be given all the
+    same, after one that need not be, has `default(...)`.
     """
     return value
 

@@ -13,6 +13,7 @@ from jax.tree_util import GetAttrKey, Partial, register_pytree_with_keys
 from lrax.fields._known import is_key, is_known
 from lrax.fields._ratio import Ratio, RatioRule, nearest_ratio
 from lrax.fields._rules import Choice, Rule, Static
+from lrax.fields._shares import LengthRule
 from lrax.fields._types import RATE, Maybe, Offset
 from lrax.fields._words import bound, complain
 
@@ -23,6 +24,11 @@ NEW_KIND: list[Callable[[type], None]] = []
 def _fields(schedule: Any) -> tuple[dataclasses.Field[Any], ...]:
     """The fields of a kind or of one schedule, in their order."""
     return dataclasses.fields(schedule)
+
+
+def has_default(field: dataclasses.Field[Any]) -> bool:
+    """Whether a field may be left out; one that must be given after others that need not be has the default `...`."""
+    return field.default is not dataclasses.MISSING and field.default is not ...
 
 
 def _rule(cls: type, name: str, hint: Any) -> Any:
@@ -72,7 +78,7 @@ def _reads(rule: Any) -> _Reads:
     """The type of a field in a few words; what is exact is for the rule and for type checkers."""
     if isinstance(rule, Maybe):
         return _Reads(f"{_reads(rule.rule)} | None")
-    if isinstance(rule, Rule):
+    if isinstance(rule, Rule) and not hasattr(rule, "reads"):
         number = "int" if rule.dtype is np.int32 else "float"
         return _Reads(f"Sequence[{number}] | Array" if rule.rank else f"{number} | Array")
     named = {RatioRule: "float | Array", Choice: "str"}
@@ -123,6 +129,9 @@ def fill(self: Any, given: dict[str, Any], by_place: int = 0) -> None:
 
 def _swapped(rules: dict[str, Any], given: dict[str, Any], name: str, places: list[str]) -> str:
     """The argument that would be right in the place of `name`, as `name` would be in its, if both were given by place."""
+    rule = rules[name]
+    if isinstance(rule.rule if isinstance(rule, Maybe) else rule, LengthRule):
+        return ""  # a rate could be a share, and a share a rate
     for other in places if name in places else []:
         try:
             rules[name].convert("", name, given[other])
@@ -187,7 +196,7 @@ class Value(abc.ABC):  # noqa: B024  # what is abstract is left to the kinds
 
     def _is_default(self, field: dataclasses.Field[Any], value: Any) -> bool:
         """Whether a field holds what it holds when it is left out."""
-        if field.default is dataclasses.MISSING or field.default is None or value is None:
+        if not has_default(field) or field.default is None or value is None:
             return value is field.default
         return identity(self._rules[field.name].convert("", field.name, field.default)) == identity(value)
 
@@ -231,14 +240,17 @@ def _shown(value: Any) -> str:
 
 def _shown_ratio(ratio: Ratio) -> str:
     """A ratio as the shortest number that becomes it."""
-    if not all(map(is_known, ratio)):
-        return repr(ratio)
+    return repr(decimal(ratio).tolist()) if all(map(is_known, ratio)) else repr(ratio)
+
+
+def decimal(ratio: Ratio) -> np.ndarray[Any, Any]:
+    """A ratio as the float64 number with the fewest digits that becomes it; the quotient itself if none does."""
 
     def number(numerator: int, denominator: int) -> float:
         decimals = (float(f"{numerator / denominator:.{digits}g}") for digits in range(1, 18))
         return next((one for one in decimals if nearest_ratio(one) == (numerator, denominator)), numerator / denominator)
 
-    return repr(np.vectorize(number, otypes=[np.float64])(*ratio).tolist())
+    return np.asarray(np.vectorize(number, otypes=[np.float64])(*ratio))
 
 
 def is_batch(value: Any) -> bool:

@@ -73,7 +73,7 @@ def bound(owner: str, signature: inspect.Signature, args: Sequence[Any], kwargs:
     placed = dict(zip(parameters, args, strict=False))
     found = {name: one.default for name, one in parameters.items()} | placed | kwargs
     wrong = len(args) > len(placed) or len(found) > len(parameters) or placed.keys() & kwargs.keys()
-    if wrong or any(value is inspect.Parameter.empty for value in found.values()):
+    if wrong or any(needed(value) for value in found.values()):
         raise misfit(owner, signature, args, kwargs)
     return found
 
@@ -122,14 +122,19 @@ def misfit(owner: str, signature: inspect.Signature, args: Sequence[Any], kwargs
         takes = f"takes {len(by_place)} arguments{' by their place' if len(named) > len(by_place) else ''}"
         return TypeError(f"{owner}: {takes}, got {len(args)}; {call}")
     given = {*[one.name for one in by_place[: len(args)]], *kwargs}
-    missing = [one.name for one in (*by_place, *named.values()) if one.default is one.empty and one.name not in given]
+    missing = [one.name for one in (*by_place, *named.values()) if needed(one.default) and one.name not in given]
     return TypeError(f"{owner}: `{missing[0]}` is missing; {call}" if missing else f"{owner}: {call}")
+
+
+def needed(default: object) -> bool:
+    """Whether a parameter of this default must be given: it has none, or one that says so after others that have theirs."""
+    return default is inspect.Parameter.empty or default is ...
 
 
 def _reads(parameters: Mapping[str, inspect.Parameter]) -> str:
     """Parameters as one writes them, without their types; of many, their names."""
     plain = [one.replace(annotation=one.empty) for one in parameters.values()]
-    whole = str(inspect.Signature(plain))
+    whole = str(inspect.Signature(plain)).replace("=Ellipsis", "")
     if len(whole) <= LONG_CALL:
         return whole
     return str(inspect.Signature([one.replace(default=one.empty) for one in plain]))

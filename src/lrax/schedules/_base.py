@@ -1,16 +1,7 @@
-"""The base of every schedule: a frozen pytree that is a function of the update count.
-
-A recipe is a kind too: one whose formula is a composition of other kinds, put together anew from its own numbers whenever it
-is asked for a rate. So what it shows, saves, compares, batches and checks are the arguments of its call, by the code for any
-other kind; `dataclasses.replace(schedule, peak=0.2)` moves all that depends on the peak, and a batch is one of peaks, not
-of parts that have to agree. The other ways were rejected: plain functions whose call is found again in what they built
-(`noam` loses its arguments, a `Triangle` has three possible calls, and traced numbers cannot be checked), and a wrapper that
-holds both the call and the parts, which can disagree.
-"""
+"""The base of every schedule: a frozen pytree that is a function of the update count."""
 
 import abc
 import dataclasses
-import functools
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Protocol, TypeAlias
 
@@ -20,7 +11,7 @@ import numpy as np
 from jax.tree_util import Partial
 
 from lrax.fields._rules import LARGEST
-from lrax.fields._types import Held, Maybe
+from lrax.fields._types import STEPS, Held, Maybe, Whole
 from lrax.fields._value import Value, lanes
 from lrax.fields._words import complain
 from lrax.schedules._counting import as_count, fractions
@@ -93,8 +84,28 @@ class Schedule(Value):
         return None
 
     def resized(self, length: Any) -> "Schedule | None":
-        """This schedule with another total length, for cycles whose lengths change; None for a kind that cannot change it."""
+        """This schedule with another total length, for cycles and for `over`; None for a kind that cannot change it."""
         return None
+
+    def over(self, total_steps: Whole) -> "Schedule":
+        """The same plan over another total length; the one way to make rates of a recipe that waits for its total.
+
+        Args:
+          total_steps: the new length in updates, at least 1; known, traced or a batch.
+
+        Returns: a schedule of that length. What is a share of the total moves with it; what is a number of updates stays.
+
+        Raises: ValueError if the parts do not fit, or for a kind whose length is not one number that could be another.
+
+        >>> plan = lrax.wsd(0.1, warmup_steps=0.01, cooldown_steps=0.2)
+        >>> plan.over(10_000) == lrax.wsd(0.1, 10_000, 0.01, 0.2)
+        True
+        """
+        schedule = self.resized(STEPS.convert("over", "total_steps", total_steps))
+        if schedule is None:
+            needs, remedy = "the total of a recipe or a phase", "make it of parts that have their lengths"
+            raise complain(ValueError, type(self).__name__, "over(total_steps)", needs, self, remedy)
+        return schedule
 
     @property
     def landmarks(self) -> list[int]:
@@ -155,43 +166,9 @@ class Phase(Schedule):
         return dataclasses.replace(self, steps=length)  # type: ignore[call-arg]  # every kind has the field
 
 
-@functools.partial(jax.jit, inline=True)
-def _made(recipe: "Recipe") -> Schedule:
-    """What a recipe puts together, as a function of its numbers alone: one program, whether they are known or traced."""
-    return recipe.made()
-
-
 @jax.jit
 def _rates(schedule: Schedule, counts: jax.Array) -> jax.Array:
     return jax.vmap(schedule)(counts)
-
-
-class Recipe(Schedule):
-    """A schedule that is put together from other kinds: the fields are the arguments of the recipe, and `made` is its body.
-
-    Errors are raised when it is made. Later (a lane of a batch may hold what no call would) it does what it does under `jit`.
-    """
-
-    @abc.abstractmethod
-    def made(self) -> Schedule:
-        """The schedule of these arguments."""
-
-    def check(self) -> None:
-        self.made()
-
-    def rate(self, count: jax.Array) -> jax.Array:
-        return _made(self).rate(count)
-
-    @property
-    def length(self) -> Any:
-        return _made(self).length
-
-    @property
-    def landmarks(self) -> list[int]:
-        return _made(self).landmarks
-
-    def resized(self, length: Any) -> Schedule | None:
-        return _made(self).resized(length)
 
 
 def parts(schedule: Schedule) -> list[Schedule]:

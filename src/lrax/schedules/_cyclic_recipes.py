@@ -2,8 +2,8 @@
 
 from typing import final
 
+from lrax.fields._shares import DelayOrShare, MaybeDelayOrShare, Total
 from lrax.fields._types import (
-    Delay,
     Fraction,
     LengthFactor,
     MaybePositive,
@@ -16,13 +16,14 @@ from lrax.fields._types import (
 )
 from lrax.fields._words import complain
 from lrax.schedules._algebra import Product, Sum
-from lrax.schedules._base import MaybeSchedule, Recipe, Schedule
+from lrax.schedules._base import MaybeSchedule, Schedule
 from lrax.schedules._combinators import Cooldown, Warmup
 from lrax.schedules._cycles import Cycle
 from lrax.schedules._decays import Constant
 from lrax.schedules._modes import Mode
 from lrax.schedules._phases import Cosine, Triangle
-from lrax.schedules._recipes import first_rate, remaining
+from lrax.schedules._recipe import Recipe, shared_out
+from lrax.schedules._recipes import first_rate
 
 
 @final
@@ -78,13 +79,13 @@ class one_cycle_two_phase(Recipe):  # noqa: N801  # a recipe is called as a func
       start: rate at count 0.
       peak: rate at count `warmup_steps`.
       end: rate from count `total_steps` on.
-      total_steps: the whole length in updates.
-      warmup_steps: length of the climb in updates, an integer >= 0, less than `total_steps`.
+      total_steps: the whole length in updates, all parts included; None for a plan that waits for it.
+      warmup_steps: length of the climb, >= 0: in updates, or as a share of the total.
       mode: shape of both phases, such as `"cosine"` or `"linear"` (see `Cooldown`).
 
     Made of `Warmup`, `Cooldown` and `Constant`.
 
-    Raises: ValueError if `warmup_steps` is not less than `total_steps`, or a number is out of range.
+    Raises: ValueError if the climb leaves no update of the total, or a number is out of range.
 
     Source: fastai, `fit_one_cycle`; PyTorch, `OneCycleLR`.
 
@@ -96,14 +97,14 @@ class one_cycle_two_phase(Recipe):  # noqa: N801  # a recipe is called as a func
     start: Rate
     peak: Rate
     end: Rate
-    total_steps: Steps
-    warmup_steps: Delay
+    total_steps: Total = default(None)
+    warmup_steps: DelayOrShare = default(...)
     mode: Mode = "cosine"
 
     def made(self) -> Schedule:
-        steps = remaining("one_cycle_two_phase", self.total_steps, warmup_steps=self.warmup_steps)
+        steps, warm = shared_out("one_cycle_two_phase", self.total_steps, warmup_steps=self.warmup_steps)
         fall = Cooldown(Constant(self.peak), 0, steps, self.end, self.mode)
-        return Warmup(fall, self.warmup_steps, self.start, self.mode)
+        return Warmup(fall, warm, self.start, self.mode)
 
 
 @final
@@ -203,8 +204,8 @@ class sgdr(Recipe):  # noqa: N801  # a recipe is called as a function
       cycle_steps: length of the first cycle in updates, its warm-up included.
       length_factor: what the length is multiplied by from cycle to cycle, rounded up.
       value_factor: what both rates are multiplied by from cycle to cycle.
-      warmup_steps: length of the warm-up at the start of each cycle, the same for all, whose first rate is above zero; None
-        or 0 for none.
+      warmup_steps: length of the warm-up at the start of each cycle, the same for all, whose first rate is above zero: in
+        updates, or as a share of `cycle_steps`; None or 0 for none.
 
     Made of a `Cycle` of a `Cosine`, with a `Warmup` within if asked.
 
@@ -223,10 +224,10 @@ class sgdr(Recipe):  # noqa: N801  # a recipe is called as a function
     cycle_steps: Steps
     length_factor: LengthFactor = default(2)
     value_factor: Positive = default(1.0)
-    warmup_steps: Part = default(None)
+    warmup_steps: MaybeDelayOrShare = default(None)
 
     def made(self) -> Schedule:
         if self.warmup_steps is None:
             return Cycle(Cosine(self.peak, self.end, self.cycle_steps), self.length_factor, self.value_factor)
-        fall = Cosine(self.peak, self.end, remaining("sgdr", self.cycle_steps, warmup_steps=self.warmup_steps))
-        return Cycle(first_rate(fall, self.warmup_steps), self.length_factor, self.value_factor)
+        steps, warm = shared_out("sgdr", self.cycle_steps, warmup_steps=self.warmup_steps)
+        return Cycle(first_rate(Cosine(self.peak, self.end, steps), warm), self.length_factor, self.value_factor)

@@ -1,7 +1,5 @@
-"""Schedules as JSON text, and back, bit for bit."""
+"""Schedules as JSON text, bit for bit; `_config` reads what is in it."""
 
-import dataclasses
-import inspect
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -10,13 +8,12 @@ import jax
 import numpy as np
 
 from lrax.fields._known import is_known
-from lrax.fields._ratio import LARGEST_RATIO, Ratio
-from lrax.fields._value import _fields, shortest
-from lrax.fields._words import complain, did_you_mean, spelt
+from lrax.fields._ratio import Ratio, nearest_ratio
+from lrax.fields._value import _fields, decimal, shortest
+from lrax.fields._words import complain, spelt
 from lrax.schedules._base import Function, Schedule
-
-VERSION = 1
-"""The version of the format; a change that older readers would misread adds one."""
+from lrax.schedules._clock import Clock
+from lrax.schedules._config import VERSION, Reader, own_kinds
 
 
 @spelt
@@ -62,56 +59,25 @@ def from_json(text: str, kinds: Iterable[type[Schedule]] = ()) -> Schedule:
     >>> from_json('{"kind": "sgdr", "peak": 0.1, "end": 0.0, "cycle_steps": 10}')
     sgdr(peak=0.1, end=0.0, cycle_steps=10)
     """
-    known = _known_kinds(kinds)
     given: Any = text
     if not isinstance(given, str | bytes | bytearray):
-        remedy = "json.dumps makes text of a dict" if isinstance(given, dict) else ""
+        remedy = "from_config takes a dict" if isinstance(given, dict) else ""
         raise complain(TypeError, "from_json", "text", "text: JSON that to_json wrote", text, remedy)
+    reader = Reader("from_json", "text", kinds)
     try:
-        return _read_document(json.loads(text), text, known)
+        return reader.document(json.loads(text))
     except RecursionError as error:
         raise complain(ValueError, "from_json", "text", "JSON of at most a few hundred levels", text) from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise complain(ValueError, "from_json", "text", "JSON that to_json wrote", text, str(error)) from error
 
 
-def _read_document(data: Any, text: object, known: dict[str, type[Schedule]]) -> Schedule:
-    if isinstance(data, dict) and "kind" in data:  # written by hand
-        return _read_schedule(data, "schedule", known)
-    if not isinstance(data, dict) or set(data) != {"lrax", "schedule"}:
-        raise complain(ValueError, "from_json", "text", "JSON with the two entries 'lrax' and 'schedule'", text)
-    if data["lrax"] != VERSION:
-        raise complain(ValueError, "from_json", "lrax", f"version {VERSION}", data["lrax"], "install the lrax that wrote it")
-    return _read_schedule(data["schedule"], "schedule", known)
-
-
-def _own_kinds(kind: type[Schedule] = Schedule) -> dict[str, type[Schedule]]:
-    """The kinds of lrax by name."""
-    found: dict[str, type[Schedule]] = {}
-    for below in kind.__subclasses__():
-        if below.__module__.startswith("lrax."):
-            own = {} if inspect.isabstract(below) else {below.__name__: below}
-            found |= own | _own_kinds(below)
-    return found
-
-
-def _known_kinds(kinds: Iterable[type[Schedule]]) -> dict[str, type[Schedule]]:
-    """The kinds of lrax, and those that were given."""
-    known = _own_kinds()
-    for kind in kinds:
-        if not isinstance(kind, type) or not issubclass(kind, Schedule):
-            raise complain(TypeError, "from_json", "kinds", "a list of subclasses of lrax.Schedule", kind)
-        if known.setdefault(kind.__name__, kind) is not kind:
-            raise complain(ValueError, "from_json", "kinds", "kinds whose names differ, from lrax's too", kind)
-    return known
-
-
 def _written(value: Any, place: str) -> Any:
     """A field's value as JSON data."""
-    if isinstance(value, Schedule):
+    if isinstance(value, Schedule | Clock):
         return _written_schedule(value, place)
     if isinstance(value, Ratio):
-        return {"ratio": [_written(part, place) for part in value]}
+        return _written_ratio(value, place)
     if isinstance(value, tuple):
         return [_written(part, f"{place}[{i}]") for i, part in enumerate(value)]
     if isinstance(value, jax.Array | np.ndarray | np.generic):
@@ -121,17 +87,25 @@ def _written(value: Any, place: str) -> Any:
     raise complain(TypeError, "to_json", place, "a schedule, a number, an array of numbers, a word or a flag", value)
 
 
-def _written_schedule(schedule: Schedule, place: str) -> dict[str, Any]:
+def _written_schedule(schedule: Schedule | Clock, place: str) -> dict[str, Any]:
     kind = type(schedule)
     if kind is Function:
         remedy = "write the function as a kind, a subclass of lrax.Schedule, and give it to from_json in `kinds`"
         raise complain(TypeError, "to_json", place, "made of kinds: a plain callable cannot be saved", schedule, remedy)
-    if _own_kinds().get(kind.__name__, kind) is not kind:
+    if own_kinds().get(kind.__name__, kind) is not kind:
         raise complain(ValueError, "to_json", place, "of a kind with a name of its own", kind, "rename the kind")
     names = [field.name for field in _fields(schedule)]
     if "kind" in names:
         raise complain(ValueError, "to_json", place, "a kind without a field called `kind`", kind, "rename the field")
     return {"kind": kind.__name__, **{name: _written(getattr(schedule, name), f"{place}.{name}") for name in names}}
+
+
+def _written_ratio(ratio: Ratio, place: str) -> Any:
+    """A ratio as the number that becomes it, or its two integers where none does."""
+    parts = [_written_numbers(part, place) for part in ratio]
+    numbers = decimal(ratio)
+    again = np.vectorize(nearest_ratio, otypes=[np.int32, np.int32])(numbers)
+    return numbers.tolist() if np.array_equal(again, np.asarray(parts)) else {"ratio": parts}
 
 
 def _written_numbers(value: Any, place: str) -> Any:
@@ -142,51 +116,3 @@ def _written_numbers(value: Any, place: str) -> Any:
     if not np.isfinite(array).all():
         raise complain(ValueError, "to_json", place, "finite", value)
     return shortest(array).tolist()
-
-
-def _read_schedule(data: Any, place: str, known: dict[str, type[Schedule]]) -> Schedule:
-    if not isinstance(data, dict) or not isinstance(data.get("kind"), str):
-        raise complain(ValueError, "from_json", place, "a schedule: an object with a `kind`", data)
-    name = data["kind"]
-    if name not in known or name == "Function":
-        remedy = did_you_mean(name, known) or "give your own kinds: from_json(text, kinds=[...])"
-        raise complain(ValueError, "from_json", f"{place}.kind", "the name of a kind", name, remedy)
-    kind = known[name]
-    fields = {field: _read(value, f"{place}.{field}", known) for field, value in data.items() if field != "kind"}
-    names = [field.name for field in _fields(kind)]
-    for given in fields:
-        if given not in names:
-            remedy = did_you_mean(given, names) or "or it was written by a newer lrax"
-            needs = f"a field of {name} ({', '.join(names)})"
-            raise complain(ValueError, "from_json", f"{place}.{given}", needs, given, remedy)
-    for field in _fields(kind):
-        if field.name not in fields and field.default is dataclasses.MISSING:
-            raise complain(ValueError, "from_json", f"{place}.{field.name}", f"given for a {name}", None)
-    try:
-        return kind(**fields)
-    except TypeError as error:
-        raise TypeError(f"from_json: `{place}`: {error}") from error
-    except ValueError as error:
-        raise ValueError(f"from_json: `{place}`: {error}") from error
-
-
-def _read(data: Any, place: str, known: dict[str, type[Schedule]]) -> Any:
-    """A field's value from JSON data; its own rule makes the leaf."""
-    if isinstance(data, dict) and set(data) == {"ratio"}:
-        return _read_ratio(data["ratio"], place)
-    if isinstance(data, dict):
-        return _read_schedule(data, place, known)
-    if isinstance(data, list) and data and all(isinstance(part, dict) for part in data):
-        return tuple(_read_schedule(part, f"{place}[{i}]", known) for i, part in enumerate(data))
-    return data
-
-
-def _read_ratio(data: Any, place: str) -> Ratio:
-    try:
-        numerator, denominator = (np.asarray(part) for part in data)
-    except (TypeError, ValueError) as error:
-        raise complain(ValueError, "from_json", place, "a ratio of two integers", data) from error
-    for part in (numerator, denominator):
-        if part.dtype.kind != "i" or (part < 1).any() or (part > LARGEST_RATIO).any():
-            raise complain(ValueError, "from_json", place, f"a ratio of integers from 1 to {LARGEST_RATIO}", data)
-    return Ratio(numerator.astype(np.int32)[()], denominator.astype(np.int32)[()])

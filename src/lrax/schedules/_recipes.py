@@ -1,4 +1,9 @@
-"""Named compositions: kinds that only put other kinds together. Every argument may be traced, or a batch."""
+"""Named compositions: kinds that only put other kinds together. Every argument may be traced, or a batch.
+
+Where a recipe has a total length, the length of a part is a number of updates (an int, or a whole float from 2.0 on), or a
+share of the total (a float between 0 and 1), which is rounded up to whole updates; 0 is none. The total may be left out: such a
+plan waits for `over(total_steps)`.
+"""
 
 from typing import Any, final
 
@@ -6,27 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrax.fields._known import is_known
-from lrax.fields._types import DELAY, STEPS, Delay, MaybePositive, MaybeSteps, Positive, Rate, Steps, default
+from lrax.fields._ratio import Ratio
+from lrax.fields._shares import DelayOrShare, MaybeStepsOrShare, StepsOrShare, Total
+from lrax.fields._types import DELAY, MaybePositive, Positive, Rate, Steps, default
 from lrax.fields._words import complain
-from lrax.schedules._base import Recipe, Schedule
+from lrax.schedules._base import Schedule
 from lrax.schedules._combinators import Cooldown, Sequence, Warmup
 from lrax.schedules._decays import Constant, InverseSqrt
 from lrax.schedules._modes import Mode
-from lrax.schedules._phases import Cosine, Hold
+from lrax.schedules._phases import Cosine, Hold, Linear
+from lrax.schedules._recipe import Recipe, shared_out
 from lrax.schedules._time import Shift
-
-
-def remaining(owner: str, total_steps: Any, **used: Any) -> Any:
-    """`total_steps` less the lengths in `used`, which must leave at least one update (if traced, one is left)."""
-    left = STEPS.convert(owner, "total_steps", total_steps)
-    for name, given in used.items():
-        steps = DELAY.convert(owner, name, given)
-        known = is_known(left) and is_known(steps)
-        if known and np.any(np.asarray(steps) >= np.asarray(left)):
-            needs = f"less than what is left of `total_steps` ({left})"
-            raise complain(ValueError, owner, name, needs, given, "`total_steps` is the whole length, warm-up included")
-        left = np.asarray(left) - np.asarray(steps) if known else jnp.maximum(left - steps, 1)
-    return left
 
 
 def first_rate(schedule: Schedule, warmup_steps: Any) -> Schedule:
@@ -42,27 +37,62 @@ class warmup_cosine(Recipe):  # noqa: N801  # a recipe is called as a function
 
     Args:
       peak: rate at count `warmup_steps`.
-      total_steps: the whole length in updates, warm-up included.
-      warmup_steps: length of the warm-up in updates, an integer >= 0, less than `total_steps`.
+      total_steps: the whole length in updates, all parts included; None for a plan that waits for it.
+      warmup_steps: length of the warm-up, >= 0: in updates, or as a share of the total.
       end: rate from count `total_steps` on.
 
     Made of `Shift`, `Warmup` and `Cosine`.
 
-    Raises: ValueError if `warmup_steps` is not less than `total_steps`, or a number is out of range.
+    Raises: ValueError if the warm-up leaves no update of the total, or a number is out of range.
 
     >>> schedule = warmup_cosine(peak=0.5, total_steps=20, warmup_steps=4)
     >>> print(schedule(jnp.array([0, 2, 4, 20])))
     [0.1 0.3 0.5 0. ]
+    >>> plan = warmup_cosine(peak=0.5, warmup_steps=0.2)
+    >>> print(plan.over(20) == warmup_cosine(peak=0.5, total_steps=20, warmup_steps=0.2), plan.over(20)(4) == schedule(4))
+    True True
     """
 
     peak: Rate
-    total_steps: Steps
-    warmup_steps: Delay
+    total_steps: Total = default(None)
+    warmup_steps: DelayOrShare = default(...)
     end: Rate = default(0.0)
 
     def made(self) -> Schedule:
-        steps = remaining("warmup_cosine", self.total_steps, warmup_steps=self.warmup_steps)
-        return first_rate(Cosine(self.peak, self.end, steps), self.warmup_steps)
+        steps, warm = shared_out("warmup_cosine", self.total_steps, warmup_steps=self.warmup_steps)
+        return first_rate(Cosine(self.peak, self.end, steps), warm)
+
+
+@final
+class warmup_linear(Recipe):  # noqa: N801  # a recipe is called as a function
+    """Climbs in a straight line to `peak`, then falls in a straight line to `end`, which is held: straight to zero.
+
+    The first update has a rate already: `peak / (warmup_steps + 1)`.
+
+    Args:
+      peak: rate at count `warmup_steps`.
+      total_steps: the whole length in updates, all parts included; None for a plan that waits for it.
+      warmup_steps: length of the warm-up, >= 0: in updates, or as a share of the total.
+      end: rate from count `total_steps` on.
+
+    Made of `Shift`, `Warmup` and `Linear`.
+
+    Raises: ValueError if the warm-up leaves no update of the total, or a number is out of range.
+
+    Source: Bergsma et al. 2025, Straight to zero: why linearly decaying the learning rate to zero works best for LLMs.
+
+    >>> print(warmup_linear(peak=0.5, total_steps=20, warmup_steps=0.2)(jnp.array([0, 4, 12, 20])))
+    [0.1  0.5  0.25 0.  ]
+    """
+
+    peak: Rate
+    total_steps: Total = default(None)
+    warmup_steps: DelayOrShare = default(...)
+    end: Rate = default(0.0)
+
+    def made(self) -> Schedule:
+        steps, warm = shared_out("warmup_linear", self.total_steps, warmup_steps=self.warmup_steps)
+        return first_rate(Linear(self.peak, self.end, steps), warm)
 
 
 @final
@@ -73,9 +103,9 @@ class wsd(Recipe):  # noqa: N801  # a recipe is called as a function
 
     Args:
       peak: rate from count `warmup_steps` to count `total_steps - cooldown_steps`.
-      total_steps: the whole length in updates.
-      warmup_steps: length of the warm-up in updates, an integer >= 0.
-      cooldown_steps: length of the fall in updates, an integer > 0.
+      total_steps: the whole length in updates, all parts included; None for a plan that waits for it.
+      warmup_steps: length of the warm-up, >= 0: in updates, or as a share of the total.
+      cooldown_steps: length of the fall, > 0: in updates, or as a share of the total.
       end: rate from count `total_steps` on.
       mode: shape of the fall, such as `"linear"`, `"cosine"` or `"one_minus_sqrt"` (see `Cooldown`).
 
@@ -87,18 +117,22 @@ class wsd(Recipe):  # noqa: N801  # a recipe is called as a function
 
     >>> print(wsd(peak=0.5, total_steps=100, warmup_steps=4, cooldown_steps=20)(jnp.array([0, 4, 80, 90, 100])))
     [0.1  0.5  0.5  0.25 0.  ]
+    >>> plan = wsd(peak=0.5, warmup_steps=0.04, cooldown_steps=0.2)  # for every length
+    >>> print(plan.over(100)(90), plan.over(1000)(900))
+    0.25 0.25
     """
 
     peak: Rate
-    total_steps: Steps
-    warmup_steps: Delay
-    cooldown_steps: Steps
+    total_steps: Total = default(None)
+    warmup_steps: DelayOrShare = default(...)
+    cooldown_steps: StepsOrShare = default(...)
     end: Rate = default(0.0)
     mode: Mode = "linear"
 
     def made(self) -> Schedule:
-        steps = remaining("wsd", self.total_steps, warmup_steps=self.warmup_steps, cooldown_steps=self.cooldown_steps)
-        return first_rate(Cooldown(Constant(self.peak), steps, self.cooldown_steps, self.end, self.mode), self.warmup_steps)
+        lengths = {"warmup_steps": self.warmup_steps, "cooldown_steps": self.cooldown_steps}
+        steps, warm, cool = shared_out("wsd", self.total_steps, **lengths)
+        return first_rate(Cooldown(Constant(self.peak), steps, cool, self.end, self.mode), warm)
 
 
 @final
@@ -107,13 +141,13 @@ class flat_cosine(Recipe):  # noqa: N801  # a recipe is called as a function
 
     Args:
       peak: rate up to count `flat_steps`.
-      total_steps: the whole length in updates.
-      flat_steps: how long the rate stays, an integer > 0, less than `total_steps`.
+      total_steps: the whole length in updates, all parts included; None for a plan that waits for it.
+      flat_steps: how long the rate stays, > 0: in updates, or as a share of the total.
       end: rate from count `total_steps` on.
 
     Made of `Sequence`, `Hold` and `Cosine`.
 
-    Raises: ValueError if `flat_steps` is not less than `total_steps`, or a number is out of range.
+    Raises: ValueError if the flat part leaves no update of the total, or a number is out of range.
 
     Source: fastai, `fit_flat_cos`.
 
@@ -122,13 +156,13 @@ class flat_cosine(Recipe):  # noqa: N801  # a recipe is called as a function
     """
 
     peak: Rate
-    total_steps: Steps
-    flat_steps: Steps
+    total_steps: Total = default(None)
+    flat_steps: StepsOrShare = default(...)
     end: Rate = default(0.0)
 
     def made(self) -> Schedule:
-        steps = remaining("flat_cosine", self.total_steps, flat_steps=self.flat_steps)
-        return Sequence(Hold(self.peak, self.flat_steps), Cosine(self.peak, self.end, steps))
+        steps, flat = shared_out("flat_cosine", self.total_steps, flat_steps=self.flat_steps)
+        return Sequence(Hold(self.peak, flat), Cosine(self.peak, self.end, steps))
 
 
 @final
@@ -139,16 +173,16 @@ class inverse_sqrt(Recipe):  # noqa: N801  # a recipe is called as a function
 
     Args:
       peak: rate at count `warmup_steps`.
-      warmup_steps: length of the warm-up in updates, an integer > 0 (0 if `timescale` is given).
-      timescale: in updates: the rate is halved after three times as many; `warmup_steps` if None.
-      total_steps: the whole length in updates, if there is a cool-down.
-      cooldown_steps: length of the cool-down in updates, an integer > 0, or None for none.
+      warmup_steps: length of the warm-up, > 0 (or 0 if `timescale` is given): in updates, or as a share of the total.
+      timescale: in updates: the rate is halved after three times as many; the length of the warm-up if None.
+      total_steps: the whole length in updates, if there is a cool-down; None for a plan that waits for it, or has no end.
+      cooldown_steps: length of the cool-down, > 0: in updates, or as a share of the total; None for none.
       end: rate from count `total_steps` on.
 
     Made of `Shift`, `Warmup`, `InverseSqrt` and `Cooldown`.
 
-    Raises: ValueError if only one of `total_steps` and `cooldown_steps` is given, they leave no update, or a number is out of
-      range.
+    Raises: ValueError if `total_steps` is given and nothing that needs it is, if the parts leave no update of it, or if a
+      number is out of range.
 
     Source: Zhai et al. 2022, Scaling vision transformers.
 
@@ -158,22 +192,35 @@ class inverse_sqrt(Recipe):  # noqa: N801  # a recipe is called as a function
     """
 
     peak: Rate
-    warmup_steps: Delay
+    warmup_steps: DelayOrShare
     timescale: MaybePositive = default(None)
-    total_steps: MaybeSteps = default(None)
-    cooldown_steps: MaybeSteps = default(None)
+    total_steps: Total = default(None)
+    cooldown_steps: MaybeStepsOrShare = default(None)
     end: Rate = default(0.0)
 
+    @property
+    def waits(self) -> bool:
+        return self.total_steps is None and self._needs_total
+
+    @property
+    def _needs_total(self) -> bool:
+        return self.cooldown_steps is not None or isinstance(self.warmup_steps, Ratio)
+
     def made(self) -> Schedule:
-        total, warm, cool = self.total_steps, self.warmup_steps, self.cooldown_steps
-        decay: Schedule = InverseSqrt(self.peak, warm if self.timescale is None else self.timescale)
-        if total is not None and cool is not None:
-            begin = remaining("inverse_sqrt", total, warmup_steps=warm, cooldown_steps=cool)
-            decay = Cooldown(decay, begin, cool, self.end)
-        elif total is not None or cool is not None:
-            name = "total_steps" if total is None else "cooldown_steps"
-            raise complain(ValueError, "inverse_sqrt", name, "given where the other length is", None, "give both or neither")
-        return first_rate(decay, warm)
+        if self.total_steps is None:
+            return first_rate(self._decay(self.warmup_steps), self.warmup_steps)
+        if not self._needs_total:
+            needs, remedy = "given where the other length is", "give both or neither"
+            raise complain(ValueError, "inverse_sqrt", "cooldown_steps", needs, None, remedy)
+        if self.cooldown_steps is None:
+            _, warm = shared_out("inverse_sqrt", self.total_steps, warmup_steps=self.warmup_steps)
+            return first_rate(self._decay(warm), warm)
+        lengths = {"warmup_steps": self.warmup_steps, "cooldown_steps": self.cooldown_steps}
+        begin, warm, cool = shared_out("inverse_sqrt", self.total_steps, **lengths)
+        return first_rate(Cooldown(self._decay(warm), begin, cool, self.end), warm)
+
+    def _decay(self, warmup_steps: Any) -> Schedule:
+        return InverseSqrt(self.peak, warmup_steps if self.timescale is None else self.timescale)
 
 
 @final
