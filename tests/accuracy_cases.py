@@ -74,6 +74,8 @@ def bound_of_warp(schedule: Any) -> float:
     return 12 + float(schedule.power)
 
 
+FACTORS = ("constant * linear_warmup * rsqrt_decay", "constant * rsqrt_normalized_decay * decay_every * cosine_decay")
+
 MEASURED: dict[str, Measured] = {
     "Linear": Measured(between(lrax.Linear), 4),
     "Cosine": Measured(between(lrax.Cosine)),
@@ -233,4 +235,31 @@ MEASURED: dict[str, Measured] = {
         changes=lambda n: [n // 9, n // 4, n // 4 + (n - n // 9 - 3 * (n // 4 - n // 9)) // 4],
     ),
     "warmup_linear": Measured(lambda n: [lrax.warmup_linear(0.3, n, 0.1)], 4, lambda n: [-(-n // 10), n]),
+    "wsd_s": Measured(
+        lambda n: [
+            lrax.wsd_s(0.3, n, [n // 4, n // 2], n // 10, n // 9, 0.001, mode)
+            for mode in ("linear", "cosine", "one_minus_sqrt")
+        ],
+        changes=lambda n: [n // 10, n // 4 - n // 9, n // 4, n // 2, n],
+    ),
+    "tri_stage": Measured(
+        lambda n: [lrax.tri_stage(0.3, n, n // 10, n // 2)], 4 + math.log(100) / 2, lambda n: [n // 10, n // 10 + n // 2, n]
+    ),
+    "power": Measured(
+        lambda n: [lrax.power(0.02, n // 10, 128, 2**19, total_steps=n, cooldown_steps=n // 5)],
+        8,
+        lambda n: [n // 10, n - n // 5, n],
+    ),
+    "faded": Measured(
+        lambda n: [lrax.faded(lrax.InverseSqrt(0.3), n, n // 5, 0.0, mode) for mode in ("linear", "cosine")],
+        changes=lambda n: [n - n // 5, n],
+    ),
+    "joined": Measured(
+        lambda n: [lrax.joined([lrax.Linear(0.0, 0.3, n), lrax.Constant(0.3), lrax.Cosine(0.3, 0.0, n)], [n // 3, n // 2])],
+        changes=lambda n: [n // 3, n // 2],
+    ),
+    "factors": Measured(
+        lambda n: [lrax.factors(text, 0.5, n // 10, 0.9, n // 7, n // 3) for text in FACTORS],
+        changes=lambda n: [n // 10, n // 7, n // 10 + n // 3],
+    ),
 }

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 import lrax
+from lrax.schedules._combinators import Until
+from lrax.schedules._dips import Dips
 from lrax.schedules._recipe import Recipe
 from oracle_shapes import (
     SHAPES,
@@ -194,6 +196,16 @@ def cooldown(schedule: Any, count: int) -> float:
     return SHAPES[schedule.mode](last, number(schedule.end), *parts(count - begin, number(schedule.steps)))
 
 
+def dips(schedule: Any, count: int) -> float:
+    """A cool-down before the next end, the last one for ever."""
+    ends, steps = np.asarray(schedule.ends).tolist(), number(schedule.steps)
+    begin = next((end for end in ends if end > count), ends[-1]) - steps
+    if count < begin:
+        return rate(schedule.schedule, count)
+    last = rate(schedule.schedule, begin)
+    return SHAPES[schedule.mode](last, number(schedule.end), *parts(count - begin, steps))
+
+
 def seen(clock: Any, count: int) -> int:
     """What a clock has seen: batch sizes times the updates that had them."""
     begins = [0, *([] if clock.boundaries is None else np.asarray(clock.boundaries).tolist())]
@@ -218,6 +230,8 @@ FORMULAS: dict[type, Callable[[Any, int], float]] = {
     lrax.Cooldown: cooldown,
     lrax.Cosine: shaped(cosine),
     lrax.Cycle: cycle,
+    Dips: dips,
+    Until: lambda s, count: rate(s.schedule, count),
     lrax.Exponential: exponential,
     lrax.Geometric: shaped(geometric),
     lrax.Hold: lambda s, count: number(s.value),

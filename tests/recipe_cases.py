@@ -76,4 +76,59 @@ RECIPES: dict[str, Case] = {
         {"peak": 0.5, "total_steps": 1000, "warmup_steps": 0.02, "cooldown_steps": 0.2, "end": 0.001},
         (20, 800, 1000),
     ),
+    "factors": Case(
+        lambda value, warmup_steps, factor, every, cycle_steps, model_size: lrax.factors(
+            "constant*linear_warmup * rsqrt_normalized_decay * decay_every * cosine_decay * rsqrt_hidden_size",
+            value,
+            warmup_steps,
+            factor,
+            every,
+            cycle_steps,
+            model_size,
+        ),
+        {"value": 0.5, "warmup_steps": 10, "factor": 0.9, "every": 50, "cycle_steps": 200, "model_size": 512},
+        (10, 50, 210),
+    ),
+    "faded": Case(
+        lambda start, total_steps, cooldown_steps, end_factor: lrax.faded(
+            lrax.InverseSqrt(start), total_steps, cooldown_steps, end_factor, "cosine"
+        ),
+        {"start": 0.3, "total_steps": 100, "cooldown_steps": 20, "end_factor": 0.1},
+        (80, 100),
+    ),
+    "joined": Case(
+        lambda start, end, boundaries: lrax.joined([lrax.Constant(start), lrax.Cosine(start, end, 50)], boundaries),
+        {"start": 0.3, "end": 0.1, "boundaries": [20]},
+        (20, 70),
+    ),
+    "power": Case(
+        lrax.power,
+        {
+            "peak": 0.02,
+            "warmup_steps": 100,
+            "batch_size": 128.0,
+            "step_tokens": 524_288.0,
+            "amplitude": 4.6,
+            "exponent": -0.51,
+            "total_steps": 50_000,
+            "cooldown_steps": 5_000,
+            "end": 1e-4,
+        },
+        (100, 45_000, 50_000),
+    ),
+    "tri_stage": Case(
+        lrax.tri_stage,
+        {"peak": 0.5, "total_steps": 1000, "warmup_steps": 0.1, "hold_steps": 400, "start_factor": 0.01, "end_factor": 0.05},
+        (100, 500, 1000),
+    ),
+    "wsd_s": Case(
+        lrax.wsd_s,
+        {"peak": 0.5, "total_steps": 1000, "ends": [300, 600], "warmup_steps": 4, "cooldown_steps": 100, "end": 0.001},
+        (4, 200, 300, 1000),
+    ),
+    "wsd_s: in shares": Case(
+        lrax.wsd_s,
+        {"peak": 0.5, "total_steps": 1000, "ends": [0.25, 0.5], "warmup_steps": 0.01, "cooldown_steps": 0.1, "end": 0.001},
+        (10, 150, 250, 1000),
+    ),
 }

@@ -38,11 +38,13 @@ from lrax.schedules._decays import (
     Power,
     StepDecay,
 )
+from lrax.schedules._joining_recipes import factors, faded, joined
 from lrax.schedules._json import from_json, to_json
 from lrax.schedules._phases import Cosine, Geometric, Hold, Linear, Polynomial, Triangle
 from lrax.schedules._picture import plot
 from lrax.schedules._plan import Extension, branch, extend
 from lrax.schedules._recipes import flat_cosine, inverse_sqrt, noam, warmup_cosine, warmup_linear, wsd
+from lrax.schedules._staged_recipes import power, tri_stage, wsd_s
 from lrax.schedules._tables import Piecewise, PiecewiseConstant
 from lrax.schedules._text import table
 from lrax.schedules._time import Shift, Stretch, Warp
@@ -104,12 +106,15 @@ __all__ = [
     "cross",
     "cyclical",
     "extend",
+    "factors",
+    "faded",
     "find_lr",
     "flat_cosine",
     "from_config",
     "from_json",
     "group_rates",
     "inverse_sqrt",
+    "joined",
     "last_rate",
     "linear_scaling",
     "next_rate",
@@ -118,6 +123,7 @@ __all__ = [
     "one_cycle_momentum",
     "one_cycle_two_phase",
     "plot",
+    "power",
     "race",
     "range_test",
     "recorded",
@@ -129,9 +135,11 @@ __all__ = [
     "sweep",
     "table",
     "to_json",
+    "tri_stage",
     "warmup_cosine",
     "warmup_linear",
     "wsd",
+    "wsd_s",
 ]
 
 if typing.TYPE_CHECKING:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import lrax
-from lrax.fields._shares import DELAY_OR_SHARE, STEPS_OR_SHARE, TOTAL
+from lrax.fields._shares import DELAY_OR_SHARE, ENDS_OR_SHARES, STEPS_OR_SHARE, TOTAL
 from lrax.fields._types import Maybe
 from lrax.schedules._base import MaybeSchedule
-from lrax.schedules._clock import Scaling
+from lrax.schedules._clock import SCALING
 from lrax.schedules._recipe import Recipe
 from schedule_cases import CASES
 
@@ -92,7 +92,7 @@ BY_RULE = {
         (lrax.ScheduleLike, SCHEDULE),
     )
 } | {id(MaybeSchedule.__metadata__[0].rule): SCHEDULE, id(STEPS_OR_SHARE): LENGTHS, id(DELAY_OR_SHARE): DELAY}
-BY_RULE |= {id(TOTAL): LENGTHS, id(Scaling.__metadata__[0]): RATES | {"a string": ("log", ValueError)}}
+BY_RULE |= {id(TOTAL): LENGTHS, id(ENDS_OR_SHARES): BOUNDARIES, id(SCALING): RATES | {"a string": ("log", ValueError)}}
 GOOD: dict[type[lrax.Schedule], dict[str, Any]] = {
     lrax.Clip: {"schedule": lrax.Constant(0.1), "low": 0.0, "high": 1.0},
     lrax.Constant: {"value": 0.1},

@@ -14,7 +14,7 @@ import numpy as np
 from lrax.fields._known import as_array, is_known
 from lrax.fields._ratio import LARGEST_RATIO, Ratio, nearest_ratio, traced_ratio
 from lrax.fields._rules import Rule
-from lrax.fields._types import DELAY, EPOCHS, STEPS, Held, Maybe, Number, Whole
+from lrax.fields._types import DELAY, EPOCHS, STEPS, Held, Maybe, Number, Numbers, Whole
 from lrax.fields._words import complain
 
 PARTS = 10_000
@@ -48,6 +48,8 @@ class LengthRule(Rule):
             raise complain(ValueError, owner, name, self.needs, value, remedy)
         if not np.any((numbers > 0) & (numbers < 1)):
             return Rule.convert(self, owner, name, value)
+        if numbers.ndim < self.rank or (self.increasing and np.any(np.diff(numbers, axis=-1) <= 0)):
+            raise complain(ValueError, owner, name, self.needs, value, self.remedy)
         if np.any((numbers < 0) | (numbers > 1)):
             raise complain(ValueError, owner, name, self.needs, value, "in one list all are shares, or none is")
         decimals = np.asarray(numbers.astype(str), np.float64)  # as they are written
@@ -86,6 +88,15 @@ def updates(length: Any, total: Any) -> Any:
 _SHARE = ", or a share of the total between 0 and 1"
 STEPS_OR_SHARE = LengthRule(STEPS.needs + _SHARE, np.int32, low=1, remedy="give an int such as 1000, or 0.1" + EPOCHS)
 DELAY_OR_SHARE = LengthRule(DELAY.needs + _SHARE, np.int32, low=0, remedy="give an int such as 100, or 0.1" + EPOCHS)
+ENDS_OR_SHARES = LengthRule(
+    "a list of counts, or of shares of the total between 0 and 1, rising strictly",
+    np.int32,
+    low=1,
+    rank=1,
+    increasing=True,
+    remedy="sort it and drop repeats",
+    reads="Sequence[int | float] | Array",
+)
 TOTAL = Rule(
     STEPS.needs,
     np.int32,
@@ -100,5 +111,7 @@ DelayOrShare: TypeAlias = Annotated[Held[Number | Ratio, Any], DELAY_OR_SHARE]
 MaybeStepsOrShare: TypeAlias = Annotated[Held[Number | Ratio | None, Any], Maybe(STEPS_OR_SHARE)]
 MaybeDelayOrShare: TypeAlias = Annotated[Held[Number | Ratio | None, Any], Maybe(DELAY_OR_SHARE, zero=True)]
 """The length of a part that may be left out: None, or the number 0, leaves it out."""
+EndsOrShares: TypeAlias = Annotated[Held[Numbers | Ratio, Any], ENDS_OR_SHARES]
+"""A field that holds counts in rising order: in updates, or as shares of the total."""
 Total: TypeAlias = Annotated[Held[Whole | None, Any], Maybe(TOTAL)]
 """A field that holds the total length in updates, or None for a plan that waits for it."""

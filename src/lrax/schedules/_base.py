@@ -254,6 +254,8 @@ class _SchedulesRule:
     """A tuple of schedules."""
 
     def convert(self, owner: str, name: str, value: Any) -> tuple[Schedule, ...]:
+        if not isinstance(value, list | tuple):
+            raise complain(TypeError, owner, name, "a list of schedules", value)
         if not value:
             raise complain(ValueError, owner, name, "at least one schedule", value)
         return tuple(ScheduleRule().convert(owner, f"{name}[{i}]", part) for i, part in enumerate(value))

@@ -216,9 +216,8 @@ class ScalingRule(Rule):
         return Rule.convert(self, owner, name, value)
 
 
-Scaling: TypeAlias = Annotated[
-    Held[Number | Literal["none", "sqrt", "linear"], jax.Array], ScalingRule("an exponent, or 'none', 'sqrt' or 'linear'")
-]
+SCALING = ScalingRule("an exponent, or 'none', 'sqrt' or 'linear'")
+Scaling: TypeAlias = Annotated[Held[Number | Literal["none", "sqrt", "linear"], jax.Array], SCALING]
 
 
 @final
@@ -242,8 +241,8 @@ class Clocked(Schedule):
 
     >>> plan = lrax.Linear(start=1.0, end=0.0, steps=1000)  # for batches of 256
     >>> bigger = Clock([256, 1024], boundaries=[500], unit=256)  # four times as many from update 500 on
-    >>> print(bigger.read(plan, scaling="sqrt")(jnp.array([250, 500, 600, 625])), bigger.read(plan).length)
-    [0.75 1.   0.2  0.  ] 625
+    >>> print(bigger.read(plan, scaling="sqrt")(jnp.array([500, 600, 625])), bigger.read(plan).length)
+    [1.  0.2 0. ] 625
     """
 
     schedule: ScheduleLike

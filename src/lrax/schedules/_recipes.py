@@ -5,6 +5,8 @@ share of the total (a float between 0 and 1), which is rounded up to whole updat
 plan waits for `over(total_steps)`.
 """
 
+import abc
+import typing
 from typing import Any, final
 
 import jax.numpy as jnp
@@ -27,6 +29,40 @@ from lrax.schedules._time import Shift
 def first_rate(schedule: Schedule, warmup_steps: Any) -> Schedule:
     """A straight warm-up that begins at its first rate above zero and is over at count `warmup_steps`."""
     return Shift(Warmup(schedule, DELAY.convert("Warmup", "warmup_steps", warmup_steps) + 1), 1)
+
+
+class MayEnd(Recipe):
+    """A recipe that warms up and decays for ever, or is cooled down at last: where it has no cool-down it needs no total.
+
+    It has the fields `warmup_steps`, `total_steps`, `cooldown_steps` and `end`, and may have `mode`.
+    """
+
+    @abc.abstractmethod
+    def decay(self, warmup_steps: Any) -> Schedule:
+        """What follows the warm-up, from its own count 0 on."""
+
+    @property
+    def waits(self) -> bool:
+        return getattr(self, "total_steps", None) is None and self._needs_total
+
+    @property
+    def _needs_total(self) -> bool:
+        lengths: Any = self
+        return lengths.cooldown_steps is not None or isinstance(lengths.warmup_steps, Ratio)
+
+    def made(self) -> Schedule:
+        owner, lengths = type(self).__name__, typing.cast(Any, self)
+        warm, total, cool = lengths.warmup_steps, lengths.total_steps, lengths.cooldown_steps
+        if total is None:
+            return first_rate(self.decay(warm), warm)
+        if not self._needs_total:
+            needs, remedy = "given where the other length is", "give both or neither"
+            raise complain(ValueError, owner, "cooldown_steps", needs, None, remedy)
+        if cool is None:
+            _, warm = shared_out(owner, total, warmup_steps=warm)
+            return first_rate(self.decay(warm), warm)
+        begin, warm, cool = shared_out(owner, total, warmup_steps=warm, cooldown_steps=cool)
+        return first_rate(Cooldown(self.decay(warm), begin, cool, lengths.end, getattr(self, "mode", "linear")), warm)
 
 
 @final
@@ -166,7 +202,7 @@ class flat_cosine(Recipe):  # noqa: N801  # a recipe is called as a function
 
 
 @final
-class inverse_sqrt(Recipe):  # noqa: N801  # a recipe is called as a function
+class inverse_sqrt(MayEnd):  # noqa: N801  # a recipe is called as a function
     """Climbs in a straight line to `peak`, then falls as one over the square root, and at last, if asked, straight to `end`.
 
     The first update has a rate already: `peak / (warmup_steps + 1)`.
@@ -198,28 +234,7 @@ class inverse_sqrt(Recipe):  # noqa: N801  # a recipe is called as a function
     cooldown_steps: MaybeStepsOrShare = default(None)
     end: Rate = default(0.0)
 
-    @property
-    def waits(self) -> bool:
-        return self.total_steps is None and self._needs_total
-
-    @property
-    def _needs_total(self) -> bool:
-        return self.cooldown_steps is not None or isinstance(self.warmup_steps, Ratio)
-
-    def made(self) -> Schedule:
-        if self.total_steps is None:
-            return first_rate(self._decay(self.warmup_steps), self.warmup_steps)
-        if not self._needs_total:
-            needs, remedy = "given where the other length is", "give both or neither"
-            raise complain(ValueError, "inverse_sqrt", "cooldown_steps", needs, None, remedy)
-        if self.cooldown_steps is None:
-            _, warm = shared_out("inverse_sqrt", self.total_steps, warmup_steps=self.warmup_steps)
-            return first_rate(self._decay(warm), warm)
-        lengths = {"warmup_steps": self.warmup_steps, "cooldown_steps": self.cooldown_steps}
-        begin, warm, cool = shared_out("inverse_sqrt", self.total_steps, **lengths)
-        return first_rate(Cooldown(self._decay(warm), begin, cool, self.end), warm)
-
-    def _decay(self, warmup_steps: Any) -> Schedule:
+    def decay(self, warmup_steps: Any) -> Schedule:
         return InverseSqrt(self.peak, warmup_steps if self.timescale is None else self.timescale)
 
 
