@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
+import pytest
 
 import lrax
 
@@ -114,3 +116,70 @@ def test_recipes_take_traced_lengths() -> None:
     rates = jax.jit(lambda total, warm: lrax.warmup_cosine(0.3, total, warm)(jnp.array([0, 4, 20])))
     np.testing.assert_allclose(rates(20, 4), lrax.warmup_cosine(0.3, 20, 4)(jnp.array([0, 4, 20])), rtol=1e-6)
     assert np.isfinite(rates(20, 50)).all()
+
+
+def test_tri_stage_is_fairseq_s() -> None:
+    """Its three stages from the ratio of phases and the scales of the peak, then its final rate."""
+    total, ratio, peak, first, last = 1000, (0.1, 0.4, 0.5), 0.3, 0.02, 0.05
+    warm, hold, decay = (int(total * part) for part in ratio)
+    steps = np.arange(1200)
+    want = np.select(
+        [steps < warm, steps < warm + hold, steps <= total],
+        [peak * (first + (1 - first) * steps / warm), peak, peak * np.exp(np.log(last) * (steps - warm - hold) / decay)],
+        peak * last,
+    )
+    schedule = lrax.tri_stage(peak, total, *ratio[:2], start_factor=first, end_factor=last)
+    np.testing.assert_allclose(schedule(jnp.asarray(steps)), want, rtol=2e-6)
+
+
+def test_power_is_the_papers() -> None:
+    """At a count, the power of the tokens that were seen, capped; the warm-up leads to it, the cool-down from it to the end."""
+    batch, tokens = 64, 64 * 4096
+    schedule = lrax.power(0.02, 1000, batch, tokens, total_steps=100_000, cooldown_steps=0.1, end=0.0)
+    counts = np.array([1000, 5000, 20_000, 90_000])
+    want = np.minimum(0.02, batch * 4.6 * (counts * float(tokens)) ** -0.51)
+    np.testing.assert_allclose(schedule(jnp.asarray(counts)), want, rtol=2e-5)
+    assert want[-1] < 0.02
+    np.testing.assert_allclose(schedule(jnp.array([499, 95_000, 100_000])), [want[0] * 500 / 1001, want[-1] / 2, 0], rtol=2e-5)
+
+
+def test_power_by_a_clock() -> None:
+    """Read by a clock whose unit is what a count stands for, it is the same power of the tokens for any batch size."""
+    one = lrax.power(1.0, 0, 1, 2**16)
+    for size in (2**16, 2**18):
+        got = lrax.Clock(size, unit=2**16).read(one)(2**20 // (size // 2**16))
+        np.testing.assert_allclose(got, one(2**20), rtol=1e-6)
+
+
+def test_wsd_s_comes_back() -> None:
+    """Before each end it falls, at the end it is at the peak again, and at the last one it stays; any number of ends."""
+    schedule = lrax.wsd_s(1.0, 400, [100, 200], 10, 50)
+    np.testing.assert_allclose(
+        schedule(jnp.array([0, 10, 50, 75, 99, 100, 150, 175, 200, 350, 375, 400, 500])),
+        [1 / 11, 1, 1, 0.5, 0.02, 1, 1, 0.5, 1, 1, 0.5, 0, 0],
+        rtol=1e-5,
+    )
+    assert schedule.length == 400
+    program = [str(jax.make_jaxpr(lrax.wsd_s(1.0, 10**6, np.arange(9, n) * 9, 1, 2).rate)(3)).count("=") for n in (20, 2000)]
+    assert program[0] == program[1]
+
+
+def test_faded_follows_where_a_cool_down_leads_straight() -> None:
+    """A cool-down that multiplies is the schedule times what is left of it; then its end is held."""
+    decay = lrax.InverseSqrt(1.0)
+    schedule = lrax.faded(decay, 100, 20, end_factor=0.1)
+    counts = np.array([0, 79, 80, 90, 100])
+    want = np.asarray(decay(jnp.asarray(counts))) * [1, 1, 1, 0.55, 0.1]
+    np.testing.assert_allclose(schedule(jnp.asarray(counts)), want, rtol=1e-5)
+    assert schedule(1000) == schedule(100)
+
+
+def test_joined_at_boundaries_of_ones_own() -> None:
+    """Each part runs from its own count 0, whatever its length, as optax's join does; a boundary may be traced."""
+    parts = [lrax.Linear(0.0, 1.0, 10), lrax.Constant(0.5), lrax.Cosine(0.5, 0.0, 20)]
+    counts = jnp.arange(60)
+    want = jax.vmap(optax.join_schedules(parts, [5, 30]))(counts)
+    np.testing.assert_allclose(lrax.joined(parts, [5, 30])(counts), want, rtol=1e-6)
+    np.testing.assert_allclose(jax.jit(lambda at: lrax.joined(parts, at)(counts))(jnp.array([5, 30])), want, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"joined: `boundaries` must be one shorter than `schedules` \(3\)"):
+        lrax.joined(parts, [5])
