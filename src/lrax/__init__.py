@@ -16,7 +16,9 @@ from lrax import theory as theory
 from lrax._version import __version__
 from lrax.citing._cite import citation
 from lrax.finder import Found, critical_rate, find_lr, range_test
+from lrax.optimizers._group_table import group_table
 from lrax.optimizers._groups import by_path
+from lrax.optimizers._layers import layerwise
 from lrax.optimizers._plateau import reduce_on_plateau
 from lrax.optimizers._rates import count_of, group_rates, last_rate, next_rate
 from lrax.optimizers._recorded import recorded
@@ -113,9 +115,11 @@ __all__ = [
     "from_config",
     "from_json",
     "group_rates",
+    "group_table",
     "inverse_sqrt",
     "joined",
     "last_rate",
+    "layerwise",
     "linear_scaling",
     "next_rate",
     "noam",

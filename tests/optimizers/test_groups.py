@@ -83,12 +83,56 @@ def test_rates_of_a_state_without_groups() -> None:
         lrax.group_rates(optax.adamw(SCHEDULE).init(WEIGHTS))
 
 
-def test_layerwise_decay() -> None:
-    """A factor that falls with depth is a dict comprehension."""
-    groups = {f"layer_{depth}": 2.6 ** (depth - 2) for depth in range(2)}
-    changes, _ = moved(lrax.by_path(optax.sgd, lrax.Constant(1.0), groups), 1)
-    np.testing.assert_allclose(changes["body"]["layer_0"], -np.full(2, 2.6**-2), rtol=1e-6)
-    np.testing.assert_allclose(changes["body"]["layer_1"], -np.full(2, 2.6**-1), rtol=1e-6)
+def test_factors_and_floors() -> None:
+    """A group's rate is its factor of the schedule, and does not go below its floor; the others' do."""
+    groups = {"bias$": {"factor": 0.5, "floor": 0.4}, "kernel$": {"floor": 0.95}, "layer_0": {"factor": 2.0}}
+    _, state = moved(lrax.by_path(optax.sgd, SCHEDULE, groups), 4)  # the last rate of the schedule is 0.7
+    want = {"bias$": 0.4, "kernel$": 0.95, "layer_0": 1.4, "rest": 0.7}
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), lrax.group_rates(state), want)
+
+
+def test_layerwise_rates_are_not_off_by_one() -> None:
+    """The last layer is one decay below the head, the first as many as there are layers, embeddings one more: electra#51."""
+    params = {"embed": 0.0, "task_head": 0.0} | {f"layer_{i}": {"w": 0.0, "b": 0.0} for i in range(12)}
+    groups = lrax.layerwise(params, "layer_{}/", 0.5, below="^embed")
+    assert groups == {**{f"layer_{i}/": 0.5 ** (12 - i) for i in reversed(range(12))}, "^embed": 0.5**13}
+    weights = jax.tree.map(jnp.asarray, params)
+    tx = lrax.by_path(optax.sgd, lrax.Constant(1.0), groups)
+    updates, _ = tx.update(jax.tree.map(jnp.ones_like, weights), tx.init(weights))
+    got = [-updates["task_head"], *(-updates[f"layer_{i}"]["w"] for i in (11, 10, 1, 0)), -updates["embed"]]
+    np.testing.assert_allclose(got, [1, 0.5, 0.25, 0.5**11, 0.5**12, 0.5**13])
+
+
+def test_layers_are_known_by_their_whole_number() -> None:
+    """`layer_1` takes nothing of `layer_12`, numbers may begin at 1, have zeros in front, or be keys of their own."""
+    flat = dict.fromkeys(("block1", "block2", "block12"), 0.0)
+    groups = lrax.layerwise(flat, "block{}", 0.5)
+    labels = [row.split()[1:] for row in lrax.group_table(lrax.Constant(1.0), groups, flat).splitlines()[1:]]
+    assert [rate for _, rate in labels] == ["0.125", "0.5", "0.25"]  # block1, block12, block2
+    assert lrax.layerwise({"h_01": 0.0, "h_10": 0.0}, "h_{}$", 0.5) == {"h_10$": 0.5, "h_01$": 0.25}
+    assert lrax.layerwise({"blocks": [0.0, 0.0]}, "^blocks/{}$", 0.5) == {"^blocks/1$": 0.5, "^blocks/0$": 0.25}
+    with pytest.raises(
+        ValueError, match=r"layerwise: `layer` must be a pattern with one {} where the number stands, got 'layer'"
+    ):
+        lrax.layerwise(flat, "layer", 0.5)
+    with pytest.raises(
+        ValueError, match=r"`layer` must be a pattern that names parameters, got 'h_{}'; the paths are block1, block12"
+    ):
+        lrax.layerwise(flat, "h_{}", 0.5)
+    with pytest.raises(ValueError, match=r"layerwise: `decay` must be a finite number above 0"):
+        lrax.layerwise(flat, "block{}", 0.0)
+
+
+def test_the_table_is_what_is_trained() -> None:
+    """The table's rates are those of the groups' states at that count."""
+    groups = {"bias$": None, "layer_0": 0.25, "^head": lrax.Constant(3.0)}
+    _, state = moved(lrax.by_path(optax.sgd, SCHEDULE, groups), 3)
+    rates = {label: f"{rate:.4g}" for label, rate in lrax.group_rates(state).items()} | {"bias$": "-"}
+    rows = [row.split() for row in lrax.group_table(SCHEDULE, groups, WEIGHTS, count=2).splitlines()[1:]]
+    assert [path for path, *_ in rows] == ["body/layer_0", "body/layer_1", "head/bias", "head/kernel"]
+    assert all(rate == rates[label] for _, label, rate in rows)
+    with pytest.raises(ValueError, match=r"group_table: `groups` must be patterns that each name parameters, got 'heat'"):
+        lrax.group_table(SCHEDULE, {"heat": 0.1}, WEIGHTS)
 
 
 def test_paths_of_flax_models() -> None:
@@ -124,6 +168,8 @@ def test_mistakes_are_named() -> None:
         lrax.by_path(optax.sgd, SCHEDULE, {"rest": 0.1})
     with pytest.raises(TypeError, match=r"`groups\['head'\]` must be a finite number, got 'low'"):
         lrax.by_path(optax.sgd, SCHEDULE, {"head": "low"})
+    with pytest.raises(ValueError, match=r"`groups\['head'\]` must be a dict of a `factor`, a `floor` or both, got {'low': 1}"):
+        lrax.by_path(optax.sgd, SCHEDULE, {"head": {"low": 1}})
     with pytest.raises(TypeError, match=r"by_path: `optimizer` must be a function rate -> optimizer"):
         lrax.by_path(optax.sgd(0.1), SCHEDULE, {"head": 0.1})
 

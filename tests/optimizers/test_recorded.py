@@ -144,3 +144,35 @@ def test_recorded_around_groups() -> None:
     np.testing.assert_allclose([lrax.last_rate(state), lrax.next_rate(state)], [SCHEDULE(1), SCHEDULE(2)], rtol=1e-6)
     rates = lrax.group_rates(state)
     np.testing.assert_allclose([rates["head"], rates["rest"]], [0.1 * SCHEDULE(1), SCHEDULE(1)], rtol=1e-6)
+
+
+@pytest.mark.parametrize("norm", ["l2", "l1"])
+def test_it_keeps_the_norm_of_the_gradients(norm: Any) -> None:
+    """Asked for, the norm of the last update's gradients is in the state, in float32, and the updates are what they were."""
+    weights = {"body": jnp.array([3.0, -4.0], jnp.bfloat16), "head": jnp.zeros(3)}
+    tx = lrax.recorded(optax.sgd, SCHEDULE, norm=norm)
+    assert np.isnan(tx.init(weights).gradient_norm)
+    changes, state = run(tx, weights, 2)
+    np.testing.assert_allclose(
+        state.gradient_norm, 0.3 * {"l2": 5, "l1": 7}[norm], rtol=1e-2
+    )  # gradients are 0.3 of the weights
+    assert state.gradient_norm.dtype == jnp.float32
+    jax.tree.map(np.testing.assert_array_equal, changes, run(optax.sgd(SCHEDULE), weights, 2)[0])
+    _, large = tx.update(jnp.full(2, 1e30), tx.init(jnp.ones(2)))
+    np.testing.assert_allclose(large.gradient_norm, {"l2": 2**0.5 * 1e30, "l1": 2e30}[norm], rtol=1e-6)
+
+
+def test_norms_make_a_schedule() -> None:
+    """The norms of a scanned run are what lrax.theory.refined takes."""
+    tx = lrax.recorded(optax.sgd, lrax.Constant(0.1), norm="l2")
+
+    def update(carry: Any, _: None) -> Any:
+        weights, state = carry
+        changes, state = tx.update(weights, state)
+        return (optax.apply_updates(weights, changes), state), state.gradient_norm
+
+    _, norms = jax.lax.scan(update, (jnp.ones(3), tx.init(jnp.ones(3))), None, length=20)
+    np.testing.assert_allclose(norms, 3**0.5 * 0.9 ** np.arange(20), rtol=1e-5)
+    assert lrax.theory.refined(norms, total_steps=40).length == 40
+    with pytest.raises(ValueError, match="recorded: `norm` must be one of 'l2', 'l1', got 'max'"):
+        lrax.recorded(optax.sgd, SCHEDULE, norm="max")  # type: ignore[arg-type]

@@ -12,8 +12,9 @@ from lrax.fields._words import complain, spelt
 from lrax.optimizers._places import REST
 from lrax.optimizers._rated import OptimizerFactory
 from lrax.optimizers._recorded import record
-from lrax.schedules._algebra import Scale
+from lrax.schedules._algebra import Maximum, Scale
 from lrax.schedules._base import Schedule, ScheduleRule
+from lrax.schedules._decays import Constant
 
 
 @spelt
@@ -26,14 +27,17 @@ def by_path(optimizer: OptimizerFactory, schedule: Any, groups: Mapping[str, Any
     Args:
       optimizer: `schedule -> optax.GradientTransformation`, such as `optax.adamw`; called once a group.
       schedule: a schedule or a callable `count -> rate`.
-      groups: by regular expression (`re.search`): a number that multiplies the schedule, another schedule, or None for
-        parameters that stay as they are and need no optimizer state.
+      groups: by regular expression (`re.search`): a number that multiplies the schedule; a dict of a `factor` that multiplies
+        it and a `floor` that the rate does not go below, in the warm-up neither, each may be left out; another schedule; or
+        None for parameters that stay as they are and need no optimizer state. `lrax.layerwise` makes groups by depth,
+        `lrax.theory.over_width` by width.
 
     Returns: an `optax.multi_transform`, whose labels are the patterns and `"rest"`. Each group keeps its rates, as
       `lrax.recorded` does: `lrax.last_rate(opt_state, path=pattern)` tells a group's own, `lrax.group_rates(opt_state)` all.
+      `print(lrax.group_table(schedule, groups, params))` shows which parameter belongs where.
 
-    Raises: TypeError if `optimizer` is not a factory, or a value of `groups` no number, schedule or None; ValueError if a
-      pattern is no regular expression, or, from `init`, if no parameter belongs to it.
+    Raises: TypeError if `optimizer` is not a factory, or a value of `groups` is none of these; ValueError if a pattern is no
+      regular expression, or, from `init`, if no parameter belongs to it.
 
     >>> params = {"encoder": jnp.ones(2), "head": {"kernel": jnp.ones(2), "bias": jnp.ones(2)}}
     >>> tx = by_path(optax.sgd, lrax.Constant(1.0), {"^encoder/?": 0.1, "bias$": None})
@@ -41,51 +45,68 @@ def by_path(optimizer: OptimizerFactory, schedule: Any, groups: Mapping[str, Any
     >>> print(updates["encoder"], updates["head"]["kernel"], updates["head"]["bias"])
     [-0.1 -0.1] [-1. -1.] [0. 0.]
     """
-    plan = ScheduleRule().convert("by_path", "schedule", schedule)
-    transforms = {REST: record("by_path", optimizer, plan)}
+    plans = group_schedules("by_path", schedule, groups)
+
+    def transform(plan: Schedule | None) -> optax.GradientTransformation:
+        return optax.set_to_zero() if plan is None else record("by_path", optimizer, plan)
+
+    transforms = {label: transform(plan) for label, plan in plans.items()}
+    return optax.multi_transform(transforms, lambda params: labels_of("by_path", params, groups))
+
+
+def group_schedules(owner: str, schedule: Any, groups: Mapping[str, Any]) -> dict[str, Schedule | None]:
+    """The schedule of each group, `"rest"` first; None for what is frozen."""
+    plan = ScheduleRule().convert(owner, "schedule", schedule)
+    plans: dict[str, Schedule | None] = {REST: plan}
     for pattern, rate in groups.items():
-        _check_pattern(pattern)
-        trained = None if rate is None else record("by_path", optimizer, _group_schedule(plan, pattern, rate))
-        transforms[pattern] = optax.set_to_zero() if trained is None else trained
-
-    def labels(params: Any) -> Any:
-        named = jax.tree_util.tree_map_with_path(lambda keys, _: _label(keys, groups), params)
-        used = set(jax.tree.leaves(named))
-        for pattern in groups:
-            if pattern not in used:
-                raise _names_nothing(pattern, [_path(keys) for keys, _ in jax.tree_util.tree_leaves_with_path(params)])
-        return named
-
-    return optax.multi_transform(transforms, labels)
+        _check_pattern(owner, pattern)
+        plans[pattern] = None if rate is None else _group_schedule(owner, plan, f"groups[{pattern!r}]", rate)
+    return plans
 
 
-def _check_pattern(pattern: Any) -> None:
+def labels_of(owner: str, params: Any, groups: Mapping[str, Any]) -> Any:
+    """The label of each parameter's group, in the structure of the parameters; raises if a pattern names none."""
+    named = jax.tree_util.tree_map_with_path(lambda keys, _: _label(path_of(keys), groups), params)
+    used = set(jax.tree.leaves(named))
+    for pattern in groups:
+        if pattern not in used:
+            paths = [path_of(keys) for keys, _ in jax.tree_util.tree_leaves_with_path(params)]
+            raise _names_nothing(owner, pattern, paths)
+    return named
+
+
+def _check_pattern(owner: str, pattern: Any) -> None:
     try:
         re.compile(pattern)
     except (re.error, TypeError) as error:
-        raise complain(ValueError, "by_path", "groups", "by regular expression", pattern, str(error)) from error
+        raise complain(ValueError, owner, "groups", "by regular expression", pattern, str(error)) from error
     if pattern == REST:
-        raise complain(ValueError, "by_path", "groups", f"without the pattern {REST!r}", pattern, "write 'res[t]'")
+        raise complain(ValueError, owner, "groups", f"without the pattern {REST!r}", pattern, "write 'res[t]'")
 
 
-def _names_nothing(pattern: str, paths: list[str]) -> Exception:
+def _names_nothing(owner: str, pattern: str, paths: list[str]) -> Exception:
     if any(re.search(pattern, path) for path in paths):
         remedy = "an earlier pattern takes all of its parameters"
     else:
         remedy = f"the paths are {', '.join(paths[:8])}" + (", ..." if len(paths) > 8 else "")
-    return complain(ValueError, "by_path", "groups", "patterns that each name parameters", pattern, remedy)
+    return complain(ValueError, owner, "groups", "patterns that each name parameters", pattern, remedy)
 
 
-def _group_schedule(plan: Schedule, pattern: str, rate: Any) -> Schedule:
+def _group_schedule(owner: str, plan: Schedule, name: str, rate: Any) -> Schedule:
     if callable(rate):
-        return ScheduleRule().convert("by_path", f"groups[{pattern!r}]", rate)
-    return Scale(plan, RATE.convert("by_path", f"groups[{pattern!r}]", rate))
+        return ScheduleRule().convert(owner, name, rate)
+    if not isinstance(rate, Mapping):
+        return Scale(plan, RATE.convert(owner, name, rate))
+    if not rate or set(rate) - {"factor", "floor"}:
+        raise complain(ValueError, owner, name, "a dict of a `factor`, a `floor` or both", dict(rate))
+    scaled = Scale(plan, RATE.convert(owner, f"{name}['factor']", rate["factor"])) if "factor" in rate else plan
+    return Maximum(scaled, Constant(RATE.convert(owner, f"{name}['floor']", rate["floor"]))) if "floor" in rate else scaled
 
 
-def _path(keys: Any) -> str:
+def path_of(keys: Any) -> str:
+    """The keys that lead to a leaf, joined by `/`."""
     return jax.tree_util.keystr(keys, simple=True, separator="/")
 
 
-def _label(keys: Any, groups: Mapping[str, Any]) -> str:
-    path = _path(keys)
+def _label(path: str, groups: Mapping[str, Any]) -> str:
     return next((pattern for pattern in groups if re.search(pattern, path)), REST)
