@@ -17,7 +17,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "optimizers": {"fields", "schedules"},
     "training": {"fields", "schedules", "optimizers"},
     "finder": {"fields", "_pictures", "schedules", "theory", "training"},
-    "sweeps": {"fields", "_pictures", "schedules", "training"},
+    "sweeps": {"fields", "_pictures", "schedules", "theory", "training"},
     "compat": {"fields", "schedules"},
     "citing": {"_version", "fields", "schedules", "finder", "sweeps"},
     "flax": {"fields", "schedules", "optimizers", "training"},

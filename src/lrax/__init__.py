@@ -51,7 +51,7 @@ from lrax.schedules._tables import Piecewise, PiecewiseConstant
 from lrax.schedules._text import table
 from lrax.schedules._time import Shift, Stretch, Warp
 from lrax.schedules._units import linear_scaling, sqrt_scaling, steps_for
-from lrax.sweeps import cross, race, run_sweep, sweep
+from lrax.sweeps import cross, race, run_sweep, search_shapes, sweep
 from lrax.training._learner import Learner
 
 __all__ = [
@@ -133,6 +133,7 @@ __all__ = [
     "recorded",
     "reduce_on_plateau",
     "run_sweep",
+    "search_shapes",
     "sgdr",
     "sqrt_scaling",
     "steps_for",

@@ -1,11 +1,31 @@
-"""Sweeps and races: many schedules at once, on one device or many."""
+"""Sweeps, races and searches of shapes: many schedules at once, on one device or many."""
 
 from lrax.sweeps._batch import cross
+from lrax.sweeps._proposals import Propose, Tried, grid_shapes, halving_shapes, random_shapes
 from lrax.sweeps._race import race
 from lrax.sweeps._race_result import Race
 from lrax.sweeps._result import Sweep
 from lrax.sweeps._run import run_sweep, sweep
 from lrax.sweeps._score import end_loss
 from lrax.sweeps._settings import Margin, Setting
+from lrax.sweeps._shapes import search_shapes
+from lrax.sweeps._shapes_result import Shapes
 
-__all__ = ["Margin", "Race", "Setting", "Sweep", "cross", "end_loss", "race", "run_sweep", "sweep"]
+__all__ = [
+    "Margin",
+    "Propose",
+    "Race",
+    "Setting",
+    "Shapes",
+    "Sweep",
+    "Tried",
+    "cross",
+    "end_loss",
+    "grid_shapes",
+    "halving_shapes",
+    "race",
+    "random_shapes",
+    "run_sweep",
+    "search_shapes",
+    "sweep",
+]

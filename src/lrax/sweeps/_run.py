@@ -63,7 +63,7 @@ def sweep(
         )
     program = Program(train, batch, lanes, mesh, axis)
     metrics = [np.zeros(shape.shape, shape.dtype) for _, shape in _outputs(program, batch.number)]
-    for indices, leaves in _finished(program, np.arange(batch.number)):
+    for indices, leaves in finished(program, np.arange(batch.number)):
         for array, leaf in zip(metrics, leaves, strict=True):
             array[indices] = leaf
     return jax.tree.map(jnp.asarray, _restored(program, metrics))
@@ -129,7 +129,7 @@ def run_sweep(
     done = np.zeros(batch.number, bool) if kept is None else kept.load()
     with progress_bar(batch.number, "sweep", "lane", progress) as show:
         show(int(done.sum()), loaded=True)
-        for indices, leaves in _finished(program, np.flatnonzero(~done), None if kept is None else kept.keep):
+        for indices, leaves in finished(program, np.flatnonzero(~done), None if kept is None else kept.keep):
             for array, leaf in zip(metrics, leaves, strict=True):
                 array[indices] = leaf
             show(len(indices))
@@ -152,7 +152,7 @@ def _checked(
     return batch
 
 
-def _finished(
+def finished(
     program: Program, todo: np.ndarray[Any, Any], keep: Callable[[np.ndarray[Any, Any], list[Any]], None] | None = None
 ) -> Iterator[tuple[np.ndarray[Any, Any], list[Any]]]:
     """Groups of lanes and their metrics, as they end; `keep` is given each before it is yielded."""
