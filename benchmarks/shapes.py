@@ -15,15 +15,22 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+import lrax
 from _machine import machine
 from finder.known_tasks import choose_tasks
 from finder.tables import tables_of
 from finder.task import Task
 from finder.training import train
 
-import lrax
-
-SPACE = {"peak_at": (0.0, 0.4), "start": (0.0, 1.0), "first": (0.3, 1.0), "second": (0.3, 1.0), "third": (0.1, 1.0), "end": (0.0, 1.0)}
+SPACE = {
+    "peak_at": (0.0, 0.4),
+    "start": (0.0, 1.0),
+    "first": (0.3, 1.0),
+    "second": (0.3, 1.0),
+    "third": (0.1, 1.0),
+    "end": (0.0, 1.0),
+}
 
 
 def shape(steps: int) -> Any:
@@ -79,6 +86,7 @@ def search(task: Task, shapes: int, fresh: int) -> Any:
 
 
 def main() -> None:
+    """Searches on the tasks that were asked for."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--tasks", nargs="*", default=["mlp mnist momentum", "transformer prose adamw"])
     parser.add_argument("--shapes", type=int, default=64)
