@@ -7,7 +7,8 @@ from lrax._version import __version__
 from lrax.citing._sources import entries, entry_of, named
 from lrax.fields._words import complain
 from lrax.finder._result import Found
-from lrax.schedules._base import Recipe, Schedule, parts
+from lrax.schedules._base import Schedule, parts
+from lrax.schedules._recipe import Recipe
 from lrax.sweeps._race_result import Race
 from lrax.sweeps._result import Sweep
 

@@ -167,7 +167,7 @@ class Shapes:
         return Table(rows, tuple(range(1, len(rows[0]))), notes)
 
     def plot(self, axes: "Axes | None" = None) -> "Axes":
-        """Draws the best shapes at their best peaks: the winner in black, the others the fainter the worse, the rest dashed.
+        """Draws the best shapes at their best peaks: the winner in red, the others the fainter the worse, the rest dashed.
 
         Args:
           axes: where to draw; by default new axes.
@@ -176,19 +176,19 @@ class Shapes:
 
         Raises: ImportError if matplotlib is not installed.
         """
-        from lrax._pictures import STYLES, new_axes, shade
+        from lrax._pictures import ANSWER, STYLES, in_order, new_axes
 
         axes = new_axes() if axes is None else axes
+        colours = in_order(0, SHOWN)
         shown = [place for place in self.order[:SHOWN] if np.isfinite(self.standings[place].score) and place != self.best]
         for i, place in reversed(list(enumerate(shown))):
             one = self.standings[place]
-            axes.plot(
-                one.peak * one.rates, color=shade(i / SHOWN), alpha=0.6, linewidth=1, label="next best" if i == 0 else "_"
-            )
+            name = "next best" if i == 0 else "_"
+            axes.plot(one.peak * one.rates, color=colours.to_rgba(i), alpha=0.6, linewidth=1, label=name)
         for (name, one), style in zip(self.beside.items(), STYLES * len(self.beside), strict=False):
-            axes.plot(one.peak * one.rates, color="C3", linestyle=style, label=name)
+            axes.plot(one.peak * one.rates, color="0.5", linestyle=style, label=name)
         best = self.standings[self.best]
-        axes.plot(best.peak * best.rates, color="black", linewidth=2, label="best")
+        axes.plot(best.peak * best.rates, color=ANSWER, linewidth=2, label="best")
         axes.set_xlabel("update")
         axes.set_ylabel("rate")
         axes.grid(alpha=0.3)
