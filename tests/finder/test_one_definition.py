@@ -13,7 +13,8 @@ from lrax.finder._fall import center, is_flat
 from problems import enable_x64
 
 POINTS = 96
-RULES = {name: getattr(lrax.finder, name) for name in ("steepest", "minimum", "edge", "valley", "slide", "fall")}
+NAMES = ("steepest", "steep", "suggestion", "minimum", "edge", "valley", "slide", "fall")
+RULES = {name: getattr(lrax.finder, name) for name in NAMES}
 RULES["center"] = center
 COMPILED = {name: jax.jit(rule) for name, rule in RULES.items()}
 BATCHED = {name: jax.jit(jax.vmap(rule)) for name, rule in RULES.items()}

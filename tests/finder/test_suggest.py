@@ -1,3 +1,4 @@
+import functools
 import json
 import pathlib
 
@@ -11,7 +12,8 @@ from lrax.finder._fall import is_flat
 
 RATES = np.geomspace(1e-7, 100, 250).astype(np.float32)
 GOLDEN = json.loads((pathlib.Path(__file__).parent / "golden" / "finder_rules.json").read_text())["curves"]
-RULES = {name: jax.jit(getattr(lrax.finder, name)) for name in ("steepest", "minimum", "edge", "valley", "slide", "fall")}
+NAMES = ("steepest", "steep", "suggestion", "minimum", "edge", "valley", "slide", "fall")
+RULES = {name: jax.jit(getattr(lrax.finder, name)) for name in NAMES}
 PAD = np.full(37, np.nan, np.float32)
 
 
@@ -20,7 +22,34 @@ def valley(center, sharpness=2.0):
     return 1 / (1 + (RATES / center) ** sharpness) + (RATES / (30 * center)) ** 4
 
 
-@pytest.mark.parametrize("name", ["steepest", "minimum", "valley", "slide"])
+SKIPPED = {"suggestion": {"skip_begin": 10, "skip_end": 1}}
+"""What Lightning leaves out; the others leave out 10 and 5 in the golden file."""
+
+
+@pytest.mark.parametrize("name", ["steepest", "steep", "suggestion", "minimum", "valley", "slide"])
+def test_peers_rules_leave_out_what_the_peers_do(name):
+    """Without the points that a peer leaves out at the ends each rule gives the rate that the peer's own code gave."""
+    rule = functools.partial(getattr(lrax.finder, name), **SKIPPED.get(name, {"skip_begin": 10, "skip_end": 5}))
+    compiled = jax.jit(rule)
+    for curve in GOLDEN:
+        rates, losses = (np.array([float(x) for x in curve[key]], np.float32) for key in ("rates", "losses"))
+        expected = curve["skipped"][name]
+        np.testing.assert_allclose(rule(rates, losses), expected, rtol=1e-5)
+        blown_up = np.concatenate([losses, np.full(200 - len(losses), np.nan, np.float32)])
+        padded = np.concatenate([rates, np.full(200 - len(rates), 9.0, np.float32)])
+        np.testing.assert_allclose(compiled(padded, blown_up), expected, rtol=1e-5)
+
+
+def test_what_is_skipped_is_a_number_of_points():
+    """A number of points that is none is named; one that leaves too few leaves no suggestion."""
+    with pytest.raises(ValueError, match="valley: `skip_end` must be a number of points, an integer of at least 0, got -1"):
+        lrax.finder.valley(RATES, valley(0.01), skip_end=-1)
+    for name in ("steepest", "steep", "suggestion", "minimum", "valley", "slide"):
+        assert np.isnan(getattr(lrax.finder, name)(RATES, valley(0.01), skip_begin=200, skip_end=46))
+        assert np.isnan(getattr(lrax.finder, name)(RATES, valley(0.01), skip_begin=300))
+
+
+@pytest.mark.parametrize("name", ["steepest", "steep", "minimum", "valley", "slide"])
 def test_peers_rules_suggest_what_the_peers_do(name):
     """On stored curves each rule gives the rate that the peer's own code gave."""
     for curve in GOLDEN:

@@ -9,7 +9,7 @@ from lrax.finder._result import Found
 from lrax.finder._runs import Runs
 from lrax.finder._smooth import DebiasedMean, RunningMean, smooth
 from lrax.finder._stop import NeverStop, TimesBest, TimesFirst
-from lrax.finder._suggest import edge, minimum, slide, steepest, valley
+from lrax.finder._suggest import edge, minimum, slide, steep, steepest, suggestion, valley
 from lrax.training._reason import Reason
 
 __all__ = [
@@ -32,6 +32,8 @@ __all__ = [
     "range_test",
     "slide",
     "smooth",
+    "steep",
     "steepest",
+    "suggestion",
     "valley",
 ]

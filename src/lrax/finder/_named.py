@@ -5,9 +5,9 @@ from typing import Any
 
 from lrax.fields._words import check_arity, complain
 from lrax.finder._fall import fall
-from lrax.finder._suggest import edge, minimum, slide, steepest, valley
+from lrax.finder._suggest import edge, minimum, slide, steep, steepest, suggestion, valley
 
-RULES = {rule.__name__: rule for rule in (fall, steepest, valley, slide, minimum, edge)}
+RULES = {rule.__name__: rule for rule in (fall, steepest, steep, suggestion, valley, slide, minimum, edge)}
 """The rules that lrax has."""
 
 

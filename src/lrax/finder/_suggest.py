@@ -3,23 +3,36 @@
 `losses[i]` is the loss after an update at `rates[i]`: `Curve.paired` pairs the two, because a range test measures each loss
 before its own rate acts. Curves may be padded with NaN, and end at their first loss that is not finite. What a curve does not
 support is NaN.
+
+Peers leave out points at the ends of a curve before they read it: every rule but `edge` takes how many, `skip_begin` and
+`skip_end`, 0 by default; what was skipped at the end stands before the first loss that is not finite.
 """
 
 from typing import Any
 
-from lrax.fields._words import spelt
+import numpy as np
+
+from lrax.fields._words import complain, spelt
 from lrax.finder._arrays import FEWEST, Scalar, as_curve, put, repeat, silent
 
 
-def known(owner: str, rates: Any, losses: Any) -> tuple[Any, Any, Any, Any]:
-    """Namespace, rates and losses as float32, and how many points there are before the first that is not finite."""
+def known(owner: str, rates: Any, losses: Any, skip_begin: int = 0, skip_end: int = 0) -> tuple[Any, Any, Any, Any]:
+    """Namespace, rates and losses as float32, and how many points there are before the first that is not finite.
+
+    Without the points that are skipped; those at the end are only not counted.
+    """
+    for name, skipped in (("skip_begin", skip_begin), ("skip_end", skip_end)):
+        if not isinstance(skipped, int | np.integer) or isinstance(skipped, bool) or skipped < 0:
+            raise complain(ValueError, owner, name, "a number of points, an integer of at least 0", skipped)
     xp, rates, losses = as_curve(owner, rates, losses)
+    if skip_begin:
+        xp, rates, losses = as_curve(owner, rates[skip_begin:], losses[skip_begin:])
     finite = xp.isfinite(rates) & xp.isfinite(losses)
-    return xp, rates, losses, xp.sum(xp.cumprod(finite.astype(xp.int32)))
+    return xp, rates, losses, xp.maximum(xp.sum(xp.cumprod(finite.astype(xp.int32))) - skip_end, 0)
 
 
 @silent
-def steepest(rates: Any, losses: Any) -> Scalar:
+def steepest(rates: Any, losses: Any, skip_begin: int = 0, skip_end: int = 0) -> Scalar:
     """The rate at which the loss falls steepest over the logarithm of the rate.
 
     The slope is the central difference, one-sided at both ends: on a geometric ramp that is where torch-lr-finder's marker
@@ -28,6 +41,7 @@ def steepest(rates: Any, losses: Any) -> Scalar:
     Args:
       rates: float (n,), rising, > 0.
       losses: float (n,), the loss after an update at that rate.
+      skip_begin, skip_end: how many points are left out at the ends; torch-lr-finder leaves out 10 and 5.
 
     Returns: a rate, float32 of shape (); NaN if the loss falls nowhere or there are fewer than 5 points.
 
@@ -35,7 +49,7 @@ def steepest(rates: Any, losses: Any) -> Scalar:
     >>> print(f"{steepest(rates, 1 / (1 + (rates / 0.01) ** 2)):.4f}")
     0.0100
     """
-    xp, rates, losses, count = known("steepest", rates, losses)
+    xp, rates, losses, count = known("steepest", rates, losses, skip_begin, skip_end)
     places = xp.arange(rates.size)
     before, after = xp.maximum(places - 1, 0), xp.minimum(places + 1, xp.maximum(count - 1, 0))
     logs = xp.log(rates)
@@ -46,13 +60,70 @@ def steepest(rates: Any, losses: Any) -> Scalar:
 
 
 @silent
-def minimum(rates: Any, losses: Any, divisor: float = 10.0) -> Scalar:
+def steep(rates: Any, losses: Any, skip_begin: int = 0, skip_end: int = 0) -> Scalar:
+    """The rate before the steepest fall from one loss to the next, over the logarithm of the rate.
+
+    As `steepest` with a forward difference, which is noisier, and stands half a rung lower.
+
+    Args:
+      rates: float (n,), rising, > 0.
+      losses: float (n,), the loss after an update at that rate.
+      skip_begin, skip_end: how many points are left out at the ends; fastai leaves out a tenth and 5.
+
+    Returns: a rate, float32 of shape (); NaN if the loss falls nowhere or there are fewer than 5 points.
+
+    Source: fastai's suggestion of that name.
+
+    >>> print(steep(jnp.array([0.1, 0.2, 0.4, 0.8, 1.6]), jnp.array([3.0, 2.5, 1.0, 0.9, 0.9])))
+    0.2
+    """
+    xp, rates, losses, count = known("steep", rates, losses, skip_begin, skip_end)
+    logs = xp.log(rates)
+    slopes = (losses[1:] - losses[:-1]) / (logs[1:] - logs[:-1])
+    slopes = xp.where((xp.arange(rates.size - 1) < count - 1) & (logs[1:] > logs[:-1]), slopes, xp.inf)
+    place = xp.argmin(slopes)
+    return xp.float32(xp.where((count >= FEWEST) & (slopes[place] < 0), rates[place], xp.nan))
+
+
+@silent
+def suggestion(rates: Any, losses: Any, skip_begin: int = 0, skip_end: int = 0) -> Scalar:
+    """The rate at which the loss falls steepest over the rate itself, not its logarithm: low, where the ramp is geometric.
+
+    The slope between neighbours is weighted so that it is exact for parabolas; at both ends it is one-sided.
+
+    Args:
+      rates: float (n,), rising, > 0.
+      losses: float (n,), the loss after an update at that rate.
+      skip_begin, skip_end: how many points are left out at the ends; Lightning leaves out 10 and 1.
+
+    Returns: a rate, float32 of shape (); NaN if the loss falls nowhere or there are fewer than 5 points.
+
+    Source: the method of that name of Lightning's finder. Its users ask for the logarithm (Lightning#21141).
+
+    >>> print(suggestion(jnp.array([0.1, 0.2, 0.4, 0.8, 1.6]), jnp.array([3.0, 2.5, 1.0, 0.5, 0.4])))
+    0.2
+    """
+    xp, rates, losses, count = known("suggestion", rates, losses, skip_begin, skip_end)
+    places, last = xp.arange(rates.size), xp.maximum(count - 1, 1)
+    left, right = xp.clip(places - 1, 0, last - 1), xp.minimum(places, last - 1)  # the intervals at both sides
+    widths = rates[1:] - rates[:-1]
+    slopes = (losses[1:] - losses[:-1]) / widths
+    weight = xp.where(left == right, 0.5, widths[right] / (widths[left] + widths[right]))
+    mixed = slopes[left] * weight + slopes[right] * (1 - weight)
+    mixed = xp.where((places < count) & ~xp.isnan(mixed), mixed, xp.inf)
+    place = xp.argmin(mixed)
+    return xp.float32(xp.where((count >= FEWEST) & (mixed[place] < 0), rates[place], xp.nan))
+
+
+@silent
+def minimum(rates: Any, losses: Any, divisor: float = 10.0, skip_begin: int = 0, skip_end: int = 0) -> Scalar:
     """A tenth of the rate at which the loss is lowest.
 
     Args:
       rates: float (n,), rising, > 0.
       losses: float (n,), the loss after an update at that rate.
       divisor: what the rate at the minimum is divided by.
+      skip_begin, skip_end: how many points are left out at the ends; fastai leaves out a tenth and 5.
 
     Returns: a rate, float32 of shape (); NaN if the first loss is the lowest or there are fewer than 5 points.
 
@@ -61,7 +132,7 @@ def minimum(rates: Any, losses: Any, divisor: float = 10.0) -> Scalar:
     >>> print(minimum(jnp.array([0.1, 0.2, 0.4, 0.8, 1.6]), jnp.array([3.0, 2.0, 1.0, 2.0, 9.0])))
     0.04
     """
-    xp, rates, losses, count = known("minimum", rates, losses)
+    xp, rates, losses, count = known("minimum", rates, losses, skip_begin, skip_end)
     place = xp.argmin(xp.where(xp.arange(rates.size) < count, losses, xp.inf))
     return xp.float32(xp.where((count >= FEWEST) & (place > 0), rates[place] / divisor, xp.nan))
 
@@ -85,12 +156,13 @@ def edge(rates: Any, losses: Any) -> Scalar:
 
 
 @silent
-def valley(rates: Any, losses: Any) -> Scalar:
+def valley(rates: Any, losses: Any, skip_begin: int = 0, skip_end: int = 0) -> Scalar:
     """A rate half-way down the longest valley: the longest run of losses, not adjacent ones only, of which each is lower.
 
     Args:
       rates: float (n,), rising, > 0.
       losses: float (n,), the loss after an update at that rate.
+      skip_begin, skip_end: how many points are left out at the ends; fastai leaves out a tenth and 5.
 
     Returns: a rate, float32 of shape (); NaN if the loss falls nowhere or there are fewer than 5 points.
 
@@ -99,7 +171,7 @@ def valley(rates: Any, losses: Any) -> Scalar:
     >>> print(valley(jnp.array([0.1, 0.2, 0.4, 0.8, 1.6]), jnp.array([3.0, 3.5, 2.0, 1.5, 0.9])))
     0.2
     """
-    xp, rates, losses, count = known("valley", rates, losses)
+    xp, rates, losses, count = known("valley", rates, losses, skip_begin, skip_end)
     places = xp.arange(rates.size)
 
     depths = xp.where(places < count, -losses, xp.inf)
@@ -122,7 +194,7 @@ def valley(rates: Any, losses: Any) -> Scalar:
 
 
 @silent
-def slide(rates: Any, losses: Any, width: int = 15, threshold: float = 0.005) -> Scalar:
+def slide(rates: Any, losses: Any, width: int = 15, threshold: float = 0.005, skip_begin: int = 0, skip_end: int = 0) -> Scalar:
     """Slides from the right to the first place where the slope is level over `width` points.
 
     Args:
@@ -130,6 +202,7 @@ def slide(rates: Any, losses: Any, width: int = 15, threshold: float = 0.005) ->
       losses: float (n,), the loss after an update at that rate.
       width: points between the two slopes that are compared.
       threshold: slopes closer than this are level; in units of the loss.
+      skip_begin, skip_end: how many points are left out at the ends; fastai leaves out a tenth and 5.
 
     Returns: a rate, float32 of shape (); NaN if there are no more than `width` points.
 
@@ -139,7 +212,7 @@ def slide(rates: Any, losses: Any, width: int = 15, threshold: float = 0.005) ->
     >>> print(f"{slide(rates, 1 / (1 + (rates / 0.1) ** 2)):.4f}")
     0.0004
     """
-    xp, rates, losses, count = known("slide", rates, losses)
+    xp, rates, losses, count = known("slide", rates, losses, skip_begin, skip_end)
     places = xp.arange(rates.size)
     last = xp.maximum(count - 1, 0)
     before, after = xp.maximum(places - 1, 0), xp.minimum(places + 1, last)
