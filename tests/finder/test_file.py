@@ -11,7 +11,7 @@ import optax
 import pytest
 
 import lrax
-from problems import linear_learner, regression, same
+from problems import linear_learner, regression, same, squared_error
 
 pytestmark = pytest.mark.standard_promotion  # of optax's optimizers
 
@@ -20,7 +20,9 @@ pytestmark = pytest.mark.standard_promotion  # of optax's optimizers
 def found():
     """A result that has all parts."""
     with jax.numpy_dtype_promotion("standard"):
-        return lrax.find_lr(linear_learner(optax.sgd), regression(), batch_size=16, key=jax.random.key(0), seeds=2, refine=True)
+        options = {"batch_size": 16, "key": jax.random.key(0), "seeds": 2, "refine": True}
+        held_out = lambda state: -squared_error(state.params, regression(seed=1))  # noqa: E731
+        return lrax.find_lr(linear_learner(optax.sgd), regression(), evaluate=held_out, mode="max", **options)
 
 
 def test_a_result_is_saved_and_loaded(found, tmp_path):
@@ -31,6 +33,8 @@ def test_a_result_is_saved_and_loaded(found, tmp_path):
     assert (again.suggestion, again.band, again.spent) == (found.suggestion, found.band, found.spent)
     assert same([c.losses for c in again.curves], [c.losses for c in found.curves])
     assert same([one.losses for one in (*again.runs, again.refined)], [one.losses for one in (*found.runs, found.refined)])
+    assert same([c.evaluations for c in again.curves], [c.evaluations for c in found.curves])
+    assert (again.curves[0].mode, len(again.evaluations)) == ("max", found.updates // 10)
     assert again.suggest(lrax.finder.valley) == found.suggest(lrax.finder.valley)
     again.plot()
     assert [path.name for path in tmp_path.iterdir()] == ["found.json"]
@@ -56,6 +60,10 @@ DAMAGES = {
     "curves[0].losses": [REMOVED, {}, ["x"], [1e300]],
     "curves[1].smoothed": [REMOVED, "nan", [{}]],
     "curves[1].reason": [REMOVED, "bored", 3, None],
+    "curves[0].evaluations": [REMOVED, 3, []],
+    "curves[0].evaluations.rates": [REMOVED, [0.1], [-0.1]],
+    "curves[0].evaluations.metrics": [REMOVED, ["x"]],
+    "curves[0].evaluations.mode": [REMOVED, "less", None],
     "runs": [REMOVED, 3, None, [None]],
     "runs[0].losses": [REMOVED, "x"],
     "runs[1].best": [REMOVED, "x", -0.1],

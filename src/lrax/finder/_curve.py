@@ -3,11 +3,11 @@
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from lrax.fields._words import complain
+from lrax.fields._words import choice, complain
 from lrax.finder._arrays import FEWEST
 from lrax.finder._fall import is_flat
 from lrax.finder._smooth import smooth
@@ -30,12 +30,16 @@ class Curve:
       losses: the loss of each update, measured on its batch before its rate acted, float32 of shape (updates,).
       smoothed: the losses as the stop rule saw them, float32 of shape (updates,).
       reason: why this lane ended.
+      evaluations: where it was evaluated, float32 of shape (evaluations, 2): the rate of the update before, and the metric.
+      mode: `"min"` if a smaller metric is better, `"max"` if a larger one is.
     """
 
     rates: np.ndarray[Any, Any]
     losses: np.ndarray[Any, Any]
     smoothed: np.ndarray[Any, Any]
     reason: Reason
+    evaluations: np.ndarray[Any, Any] = dataclasses.field(default_factory=lambda: np.zeros((0, 2), np.float32))
+    mode: str = "min"
 
     def __repr__(self) -> str:
         return f"<Curve: {len(self.rates)} updates, {self.reason}>"
@@ -44,9 +48,18 @@ class Curve:
         """Each rate with the loss after its update, which is that of the next one; shape (updates - 1,) each."""
         return self.rates[:-1], self.losses[1:]
 
-    def extended(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """The pairs, and where the loss blew up a decade of blow-ups behind them: rates whose losses are NaN."""
-        rates, losses = self.paired()
+    def evaluated(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """The rates after which it was evaluated, and the metrics, shape (evaluations,) each."""
+        rates, metrics = self.evaluations.T
+        return rates, metrics
+
+    def extended(self, of: str = "losses") -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """The pairs, and where the loss blew up a decade of blow-ups behind them: rates whose losses are NaN.
+
+        `of="evaluations"` pairs rates and metrics, with the other sign where a larger one is better.
+        """
+        rates, losses = self.paired() if of == "losses" else self.evaluated()
+        losses = -losses if of == "evaluations" and self.mode == "max" else losses
         if self.reason not in (Reason.DIVERGED, Reason.NON_FINITE) or len(rates) < 2:
             return rates, losses
         factor = max(rates[-1] / rates[-2], 1.01)
@@ -59,21 +72,26 @@ class Curve:
         rates, losses = self.paired()
         return rates, smooth(rates, losses, SMOOTH)
 
-    def supports_none(self) -> bool:
+    def supports_none(self, of: str = "losses") -> bool:
         """Whether it is too short or too flat for any suggestion."""
-        return len(self.rates) <= FEWEST or bool(is_flat(*self.extended()))
+        points = len(self.rates) if of == "losses" else len(self.evaluations)
+        return points <= FEWEST or bool(is_flat(*self.extended(of)))
 
-    def suggest(self, rule: SuggestionRule, width: float = SMOOTH) -> float | None:
+    def suggest(
+        self, rule: SuggestionRule, width: float = SMOOTH, of: Literal["losses", "evaluations"] = "losses"
+    ) -> float | None:
         """The rate that `rule` reads off this curve, or None where the curve is too short or flat for any.
 
         Args:
           rule: `(rates, losses) -> rate`; it is given NumPy arrays, float32 of shape (n,), with NaN losses where the loss was
             not finite, and for a decade behind the end of a curve that blew up.
           width: half the width, in decades, of the window of `lrax.finder.smooth` that the rule sees it under; 0 for none.
+          of: what is read: the losses, or the `"evaluations"`, with the other sign where a larger metric is better.
         """
-        if self.supports_none():
+        choice("suggest", "of", of, ("losses", "evaluations"))
+        if self.supports_none(of):
             return None
-        rates, losses = self.extended()
+        rates, losses = self.extended(of)
         read = rule(rates, smooth(rates, losses, width) if width else losses)
         if read is not None and np.shape(read) != ():
             needs = "a function (rates, losses) -> one rate, or NaN or None for none"
@@ -82,8 +100,10 @@ class Curve:
         return rate if np.isfinite(rate) and rate > 0 else None
 
 
-def curve_of(lane: Lane, otherwise: Reason) -> Curve:
+def curve_of(lane: Lane, otherwise: Reason, mode: str = "min") -> Curve:
     """The curve of a test that stands at `lane`, and why it ended: `otherwise` if it has not stopped."""
     code = int(lane.carry.reason)
     rates, losses, smoothed = lane.rows.T.copy()
-    return Curve(rates, losses, smoothed, otherwise if code == RUNNING else list(Reason)[code])
+    counts, metrics = lane.evaluations.T
+    evaluations = np.stack([rates[counts.astype(np.int64) - 1], metrics], axis=1)
+    return Curve(rates, losses, smoothed, otherwise if code == RUNNING else list(Reason)[code], evaluations, mode)

@@ -39,7 +39,9 @@ def to_plain(found: Any) -> dict[str, Any]:
 
     def curve(curve: Curve) -> dict[str, Any]:
         plain = {name: numbers(getattr(curve, name)) for name in ("rates", "losses", "smoothed")}
-        return {**plain, "reason": str(curve.reason)}
+        rates, metrics = map(numbers, curve.evaluated())
+        evaluations = {"rates": rates, "metrics": metrics, "mode": curve.mode}
+        return {**plain, "reason": str(curve.reason), "evaluations": evaluations}
 
     def runs(runs: Runs) -> dict[str, Any]:
         peaks, losses = numbers(runs.peaks), numbers(runs.losses)
@@ -136,11 +138,15 @@ class Part:
             self.refuse("a rate above 0")
         return rate
 
+    def word(self, *words: str) -> str:
+        """One of some words."""
+        if self.value not in words:
+            self.refuse(f"one of {', '.join(words)}")
+        return str(self.value)
+
     def reason(self) -> Reason:
         """A reason by its words."""
-        if self.value not in list(Reason):
-            self.refuse(f"one of {', '.join(Reason)}")
-        return Reason(self.value)
+        return Reason(self.word(*Reason))
 
     def band(self) -> tuple[float, float]:
         """Two rates, the lower first."""
@@ -161,7 +167,14 @@ class Part:
 
     def curve(self) -> Curve:
         """A curve."""
-        return Curve(**self.arrays("rates", "losses", "smoothed"), reason=self.part("reason").reason())
+        evaluations = self.part("evaluations")
+        pairs = evaluations.arrays("rates", "metrics")
+        return Curve(
+            **self.arrays("rates", "losses", "smoothed"),
+            reason=self.part("reason").reason(),
+            evaluations=np.stack([pairs["rates"], pairs["metrics"]], axis=1),
+            mode=evaluations.part("mode").word("min", "max"),
+        )
 
     def runs(self) -> Runs:
         """Short runs."""

@@ -12,7 +12,7 @@ from lrax.finder._curve import Curve, SuggestionRule, curve_of
 from lrax.finder._fall import fall
 from lrax.finder._heights import rates_of
 from lrax.finder._named import check_rule
-from lrax.finder._range_test import Rule
+from lrax.finder._range_test import EVERY, Rule
 from lrax.finder._result import Found, found_in
 from lrax.finder._rules import make_rules
 from lrax.finder._runs import Rates, Start
@@ -56,6 +56,9 @@ def find_lr(
     driver: Literal["compiled", "host"] | None = None,
     donate: bool = False,
     progress: bool = False,
+    evaluate: Callable[[Any], Any] | None = None,
+    every: int | None = None,
+    mode: Literal["min", "max"] = "min",
 ) -> Found:
     """Trains while the rate climbs and suggests a rate: the learning-rate range test.
 
@@ -97,6 +100,10 @@ def find_lr(
       donate: gives the memory of the learner's state away, for models that fit only once: one ramp is run, and the state cannot
         be used afterwards.
       progress: shows a progress bar (needs tqdm); run from the host.
+      evaluate: a pure function `(state) -> metric`, one real number in `jnp`, of data that are not trained on. It is kept and
+        drawn beside the losses, rules read it with `found.suggest(rule, of="evaluations")`, and it judges the runs of `refine`.
+      every: updates from one evaluation to the next, by default 10; a ramp's last update is followed by one in any case.
+      mode: `"min"` where a smaller metric is better, `"max"` for an accuracy.
 
     Returns: the curves, why the test ended, and a suggestion, or None where the curves do not support one.
 
@@ -132,7 +139,7 @@ def find_lr(
         with progress_bar(search.updates(seeds) * accumulate, "range test", "batch", progress) as show:
 
             def report(carry: Carry, batches: int, rows: Any) -> None:
-                progressed.latest = carry, rows
+                progressed.note(carry, rows, seeds == 1)
                 show(batches)
 
             runner = make_runner(
@@ -146,6 +153,9 @@ def find_lr(
                 driver="host" if progress and driver is None else driver,
                 donate=donate,
                 report=report,
+                evaluate=evaluate,
+                every=EVERY if every is None and evaluate is not None else every,
+                mode=mode,
             )
             starts = [Start(one.state, runner.order(its)) for one, its in zip(learners, keys, strict=True)]
             fresh = None if keys[0] is None else jax.random.fold_in(keys[0], 2)
@@ -164,15 +174,23 @@ class Progressed:
 
     Attributes:
       search: what is being done, once that is known.
-      latest: the last carry, and the rows that were measured up to it.
+      latest: the last carry.
+      rows: what was measured up to it: of the run that it is in, and of those before, where one seed is halted to be evaluated.
       ended: the curves of the ramps, once they have ended.
       found: the result, once it is there.
     """
 
     search: Search | None = None
-    latest: tuple[Carry, Any] = (START, ())
+    latest: Carry = START
+    rows: list[Any] = dataclasses.field(default_factory=list)
     ended: list[Curve] = dataclasses.field(default_factory=list)
     found: Found | None = None
+
+    def note(self, carry: Carry, rows: Any, continues: bool) -> None:
+        """Keeps what is reported; `rows` are one growing list as long as a run is not halted."""
+        self.latest = carry
+        if not self.rows or self.rows[-1] is not rows:
+            self.rows = [*self.rows, rows] if continues else [rows]
 
     def result(self) -> Found:
         """What is known so far: the ramps if they have ended, or the curve that was being measured."""
@@ -181,11 +199,13 @@ class Progressed:
         if self.ended and self.search is not None:
             found = found_in(self.ended, [self.search.suggest(one) for one in self.ended])
             return dataclasses.replace(found, reason=Reason.INTERRUPTED)
-        carry, rows = jax.device_get(self.latest)
-        rows = stacked(rows, carry) if isinstance(rows, list | tuple) else rows
+        carry, parts = jax.device_get((self.latest, self.rows))
+        parts = [stacked(rows, carry) if isinstance(rows, list | tuple) else rows for rows in parts]
         if np.ndim(carry.reason):  # several lanes
-            carry, rows = jax.tree.map(lambda leaf: leaf[0], (carry, rows))
-        lane = begin((), Rules(Constant(0.0)), None)._replace(carry=carry, rows=rows[: int(carry.updates)])
+            carry, parts = jax.tree.map(lambda leaf: leaf[0], (carry, parts))
+        rows = np.concatenate([np.empty((0, 3), np.float32), *parts])
+        rows = rows[np.isfinite(rows[:, 0])]
+        lane = begin((), Rules(Constant(0.0)), None)._replace(carry=carry, rows=rows[max(len(rows) - int(carry.updates), 0) :])
         curve = curve_of(lane, Reason.INTERRUPTED)
         return found_in([curve], [None if self.search is None else self.search.suggest(curve)])
 

@@ -79,6 +79,7 @@ def plot_test(curves: Sequence[Curve], marks: Marks, title: str, axes: "Axes | N
     for i, (rates, line) in enumerate(lines if several else ()):
         axes.plot(rates, line, color=SKY, linewidth=1, label=None if i else "each seed, smoothed")
     axes.plot(*median_of(lines), color=BLUE, linewidth=2, label="median of the seeds" if several else "smoothed")
+    _evaluations(axes, curves)
     _mark(axes, marks, lines)
     set_plain_log(axes.xaxis)
     if marks.too_soon is not None:
@@ -110,6 +111,20 @@ def highest(losses: np.ndarray[Any, Any]) -> float:
         return 0.0
     first = float(np.median(finite[: max(1, len(finite) // 10)]))
     return TIMES * first if finite.min() > 0 else 2 * first - float(finite.min())
+
+
+def _evaluations(axes: "Axes", curves: Sequence[Curve]) -> None:
+    """What `evaluate` gave, on an axis at the right."""
+    metrics = np.concatenate([curve.evaluated()[1] for curve in curves])
+    if not len(metrics):
+        return
+    right = axes.twinx()
+    look: dict[str, Any] = {"marker": "s", "markersize": 3.5, "linewidth": 1, "color": PURPLE}
+    for curve in curves:
+        right.plot(*curve.evaluated(), **look, alpha=0.45 if len(curves) > 1 else 1.0)
+    set_loss_axis(right, metrics, highest(metrics) if curves[0].mode == "min" else np.inf)
+    right.set_ylabel("metric of evaluate, after an update at that rate", color=PURPLE)
+    axes.plot([], [], **look, label="evaluated (right axis)")
 
 
 def _mark(axes: "Axes", marks: Marks, lines: Sequence[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]) -> None:

@@ -5,17 +5,22 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lrax.fields._words import check_whole, complain, spelt
 from lrax.finder._rules import make_rules
 from lrax.schedules._phases import Geometric
 from lrax.training._batches import ArrayBatches, SampledBatches, as_batches
-from lrax.training._engine import START, Axes, run_compiled
+from lrax.training._engine import START, Axes, run_compiled, strong
+from lrax.training._evaluating import Evaluating
 from lrax.training._learner import Learner
 from lrax.training._reason import CODES, RUNNING, Reason
 from lrax.training._updates import check_accumulate, trace_update
 
 Rule = Callable[[Any], Any]
+
+EVERY = 10
+"""Updates from one evaluation to the next, if they are not given."""
 
 
 class Measured(NamedTuple):
@@ -25,6 +30,8 @@ class Measured(NamedTuple):
       rates, losses, smoothed: of each update, float32 of shape (updates,); infinite where no update was made.
       made: how many updates were made, int32.
       reason: why the test ended, int32: the place of a `lrax.finder.Reason` among its kind.
+      evaluated: after how many updates it was evaluated, int32 of shape (evaluations,); none without `evaluate`.
+      evaluations: the metrics there, float32 of shape (evaluations,); NaN where the test had stopped.
     """
 
     rates: jax.Array
@@ -32,6 +39,8 @@ class Measured(NamedTuple):
     smoothed: jax.Array
     made: jax.Array
     reason: jax.Array
+    evaluated: jax.Array
+    evaluations: jax.Array
 
 
 @spelt
@@ -47,6 +56,8 @@ def range_test(
     stop: Rule | None = None,
     transform: Callable[[Any], Any] | None = None,
     accumulate: int = 1,
+    evaluate: Callable[[Any], Any] | None = None,
+    every: int | None = None,
 ) -> Measured:
     """The range test as one pure function: it may be jitted, vmapped over states or keys, and put inside other programs.
 
@@ -64,6 +75,8 @@ def range_test(
         is not finite always stops the test.
       transform: a function of every batch, inside the compiled program.
       accumulate: batches to one optimizer update, for learners that accumulate gradients; the loss is their mean.
+      evaluate: a pure function `(state) -> metric`, one real number in `jnp`, of data that are not trained on.
+      every: updates from one evaluation to the next, by default 10; the last update is followed by one in any case.
 
     Returns: a `lrax.finder.Measured`, whose curves are infinite where no update was made.
 
@@ -85,8 +98,25 @@ def range_test(
         raise complain(TypeError, "range_test", "data", "arrays or a sampler key -> batch", data, remedy)
     traced = trace_update("range_test", learner, batches, None, key)
     check_accumulate("range_test", learner.state, accumulate)
-    run = traced.program.jitted(run_compiled, updates, int(accumulate), Axes.ALONE)
-    rest = START, rules, batches.order(key)
-    _, carry, rows = run(traced.consts, learner.state, rest, jax.tree.leaves(batches), jnp.int32(updates))
+    evaluating = Evaluating.checked(
+        "range_test", evaluate, EVERY if every is None and evaluate else every, "min", learner.state
+    )
+    stops = np.array([updates] if evaluating is None else list(evaluating.stops(0, updates)), np.int32)
+    room = int(stops[0])
+    run = traced.program.jitted(run_compiled, room, int(accumulate), Axes.ALONE)
+    order, arrays = batches.order(key), jax.tree.leaves(batches)
+
+    def part(progress: tuple[Any, Any], stop: Any) -> tuple[tuple[Any, Any], tuple[jax.Array, jax.Array]]:
+        state, carry, rows = run(traced.consts, progress[0], (progress[1], rules, order), arrays, stop)
+        metric = jnp.nan if evaluating is None else jnp.asarray(evaluating.metric(state), jnp.float32)
+        return (state, carry), (rows, jnp.where(carry.reason == RUNNING, metric, jnp.nan))
+
+    if evaluating is None:
+        (_, carry), (rows, _) = part((learner.state, START), jnp.int32(updates))
+        evaluated, metrics = jnp.zeros(0, jnp.int32), jnp.zeros(0, jnp.float32)
+    else:
+        start = jax.tree.map(strong, learner.state), jax.tree.map(jnp.asarray, START)
+        (_, carry), (rows, metrics) = jax.lax.scan(part, start, jnp.asarray(stops))
+        rows, evaluated = rows.reshape(-1, 3)[:updates], jnp.asarray(stops)
     reason = jnp.where(carry.reason == RUNNING, jnp.int32(CODES[Reason.COMPLETED]), carry.reason)
-    return Measured(rows[:, 0], rows[:, 1], rows[:, 2], carry.updates, reason)
+    return Measured(rows[:, 0], rows[:, 1], rows[:, 2], carry.updates, reason, evaluated, metrics)

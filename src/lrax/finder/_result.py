@@ -4,7 +4,7 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -94,6 +94,11 @@ class Found:
         return self._median("smoothed")
 
     @property
+    def evaluations(self) -> np.ndarray[Any, Any]:
+        """Where the longest curve was evaluated, float32 of shape (evaluations, 2): the rate before, and the metric."""
+        return self._longest().evaluations
+
+    @property
     def updates(self) -> int:
         """How many updates the longest curve has."""
         return len(self.rates)
@@ -113,17 +118,20 @@ class Found:
         return explain(self.reason, self.suggestion, self.curves, last) + short
 
     @spelt
-    def suggest(self, rule: SuggestionRule, width: float = SMOOTH) -> float | None:
+    def suggest(
+        self, rule: SuggestionRule, width: float = SMOOTH, of: Literal["losses", "evaluations"] = "losses"
+    ) -> float | None:
         """What another rule suggests: the median over seeds, or None where most of the curves do not support one.
 
         Args:
           rule: `(rates, losses) -> rate`, such as `lrax.finder.steepest`.
           width: half the width, in decades, of the window of `lrax.finder.smooth` that the rule sees it under; 0 for none.
+          of: what is read: the losses, or the `"evaluations"`, with the other sign where a larger metric is better.
 
         Raises: TypeError if `rule` is no function of two arguments or returns something else than one rate.
         """
         check_rule("Found.suggest", rule)
-        return combine([curve.suggest(rule, width) for curve in self.curves])[0]
+        return combine([curve.suggest(rule, width, of) for curve in self.curves])[0]
 
     def __repr__(self) -> str:
         return f"<Found: {self}>"
@@ -143,7 +151,8 @@ class Found:
         """Draws loss over rate, with the suggestion, what it was read from, its band and other rules' marks. Needs matplotlib.
 
         Dots are losses, and the line is their mean over the rates around; where the loss blows up the line is the losses
-        themselves. What lies above the axes, or is not finite, is marked at their upper edge.
+        themselves. What lies above the axes, or is not finite, is marked at their upper edge. What `evaluate` gave is drawn on
+        an axis of its own, at the right.
 
         Args:
           axes: where to draw; by default new axes.

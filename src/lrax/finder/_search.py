@@ -85,7 +85,8 @@ class Search:
             lanes = [lane for one in lanes for lane in runner.advance([one], self.length, self.room)]
         else:
             lanes = runner.advance(lanes, self.length, self.room)
-        return [curve_of(lane, Reason.COMPLETED) for lane in lanes]
+        mode = "min" if runner.evaluating is None else runner.evaluating.mode
+        return [curve_of(lane, Reason.COMPLETED, mode) for lane in lanes]
 
     def _followed(self, runner: Runner, starts: Sequence[Start], curves: list[Curve]) -> Found | None:
         """What short runs around the fall of each seed's ramp suggest; None where the data have ended."""

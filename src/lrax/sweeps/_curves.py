@@ -85,6 +85,32 @@ def plot_race(
     return axes
 
 
+def plot_metrics(
+    schedules: Sequence[Any],
+    peaks: np.ndarray[Any, Any],
+    counts: np.ndarray[Any, Any],
+    metrics: np.ndarray[Any, Any],
+    best: int | None,
+    axes: "Axes | None" = None,
+) -> "Axes":
+    """Draws metrics of shape (lanes, evaluations) over their counts; see `Race.plot_evaluations`."""
+    axes = new_axes() if axes is None else axes
+    colours = rate_colours(peaks, ~np.isfinite(metrics).any(axis=1))
+    kinds = dict(zip(dict.fromkeys(map(kind_of, schedules)), itertools.cycle(DASHES), strict=False))
+    for lane, its in enumerate(metrics):
+        kind, known = kind_of(schedules[lane]), np.isfinite(its)
+        style: dict[str, Any] = {"color": colours.to_rgba(peaks[lane]), "linestyle": kinds[kind], "linewidth": 1.2}
+        if lane == best:
+            style |= {**BEST, "label": f"winner: {'' if len(kinds) == 1 else kind + ', '}peak {peaks[lane]:.3g}"}
+        axes.plot(counts[known], its[known], marker="o", markersize=3, **style)
+    for kind, dashes in kinds.items() if len(kinds) > 1 else ():
+        axes.plot([], [], color="grey", linestyle=dashes, label=kind)
+    _finished(axes, metrics, metrics[:, 0] if len(counts) else np.zeros(0), colours)
+    axes.set_xlabel("updates made")
+    axes.set_ylabel("metric")
+    return axes
+
+
 def _count_lanes(axes: "Axes", rungs: np.ndarray[Any, Any], ends: Sequence[int]) -> None:
     """How many lanes each rung had, above it, where there is room."""
     place = axes.get_xaxis_transform()

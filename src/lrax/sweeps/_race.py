@@ -46,6 +46,9 @@ def race(
     progress: bool = False,
     mesh: Mesh | None = None,
     axis: str = "lanes",
+    evaluate: Callable[[Any], Any] | None = None,
+    every: int | None = None,
+    mode: Literal["min", "max"] = "min",
 ) -> Race:
     """Trains with all schedules for a rung, keeps the best, and goes on with fewer.
 
@@ -70,6 +73,10 @@ def race(
         on after the last rung that ended. For arrays and samplers: an iterable cannot be read from where it was left.
       progress: shows a progress bar (needs tqdm).
       mesh: a device mesh of this process, over whose axis `axis` the lanes are divided.
+      evaluate: a pure function `(state) -> metric`, one real number in `jnp`, of data that the lanes do not train on. It ranks
+        the lanes in place of their losses: by its mean over the evaluations in a rung's tail. One that is not finite loses.
+      every: updates from one evaluation to the next; a rung ends with one in any case, and by default it is the only one.
+      mode: `"min"` where a smaller metric is better, `"max"` for an accuracy.
 
     Returns: a `Race`. With an iterable that ends and cannot be begun again, the race ends there.
 
@@ -110,6 +117,9 @@ def race(
             abreast=lanes,
             mesh=mesh,
             axis=axis,
+            evaluate=evaluate,
+            every=every,
+            mode=mode,
         )
         racing = Racing(runner, learner.state, runner.order(key), sum(lengths))
         for lane in range(batch.number):
@@ -123,26 +133,43 @@ def race(
         standing.run(racing, lengths, keep, tail, (lambda now: None) if kept is None else functools.partial(kept.keep, racing))
     if not any(map(racing.updates, racing.lanes)):
         raise complain(ValueError, "race", "data", "an iterable of at least one batch", data)
-    return _result(batch, racing, standing, plan)
+    return _result(batch, racing, standing, plan, tail)
 
 
-def _result(batch: Lanes, racing: Racing, standing: Standing, plan: str) -> Race:
-    end_losses, rungs, ends = standing.end_losses, standing.rungs, standing.ends
-    order = np.lexsort((end_losses, -rungs, np.isinf(end_losses)))
+def _result(batch: Lanes, racing: Racing, standing: Standing, plan: str, tail: float) -> Race:
+    scores, rungs, ends = standing.scores, standing.rungs, standing.ends
+    order = np.lexsort((scores, -rungs, np.isinf(scores)))
     updates = [racing.updates(lane) for lane in range(batch.number)]
+    evaluating = racing.runner.evaluating
+    counts, metrics = _evaluations([racing.lanes[lane].evaluations for lane in range(batch.number)])
+    begun = [0, *ends]  # of each rung
+    end_metrics = [racing.end_metric(lane, tail, begun[max(rungs[lane] - 1, 0)]) for lane in range(batch.number)]
     return Race(
         schedules=tuple(batch.one(lane) for lane in range(batch.number)),
         losses=np.stack([racing.losses(lane) for lane in range(batch.number)])[:, : max(updates)],
-        end_losses=end_losses,
+        end_losses=standing.end_losses,
         rungs=rungs,
         peaks=np.asarray(peak_rates(batch.schedules)),
         order=order,
         updates=sum(updates),
-        state=racing.lanes[order[0]].state if np.isfinite(end_losses[order[0]]) else None,
+        state=racing.lanes[order[0]].state if np.isfinite(scores[order[0]]) else None,
         plan=plan,
         ends=tuple(ends),
         ended=any(int(lane.carry.reason) == CODES[Reason.DATA_ENDED] for lane in racing.lanes.values()),
+        evaluated=counts,
+        evaluations=metrics,
+        end_metrics=None if evaluating is None else np.array(end_metrics, np.float32),
+        mode="min" if evaluating is None else evaluating.mode,
     )
+
+
+def _evaluations(rows: Sequence[np.ndarray[Any, Any]]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """The counts at which any lane was evaluated, rising, and the metrics of all lanes there; NaN where one was not."""
+    counts = np.unique(np.concatenate([its[:, 0] for its in rows]))
+    metrics = np.full((len(rows), len(counts)), np.nan, np.float32)
+    for lane, its in enumerate(rows):
+        metrics[lane, np.searchsorted(counts, its[:, 0])] = its[:, 1]
+    return counts.astype(np.int32), metrics
 
 
 def _check_rungs(rungs: Any) -> tuple[int, ...]:

@@ -26,6 +26,7 @@ DIFFERS = {
     "learner": "another learner, or arrays in it",
     "data": "other data, or another key",
     "race": "other rungs, or another way to keep lanes",
+    "evaluations": "lanes that are evaluated in another way",
     "version of JAX": "another version of JAX",
 }
 """What is said about the parts of an identity that differ."""
@@ -37,7 +38,7 @@ class RaceFolder:
 
     Attributes:
       path: the file.
-      identity: what the race is: its schedules, learner, data and rungs, and JAX's version.
+      identity: what the race is: its schedules, learner, data, rungs and evaluations, and JAX's version.
     """
 
     path: pathlib.Path
@@ -49,18 +50,21 @@ class RaceFolder:
 
         Raises: ValueError for data or a learner that cannot be known again.
         """
-        runner = racing.runner
+        runner, metric = racing.runner, racing.runner.evaluating
         if runner.reads_on:
             remedy = "an iterable cannot be read again from where it was left: give arrays or a sampler"
             raise complain(ValueError, "race", "folder", "left out where the data is an iterable", folder, remedy)
-        if found := callbacks(runner.closed):
+        if found := callbacks(runner.closed) or (metric and callbacks(metric.metric.closed)):
             remedy = "what Python gives back cannot be told from what it gave last time"
-            raise complain(ValueError, "race", "folder", f"left out where the update has a {found[0]}", folder, remedy)
+            raise complain(
+                ValueError, "race", "folder", f"left out where the update, or `evaluate`, has a {found[0]}", folder, remedy
+            )
         identity = {
             "schedules": digest(batch.schedules),
             "learner": digest(racing.state) + program_digest(runner.closed),
             "data": digest((jax.tree.leaves(runner.batches), racing.order)),
             "race": repr(rules),
+            "evaluations": "" if metric is None else repr((metric.every, metric.mode, program_digest(metric.metric.closed))),
             "version of JAX": jax.__version__,
         }
         return RaceFolder(checked_folder("race", folder) / NAME, identity)
@@ -69,9 +73,11 @@ class RaceFolder:
         """Writes how the race stands; what cannot be written is a warning, and the next rung tries again."""
         plain = {name: value for name, value in vars(standing).items() if not isinstance(value, np.ndarray)}
         states: list[int] = []
-        arrays: dict[str, Any] = {"end_losses": standing.end_losses, "rungs": standing.rungs}
+        arrays: dict[str, Any] = {name: getattr(standing, name) for name in ("end_losses", "scores", "rungs")}
         for lane, its in racing.lanes.items():
-            arrays |= {f"{lane}/rows": its.rows} | {f"{lane}/{name}": value for name, value in its.carry._asdict().items()}
+            arrays |= {f"{lane}/rows": its.rows, f"{lane}/evaluations": its.evaluations} | {
+                f"{lane}/{name}": value for name, value in its.carry._asdict().items()
+            }
             if its.state is not None:
                 states.append(lane)
                 arrays |= {f"{lane}/state/{i}": _plain(leaf) for i, leaf in enumerate(jax.tree.leaves(its.state))}
@@ -104,9 +110,11 @@ class RaceFolder:
             )
         try:
             lanes = {lane: _lane(found, lane, its, lane in header["states"]) for lane, its in racing.lanes.items()}
-            plain = {**header["standing"], "end_losses": found["end_losses"], "rungs": found["rungs"]}
+            plain = {**header["standing"], **{name: found[name] for name in ("end_losses", "scores", "rungs")}}
             now = Standing(**plain)
-            if {now.end_losses.shape, now.rungs.shape} != {(len(lanes),)} or not set(now.inside) <= set(header["states"]):
+            if {now.end_losses.shape, now.scores.shape, now.rungs.shape} != {(len(lanes),)} or not set(now.inside) <= set(
+                header["states"]
+            ):
                 raise ValueError("other lanes")
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise self._foreign(error) from error
@@ -120,12 +128,14 @@ class RaceFolder:
 def _lane(found: dict[str, Any], number: int, lane: Any, has_state: bool) -> Any:
     """A lane as it was kept."""
     carry = Carry(*(_like(found[f"{number}/{name}"], getattr(lane.carry, name)) for name in Carry._fields))
-    rows = found[f"{number}/rows"]
-    if rows.ndim != 2 or rows.shape != (int(carry.updates), 3):
+    rows, evaluations = found[f"{number}/rows"], found[f"{number}/evaluations"]
+    if rows.shape != (int(carry.updates), 3) or evaluations.shape[1:] != (2,):
         raise ValueError("a curve of another length")
     leaves, structure = jax.tree.flatten(lane.state)
     state = [_like(found[f"{number}/state/{i}"], leaf) for i, leaf in enumerate(leaves)] if has_state else None
-    return lane._replace(carry=carry, rows=rows, state=None if state is None else jax.tree.unflatten(structure, state))
+    return lane._replace(
+        carry=carry, rows=rows, evaluations=evaluations, state=None if state is None else jax.tree.unflatten(structure, state)
+    )
 
 
 def _plain(leaf: Any) -> np.ndarray[Any, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrax.fields._words import spelt
+from lrax.fields._words import complain, spelt
 from lrax.schedules._base import Schedule
 
 if TYPE_CHECKING:
@@ -31,12 +31,19 @@ class Race:
         rung was not finite.
       rungs: how many rungs each lane was in, int of shape (lanes,).
       peaks: the highest rate of each lane's schedule, float32 of shape (lanes,).
-      order: the lanes from best to worst: by rungs, then by end loss; those that diverged come last.
+      order: the lanes from best to worst: by rungs, then by end loss, or by end metric if they were evaluated; those that
+        diverged come last.
       updates: how many updates were made in all, over all lanes.
       state: the learner's state after the best lane's last update; None if every lane diverged.
       plan: how the lanes were run, in words.
       ends: the counts of updates at which the rungs ended.
       ended: whether the data ended before the last rung did.
+      evaluated: the counts of updates after which lanes were evaluated, int of shape (evaluations,); none without `evaluate`.
+      evaluations: the metrics of every lane there, float32 of shape (lanes, evaluations); NaN where a lane was not trained any
+        more.
+      end_metrics: the metrics that ranked the lanes, of each lane's last rung, float32 of shape (lanes,); None without
+        `evaluate`.
+      mode: `"min"` if a smaller metric is better, `"max"` if a larger one is.
 
     Source: Jamieson & Talwalkar 2016, Non-stochastic best arm identification and hyperparameter optimization.
     """
@@ -52,21 +59,36 @@ class Race:
     plan: str
     ends: tuple[int, ...]
     ended: bool = False
+    evaluated: np.ndarray[Any, Any] = dataclasses.field(default_factory=lambda: np.zeros(0, np.int32))
+    evaluations: np.ndarray[Any, Any] = dataclasses.field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    end_metrics: np.ndarray[Any, Any] | None = None
+    mode: str = "min"
+
+    @property
+    def scores(self) -> np.ndarray[Any, Any]:
+        """What ranks the lanes, the lower the better, float32 of shape (lanes,); infinite for a lane that diverged.
+
+        End losses, or end metrics if lanes were evaluated, with the other sign where a larger one is better.
+        """
+        if self.end_metrics is None:
+            return self.end_losses
+        signed = self.end_metrics if self.mode == "min" else -self.end_metrics
+        return np.where(np.isfinite(signed) & np.isfinite(self.end_losses), signed, np.float32(np.inf))
 
     @property
     def best(self) -> int | None:
         """The winner's lane, or None if every lane diverged."""
-        return int(self.order[0]) if np.isfinite(self.end_losses[self.order[0]]) else None
+        return int(self.order[0]) if np.isfinite(self.scores[self.order[0]]) else None
 
     def rows(self) -> list[dict[str, Any]]:
         """A row a lane in plain values, for `pandas.DataFrame(race.rows())`.
 
         Returns: dicts with `lane`, `place` (0 for the winner), `kind`, `schedule` (as text), `peak`, `end_loss`, `rungs` and
-          `diverged`.
+          `diverged`; and `end_metric` if lanes were evaluated.
         """
         from lrax.sweeps._rows import race_rows
 
-        return race_rows(self.schedules, self.peaks, self.end_losses, self.rungs, self.order)
+        return race_rows(self.schedules, self.peaks, self.end_losses, self.rungs, self.order, self.end_metrics)
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Writes `rows` to a file of comma-separated values, with a header, whole or not at all.
@@ -117,14 +139,15 @@ class Race:
     def _repr_html_(self) -> str:
         from lrax.sweeps._html import html
 
-        return html(self._table, self.plot, repr(self))
+        return html(self._table, self.plot if self.end_metrics is None else self.plot_evaluations, repr(self))
 
     def _table(self) -> "Table":
         from lrax.sweeps._table import race_table
 
         ended = f"the data ended after {self.losses.shape[1]} updates, before the last rung did\n" if self.ended else ""
         spent = f"{ended}{self.updates} updates in all; {self.plan}"
-        return race_table(self.schedules, self.peaks, self.end_losses, self.rungs, self.order, spent)
+        columns = self.end_losses, self.end_metrics
+        return race_table(self.schedules, self.peaks, columns, self.best is not None, self.rungs, self.order, spent)
 
     @spelt
     def plot(self, axes: "Axes | None" = None) -> "Axes":
@@ -142,3 +165,20 @@ class Race:
         from lrax.sweeps._curves import plot_race
 
         return plot_race(self.schedules, self.peaks, self.losses, self.end_losses, self.rungs, self.ends, self.best, axes)
+
+    def plot_evaluations(self, axes: "Axes | None" = None) -> "Axes":
+        """Draws the metric of every lane over updates, the winner in black, the others' colour by their peak rates.
+
+        Args:
+          axes: where to draw; by default new axes.
+
+        Returns: the axes.
+
+        Raises: ImportError if matplotlib is not installed; ValueError if lanes were not evaluated.
+        """
+        from lrax.sweeps._curves import plot_metrics
+
+        if self.end_metrics is None:
+            remedy = "give lrax.race evaluate=, or draw the losses with plot"
+            raise complain(ValueError, "Race.plot_evaluations", "race", "one whose lanes were evaluated", self, remedy)
+        return plot_metrics(self.schedules, self.peaks, self.evaluated, self.evaluations, self.best, axes)

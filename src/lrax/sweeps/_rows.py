@@ -53,6 +53,7 @@ def race_rows(
     end_losses: np.ndarray[Any, Any],
     rungs: np.ndarray[Any, Any],
     order: np.ndarray[Any, Any],
+    end_metrics: np.ndarray[Any, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """A row a lane; see `Race.rows`."""
     places = np.argsort(order)
@@ -64,6 +65,7 @@ def race_rows(
             "schedule": repr(schedule),
             "peak": _decimal(peaks[lane]),
             "end_loss": _decimal(end_losses[lane]),
+            **({} if end_metrics is None else {"end_metric": _decimal(end_metrics[lane])}),
             "rungs": int(rungs[lane]),
             "diverged": not math.isfinite(end_losses[lane]),
         }

@@ -21,6 +21,8 @@ class Standing:
       begun: the count at which they stand.
       spare: who wins, should all that go on diverge; None if nobody was left behind.
       end_losses: of each lane's last rung, float32 of shape (lanes,); infinite where it diverged.
+      scores: what the lanes are ranked by, the lower the better, float32 of shape (lanes,): their end losses, or what they were
+        evaluated to.
       rungs: how many rungs each lane was in, int32 of shape (lanes,).
       ends: the counts at which rungs ended.
     """
@@ -31,6 +33,7 @@ class Standing:
     begun: int
     spare: int | None
     end_losses: np.ndarray[Any, Any]
+    scores: np.ndarray[Any, Any]
     rungs: np.ndarray[Any, Any]
     ends: list[int]
 
@@ -38,7 +41,7 @@ class Standing:
     def first(lanes: int) -> "Standing":
         """Before the first rung of so many lanes."""
         losses, rungs = np.full(lanes, np.inf, np.float32), np.zeros(lanes, np.int32)
-        return Standing(0, False, list(range(lanes)), 0, None, losses, rungs, [])
+        return Standing(0, False, list(range(lanes)), 0, None, losses, losses.copy(), rungs, [])
 
     def run(
         self, racing: Racing, lengths: Sequence[int], keep: float, tail: float, keeping: Callable[["Standing"], None]
@@ -58,7 +61,8 @@ class Standing:
             self.rungs[self.inside] += 1
             self.ends.append(self.begun + made)
             self.end_losses[self.inside] = [racing.end_loss(lane, tail, self.begun) for lane in self.inside]
-        ranked = sorted((i for i in self.inside if np.isfinite(self.end_losses[i])), key=lambda i: self.end_losses[i])
+            self.scores[self.inside] = [racing.score(lane, tail, self.begun) for lane in self.inside]
+        ranked = sorted((i for i in self.inside if np.isfinite(self.scores[i])), key=lambda i: self.scores[i])
         kept = part_of(len(self.inside), keep)
         staying, others = ranked[:kept], ranked[kept:]
         self.spare = others[0] if others else self.spare

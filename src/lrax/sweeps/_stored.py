@@ -66,7 +66,12 @@ def write_race(path: pathlib.Path, schedules: Sequence[Schedule], state: Any, pl
     if not all(map(is_known, jax.tree.leaves(state))):
         remedy = "gather it first, or save dataclasses.replace(race, state=None)"
         raise complain(ValueError, "Race.save", "state", "an array of this process, whole", "parts on other hosts", remedy)
-    arrays = {name: fields.pop(name) for name in ("losses", "end_losses", "rungs", "peaks", "order")}
+    arrays = {
+        name: fields.pop(name) for name in ("losses", "end_losses", "rungs", "peaks", "order", "evaluated", "evaluations")
+    }
+    arrays["evaluations"] = arrays["evaluations"].reshape(len(schedules), -1)  # of none, whatever their shape
+    end_metrics = fields.pop("end_metrics")
+    arrays |= {} if end_metrics is None else {"end_metrics": end_metrics}
     places = jax.tree.leaves_with_path(state)
     header = {"plan": plan, **fields, "state": None if state is None else [jax.tree_util.keystr(place) for place, _ in places]}
     for i, (_, leaf) in enumerate(places):
@@ -84,7 +89,11 @@ def read_race(path: pathlib.Path, state: Any, kinds: Iterable[type[Schedule]]) -
         fields["losses"] = _checked(found, "losses", "f", (lanes, found["losses"].shape[-1]))
         if sorted(fields["order"].tolist()) != list(range(lanes)):
             raise ValueError("an order that is none")
-        plain = {"updates": int(header["updates"]), "plan": str(header["plan"]), "ended": bool(header["ended"])}
+        fields["evaluated"] = _checked(found, "evaluated", "iu", (found["evaluated"].size,))
+        fields["evaluations"] = _checked(found, "evaluations", "f", (lanes, found["evaluated"].size))
+        fields["end_metrics"] = _checked(found, "end_metrics", "f", (lanes,)) if "end_metrics" in found else None
+        plain: dict[str, Any] = {"updates": int(header["updates"]), "ended": bool(header["ended"])}
+        plain |= {name: str(header[name]) for name in ("plan", "mode")}
         ends = tuple(int(end) for end in header["ends"])
         fields |= {"schedules": _schedules(header, kinds), "ends": ends, **plain}
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:

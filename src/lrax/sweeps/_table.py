@@ -76,18 +76,28 @@ def _verdict(settings: Sequence[Setting], scores: np.ndarray[Any, Any], names: M
 
 
 def race_table(
-    schedules: Sequence[Any], peaks: np.ndarray[Any, Any], end_losses: np.ndarray[Any, Any], rungs: Any, order: Any, spent: str
+    schedules: Sequence[Any],
+    peaks: np.ndarray[Any, Any],
+    ends: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None],
+    won: bool,
+    rungs: Any,
+    order: Any,
+    spent: str,
 ) -> Table:
-    """One row a lane, from best to worst, then what was spent."""
-    rows = [["", "schedule", "peak rate", "end loss", "rungs", "lane"]]
-    names, finite = labels(schedules), np.isfinite(end_losses)
+    """One row a lane, from best to worst, then what was spent; `ends` are the lanes' end losses and end metrics, if any."""
+    losses, metrics = ends
+    extra = [] if metrics is None else ["end metric"]
+    rows = [["", "schedule", "peak rate", *extra, "end loss", "rungs", "lane"]]
+    names, finite = labels(schedules), np.isfinite(losses)
     for place, lane in enumerate(order[:ROWS]):
-        loss = f"{end_losses[lane]:.4g}" if finite[lane] else "diverged"
-        mark = BEST if place == 0 and finite[lane] else ""
-        rows.append([mark, names[lane], f"{peaks[lane]:.4g}", loss, str(rungs[lane]), str(lane)])
+        loss = f"{losses[lane]:.4g}" if finite[lane] else "diverged"
+        metric = [] if metrics is None else [f"{metrics[lane]:.4g}" if finite[lane] else "-"]
+        mark = BEST if place == 0 and won else ""
+        rows.append([mark, names[lane], f"{peaks[lane]:.4g}", *metric, loss, str(rungs[lane]), str(lane)])
     notes = [f"... and {len(order) - ROWS} lanes that are worse"] if len(order) > ROWS else []
-    notes += range_note(schedules, peaks.tolist(), int(order[0])) if finite[order[0]] else ["no best: every lane diverged"]
-    return Table(rows, (2, 3, 4), [*notes, spent])
+    lost = "no best: every lane diverged" + ("" if metrics is None else ", or has no finite metric")
+    notes += range_note(schedules, peaks.tolist(), int(order[0])) if won else [lost]
+    return Table(rows, tuple(range(2, len(rows[0]) - 1)), [*notes, spent])
 
 
 def range_note(schedules: Sequence[Any], peaks: Sequence[float], best: int) -> list[str]:

@@ -97,6 +97,7 @@ class Lane(NamedTuple):
       rules: what it is run by.
       order: what its batches are drawn by; None where they come from an iterator.
       rows: what its updates measured, NumPy float32 of shape (updates, 3): rate, loss, smoothed loss. Kept beside the programs.
+      evaluations: where it was evaluated, NumPy float32 of shape (evaluations, 2): how many updates were made, and the metric.
     """
 
     state: Any
@@ -104,6 +105,7 @@ class Lane(NamedTuple):
     rules: Rules
     order: Any
     rows: np.ndarray[Any, Any] = np.empty((0, 3), np.float32)
+    evaluations: np.ndarray[Any, Any] = np.empty((0, 2), np.float32)
 
 
 START = Carry(

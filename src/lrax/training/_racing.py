@@ -61,6 +61,20 @@ class Racing:
         losses[: len(made)] = made
         return losses
 
+    def score(self, name: int, tail: float, since: int = 0) -> float:
+        """What lanes are ranked by, the lower the better: `end_metric` if they are evaluated, else `end_loss`."""
+        evaluating, loss = self.runner.evaluating, self.end_loss(name, tail, since)
+        if evaluating is None or math.isinf(loss):
+            return loss
+        return evaluating.score(self.end_metric(name, tail, since))
+
+    def end_metric(self, name: int, tail: float, since: int = 0) -> float:
+        """The mean metric of a lane over that part of its updates since a count, or the last one; NaN if there is none."""
+        counts, metrics = self.lanes[name].evaluations.T
+        made = self.updates(name)
+        inside = metrics[(counts > made - max(math.ceil(tail * (made - since)), 1)) & (counts > since)]
+        return float(np.mean(inside, dtype=np.float64)) if len(inside) else math.nan
+
     def end_loss(self, name: int, tail: float, since: int = 0) -> float:
         """The mean loss of a lane over that part of its updates since a count; infinite if it has diverged or made none."""
         made = self.losses(name)[since : self.updates(name)]

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
 from lrax.fields._words import choice, complain
+from lrax.training._abreast import grouped, moved, split
 from lrax.training._batches import ENDED, ArrayBatches, SampledBatches, as_batches, endless
 from lrax.training._engine import START, Axes, Carry, Lane, Rules, finish, run_compiled, run_from_host
+from lrax.training._evaluating import Evaluating
 from lrax.training._fit import Plan, even, plan_lanes, spans_devices, tree_bytes
 from lrax.training._jaxprs import has_convolution
 from lrax.training._learner import Learner
@@ -25,10 +26,6 @@ from lrax.training._updates import check_accumulate, check_donated, trace_update
 Report = Callable[[Carry, int, Any], None]
 """Called with a carry, of several lanes stacked where they run abreast, how many batches were seen since the last call, and the
 rows that were measured so far."""
-
-
-FEW = 16
-"""So many states are stacked by one program: one with an argument for each of a thousand would compile for a minute."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +44,7 @@ class Runner:
       donate: whether the states' memory is given away.
       mesh, axis: the mesh over whose axis lanes are divided, if any.
       closed: what was traced, as a closed jaxpr; None if an iterator yields nothing.
+      evaluating: how lanes are evaluated beside their training, if they are.
       report: called as the updates go on: after every batch if the host calls them, else after every group of lanes.
     """
 
@@ -63,6 +61,7 @@ class Runner:
     closed: Any = None
     mesh: Mesh | None = None
     axis: str = "lanes"
+    evaluating: Evaluating | None = None
 
     @property
     def reads_on(self) -> bool:
@@ -96,24 +95,40 @@ class Runner:
             sorted(todo, key=lambda i: lanes[i].carry.updates), key=lambda i: lanes[i].carry.updates
         ):
             members = list(places)
-            for i, lane in zip(members, self._together([lanes[i] for i in members], until, most), strict=True):
+            for i, lane in zip(members, self._evaluated([lanes[i] for i in members], until, most), strict=True):
                 after[i] = lane
         return after
 
-    def _together(self, lanes: list[Lane], until: int, most: int) -> list[Lane]:
-        """`advance` for lanes that stand at the same count."""
+    def _evaluated(self, lanes: list[Lane], until: int, most: int) -> list[Lane]:
+        """`advance` for lanes that stand at the same count, with a halt wherever they are evaluated.
+
+        Those that stop on the way stay in their group, so that the next part is run by the same program.
+        """
         plan = self.plan(lanes)
+        if self.evaluating is None:
+            return self._together(lanes, until, most, plan)
+        for stop in self.evaluating.stops(int(lanes[0].carry.updates), until):
+            lanes = self.evaluating(self._together(lanes, stop, most, plan))
+        return lanes
+
+    def _together(self, lanes: list[Lane], until: int, most: int, plan: Plan) -> list[Lane]:
+        """`advance` for lanes that stand at the same count, or have stopped before."""
         size = even(len(lanes), plan.lanes) if self.mesh is None else plan.lanes
         shared = all(lane.order is lanes[0].order for lane in lanes)
         axes = Axes.ALONE if size == 1 else Axes.SAME_BATCHES if shared else Axes.OWN_BATCHES
         members = [lanes[begin : begin + size] for begin in range(0, len(lanes), size)]
-        groups, numbers = [self._placed(_grouped(group, size, axes), axes) for group in members], list(map(len, members))
+        going = [group for group in members if any(lane.carry.reason == RUNNING for lane in group)]
+        if not going:
+            return lanes
+        groups, numbers = [self._placed(grouped(group, size, axes), axes) for group in going], list(map(len, going))
         if self.host:
             ended = self._run_from_host(groups, numbers, until, axes)
         else:
             ended = self._run_compiled(groups, numbers, until, most, axes, plan.programs)
-        parts = ended if axes is Axes.ALONE else [part for group in ended for part in _split(group, size)]
-        return [_moved(lane, *part) for lane, part in zip(lanes, parts, strict=False)]
+        parts = [[part] for part in ended] if axes is Axes.ALONE else [split(group, size) for group in ended]
+        for group, its in zip(going, parts, strict=True):
+            group[:] = [moved(lane, *part) for lane, part in zip(group, its, strict=False)]
+        return [lane for group in members for lane in group]
 
     def _placed(self, group: Lane, axes: Axes) -> Lane:
         """A group on the mesh, if there is one: its lanes divided, their common order everywhere."""
@@ -179,46 +194,6 @@ def begin(state: Any, rules: Rules, order: Any) -> Lane:
     return Lane(state, START, rules, order)
 
 
-def _moved(lane: Lane, state: Any, carry: Carry, rows: np.ndarray[Any, Any]) -> Lane:
-    """A lane after more updates, with what they measured."""
-    made = int(carry.updates) - int(lane.carry.updates)
-    return lane._replace(state=state, carry=carry, rows=np.concatenate([lane.rows, rows[:made]]))
-
-
-def _grouped(lanes: list[Lane], size: int, axes: Axes) -> Lane:
-    """Lanes stacked, the last repeated to make `size`; their order stays one if they share it."""
-    if axes is Axes.ALONE:
-        return lanes[0]
-    filled = [*lanes, *[lanes[-1]] * (size - len(lanes))]
-    order = lanes[0].order if axes is Axes.SAME_BATCHES else _stacked([lane.order for lane in filled])
-    states, carries, rules = ([getattr(lane, part) for lane in filled] for part in ("state", "carry", "rules"))
-    return Lane(_stacked(states), _stacked(carries), _stacked(rules), order)
-
-
-def _stacked(trees: list[Any]) -> Any:
-    """Pytrees with a leading axis: on the host if they are there, else by programs of few arguments, which compile fast."""
-    if all(isinstance(leaf, np.ndarray | np.generic) for leaf in jax.tree.leaves(trees)):
-        return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
-    if len(trees) <= FEW:
-        return _stack(trees)
-    return _join([_stacked(trees[begin : begin + FEW]) for begin in range(0, len(trees), FEW)])
-
-
-def _split(group: Any, size: int) -> list[Any]:
-    """The lanes of a group that has run: their states on the device, their carries and rows on the host."""
-    return [jax.tree.map(lambda leaf, i=i: leaf[i], group) for i in range(size)]
-
-
-@jax.jit
-def _stack(trees: Any) -> Any:
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
-
-
-@jax.jit
-def _join(trees: Any) -> Any:
-    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *trees)
-
-
 def make_runner(
     owner: str,
     learners: Sequence[Learner],
@@ -234,6 +209,9 @@ def make_runner(
     donate: bool = False,
     mesh: Mesh | None = None,
     axis: str = "lanes",
+    evaluate: Callable[[Any], Any] | None = None,
+    every: int | None = None,
+    mode: str = "min",
 ) -> Runner:
     """Checks everything about the data, and the learners, which share an update, before anything is compiled."""
     batches = as_batches(owner, data, batch_size, transform)
@@ -257,6 +235,7 @@ def make_runner(
         raise complain(ValueError, owner, "initialize", "a function whose learners have one update", learners, remedy)
     check_accumulate(owner, learners[0].state, accumulate)
     check_donated(owner, learners[0].state, donate)
+    evaluating = Evaluating.checked(owner, evaluate, every, mode, learners[0].state)
     in_turn = jax.default_backend() == "cpu" and any(has_convolution(one.closed.jaxpr) for one in traced)
     host = driver == "host" or not drawn or (driver is None and in_turn)
     inside = [one.outline.consts for one in traced]
@@ -279,4 +258,5 @@ def make_runner(
         closed=closed,
         mesh=mesh,
         axis=axis,
+        evaluating=evaluating,
     )

@@ -1,0 +1,97 @@
+"""Lanes are evaluated beside their training: by a metric of the state, on data that they do not train on.
+
+Updates are run to where an evaluation is due by the programs that run them anyway, and the metric is a program of its own. So
+nothing changes in what trains, and curves are the same with and without, from either driver.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lrax.fields._words import check_arity, check_whole, choice, complain
+from lrax.training._engine import Lane
+from lrax.training._programs import Traced, trace
+from lrax.training._reason import CODES, RUNNING, Reason
+
+SIGNS = {"min": 1.0, "max": -1.0}
+"""What makes of a metric a score, the lower the better."""
+
+VALID = (RUNNING, CODES[Reason.DATA_ENDED])
+"""Codes of lanes whose states are those of their last updates."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluating:
+    """How lanes are evaluated.
+
+    Attributes:
+      metric: state -> metric, traced.
+      every: updates from one evaluation to the next; None for one where a run ends.
+      mode: `"min"` if a smaller metric is better, else `"max"`.
+    """
+
+    metric: Traced
+    every: int | None
+    mode: str
+
+    @staticmethod
+    def checked(
+        owner: str, evaluate: Callable[[Any], Any] | None, every: int | None, mode: str, state: Any
+    ) -> "Evaluating | None":
+        """How lanes that begin at `state` are evaluated; None for no `evaluate`.
+
+        Raises: TypeError or ValueError for what does not make one real number of a state.
+        """
+        choice(owner, "mode", mode, tuple(SIGNS))
+        if every is not None:
+            check_whole(owner, "every", every)
+        if evaluate is None:
+            if every is not None:
+                raise complain(ValueError, owner, "every", "left out where nothing is evaluated", every, "give `evaluate` too")
+            return None
+        needs = "a pure function (state) -> metric, one real number, in jnp"
+        if not callable(evaluate):
+            raise complain(TypeError, owner, "evaluate", needs, evaluate)
+        check_arity(owner, "evaluate", evaluate, "(state) -> metric", 1)
+        try:
+            traced = trace(evaluate, jax.tree.map(jnp.asarray, state))
+        except (TypeError, ValueError, AttributeError) as error:  # such as numbers that it wants to know, and does not
+            reason = str(error).strip().partition("\n")[0]
+            raise complain(TypeError, owner, "evaluate", needs, evaluate, f"it raised: {reason}") from error
+        found = traced.returned
+        kinds = jnp.floating, jnp.integer
+        if getattr(found, "shape", None) != () or not any(jnp.issubdtype(found.dtype, kind) for kind in kinds):
+            raise complain(TypeError, owner, "evaluate", needs, evaluate, f"it returned {found}")
+        return Evaluating(traced, None if every is None else int(every), mode)
+
+    def stops(self, begun: int, until: int) -> Iterator[int]:
+        """The counts at which lanes between two counts are evaluated: the multiples of `every` between, and the end."""
+        if self.every is not None:
+            yield from range((begun // self.every + 1) * self.every, until, self.every)
+        yield until
+
+    def __call__(self, lanes: list[Lane]) -> list[Lane]:
+        """The lanes with what they are evaluated to; those that have blown up, or were evaluated there, stay as they are."""
+        due = [int(lane.carry.reason) in VALID and int(lane.carry.updates) > last(lane) for lane in lanes]
+        found = [self.metric(lane.state) if one else None for lane, one in zip(lanes, due, strict=True)]  # none is waited for
+        return [lane if one is None else _with(lane, float(one)) for lane, one in zip(lanes, found, strict=True)]
+
+    def score(self, metric: float) -> float:
+        """What lanes are ranked by, the lower the better; infinite for a metric that is not finite."""
+        return SIGNS[self.mode] * metric if math.isfinite(metric) else math.inf
+
+
+def last(lane: Lane) -> int:
+    """The count of updates at which a lane was evaluated last."""
+    return int(lane.evaluations[-1, 0]) if len(lane.evaluations) else 0
+
+
+def _with(lane: Lane, metric: float) -> Lane:
+    """A lane with what it is evaluated to now."""
+    row = np.array([[lane.carry.updates, metric]], np.float32)
+    return lane._replace(evaluations=np.concatenate([lane.evaluations, row]))

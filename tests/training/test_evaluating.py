@@ -1,0 +1,168 @@
+"""Lanes that are evaluated beside their training: nothing changes in what trains, and the metric ranks them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import lrax
+from compilations import compilations
+from problems import linear_learner, regression, same, squared_error
+
+pytestmark = pytest.mark.standard_promotion  # of optax's optimizers
+
+KEY = jax.random.key(0)
+DATA = tuple(map(jnp.asarray, regression()))
+HELD_OUT = tuple(map(jnp.asarray, regression(seed=7)))
+RATES = lrax.Constant(np.float32([0.001, 0.3, 0.01, 30.0, 0.1]))
+
+
+def held_out(state):
+    """The loss on data that nothing trains on."""
+    return squared_error(state.params, HELD_OUT)
+
+
+def norm(state):
+    """How large the weights are."""
+    return jnp.abs(state.params["weight"]).sum()
+
+
+def small(state):
+    """No number where the weights are large."""
+    return jnp.where(norm(state) < 1, 0.0, jnp.nan)
+
+
+def run(schedules=RATES, data=DATA, **options):
+    """A race of constant rates on the linear problem."""
+    return lrax.race(linear_learner(), data, schedules, **{"rungs": (10, 13), "batch_size": 8, "key": KEY, **options})
+
+
+@pytest.mark.parametrize("options", [{}, {"lanes": 2}, {"driver": "host", "lanes": 1}, {"driver": "host"}])
+def test_training_is_the_same_with_and_without(options):
+    """Losses and the winner's state are bit for bit those of a race without evaluations, in each way to run it."""
+    options = {"rungs": 23, **options}
+    plain, evaluated = run(**options), run(evaluate=held_out, every=4, **options)
+    assert plain.losses.tobytes() == evaluated.losses.tobytes()
+    np.testing.assert_array_equal(evaluated.evaluated, [4, 8, 12, 16, 20, 23])
+    assert evaluated.best == np.argmin(evaluated.scores)
+    assert np.isnan(plain.evaluations).size == 0
+    if plain.best == evaluated.best:
+        assert same(plain.state, evaluated.state)
+
+
+def test_the_metric_is_that_of_the_state_after_so_many_updates():
+    """An evaluation at a count is the metric of the state that a race of that length ends with, from either driver."""
+    compiled, host = (run(evaluate=held_out, every=8, rungs=23, driver=driver) for driver in ("compiled", "host"))
+    np.testing.assert_allclose(compiled.evaluations, host.evaluations, rtol=1e-5)
+    for place, count in enumerate((8, 16, 23)):
+        alone = run([lrax.Constant(0.1)], rungs=count, driver="host", lanes=1)
+        assert host.evaluations[4, place] == pytest.approx(float(held_out(alone.state)), rel=1e-5)
+
+
+@pytest.mark.parametrize("lanes", [1, 5])
+def test_a_lane_that_blew_up_is_evaluated_no_more(lanes):
+    """The others go on in the same programs; what diverged has no metric there and an infinite score."""
+    result = run(evaluate=held_out, every=20, rungs=100, lanes=lanes, driver="host")
+    assert np.isinf(result.scores[3])
+    assert np.isnan(result.evaluations[3, -1])
+    assert np.isfinite(result.evaluations[0]).all()
+
+
+def test_the_metric_ranks_the_lanes():
+    """Who goes on and who wins is said by the metric's mean in the tail of a rung, the smaller or the larger the better."""
+    smallest, largest = (run(evaluate=norm, every=5, mode=mode, rungs=(10, 10), driver="host") for mode in ("min", "max"))
+    assert smallest.schedules[smallest.best].value == np.float32(0.001)
+    assert largest.schedules[largest.best].value == np.float32(0.3)
+    for result, sign in ((smallest, 1), (largest, -1)):
+        np.testing.assert_array_equal(result.evaluated, [5, 10, 15, 20])
+        np.testing.assert_allclose(result.end_metrics[result.best], result.evaluations[result.best, 3])
+        np.testing.assert_allclose(result.scores[result.best], sign * result.end_metrics[result.best])
+        assert np.isnan(result.evaluations[result.rungs == 1, 2:]).all()
+    averaged = run(evaluate=norm, every=5, rungs=20, tail=0.5, driver="host")
+    np.testing.assert_allclose(averaged.end_metrics[0], averaged.evaluations[0, 2:].mean(), rtol=1e-6)
+
+
+def test_by_default_a_rung_is_evaluated_where_it_ends():
+    """Without `every` there is one evaluation a rung, for each of its lanes."""
+    result = run(evaluate=held_out, driver="host")
+    np.testing.assert_array_equal(result.evaluated, [10, 23])
+    assert np.isfinite(result.evaluations[:, 1]).sum() == 3
+
+
+def test_a_metric_that_is_no_number_loses():
+    """Lanes whose metric is not finite come last, and nobody wins where all are so."""
+    assert run(evaluate=small, rungs=10, driver="host").best == 0
+    nobody = run(evaluate=lambda state: jnp.inf * (1 + 0 * held_out(state)), rungs=10, driver="host")
+    assert (nobody.best, nobody.state) == (None, None)
+    assert "no best: every lane diverged, or has no finite metric" in str(nobody)
+
+
+def test_an_iterable_that_ends_is_evaluated_where_it_ended():
+    """Lanes of an iterable see the same batches with and without, and their last state counts."""
+    batches = [tuple(array[i : i + 8] for array in DATA) for i in range(0, 64, 8)]
+    options = {"data": (batch for batch in batches), "batch_size": None, "key": None, "rungs": 20}
+    plain = run(**options)
+    options["data"] = (batch for batch in batches)
+    result = run(evaluate=held_out, every=5, **options)
+    assert plain.losses.tobytes() == result.losses.tobytes()
+    np.testing.assert_array_equal(result.evaluated, [5, 8])
+    assert result.ended
+    assert np.isfinite(result.scores).sum() == 5
+
+
+def test_an_evaluation_is_one_more_program():
+    """Whatever the number of lanes and evaluations, the metric is compiled once, and what trains as without it."""
+    learner = lrax.Learner.create(
+        lambda params, batch: squared_error(params, batch) * 2, linear_learner().state.params, nobodys
+    )
+    options = {"rungs": 24, "batch_size": 8, "key": KEY}
+    lrax.race(learner, DATA, RATES, **options)
+    with compilations() as compiled:
+        lrax.race(learner, DATA, RATES, evaluate=lambda state: 3 * held_out(state), every=4, **options)
+    assert len(compiled) == 1
+    with compilations() as compiled:
+        lrax.race(learner, DATA, RATES, evaluate=lambda state: 3 * held_out(state), every=8, **options)
+    assert not compiled
+
+
+def nobodys(rate):
+    """An optimizer of these tests alone, so that nobody has compiled its programs."""
+    return optax.sgd(rate, momentum=0.3)
+
+
+def test_results_are_kept_shown_and_drawn(tmp_path):
+    """A race from its folder, from its file, as rows, as a table and as a picture has what its lanes were evaluated to."""
+    options = {"evaluate": held_out, "every": 5, "rungs": (10, 10), "driver": "host"}
+    first, again = (run(folder=tmp_path / "race", **options) for _ in range(2))
+    first.save(tmp_path / "race.npz")
+    for other in (again, lrax.sweeps.Race.load(tmp_path / "race.npz")):
+        for name in ("evaluated", "evaluations", "end_metrics", "scores", "order"):
+            np.testing.assert_array_equal(getattr(other, name), getattr(first, name))
+        assert (other.mode, str(other).splitlines()[:3]) == ("min", str(first).splitlines()[:3])
+    assert "end metric" in str(first)
+    assert first.rows()[0]["end_metric"] == pytest.approx(first.end_metrics[0])
+    assert len(first.plot_evaluations().lines) == 5
+    assert "img" in first._repr_html_()
+    with pytest.raises(ValueError, match="lanes that are evaluated in another way"):
+        run(folder=tmp_path / "race", **{**options, "evaluate": lambda state: held_out(state) + 1})
+    with pytest.raises(ValueError, match="`race` must be one whose lanes were evaluated"):
+        run(driver="host").plot_evaluations()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"evaluate": "loss"}, "`evaluate` must be a pure function"),
+        ({"evaluate": lambda: 0.0}, "`evaluate` must be callable as"),
+        ({"evaluate": lambda state: state.params["weight"]}, "`evaluate` must be .* one real number.*it returned"),
+        ({"evaluate": lambda state: float(held_out(state))}, "`evaluate` must be .* in jnp.*it raised"),
+        ({"evaluate": held_out, "every": 0}, "`every` must be an integer of at least 1"),
+        ({"evaluate": held_out, "mode": "less"}, "`mode` must be one of 'min', 'max'"),
+        ({"every": 5}, "`every` must be left out where nothing is evaluated"),
+    ],
+)
+def test_what_cannot_be_used_is_named(options, message):
+    """A bad argument is an error that names it, before anything runs."""
+    with pytest.raises((TypeError, ValueError), match=f"race: {message}"):
+        run(**options)
