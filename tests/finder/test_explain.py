@@ -6,7 +6,7 @@ import pytest
 
 import lrax
 from lrax.finder import Curve, Reason
-from lrax.finder._result import found_in
+from lrax.finder._conclude import found_in
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt

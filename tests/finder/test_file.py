@@ -1,6 +1,7 @@
 """Results on disk: what is saved is read back, and what is damaged is named."""
 
 import copy
+import dataclasses
 import json
 import pathlib
 import re
@@ -22,7 +23,8 @@ def found():
     with jax.numpy_dtype_promotion("standard"):
         options = {"batch_size": 16, "key": jax.random.key(0), "seeds": 2, "refine": True}
         held_out = lambda state: -squared_error(state.params, regression(seed=1))  # noqa: E731
-        return lrax.find_lr(linear_learner(optax.sgd), regression(), evaluate=held_out, mode="max", **options)
+        whole = lrax.find_lr(linear_learner(optax.sgd), regression(), evaluate=held_out, mode="max", **options)
+        return dataclasses.replace(whole, groups={"weight": whole})
 
 
 def test_a_result_is_saved_and_loaded(found, tmp_path):
@@ -35,6 +37,7 @@ def test_a_result_is_saved_and_loaded(found, tmp_path):
     assert same([one.losses for one in (*again.runs, again.refined)], [one.losses for one in (*found.runs, found.refined)])
     assert same([c.evaluations for c in again.curves], [c.evaluations for c in found.curves])
     assert (again.curves[0].mode, len(again.evaluations)) == ("max", found.updates // 10)
+    assert (str(again.groups["weight"]), again.multiples) == (str(found.groups["weight"]), found.multiples)
     assert again.suggest(lrax.finder.valley) == found.suggest(lrax.finder.valley)
     again.plot()
     assert [path.name for path in tmp_path.iterdir()] == ["found.json"]
@@ -74,6 +77,8 @@ DAMAGES = {
     "refined.peaks": [REMOVED, [], [0.1], [-1.0]],
     "refined.updates": [REMOVED, 0, "many"],
     "refined.spent": [REMOVED, 1.5, "many", -1, True],
+    "groups": [REMOVED, [], {"head": 3}],
+    "groups.weight.curves": [REMOVED, []],
     "format": [REMOVED, "1", None, 0, 1.0],
 }
 

@@ -11,8 +11,8 @@ import pytest
 import lrax
 from lrax import _pictures
 from lrax.finder import Curve, Reason
+from lrax.finder._conclude import found_in, refine
 from lrax.finder._fall import MOST, crossed
-from lrax.finder._result import found_in, refine
 from problems import nothing, scripted
 
 mpl.use("Agg")

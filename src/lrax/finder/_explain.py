@@ -45,10 +45,12 @@ def of_runs(suggestion: float | None, runs: Sequence[Runs]) -> str:
     tried = f"{many} {lowest:.2g} to {highest:.2g}"
     if suggestion is None:
         return f"{tried} all diverged: let the ramp climb slower, or see why training fails so suddenly"
-    best = min(runs, key=lambda one: float(one.losses.min()))
-    told = f"{tried}, of which {float(best.peaks[best.losses.argmin()]):.2g} ended lowest, at a loss of {best.losses.min():.3g}"
+    best = min(runs, key=lambda one: float(one.ranked.min()))
+    place = int(best.ranked.argmin())
+    how = "ended lowest" if best.scores is None else "did best by `evaluate`"
+    told = f"{tried}, of which {float(best.peaks[place]):.2g} {how}, at a loss of {best.losses[place]:.3g}"
     if sum(one.at_end for one in runs) * 2 > len(runs):
-        side, edge = ("highest", "higher") if best.losses.argmin() else ("lowest", "lower")
+        side, edge = ("highest", "higher") if place else ("lowest", "lower")
         return f"{told}; it was the {side} of them, so the best may lie {edge} yet: give refine more updates"
     return told
 

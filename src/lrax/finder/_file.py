@@ -45,7 +45,9 @@ def to_plain(found: Any) -> dict[str, Any]:
 
     def runs(runs: Runs) -> dict[str, Any]:
         peaks, losses = numbers(runs.peaks), numbers(runs.losses)
-        return {"peaks": peaks, "losses": losses, "updates": runs.updates, "spent": runs.spent, "best": runs.best}
+        scores = None if runs.scores is None else numbers(runs.scores)
+        plain = {"updates": runs.updates, "spent": runs.spent, "best": runs.best}
+        return {"peaks": peaks, "losses": losses, "scores": scores, **plain}
 
     return {
         "curves": [curve(lane) for lane in found.curves],
@@ -54,11 +56,12 @@ def to_plain(found: Any) -> dict[str, Any]:
         "band": found.band,
         "runs": [runs(one) for one in found.runs],
         "refined": None if found.refined is None else runs(found.refined),
+        "groups": {pattern: to_plain(group) for pattern, group in found.groups.items()},
     }
 
 
 def read(path: pathlib.Path) -> dict[str, Any]:
-    """The parts of the result that `write` wrote, by the names that `Found` has for them.
+    """The parts of the result that `write` wrote, by the names that `Found` has for them; those of groups as dicts.
 
     Raises: ValueError that names the file and the part that is missing or not as it must be.
     """
@@ -74,6 +77,11 @@ def read(path: pathlib.Path) -> dict[str, Any]:
     if file.part("format").whole(1) > FORMAT:
         needs = f"a Found of format {FORMAT} or older"
         raise complain(ValueError, "Found.load", "path", needs, path.name, f"a newer lrax wrote {path}: update lrax")
+    return read_found(file)
+
+
+def read_found(file: "Part") -> dict[str, Any]:
+    """The parts of a result."""
     suggestion, band, refined = file.part("suggestion"), file.part("band"), file.part("refined")
     return {
         "curves": tuple(part.curve() for part in file.part("curves").items(fewest=1)),
@@ -82,6 +90,7 @@ def read(path: pathlib.Path) -> dict[str, Any]:
         "band": None if band.value is None else band.band(),
         "runs": tuple(part.runs() for part in file.part("runs").items()),
         "refined": None if refined.value is None else refined.runs(),
+        "groups": {name: read_found(group) for name, group in file.part("groups").named().items()},
     }
 
 
@@ -111,6 +120,12 @@ class Part:
             remedy = f"in {self.path}, `{place}` is missing"
             raise complain(ValueError, "Found.load", "path", "a whole file that Found.save wrote", self.path.name, remedy)
         return Part(self.path, place, self.value[name])
+
+    def named(self) -> dict[str, "Part"]:
+        """The parts of an object by their names."""
+        if not isinstance(self.value, dict):
+            self.refuse("an object with parts")
+        return {name: self.part(name) for name in self.value}
 
     def items(self, fewest: int = 0) -> list["Part"]:
         """The parts of a list."""
@@ -178,6 +193,7 @@ class Part:
 
     def runs(self) -> Runs:
         """Short runs."""
-        best, numbers = self.part("best"), self.arrays("peaks", "losses", fewest=1)
+        best, numbers = self.part("best"), dict[str, Any](self.arrays("peaks", "losses", fewest=1))
+        numbers["scores"] = self.arrays("peaks", "scores")["scores"] if self.part("scores").value is not None else None
         chosen = None if best.value is None else best.rate()
         return Runs(**numbers, updates=self.part("updates").whole(1), spent=self.part("spent").whole(0), best=chosen)

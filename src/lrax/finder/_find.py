@@ -1,19 +1,22 @@
 """The range test: train while the rate climbs, and read a rate off the curve."""
 
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import jax
 import numpy as np
 
 from lrax.fields._words import check_whole, complain, spelt
+from lrax.finder._by_group import check_groups, with_groups
+from lrax.finder._conclude import found_in
 from lrax.finder._curve import Curve, SuggestionRule, curve_of
 from lrax.finder._fall import fall
 from lrax.finder._heights import rates_of
 from lrax.finder._named import check_rule
 from lrax.finder._range_test import EVERY, Rule
-from lrax.finder._result import Found, found_in
+from lrax.finder._result import Found
 from lrax.finder._rules import make_rules
 from lrax.finder._runs import Rates, Start
 from lrax.finder._search import RAMP, SHORT, Search
@@ -59,6 +62,8 @@ def find_lr(
     evaluate: Callable[[Any], Any] | None = None,
     every: int | None = None,
     mode: Literal["min", "max"] = "min",
+    groups: Sequence[str] | None = None,
+    held: float = 0.0,
 ) -> Found:
     """Trains while the rate climbs and suggests a rate: the learning-rate range test.
 
@@ -104,6 +109,9 @@ def find_lr(
         drawn beside the losses, rules read it with `found.suggest(rule, of="evaluations")`, and it judges the runs of `refine`.
       every: updates from one evaluation to the next, by default 10; a ramp's last update is followed by one in any case.
       mode: `"min"` where a smaller metric is better, `"max"` for an accuracy.
+      groups: patterns, as in `lrax.by_path`, such as `("encoder", "head")`: a parameter belongs to the first that is found in
+        its path. After the test of all parameters comes one for each group, the others held; `found.groups` has them.
+      held: the rate of the others; by default they stay as they are.
 
     Returns: the curves, why the test ended, and a suggestion, or None where the curves do not support one.
 
@@ -116,6 +124,13 @@ def find_lr(
     >>> print(f"{found.suggestion:.1f} by a ramp that {found.reason} and {len(found.runs[0].peaks)} short runs")
     0.6 by a ramp that diverged and 4 short runs
     """
+    if groups is not None:
+        check_groups(groups, held, donate)
+        options = {"ramp": ramp, "updates": updates, "rule": rule, "smoothing": smoothing, "stop": stop, "seeds": seeds}
+        options |= {"key": key, "batch_size": batch_size, "refine": refine, "transform": transform, "accumulate": accumulate}
+        options |= {"driver": driver, "progress": progress, "every": every, "mode": mode, "plan": plan}
+        one = functools.partial(find_lr, data=data, **options)
+        return with_groups(one, learner, groups, held, initialize, evaluate)
     progressed = Progressed()
     try:
         runs = ramp is None and rule is None and updates is None and not donate

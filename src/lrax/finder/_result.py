@@ -1,19 +1,20 @@
 """What a range test found: curves, why it ended, and what they suggest."""
 
 import dataclasses
+import html
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from lrax._pictures import inline, paragraph
 from lrax.fields._words import complain, name_of, plural, spelt
-from lrax.finder._arrays import FEWEST
 from lrax.finder._curve import SMOOTH, Curve, SuggestionRule
 from lrax.finder._explain import ended_too_soon, explain
 from lrax.finder._fall import MOST, Crossed, crossed, fall
+from lrax.finder._group_table import draw_groups, group_table, plot_groups
 from lrax.finder._named import check_rule
 from lrax.finder._runs import Runs
 from lrax.schedules._base import Schedule
@@ -36,6 +37,7 @@ class Found:
         where seeds, or runs, do not agree. None where nothing was trained at the rates around, or without a suggestion.
       runs: the short runs of each seed that the suggestion was read from; none where a rule read it off a ramp.
       refined: the longer runs that it was refined by, if they were asked for.
+      groups: by their patterns, what was found for each group of parameters with the others held, if groups were asked for.
 
     Source: Smith 2015, Cyclical learning rates for training neural networks, section 3.3.
     """
@@ -46,6 +48,16 @@ class Found:
     band: tuple[float, float] | None = None
     runs: tuple[Runs, ...] = ()
     refined: Runs | None = None
+    groups: "Mapping[str, Found]" = dataclasses.field(default_factory=dict)
+
+    @property
+    def multiples(self) -> dict[str, float]:
+        """What each group suggests over what all parameters together do: the `groups` of `lrax.by_path`.
+
+        Groups that suggest nothing are left out, and follow the schedule itself there.
+        """
+        known = {pattern: one.suggestion for pattern, one in self.groups.items() if one.suggestion is not None}
+        return {} if self.suggestion is None else {pattern: rate / self.suggestion for pattern, rate in known.items()}
 
     def schedule(self, shape: Any, total_steps: int | None = None) -> Schedule:
         """`shape`, whatever its height, at the height at which it should train best.
@@ -105,9 +117,10 @@ class Found:
 
     @property
     def spent(self) -> int:
-        """How many updates were made in all, over all seeds, ramps and runs."""
+        """How many updates were made in all, over all seeds, ramps, runs and groups."""
         ramps = sum(len(curve.rates) for curve in self.curves)
-        return ramps + sum(runs.spent for runs in (*self.runs, *filter(None, [self.refined])))
+        runs = sum(runs.spent for runs in (*self.runs, *filter(None, [self.refined])))
+        return ramps + runs + sum(group.spent for group in self.groups.values())
 
     @property
     def explanation(self) -> str:
@@ -137,6 +150,9 @@ class Found:
         return f"<Found: {self}>"
 
     def __str__(self) -> str:
+        return self._sentence() + ("\n" + group_table(self.groups) if self.groups else "")
+
+    def _sentence(self) -> str:
         rate = "no suggestion" if self.suggestion is None else f"suggested rate {self.suggestion:.3g}"
         band = f" (the best may lie from {self.band[0]:.2g} to {self.band[1]:.2g})" if self.band else ""
         seeds = f", {len(self.curves)} seeds," if len(self.curves) > 1 else ""
@@ -144,7 +160,11 @@ class Found:
         return f"{rate}{band}{seeds} after {plural(self.spent, 'update')} ({why})"
 
     def _repr_html_(self) -> str:
-        return inline(paragraph(str(self)), self.plot, str(self))
+        whole = inline(paragraph(self._sentence()), self.plot, self._sentence())
+        if not self.groups:
+            return whole
+        table = group_table(self.groups)
+        return whole + inline(f"<pre>{html.escape(table)}</pre>", lambda axes: draw_groups(self.groups, axes), table)
 
     @spelt
     def plot(self, axes: "Axes | None" = None, rules: Sequence[SuggestionRule] = ()) -> "Axes":
@@ -172,7 +192,16 @@ class Found:
         unsure = self.suggestion is not None and not (self.runs or self.refined)
         too_soon = float(self.rates[-1]) if unsure and ended_too_soon(self._longest()) else None
         marks = Marks(self.suggestion, self.band, self._read_from(), others, too_soon, self.runs, self.refined)
-        return plot_test(self.curves, marks, str(self), axes)
+        return plot_test(self.curves, marks, self._sentence(), axes)
+
+    def plot_groups(self) -> "list[Axes]":
+        """Draws a panel for each group of parameters into a new figure. Needs matplotlib.
+
+        Returns: the axes, in the order of the groups.
+
+        Raises: ImportError if matplotlib is not installed; ValueError if there are no groups.
+        """
+        return plot_groups(self)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes all of it to one plain JSON file, whole or not at all.
@@ -193,7 +222,7 @@ class Found:
         """
         from lrax.finder._file import read
 
-        return Found(**read(pathlib.Path(path)))
+        return _made(read(pathlib.Path(path)))
 
     def _read_from(self) -> list[Crossed]:
         """Where each curve has made the share of its fall that the suggestion was read from; empty if it was not."""
@@ -216,43 +245,9 @@ class Found:
         return np.median(np.where(np.isnan(padded), np.inf, padded), axis=0)  # what has diverged counts as high
 
 
-LOWER, HIGHER = 2.0, 5.0
-"""How far below and above a suggestion the best rate lies for four tasks in five."""
-
-REFINED_HIGHER = 4.0
-"""How far above one that longer runs have refined."""
-
-BEYOND = 3.0
-"""How much further the best may lie on the side where the best run was the last one tried."""
-
-
-def found_in(curves: Sequence[Curve], suggestions: Sequence[float | None], runs: tuple[Runs, ...] = ()) -> Found:
-    """What the curves of one or several seeds, and what each suggests, amount to."""
-    suggestion, span = combine(suggestions)
-    reasons = [curve.reason for curve in curves]
-    reason = max(reasons, key=reasons.count)
-    if suggestion is None and reason is Reason.COMPLETED and not runs:
-        flat = sum(curve.supports_none() for curve in curves)
-        if min(len(curve.rates) for curve in curves) <= FEWEST:
-            reason = Reason.TOO_SHORT
-        elif 2 * flat >= len(curves):  # else the curve falls, and the rule read nothing off it
-            reason = Reason.FLAT
-    if runs and suggestion is not None:
-        span = around(span or (suggestion, suggestion), runs, HIGHER)
-    return Found(tuple(curves), reason, suggestion, span, runs)
-
-
-def refine(found: Found, suggestion: float, runs: Runs) -> Found:
-    """A result with its suggestion replaced by what longer runs say."""
-    band = around((suggestion, suggestion), (runs,), REFINED_HIGHER)
-    return dataclasses.replace(found, suggestion=suggestion, band=band, refined=runs)
-
-
-def around(span: tuple[float, float], runs: Sequence[Runs], higher: float) -> tuple[float, float]:
-    """Where the best rate may lie, when suggestions span so much; further on a side where the best run was the last tried."""
-    lowest = any(one.losses[0] == one.losses.min() for one in runs)
-    highest = any(one.losses[-1] == one.losses.min() for one in runs)
-    return span[0] / LOWER / (BEYOND if lowest else 1.0), span[1] * higher * (BEYOND if highest else 1.0)
+def _made(plain: dict[str, Any]) -> Found:
+    """A result of the parts that were read from a file."""
+    return Found(**{**plain, "groups": {pattern: _made(one) for pattern, one in plain["groups"].items()}})
 
 
 def combine(suggestions: Sequence[float | None]) -> tuple[float | None, tuple[float, float] | None]:

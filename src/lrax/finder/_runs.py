@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrax.training._engine import Lane, Rules
+from lrax.training._evaluating import Evaluating
 from lrax.training._reason import CODES, RUNNING, Reason
 from lrax.training._runner import Runner, begin
 
@@ -64,6 +65,8 @@ class Runs:
       updates: of a whole run.
       spent: the updates of all.
       best: the peak at which the end is lowest, between those that were tried; None if all diverged.
+      scores: what they are ranked by, the lower the better, float32 of shape (runs,), infinite where a run diverged: the metric
+        after its last update, with the other sign where a larger one is better. None where their losses rank them.
     """
 
     peaks: np.ndarray[Any, Any]
@@ -71,11 +74,17 @@ class Runs:
     updates: int
     spent: int
     best: float | None
+    scores: np.ndarray[Any, Any] | None = None
+
+    @property
+    def ranked(self) -> np.ndarray[Any, Any]:
+        """What ranks the runs, the lower the better."""
+        return self.losses if self.scores is None else self.scores
 
     @property
     def at_end(self) -> bool:
         """Whether the best was the lowest or the highest that was tried."""
-        return int(np.argmin(self.losses)) in (0, len(self.losses) - 1)
+        return int(np.argmin(self.ranked)) in (0, len(self.ranked) - 1)
 
 
 def race(
@@ -96,8 +105,12 @@ def race(
       shape: the rates of a run as parts of its highest, float32 of shape (updates,).
       rules: the smoothing and the stop rule of every run.
       room: what the program has room for; the updates of a run at most.
+
+    If the runner evaluates lanes, the metric after a run's last update ranks it, and is asked for nowhere else.
     """
-    seeds = [Seed(start, middle) for start, middle in zip(starts, middles, strict=True)]
+    judge = runner.evaluating and dataclasses.replace(runner.evaluating, every=None)
+    runner = dataclasses.replace(runner, evaluating=judge)
+    seeds = [Seed(start, middle, judge) for start, middle in zip(starts, middles, strict=True)]
     for places in ((-wide, 0, wide), *[None] * (FEW - 3)):
         entries = [
             (
@@ -131,6 +144,7 @@ class Seed:
 
     start: Start
     middle: float
+    judge: Evaluating | None = None
     lanes: dict[int, Lane] = dataclasses.field(default_factory=dict)
 
     def peak(self, place: float) -> float:
@@ -138,6 +152,13 @@ class Seed:
         return self.middle * 10 ** (STEP * place)
 
     def score(self, place: int) -> float:
+        """What ranks a run, the lower the better: its metric, if it is evaluated, or its end loss; infinite if it diverged."""
+        loss, evaluations = self.loss(place), self.lanes[place].evaluations
+        if self.judge is None or math.isinf(loss):
+            return loss
+        return self.judge.score(float(evaluations[-1, 1])) if len(evaluations) else math.inf
+
+    def loss(self, place: int) -> float:
         """The mean loss at the end of a run; infinite if it diverged."""
         lane = self.lanes[place]
         losses = lane.rows[:, 1]
@@ -163,10 +184,11 @@ class Seed:
         lowest = bottom(places, scores)
         return Runs(
             np.array([self.peak(place) for place in places], np.float32),
-            np.array(scores, np.float32),
+            np.array([self.loss(place) for place in places], np.float32),
             updates,
             sum(int(lane.carry.updates) for lane in self.lanes.values()),
             None if lowest is None else self.peak(lowest),
+            None if self.judge is None else np.array(scores, np.float32),
         )
 
 

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from lrax.finder._arrays import FEWEST
+from lrax.finder._conclude import found_in, refine
 from lrax.finder._curve import Curve, SuggestionRule, curve_of
 from lrax.finder._fall import center, fall
 from lrax.finder._heights import raced, ratio_of, shape_of, suggested
-from lrax.finder._result import Found, combine, found_in, refine
+from lrax.finder._result import Found, combine
 from lrax.finder._runs import FEW, Runs, Start, race
 from lrax.schedules._base import Schedule
 from lrax.training._engine import Rules

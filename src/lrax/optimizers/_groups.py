@@ -59,7 +59,7 @@ def group_schedules(owner: str, schedule: Any, groups: Mapping[str, Any]) -> dic
     plan = ScheduleRule().convert(owner, "schedule", schedule)
     plans: dict[str, Schedule | None] = {REST: plan}
     for pattern, rate in groups.items():
-        _check_pattern(owner, pattern)
+        check_pattern(owner, pattern)
         plans[pattern] = None if rate is None else _group_schedule(owner, plan, f"groups[{pattern!r}]", rate)
     return plans
 
@@ -75,7 +75,8 @@ def labels_of(owner: str, params: Any, groups: Mapping[str, Any]) -> Any:
     return named
 
 
-def _check_pattern(owner: str, pattern: Any) -> None:
+def check_pattern(owner: str, pattern: Any) -> None:
+    """Raises ValueError if a pattern is no regular expression, or the label of what no pattern names."""
     try:
         re.compile(pattern)
     except (re.error, TypeError) as error:

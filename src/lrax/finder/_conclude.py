@@ -1,0 +1,48 @@
+"""What curves, suggestions and short runs amount to: a result, its reason and its band."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from lrax.finder._arrays import FEWEST
+from lrax.finder._curve import Curve
+from lrax.finder._result import Found, combine
+from lrax.finder._runs import Runs
+from lrax.training._reason import Reason
+
+LOWER, HIGHER = 2.0, 5.0
+"""How far below and above a suggestion the best rate lies for four tasks in five."""
+
+REFINED_HIGHER = 4.0
+"""How far above one that longer runs have refined."""
+
+BEYOND = 3.0
+"""How much further the best may lie on the side where the best run was the last one tried."""
+
+
+def found_in(curves: Sequence[Curve], suggestions: Sequence[float | None], runs: tuple[Runs, ...] = ()) -> Found:
+    """What the curves of one or several seeds, and what each suggests, amount to."""
+    suggestion, span = combine(suggestions)
+    reasons = [curve.reason for curve in curves]
+    reason = max(reasons, key=reasons.count)
+    if suggestion is None and reason is Reason.COMPLETED and not runs:
+        flat = sum(curve.supports_none() for curve in curves)
+        if min(len(curve.rates) for curve in curves) <= FEWEST:
+            reason = Reason.TOO_SHORT
+        elif 2 * flat >= len(curves):  # else the curve falls, and the rule read nothing off it
+            reason = Reason.FLAT
+    if runs and suggestion is not None:
+        span = around(span or (suggestion, suggestion), runs, HIGHER)
+    return Found(tuple(curves), reason, suggestion, span, runs)
+
+
+def refine(found: Found, suggestion: float, runs: Runs) -> Found:
+    """A result with its suggestion replaced by what longer runs say."""
+    band = around((suggestion, suggestion), (runs,), REFINED_HIGHER)
+    return dataclasses.replace(found, suggestion=suggestion, band=band, refined=runs)
+
+
+def around(span: tuple[float, float], runs: Sequence[Runs], higher: float) -> tuple[float, float]:
+    """Where the best rate may lie, when suggestions span so much; further on a side where the best run was the last tried."""
+    lowest = any(one.ranked[0] == one.ranked.min() for one in runs)
+    highest = any(one.ranked[-1] == one.ranked.min() for one in runs)
+    return span[0] / LOWER / (BEYOND if lowest else 1.0), span[1] * higher * (BEYOND if highest else 1.0)
