@@ -73,6 +73,17 @@ def test_no_stop_before_the_twentieth_update():
     assert find([1.0, 9.0]).updates == 20
 
 
+def test_without_a_stop_rule_the_ramp_runs_to_its_end():
+    """`stop=None` stops nothing but a loss that is not finite, in the finder and in the pure test; by default both stop."""
+    losses = [*np.linspace(2.0, 1.0, 30), *[99.0] * 10]
+    assert (find(losses, stop=None).updates, find([*losses, np.inf], stop=None).updates) == (170, 41)
+    pure = {"ramp": RAMP, "key": KEY}
+    assert lrax.range_test(scripted(losses), nothing, **pure, stop=None).made == 170
+    assert (
+        lrax.range_test(scripted(losses), nothing, **pure).made == find(losses, stop=lrax.finder.TimesFirst(2.0)).updates == 31
+    )
+
+
 @pytest.mark.parametrize(
     ("case", "losses", "reason", "suggests"),
     [

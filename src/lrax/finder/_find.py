@@ -37,6 +37,9 @@ LOWEST, HIGHEST = 1e-7, 100.0
 BUDGET = 450
 """The updates that `refine=True` may take."""
 
+LATE = TimesFirst(factor=10.0)
+"""The default rule to stop by, late: what is seen beyond the edge helps to find it."""
+
 
 @spelt
 def find_lr(
@@ -49,7 +52,7 @@ def find_lr(
     updates: int | None = None,
     rule: SuggestionRule | None = None,
     smoothing: Rule | None = None,
-    stop: Rule | None = None,
+    stop: Rule | None = LATE,
     seeds: int = 1,
     initialize: Callable[[jax.Array], Learner] | None = None,
     refine: bool | int = False,
@@ -87,8 +90,8 @@ def find_lr(
       rule: `(rates, losses) -> rate`, such as `lrax.finder.steepest` or `lrax.finder.valley`; by default `lrax.finder.fall`.
       smoothing: count -> weight of the new loss in the smoothed one that the stop rule sees; by default a running mean with 0.3
         on the past.
-      stop: carry -> bool; by default where the smoothed loss passes ten times the first, after at least 20 updates. A loss that
-        is not finite always stops the test.
+      stop: carry -> bool; by default where the smoothed loss passes ten times the first, after at least 20 updates. None
+        for a test that runs to the ramp's end. A loss that is not finite always stops it.
       seeds: how many tests to run, on batches in other orders, side by side where that is faster; the suggestion is their
         median, and the band what they span.
       initialize: `key -> learner`, to draw new parameters for every seed.
@@ -143,7 +146,6 @@ def find_lr(
             plan = ScheduleRule().convert("find_lr", "plan", plan)
         length = RAMP if runs else 250 if updates is None else updates
         fitted = Geometric(LOWEST, HIGHEST, max(length - 1, 1)) if ramp is None else ramp
-        stop = TimesFirst(10) if stop is None else stop
         rules, length = make_rules("find_lr", fitted, updates, smoothing, stop, known_to_rise=ramp is None)
         search = Search(rules, length, fall if rule is None else rule, runs, budget, plan)
         if runs:  # as plain rates, so that one program runs ramps and runs of any shape

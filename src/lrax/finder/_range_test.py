@@ -9,6 +9,7 @@ import numpy as np
 
 from lrax.fields._words import check_whole, complain, spelt
 from lrax.finder._rules import make_rules
+from lrax.finder._stop import TimesFirst
 from lrax.schedules._phases import Geometric
 from lrax.training._batches import ArrayBatches, SampledBatches, as_batches
 from lrax.training._engine import START, Axes, run_compiled, strong
@@ -18,6 +19,9 @@ from lrax.training._reason import CODES, RUNNING, Reason
 from lrax.training._updates import check_accumulate, trace_update
 
 Rule = Callable[[Any], Any]
+
+TWICE = TimesFirst(factor=2.0)
+"""The default rule to stop by: that of MXNet's tutorial."""
 
 EVERY = 10
 """Updates from one evaluation to the next, if they are not given."""
@@ -53,7 +57,7 @@ def range_test(
     ramp: Any = None,
     updates: int | None = None,
     smoothing: Rule | None = None,
-    stop: Rule | None = None,
+    stop: Rule | None = TWICE,
     transform: Callable[[Any], Any] | None = None,
     accumulate: int = 1,
     evaluate: Callable[[Any], Any] | None = None,
@@ -71,8 +75,8 @@ def range_test(
       updates: length of the test, an int; by default the ramp's length plus one, so that its end is reached. The
         default ramp is fitted to it.
       smoothing: count -> weight of the new loss in the smoothed one; by default a running mean with 0.3 on the past.
-      stop: carry -> bool; by default where the smoothed loss passes twice the first, after at least 20 updates. A loss that
-        is not finite always stops the test.
+      stop: carry -> bool; by default where the smoothed loss passes twice the first, after at least 20 updates. None
+        for a test that runs to the ramp's end. A loss that is not finite always stops it.
       transform: a function of every batch, inside the compiled program.
       accumulate: batches to one optimizer update, for learners that accumulate gradients; the loss is their mean.
       evaluate: a pure function `(state) -> metric`, one real number in `jnp`, of data that are not trained on.

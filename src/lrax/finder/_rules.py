@@ -9,7 +9,7 @@ from lrax.fields._known import is_known
 from lrax.fields._value import is_batch
 from lrax.fields._words import check_whole, complain
 from lrax.finder._smooth import RunningMean
-from lrax.finder._stop import TimesFirst
+from lrax.finder._stop import NeverStop
 from lrax.schedules._base import CallableRule, Schedule, ScheduleRule
 from lrax.training._engine import Rules
 
@@ -36,7 +36,7 @@ def make_rules(
             raise complain(TypeError, owner, name, needs, rule)
     wrap = CallableRule()
     smoothing = wrap.convert(owner, "smoothing", RunningMean() if smoothing is None else smoothing)
-    stop = wrap.convert(owner, "stop", TimesFirst() if stop is None else stop)
+    stop = wrap.convert(owner, "stop", NeverStop() if stop is None else stop)
     return Rules(ramp, smoothing, stop), int(updates)
 
 
