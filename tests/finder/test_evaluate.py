@@ -84,6 +84,24 @@ def test_rules_read_the_evaluations():
         low.suggest(lrax.finder.minimum, of="metrics")
 
 
+def test_it_judges_the_short_runs():
+    """The run whose last state has the best metric is the best one, whatever its loss; a ramp is evaluated as it goes."""
+    smallest = lambda state: jnp.abs(state.params["weight"]).sum()  # noqa: E731
+    options = {"batch_size": 16, "key": KEY, "driver": "host", "evaluate": smallest}
+    for mode, sign in (("min", 1), ("max", -1)):
+        found = lrax.find_lr(linear_learner(optax.sgd), DATA, mode=mode, **options)
+        (runs,) = found.runs
+        assert np.isfinite(runs.scores).any()
+        assert (sign * runs.scores[np.isfinite(runs.scores)] > 0).all()
+        assert runs.peaks[np.argmin(runs.scores)] == pytest.approx(runs.best, rel=0.8)
+        assert len(found.evaluations) == found.updates // 10
+        assert "did best by `evaluate`" in str(found)
+    low = lrax.find_lr(linear_learner(optax.sgd), DATA, **options).runs[0]
+    assert low.best == pytest.approx(low.peaks[0])
+    assert low.at_end
+    assert low.losses[0] > low.losses.min()
+
+
 def test_an_interrupt_keeps_what_was_measured_between_evaluations():
     """Ctrl-C gives the whole curve up to it, though its run was halted to be evaluated."""
     batch = jax.tree.map(lambda leaf: leaf[:16], DATA)

@@ -49,7 +49,8 @@ def test_each_group_has_a_rate_of_its_own(found):
     body, head = found.groups["body"].suggestion, found.groups["head"].suggestion
     assert 50 < body / head < 200
     assert found.multiples == {"body": body / found.suggestion, "head": head / found.suggestion}
-    assert found.spent == found.groups["body"].spent + found.groups["head"].spent + len(found.rates) + len(found.fast[0].rates)
+    own = len(found.rates) + found.runs[0].spent
+    assert found.spent == found.groups["body"].spent + found.groups["head"].spent + own
     assert lrax.by_path(optax.sgd, lrax.Constant(found.suggestion), found.multiples).init(learner().state.params)
 
 
@@ -100,11 +101,11 @@ def test_it_prints_a_table_and_draws_a_panel_for_each(found):
     """A row a group with its rate and why its test ended; a panel a group with its pattern above."""
     mpl.use("Agg")
     lines = str(found).splitlines()
-    assert lines[1].split() == ["group", "rate", "ended"]
+    assert lines[1].split() == ["group", "rate", "band", "ended"]
     assert [line.split()[0] for line in lines[2:]] == ["body", "head"]
     assert f"{found.groups['head'].suggestion:.3g}" in lines[3]
     panels = found.plot_groups()
-    assert [axes.get_title().partition(":")[0] for axes in panels] == ["body", "head"]
+    assert [axes.get_title(loc="left").partition(":")[0] for axes in panels] == ["body", "head"]
     assert "\n" not in found.plot().get_title().replace("\n", " ")
     assert found._repr_html_().count("<img") == 2
     with pytest.raises(ValueError, match="`found` must be a result with groups"):

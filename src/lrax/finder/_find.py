@@ -109,7 +109,7 @@ def find_lr(
         be used afterwards.
       progress: shows a progress bar (needs tqdm); run from the host.
       evaluate: a pure function `(state) -> metric`, one real number in `jnp`, of data that are not trained on. It is kept and
-        drawn beside the losses, rules read it with `found.suggest(rule, of="evaluations")`, and it judges the runs of `refine`.
+        drawn beside the losses, rules read it with `found.suggest(rule, of="evaluations")`, and it judges the short runs.
       every: updates from one evaluation to the next, by default 10; a ramp's last update is followed by one in any case.
       mode: `"min"` where a smaller metric is better, `"max"` for an accuracy.
       groups: patterns, as in `lrax.by_path`, such as `("encoder", "head")`: a parameter belongs to the first that is found in

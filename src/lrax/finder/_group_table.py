@@ -31,12 +31,13 @@ def plot_groups(found: Any) -> list[Any]:
 
 
 def draw_groups(groups: Mapping[str, Any], axes: Any) -> list[Any]:
-    """Draws each group's test into a panel, its pattern above, in the place of some axes; returns those of the panels."""
-    figure = axes.figure
-    axes.remove()
-    panels = list(figure.subplots(1, len(groups), squeeze=False)[0])
+    """Draws each group's test into a panel, its pattern above; the first is what some axes become."""
+    cells = axes.figure.add_gridspec(1, len(groups))
+    axes.set_subplotspec(cells[0])
+    panels = [axes, *(axes.figure.add_subplot(cells[i]) for i in range(1, len(groups)))]
     for panel, (pattern, found) in zip(panels, groups.items(), strict=True):
         found.plot(panel)
         rate = "no suggestion" if found.suggestion is None else f"{found.suggestion:.3g}"
-        panel.set_title(f"{pattern}: {rate}", fontsize="medium")
+        panel.set_title("")
+        panel.set_title(f"{pattern}: {rate}", fontsize="medium", loc="left")
     return panels
