@@ -215,7 +215,7 @@ def test_every_kind_is_tried() -> None:
         ),
         "one length of two": (
             lambda: lrax.inverse_sqrt(0.1, 10, total_steps=100),
-            "inverse_sqrt: `cooldown_steps` must be given where the other length is, .*; give both or neither",
+            "inverse_sqrt: `cooldown_steps` must be given with `total_steps`, .*; give both or neither",
         ),
         "a height and a value factor": (
             lambda: lrax.cyclical(0.1, 0.5, 10, value_factor=0.5, height_factor=0.5),

@@ -56,7 +56,7 @@ class MayEnd(Recipe):
         if total is None:
             return first_rate(self.decay(warm), warm)
         if not self._needs_total:
-            needs, remedy = "given where the other length is", "give both or neither"
+            needs, remedy = "given with `total_steps`", "give both or neither"
             raise complain(ValueError, owner, "cooldown_steps", needs, None, remedy)
         if cool is None:
             _, warm = shared_out(owner, total, warmup_steps=warm)
