@@ -134,6 +134,14 @@ def test_iterables_and_samplers():
     np.testing.assert_allclose(ended.losses, listed.losses[:, :20], rtol=1e-5)
 
 
+def test_a_race_and_a_sweep_mean_the_same_by_a_tail():
+    """A lane's end loss is `end_loss` of its rung, also where the part of the updates is whole but for its rounding."""
+    result = run(rungs=25, tail=0.28)  # 7 updates: 25 * 0.28 is a little above
+    fine = np.isfinite(result.end_losses)
+    np.testing.assert_allclose(result.end_losses[fine], lrax.sweeps.end_loss(result.losses[fine], tail=0.28), rtol=1e-5)
+    assert fine.sum() == 3
+
+
 def test_progress_and_table(capsys):
     """A bar is shown when asked for, and the table has a line for every lane and what it cost."""
     result = run(progress=True)

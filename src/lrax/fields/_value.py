@@ -15,7 +15,7 @@ from lrax.fields._ratio import Ratio, RatioRule, nearest_ratio
 from lrax.fields._rules import Choice, Rule, Static
 from lrax.fields._shares import LengthRule
 from lrax.fields._types import RATE, Maybe, Offset
-from lrax.fields._words import bound, complain
+from lrax.fields._words import Shown, bound, complain
 
 NEW_KIND: list[Callable[[type], None]] = []
 """Called with every kind that is made from now on: for registries that go by the exact class, as `flax.serialization` does."""
@@ -64,25 +64,15 @@ def _register(cls: Any, leaves: list[str], static: list[str]) -> None:
     register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
 
 
-class _Reads:
-    """What stands for a type in a signature that a person reads."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __repr__(self) -> str:
-        return self.text
-
-
-def _reads(rule: Any) -> _Reads:
+def _reads(rule: Any) -> Shown:
     """The type of a field in a few words; what is exact is for the rule and for type checkers."""
     if isinstance(rule, Maybe):
-        return _Reads(f"{_reads(rule.rule)} | None")
+        return Shown(f"{_reads(rule.rule)} | None")
     if isinstance(rule, Rule) and not hasattr(rule, "reads"):
         number = "int" if rule.dtype is np.int32 else "float"
-        return _Reads(f"Sequence[{number}] | Array" if rule.rank else f"{number} | Array")
+        return Shown(f"Sequence[{number}] | Array" if rule.rank else f"{number} | Array")
     named = {RatioRule: "float | Array", Choice: "str"}
-    return _Reads(named.get(type(rule), getattr(rule, "reads", "Any")))
+    return Shown(named.get(type(rule), getattr(rule, "reads", "Any")))
 
 
 def _give_init(cls: Any) -> None:

@@ -194,6 +194,16 @@ def name_of(function: Any) -> str:
     return f"{name_of(inner)}({', '.join(given)})" if given else name_of(inner)
 
 
+class Shown:
+    """Words in place of a value or a type whose own text is long or says nothing."""
+
+    def __init__(self, words: str) -> None:
+        self.words = words
+
+    def __repr__(self) -> str:
+        return self.words
+
+
 class Text(str):
     r"""Lines that a notebook and a prompt show as lines, without `print`.
 

@@ -17,11 +17,11 @@ from lrax.sweeps._batch import Lanes, as_lanes, check_lanes, take
 from lrax.sweeps._race_folder import RaceFolder
 from lrax.sweeps._race_result import Race
 from lrax.sweeps._rungs import Standing
-from lrax.sweeps._score import check_part, part_of, peak_rates
+from lrax.sweeps._score import check_part, peak_rates
 from lrax.training._learner import Learner
 from lrax.training._mesh import check_mesh
 from lrax.training._progress import progress_bar
-from lrax.training._racing import Racing
+from lrax.training._racing import Racing, part_of
 from lrax.training._reason import CODES, Reason
 from lrax.training._runner import make_runner
 from lrax.training._updates import check_learner

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lrax.sweeps._score import part_of
-from lrax.training._racing import Racing
+from lrax.training._racing import Racing, part_of
 
 
 @dataclasses.dataclass

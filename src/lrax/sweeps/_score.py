@@ -1,6 +1,5 @@
 """What is read off a run: its score, and the peak of its schedule."""
 
-import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -11,6 +10,7 @@ import numpy as np
 from lrax.fields._words import complain, spelt
 from lrax.schedules._base import Schedule
 from lrax.sweeps._batch import Either
+from lrax.training._racing import part_of
 
 Score: TypeAlias = Callable[[Any], Any]
 """Metrics of one lane -> a scalar, the lower the better."""
@@ -47,15 +47,6 @@ def check_part(owner: str, name: str, value: Any) -> float:
     if not number or not 0 < value <= 1:
         raise complain(ValueError, owner, name, "above 0 and at most 1", value)
     return float(value)
-
-
-def part_of(number: int, part: float) -> int:
-    """That part of a number, rounded up, at least 1; what rounding has added to the part does not count.
-
-    >>> part_of(100, 0.07), part_of(10, float(np.float32(0.1))), part_of(3, 0.5)
-    (7, 1, 2)
-    """
-    return max(1, math.ceil(number * part * (1 - 1e-6)))
 
 
 def default_scores(metrics: Any) -> np.ndarray[Any, Any]:

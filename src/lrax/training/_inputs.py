@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrax.fields._known import is_key
-from lrax.fields._words import complain
+from lrax.fields._words import Shown, complain
 
 MODELS = {
     ("flax.nnx", "Module"): "give the model itself to lrax.flax.from_nnx(model, loss_fn, optimizer)",
@@ -28,7 +28,7 @@ def check_params(owner: str, params: Any) -> None:
         place = "params" + jax.tree_util.keystr(path)
         remedy = _model_remedy(leaf)
         if remedy is not None:
-            shown = _Shown(f"a {type(leaf).__module__.partition('.')[0]} {type(leaf).__name__}")
+            shown = Shown(f"a {type(leaf).__module__.partition('.')[0]} {type(leaf).__name__}")
             raise complain(TypeError, owner, place, "a pytree of arrays", shown, remedy)
         if not isinstance(leaf, jax.Array | np.ndarray | np.generic | int | float | complex):
             raise complain(TypeError, owner, place, "an array", leaf, PARTS)
@@ -38,7 +38,7 @@ def check_params(owner: str, params: Any) -> None:
         dtype = jax.dtypes.result_type(leaf)
         if not jnp.issubdtype(dtype, jnp.inexact):
             remedy = "only floating-point numbers are trained; give it in `aux`, or close over it in the loss"
-            raise complain(TypeError, owner, place, "a floating-point array", _Shown(str(dtype)), remedy)
+            raise complain(TypeError, owner, place, "a floating-point array", Shown(str(dtype)), remedy)
 
 
 def _model_remedy(node: Any) -> str | None:
@@ -47,13 +47,3 @@ def _model_remedy(node: Any) -> str | None:
         if isinstance(kind, type) and isinstance(node, kind):
             return remedy
     return None
-
-
-class _Shown:
-    """Words in place of a value whose own text is long or says nothing."""
-
-    def __init__(self, words: str) -> None:
-        self.words = words
-
-    def __repr__(self) -> str:
-        return self.words

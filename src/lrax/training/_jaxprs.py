@@ -1,7 +1,8 @@
 """Traced programs, looked at from outside: their equations, the arrays in them, and what tells one from another.
 
-The only file that walks through jaxprs. It reads what `jax.extend.core` makes public, and no parameter of an equation by its
-name: those change with JAX's versions. Programs inside are found wherever a parameter holds them.
+What a program is made of is known here; only the outline of `_programs`, by which programs are known again, walks by itself.
+It reads what `jax.extend.core` makes public, and no parameter of an equation by its name: those change with JAX's versions.
+Programs inside are found wherever a parameter holds them.
 """
 
 import hashlib
@@ -110,8 +111,12 @@ def _held(program: Any, seen: set[int]) -> Iterator[Any]:
 
 def inside(equation: Any) -> list[Any]:
     """The programs that the parameters of an equation hold."""
-    leaves = jax.tree.leaves(equation.params, is_leaf=lambda value: isinstance(value, ClosedJaxpr | Jaxpr))
-    return [leaf for leaf in leaves if isinstance(leaf, ClosedJaxpr | Jaxpr)]
+    return [leaf for leaf in jax.tree.leaves(equation.params, is_leaf=is_program) if is_program(leaf)]
+
+
+def is_program(value: Any) -> bool:
+    """Whether a parameter of an equation is a program, open or closed."""
+    return isinstance(value, ClosedJaxpr | Jaxpr)
 
 
 def opened(program: Any) -> Any:

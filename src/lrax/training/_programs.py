@@ -20,8 +20,10 @@ import jax
 import jax.extend.core
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import Literal
 
 from lrax.fields._known import any_traced
+from lrax.training._jaxprs import is_program, opened
 
 FEW = 4
 """So many functions are kept for an owner."""
@@ -191,7 +193,7 @@ class _Outliner:
         names: dict[Any, int] = {}
 
         def named(atom: Any) -> Hashable:
-            if hasattr(atom, "val"):  # a literal
+            if isinstance(atom, Literal):
                 value = np.asarray(atom.val)
                 return "literal", str(atom.aval), value.tobytes()
             return names.setdefault(atom, len(names)), str(atom.aval)
@@ -213,15 +215,15 @@ class _Outliner:
         rules = equation.primitive.name in RULES
         self.whole = self.whole and "callback" not in equation.primitive.name
         return tuple(
-            (name, self.value(value)) for name, value in sorted(equation.params.items()) if not rules or _has_equations(value)
+            (name, self.value(value)) for name, value in sorted(equation.params.items()) if not rules or is_program(value)
         )
 
     def value(self, value: Any) -> Hashable:
-        if _has_equations(value):
+        if is_program(value):
             consts = list(getattr(value, "consts", ()))
             self.consts += consts
             self.whole = self.whole and not consts
-            return self.of(getattr(value, "jaxpr", value))
+            return self.of(opened(value))
         if isinstance(value, list | tuple):
             return type(value).__name__, tuple(map(self.value, value))
         if isinstance(value, dict):
@@ -237,7 +239,3 @@ class _Outliner:
         if isinstance(value, FUNCTIONS):
             self.whole = False  # it may hold anything
         return type(value).__name__, value
-
-
-def _has_equations(value: Any) -> bool:
-    return getattr(getattr(value, "jaxpr", value), "eqns", None) is not None

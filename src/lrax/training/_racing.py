@@ -80,4 +80,13 @@ class Racing:
         made = self.losses(name)[since : self.updates(name)]
         if int(self.lanes[name].carry.reason) == CODES[Reason.NON_FINITE] or not len(made):
             return math.inf
-        return float(np.mean(made[-math.ceil(tail * len(made)) :], dtype=np.float64))
+        return float(np.mean(made[-part_of(len(made), tail) :], dtype=np.float64))
+
+
+def part_of(number: int, part: float) -> int:
+    """That part of a number, rounded up, at least 1; what rounding has added to the part does not count.
+
+    >>> part_of(100, 0.07), part_of(10, float(np.float32(0.1))), part_of(3, 0.5)
+    (7, 1, 2)
+    """
+    return max(1, math.ceil(number * part * (1 - 1e-6)))
