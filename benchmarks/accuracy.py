@@ -17,6 +17,7 @@ import optax
 import lrax
 from _machine import machine, table  # which puts the tests on the path
 from accuracy_cases import ENDS, LENGTHS, MEASURED, Measured, worst
+from accuracy_kinds import KINDS
 
 
 def sgdr(steps: int, cycles: int = 9) -> optax.Schedule:
@@ -96,7 +97,7 @@ def compared() -> Iterator[list[str]]:
 
 def every() -> Iterator[list[str]]:
     """A row a kind: lrax alone, at every length, and the bound that is promised."""
-    for name, measured in MEASURED.items():
+    for name, measured in (MEASURED | KINDS).items():
         results = [measured.errors(steps) for steps in LENGTHS]
         bounds = [measured.bound_of(schedule) for schedule, _ in results[0]]
         yield [name, *(ulp([error for _, error in result]) for result in results), f"{min(bounds):.0f}"]

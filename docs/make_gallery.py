@@ -64,6 +64,12 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         ),
         "Linear": Entry("Linear(0.1, 0.0, steps=1000)", "The plain choice for a fixed budget: a straight line to zero.", FALL),
         "Cosine": Entry("Cosine(0.1, 0.0, steps=1000)", "The usual choice for a fixed budget: gentle at both ends.", FALL),
+        "CosinePower": Entry(
+            "CosinePower(0.1, 0.0, steps=1000, power=2)",
+            "A cosine that falls sooner, and lands more softly.",
+            FALL,
+            ("Cosine(0.1, 0.0, steps=1000)",),
+        ),
         "Polynomial": Entry(
             "Polynomial(0.1, 0.0, steps=1000, power=2)",
             "Faster than a line at first, flat at the end.",
@@ -85,6 +91,19 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "OneMinusSquare": Entry("OneMinusSquare(0.1, 0.0, steps=1000)", "A cool-down that stays high for long.", FALL),
         "Relaxation": Entry("Relaxation(0.1, 0.0, steps=1000)", "An exponential cool-down that may end at zero.", FALL),
         "Rex": Entry("Rex(0.1, 0.0, steps=1000)", "Small budgets: stays high, then falls ever more steeply.", FALL),
+        "Hyperbolic": Entry(
+            "Hyperbolic(0.1, 0.0, steps=1000, horizon=2000)",
+            "Tune on short runs, train long ones: the start stays the same.",
+            {"start": 0.1, "steps": 1000},
+            ("Hyperbolic(0.1, 0.0, steps=500, horizon=2000)",),
+        ),
+        "ExpHyperbolic": Entry(
+            "ExpHyperbolic(0.1, 1e-3, steps=1000, horizon=2000)",
+            "The same on a logarithmic axis.",
+            {"start": 0.1, "steps": 1000},
+            ("ExpHyperbolic(0.1, 1e-3, steps=500, horizon=2000)",),
+            log=True,
+        ),
         "Tanh": Entry("Tanh(0.1, 0.0, steps=1000)", "High for most of the run, one smooth fall.", FALL),
     },
     "Endless": {
@@ -109,6 +128,11 @@ SECTIONS: dict[str, dict[str, Entry]] = {
             "Any curve through points, with one shape between.",
             {"values[1]": 0.1, "values[2]": 0.03, "counts[1]": 200, "counts[2]": 700, "counts[3]": 1000},
         ),
+        "Spline": Entry(
+            "Spline([0.0, 0.1, 0.03, 0.0], counts=[0, 200, 700, 1000])",
+            "A smooth curve through points; a shape to search.",
+            {"values[1]": 0.1, "values[2]": 0.03, "counts[1]": 200, "counts[2]": 700, "counts[3]": 1000},
+        ),
         "Exponential": Entry(
             "Exponential(0.1, factor=0.5, every=250)",
             "A half-life; reinforcement learning, online runs.",
@@ -129,6 +153,11 @@ SECTIONS: dict[str, dict[str, Entry]] = {
             "Any power of the count between constant and 1 / t.",
             {"start": 0.1},
             ("Power(0.1, power=-0.1, timescale=10)", "Power(0.1, power=-0.5, timescale=10)"),
+        ),
+        "Noise": Entry(
+            "Noise(spread=0.2, seed=0)",
+            "A factor to multiply with: another one at every update, the same for a seed.",
+            {"1 + spread": 1.2, "1 − spread": 0.8},
         ),
         "PolynomialRestarts": Entry(
             "PolynomialRestarts(0.1, 0.01, steps=300)",
@@ -171,7 +200,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         ),
         "Stretch": Entry(
             "Stretch(Cosine(0.1, 0.0, 10), every=100)",
-            "A schedule counted in epochs: one rate an epoch.",
+            "A schedule counted in epochs, one rate an epoch; or a plan at 1.5 times its length.",
             {"every": (0, 100), "10 × every": 1000},
         ),
         "Warp": Entry(

@@ -39,6 +39,11 @@ COMBINATORS: dict[str, Case] = {
         {"start": 0.1, "begin": 1000, "steps": 500},
         (1000, 1500),
     ),
+    "Cooldown: a power": Case(
+        lambda start, begin, steps, power: lrax.Cooldown(lrax.Constant(start), begin, steps, 0.0, "cosine", power),
+        {"start": 0.1, "begin": 1000, "steps": 500, "power": 0.7},
+        (1000, 1500),
+    ),
     "Cycle: growing": Case(
         lambda start, steps, length_factor: lrax.Cycle(lrax.Cosine(start, 0.0, steps), length_factor, 0.5),
         {"start": 2.0, "steps": 250, "length_factor": 2.0},
@@ -113,6 +118,9 @@ COMBINATORS: dict[str, Case] = {
         {"start": 0.1, "steps": 10, "every": 50},
         (50, 100, 500),
     ),
+    "Stretch: not whole": Case(
+        lambda start, steps: lrax.Stretch(lrax.Cosine(start, 0.001, steps), 1.5), {"start": 0.1, "steps": 100}, (75, 150)
+    ),
     "Sum": Case(
         lambda low, start, steps: lrax.Sum(lrax.Constant(low), lrax.Cosine(start, 0.0, steps)),
         {"low": 0.1, "start": 0.3, "steps": 100},
@@ -132,6 +140,16 @@ COMBINATORS: dict[str, Case] = {
     "Warmup: cosine": Case(
         lambda peak, warmup_steps: lrax.Warmup(lrax.Constant(peak), warmup_steps, 0.0, "cosine"),
         {"peak": 1.0, "warmup_steps": 50},
+        (50,),
+    ),
+    "Warmup: logarithmic": Case(
+        lambda start, peak, warmup_steps: lrax.Warmup(lrax.Constant(peak), warmup_steps, start, "logarithmic"),
+        {"start": 0.01, "peak": 1.0, "warmup_steps": 50},
+        (50,),
+    ),
+    "Warmup: a power": Case(
+        lambda peak, warmup_steps, power: lrax.Warmup(lrax.Constant(peak), warmup_steps, 0.0, "linear", power),
+        {"peak": 1.0, "warmup_steps": 50, "power": 2.5},
         (50,),
     ),
     "Warmup: of none": Case(

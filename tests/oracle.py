@@ -18,16 +18,22 @@ from lrax.schedules._recipe import Recipe
 from oracle_shapes import (
     SHAPES,
     cosine,
+    cosine_power,
+    exp_hyperbolic,
     geometric,
+    hyperbolic,
     linear,
+    number,
     one_minus_power,
     one_minus_sqrt,
     one_minus_square,
     parts,
     polynomial,
     power,
+    raised,
     relaxation,
     rex,
+    spline,
     tanh,
 )
 
@@ -46,11 +52,6 @@ def ulps(got: Any, want: float) -> float:
     if abs(want) >= 2.0**128:
         return 0.0 if math.isinf(got) else math.inf
     return abs(float(got) - want) / math.ldexp(1.0, math.frexp(want)[1] - 24)
-
-
-def number(leaf: Any) -> Any:
-    """A leaf as a Python number."""
-    return np.asarray(leaf).item()
 
 
 def shaped(shape: Callable[..., float], *names: str) -> Callable[[Any, int], float]:
@@ -183,8 +184,19 @@ def warmup(schedule: Any, count: int) -> float:
         return rate(schedule.schedule, count - steps)
     if schedule.mode == "constant":
         return start
+    mode, exponent, peak = schedule.mode, exponent_of(schedule), rate(schedule.schedule, 0)
+    if mode == "logarithmic":
+        whole = math.log1p(steps)
+        return raised(
+            "linear", exponent, peak, start, math.log1p((steps - count) / (1 + count)) / whole, math.log1p(count) / whole
+        )
     done, left = parts(count, steps)
-    return SHAPES[schedule.mode](rate(schedule.schedule, 0), start, left, done)  # the fall, run backwards
+    return raised(mode, exponent, peak, start, left, done)  # the fall, run backwards
+
+
+def exponent_of(schedule: Any) -> float | None:
+    """The power of a way, if it has one."""
+    return None if schedule.power is None else number(schedule.power)
 
 
 def cooldown(schedule: Any, count: int) -> float:
@@ -193,7 +205,14 @@ def cooldown(schedule: Any, count: int) -> float:
     if count < begin:
         return rate(schedule.schedule, count)
     last = rate(schedule.schedule, begin)
-    return SHAPES[schedule.mode](last, number(schedule.end), *parts(count - begin, number(schedule.steps)))
+    shares = parts(count - begin, number(schedule.steps))
+    return raised(schedule.mode, exponent_of(schedule), last, number(schedule.end), *shares)
+
+
+def stretch(schedule: Any, count: int) -> float:
+    """The floor of a quotient of whole numbers."""
+    slower = count * number(schedule.every.denominator) // number(schedule.every.numerator)
+    return rate(schedule.schedule, min(slower, 2**31 - 1))
 
 
 def dips(schedule: Any, count: int) -> float:
@@ -229,12 +248,15 @@ FORMULAS: dict[type, Callable[[Any, int], float]] = {
     lrax.Constant: lambda s, count: number(s.value),
     lrax.Cooldown: cooldown,
     lrax.Cosine: shaped(cosine),
+    lrax.CosinePower: shaped(cosine_power, "power"),
     lrax.Cycle: cycle,
     Dips: dips,
     Until: lambda s, count: rate(s.schedule, count),
+    lrax.ExpHyperbolic: exp_hyperbolic,
     lrax.Exponential: exponential,
     lrax.Geometric: shaped(geometric),
     lrax.Hold: lambda s, count: number(s.value),
+    lrax.Hyperbolic: hyperbolic,
     lrax.InverseSqrt: inverse_sqrt,
     lrax.InverseTime: lambda s, count: number(s.start) / (1 + count / number(s.timescale)),
     lrax.Linear: shaped(linear),
@@ -251,12 +273,13 @@ FORMULAS: dict[type, Callable[[Any, int], float]] = {
     lrax.Product: lambda s, count: math.prod(rate(part, count) for part in s.schedules),
     lrax.Relaxation: shaped(relaxation, "ratio"),
     lrax.Repeat: repeat,
-    lrax.Rex: shaped(rex),
+    lrax.Rex: shaped(rex, "beta"),
     lrax.Scale: lambda s, count: number(s.factor) * rate(s.schedule, count),
     lrax.Sequence: sequence,
     lrax.Shift: lambda s, count: rate(s.schedule, min(max(0, count + number(s.offset)), 2**31 - 1)),
+    lrax.Spline: spline,
     lrax.StepDecay: step_decay,
-    lrax.Stretch: lambda s, count: rate(s.schedule, count // number(s.every)),
+    lrax.Stretch: stretch,
     lrax.Sum: lambda s, count: math.fsum(rate(part, count) for part in s.schedules),
     lrax.Tanh: shaped(tanh, "first", "last"),
     lrax.Triangle: triangle,

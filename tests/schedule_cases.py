@@ -6,11 +6,11 @@ import pytest
 
 from combinator_cases import COMBINATORS
 from decay_cases import DECAYS, plain
-from phase_cases import PHASES, Noise, SquareRoot
+from phase_cases import PHASES, Roulette, SquareRoot
 from recipe_cases import RECIPES
 from schedule_case import LARGEST, Case, rates
 
-__all__ = ["CASES", "LARGEST", "Case", "Noise", "SquareRoot", "plain", "rates", "sampled"]
+__all__ = ["CASES", "LARGEST", "Case", "Roulette", "SquareRoot", "plain", "rates", "sampled"]
 
 CASES: dict[str, Case] = {**PHASES, **DECAYS, **COMBINATORS, **RECIPES}
 

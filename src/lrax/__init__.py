@@ -40,12 +40,15 @@ from lrax.schedules._decays import (
     Power,
     StepDecay,
 )
+from lrax.schedules._hyperbolic import ExpHyperbolic, Hyperbolic
 from lrax.schedules._joining_recipes import factors, faded, joined
 from lrax.schedules._json import from_json, to_json
-from lrax.schedules._phases import Cosine, Geometric, Hold, Linear, Polynomial, Triangle
+from lrax.schedules._noise import Noise
+from lrax.schedules._phases import Cosine, CosinePower, Geometric, Hold, Linear, Polynomial, Triangle
 from lrax.schedules._picture import plot
 from lrax.schedules._plan import Extension, branch, extend
 from lrax.schedules._recipes import flat_cosine, inverse_sqrt, noam, warmup_cosine, warmup_linear, wsd
+from lrax.schedules._splines import Spline
 from lrax.schedules._staged_recipes import power, tri_stage, wsd_s
 from lrax.schedules._tables import Piecewise, PiecewiseConstant
 from lrax.schedules._text import table
@@ -61,13 +64,16 @@ __all__ = [
     "Constant",
     "Cooldown",
     "Cosine",
+    "CosinePower",
     "Cycle",
+    "ExpHyperbolic",
     "Exponential",
     "Extension",
     "Found",
     "Function",
     "Geometric",
     "Hold",
+    "Hyperbolic",
     "InverseSqrt",
     "InverseTime",
     "Learner",
@@ -75,6 +81,7 @@ __all__ = [
     "Maximum",
     "Minimum",
     "MultiStep",
+    "Noise",
     "OneMinusSqrt",
     "OneMinusSquare",
     "Phase",
@@ -92,6 +99,7 @@ __all__ = [
     "ScheduleLike",
     "Sequence",
     "Shift",
+    "Spline",
     "StepDecay",
     "Stretch",
     "Sum",

@@ -26,6 +26,10 @@ PHASES = {
     "Relaxation": lrax.Relaxation,
     "Rex": lrax.Rex,
     "Tanh": lrax.Tanh,
+    "CosinePower": lambda start, end, steps: lrax.CosinePower(start, end, steps, 1.0),
+    "Hyperbolic": lambda start, end, steps: lrax.Hyperbolic(start, end, steps, steps),
+    "ExpHyperbolic": lambda start, end, steps: lrax.ExpHyperbolic(start, end, steps, steps),
+    "Spline": lambda start, end, steps: lrax.Spline([start, end], [0, steps]),
 }
 every_phase = pytest.mark.parametrize("kind", PHASES.values(), ids=PHASES)
 

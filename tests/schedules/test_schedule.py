@@ -11,7 +11,7 @@ import pytest
 
 import lrax
 from lrax.schedules._counting import add_lengths
-from schedule_cases import Noise, SquareRoot, plain
+from schedule_cases import Roulette, SquareRoot, plain
 
 
 def test_own_phase() -> None:
@@ -27,13 +27,13 @@ def test_own_phase() -> None:
 
 def test_own_noise() -> None:
     """A rate drawn from a seed is a function of the count: the same again, whichever order the counts come in."""
-    noise = Noise(low=0.1, high=0.2, seed=1)
+    noise = Roulette(low=0.1, high=0.2, seed=1)
     forward, backward = noise(jnp.arange(50)), noise(jnp.arange(50)[::-1])[::-1]
     np.testing.assert_array_equal(forward, backward)
     assert len(set(forward.tolist())) > 45
     assert forward.min() >= 0.1
     assert forward.max() <= 0.2
-    assert not np.array_equal(forward, Noise(low=0.1, high=0.2, seed=2)(jnp.arange(50)))
+    assert not np.array_equal(forward, Roulette(low=0.1, high=0.2, seed=2)(jnp.arange(50)))
 
 
 def test_annotations_say_what_a_field_holds() -> None:

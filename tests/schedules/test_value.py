@@ -13,7 +13,7 @@ import pytest
 import lrax
 from lrax.schedules._config import own_kinds
 from problems import linear_learner
-from schedule_cases import CASES, Case, Noise, SquareRoot, plain
+from schedule_cases import CASES, Case, Roulette, SquareRoot, plain
 
 RECIPES = {
     "warmup_cosine": lrax.warmup_cosine(1e-3, 4690, 469),
@@ -64,7 +64,7 @@ def test_numbers_are_shown_as_one_writes_them() -> None:
 def test_every_kind_shows_its_call(case: Case) -> None:
     """What any kind shows makes the same schedule, bit for bit."""
     schedule = case.build(3)
-    assert eval(repr(schedule), names() | own_kinds() | {"Noise": Noise, "SquareRoot": SquareRoot}) == schedule
+    assert eval(repr(schedule), names() | own_kinds() | {"Roulette": Roulette, "SquareRoot": SquareRoot}) == schedule
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_known
-from lrax.fields._rules import Rule
+from lrax.fields._known import as_array, is_known
+from lrax.fields._rules import LARGEST, Rule
 from lrax.fields._words import complain
 
 LARGEST_RATIO = 32768
@@ -28,24 +28,55 @@ class Ratio(NamedTuple):
         return f"Ratio({self.numerator!r}, {self.denominator!r})"
 
 
+FACTOR = Rule("a positive number of at most 32768", low=0, open=True, high=LARGEST_RATIO + 1)
+TIME_FACTOR = Rule("a number of updates above 0", low=0, open=True, high=LARGEST + 1)
+WHOLE = Rule("a number of updates above 0", np.int32, low=1, remedy="give a number such as 1000")
+
+
 @dataclasses.dataclass(frozen=True)
 class RatioRule:
-    """A field that holds a positive factor of lengths: a number becomes its nearest ratio of small integers."""
+    """A field that holds a positive factor: a number becomes its nearest ratio of small integers.
+
+    Attributes:
+      of_time: whether counts are divided by the factor, which may then be any whole number, or a ratio of integers whose
+        product is an int32 number; a factor of lengths has integers of at most 32768.
+    """
+
+    of_time: bool = False
 
     def convert(self, owner: str, name: str, value: object) -> Ratio:
         if isinstance(value, Ratio):
+            self._check_parts(owner, name, value)
             return value
         if isinstance(value, fractions.Fraction):
             value = float(value)
-        factor = Rule("a positive number of at most 32768", low=0, open=True, high=LARGEST_RATIO + 1)
-        leaf = factor.convert(owner, name, value)
+        if self.of_time and _is_whole(value):
+            leaf = WHOLE.convert(owner, name, value)
+            return Ratio(leaf, leaf * 0 + np.int32(1))
+        leaf = (TIME_FACTOR if self.of_time else FACTOR).convert(owner, name, value)
         if not is_known(leaf):
             return traced_ratio(leaf)
-        nearest = np.vectorize(nearest_ratio, otypes=[np.int32, np.int32])
+        nearest = np.vectorize(nearest_time_factor if self.of_time else nearest_ratio, otypes=[np.int32, np.int32])
         numerator, denominator = nearest(np.asarray(value, dtype=np.float64))
         if not np.all(numerator):
-            raise complain(ValueError, owner, name, "at least 1/32768", value)
+            raise complain(ValueError, owner, name, f"at least 1/{LARGEST if self.of_time else LARGEST_RATIO}", value)
         return Ratio(numerator[()], denominator[()])
+
+    def _check_parts(self, owner: str, name: str, ratio: Ratio) -> None:
+        if not all(map(is_known, ratio)):
+            return
+        parts = [np.asarray(part, np.float64) for part in ratio]
+        largest = LARGEST if self.of_time else LARGEST_RATIO
+        if any((part < 1).any() or (part > largest).any() for part in parts) or np.any(parts[0] * parts[1] > LARGEST):
+            raise complain(ValueError, owner, name, f"a ratio of integers from 1 to {largest}", ratio)
+
+
+def _is_whole(value: object) -> bool:
+    """Whether a number, known or not, has an integer type."""
+    try:
+        return jnp.issubdtype(as_array(value).dtype, jnp.integer)
+    except (ValueError, jax.errors.TracerArrayConversionError):  # a list: what is wrong with it is told by the rule
+        return False
 
 
 def nearest_ratio(value: float) -> tuple[int, int]:
@@ -56,6 +87,16 @@ def nearest_ratio(value: float) -> tuple[int, int]:
     """
     limit = LARGEST_RATIO if value <= 1 else max(1, int(LARGEST_RATIO / value))
     nearest = fractions.Fraction(value).limit_denominator(limit)
+    return nearest.numerator, nearest.denominator
+
+
+def nearest_time_factor(value: float) -> tuple[int, int]:
+    """The nearest fraction to `value` whose numerator and denominator have a product below 2**31.
+
+    >>> nearest_time_factor(50_000.5)
+    (100001, 2)
+    """
+    nearest = fractions.Fraction(value).limit_denominator(max(1, int(((LARGEST - 2**17) / value) ** 0.5)))
     return nearest.numerator, nearest.denominator
 
 

@@ -97,6 +97,8 @@ Boundaries: TypeAlias = Annotated[Held[Wholes, jax.Array], BOUNDARIES]
 """A field that holds counts in rising order: a 1-D int32 leaf."""
 LengthFactor: TypeAlias = Annotated[Held[Number | Ratio, Ratio], RatioRule()]
 """A field that holds a positive factor of lengths: two int32 leaves, numerator and denominator."""
+TimeFactor: TypeAlias = Annotated[Held[Number | Ratio, Ratio], RatioRule(of_time=True)]
+"""A field that holds a number of updates above 0 that need not be whole: two int32 leaves, numerator and denominator."""
 
 MaybeRate: TypeAlias = Annotated[Held[Number | None, jax.Array | None], Maybe(RATE)]
 MaybePositive: TypeAlias = Annotated[Held[Number | None, jax.Array | None], Maybe(POSITIVE)]

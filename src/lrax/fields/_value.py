@@ -11,7 +11,7 @@ import numpy as np
 from jax.tree_util import GetAttrKey, Partial, register_pytree_with_keys
 
 from lrax.fields._known import is_key, is_known
-from lrax.fields._ratio import Ratio, RatioRule, nearest_ratio
+from lrax.fields._ratio import Ratio, RatioRule, nearest_ratio, nearest_time_factor
 from lrax.fields._rules import Choice, Rule, Static
 from lrax.fields._shares import LengthRule
 from lrax.fields._types import RATE, Maybe, Offset
@@ -237,10 +237,15 @@ def decimal(ratio: Ratio) -> np.ndarray[Any, Any]:
     """A ratio as the float64 number with the fewest digits that becomes it; the quotient itself if none does."""
 
     def number(numerator: int, denominator: int) -> float:
+        if denominator == 1:
+            return int(numerator)
         decimals = (float(f"{numerator / denominator:.{digits}g}") for digits in range(1, 18))
-        return next((one for one in decimals if nearest_ratio(one) == (numerator, denominator)), numerator / denominator)
+        parts = numerator, denominator
+        return next(
+            (one for one in decimals if parts == nearest_ratio(one) == nearest_time_factor(one)), float(numerator / denominator)
+        )
 
-    return np.asarray(np.vectorize(number, otypes=[np.float64])(*ratio))
+    return np.asarray(np.vectorize(number, otypes=[object])(*ratio))
 
 
 def is_batch(value: Any) -> bool:

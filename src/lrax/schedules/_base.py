@@ -45,9 +45,9 @@ class Schedule(Value):
     >>> print(f"{Warmed(peak=0.1, timescale=100)(99):.4f}")
     0.0632
 
-    Noise is a kind like any other if it is drawn from a seed and the count:
+    Randomness of your own is a kind like any other if it is drawn from a seed and the count (see `lrax.Noise`):
 
-    >>> class Noise(Schedule):
+    >>> class Jitter(Schedule):
     ...     spread: lrax.fields.Rate
     ...     seed: int = 0
     ...
@@ -55,7 +55,7 @@ class Schedule(Value):
     ...         key = jax.random.key(self.seed)
     ...         draw = lambda one: jax.random.uniform(jax.random.fold_in(key, one), (), jnp.float32, -1, 1)
     ...         return 1 + self.spread * jnp.vectorize(draw)(count)
-    >>> noisy = Product(Cosine(start=0.1, end=0.0, steps=100), Noise(spread=0.2))
+    >>> noisy = Product(Cosine(start=0.1, end=0.0, steps=100), Jitter(spread=0.2))
     >>> print(noisy(50) == noisy(jnp.arange(100))[50])
     True
     """

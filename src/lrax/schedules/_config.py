@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from lrax.fields._ratio import LARGEST_RATIO, Ratio
-from lrax.fields._rules import Choice, Static
+from lrax.fields._ratio import Ratio
+from lrax.fields._rules import LARGEST, Choice, Static
 from lrax.fields._value import Value, _fields, has_default
 from lrax.fields._words import complain, did_you_mean
 from lrax.schedules._base import Schedule
@@ -147,8 +147,8 @@ class Reader:
         except (TypeError, ValueError) as error:
             raise complain(ValueError, self.owner, place, "a ratio of two integers", data) from error
         for part in (numerator, denominator):
-            if part.dtype.kind != "i" or (part < 1).any() or (part > LARGEST_RATIO).any():
-                raise complain(ValueError, self.owner, place, f"a ratio of integers from 1 to {LARGEST_RATIO}", data)
+            if part.dtype.kind != "i" or (part < 1).any() or (part > LARGEST).any():
+                raise complain(ValueError, self.owner, place, f"a ratio of integers from 1 to {LARGEST}", data)
         return Ratio(numerator.astype(np.int32)[()], denominator.astype(np.int32)[()])
 
 

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from lrax.fields._known import is_known
-from lrax.fields._types import Fraction, Rate, Steps, default
+from lrax.fields._types import Fraction, Positive, Rate, Steps, default
 from lrax.fields._words import complain
 from lrax.schedules._base import Phase
 from lrax.schedules._shapes import one_minus_sqrt, one_minus_square, relaxation, rex, tanh
@@ -70,16 +70,19 @@ class OneMinusSquare(Phase):
 class Rex(Phase):
     r"""Falls (or climbs) from `start` to `end`, slowly at first and ever more steeply, then holds `end`.
 
-    $$\eta(s) = end + (start - end)\,\tfrac{1 - s}{1 - s/2}, \quad s = count / steps$$
+    $$\eta(s) = end + (start - end)\,\tfrac{1 - s}{1 - s\,(1 - beta)}, \quad s = count / steps$$
 
     Args:
       start: rate at count 0.
       end: rate from count `steps` on.
       steps: length in updates, an integer > 0.
+      beta: how steeply it falls at first, beside a straight line, > 0; at its end it is 1 / beta times as steep as the line.
+        1 is `Linear`, and above 1 it falls steeply at first.
 
-    Raises: ValueError if `steps` is not positive or a rate is not finite.
+    Raises: ValueError if `steps` or `beta` is not positive or a rate is not finite.
 
-    Source: Chen et al. 2021, REX: revisiting budgeted training with an improved schedule.
+    Source: Chen et al. 2021, REX: revisiting budgeted training with an improved schedule (beta = 1/2); Naganuma et al. 2026,
+      arXiv 2603.10301 (any beta).
 
     >>> print(f"{Rex(start=0.3, end=0.0, steps=100)(50):.2f}")
     0.20
@@ -88,9 +91,10 @@ class Rex(Phase):
     start: Rate
     end: Rate
     steps: Steps
+    beta: Positive = default(0.5)
 
     def curve(self, done: jax.Array, left: jax.Array) -> jax.Array:
-        return rex(self.start, self.end, done, left)
+        return rex(self.start, self.end, done, left, self.beta)
 
 
 @final

@@ -78,3 +78,19 @@ def multiply_lengths(length: Any, times: Any) -> Any:
     length, times = array.maximum(length, zero), array.maximum(times, one)
     fits = length <= largest // times
     return array.where(fits, array.where(fits, length, zero) * times, largest)
+
+
+def times_ratio(number: Any, numerator: Any, denominator: Any, up: bool = False) -> Any:
+    """`number * numerator / denominator` rounded down, or up; at most 2**31 - 1. The two make an int32 product.
+
+    >>> times_ratio(np.int32(7), np.int32(2), np.int32(3)), times_ratio(np.int32(7), np.int32(2), np.int32(3), up=True)
+    (4, 5)
+    """
+    known = all(isinstance(one, np.generic | np.ndarray) for one in (number, numerator, denominator))
+    array: Any = np if known else jnp
+    zero, one, largest = np.array([0, 1, LARGEST], np.int32)
+    numerator, denominator = array.maximum(numerator, one), array.maximum(denominator, one)
+    rest = number % denominator * numerator
+    rest = rest // denominator + (up & (rest % denominator > 0)).astype(np.int32)
+    fits = number // denominator <= (largest - rest) // numerator
+    return array.where(fits, array.where(fits, number // denominator, zero) * numerator + rest, largest)

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 
+from lrax.schedules._counting import share
 from lrax.schedules._exact import power_complement
 
 Shape: TypeAlias = Callable[..., jax.Array]
@@ -65,9 +66,11 @@ def one_minus_square(start: Any, end: Any, done: jax.Array, left: jax.Array) -> 
     return start * (left * (1 + done)) + end * (done * done)
 
 
-def rex(start: Any, end: Any, done: jax.Array, left: jax.Array) -> jax.Array:
-    """Falls as (1 - s) / (1 - s / 2)."""
-    return start * (2 * left / (1 + left)) + end * (done / (1 + left))
+def rex(start: Any, end: Any, done: jax.Array, left: jax.Array, beta: Any = 0.5) -> jax.Array:
+    """Falls as (1 - s) / (1 - s (1 - beta)): by what is left, beside beta times what is done."""
+    whole = jnp.where(left > 0, left + beta * done, 1.0)  # what is not selected must not yield NaN
+    rising = jnp.where(left > 0, beta * done / whole, 1.0)
+    return start * (left / whole) + end * rising
 
 
 def relaxation(start: Any, end: Any, done: jax.Array, left: jax.Array, ratio: Any = 0.1) -> jax.Array:
@@ -103,3 +106,25 @@ SHAPES: dict[str, Shape] = {
     "tanh": tanh,
 }
 """The shapes by name, which is that of the phase; a shape with a number of its own has the default of the phase."""
+
+
+def way(mode: str, power: Any, start: Any, end: Any, done: jax.Array, left: jax.Array) -> jax.Array:
+    """The shape of that name from `start` to `end`; with a power, that of its way: the weight of `start` is raised to it."""
+    if power is None:
+        return SHAPES[mode](start, end, done, left)
+    return raised(SHAPES[mode](1.0, 0.0, done, left), SHAPES[mode](0.0, 1.0, done, left), power, start, end)
+
+
+def raised(falling: jax.Array, rising: jax.Array, power: Any, start: Any, end: Any) -> jax.Array:
+    """From `start` to `end` by two weights that add up to 1, the first of them raised to a power."""
+    falling, rising = power_complement(falling, rising, power)
+    return start * falling + end * rising
+
+
+def logarithm(count: jax.Array, steps: Any) -> tuple[jax.Array, jax.Array]:
+    """`ln(1 + count) / ln(1 + steps)`, and 1 less that, each accurate where it nears zero; past the end they are 1 and 0."""
+    whole = jnp.maximum(steps, 1)
+    past = jnp.minimum(count, whole)
+    reached, ahead = past.astype(jnp.float32), (whole - past).astype(jnp.float32)
+    scale = jnp.log1p(whole.astype(jnp.float32))
+    return share(jnp.log1p(reached), ahead, scale), share(jnp.log1p(ahead / (1 + reached)), reached, scale)

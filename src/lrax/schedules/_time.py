@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from lrax.fields._rules import LARGEST
-from lrax.fields._types import Offset, Positive, Steps
+from lrax.fields._types import Offset, Positive, TimeFactor
 from lrax.fields._words import complain
 from lrax.schedules._base import Phase, Schedule, ScheduleLike
-from lrax.schedules._counting import add_lengths, fractions, multiply_lengths
+from lrax.schedules._counting import add_lengths, fractions, times_ratio
 from lrax.schedules._exact import power_complement
 
 
@@ -59,34 +59,48 @@ class Shift(Schedule):
 
 @final
 class Stretch(Schedule):
-    r"""A schedule that moves on only every `every` updates: counted in epochs, say, or in cycles.
+    r"""A schedule whose time runs slower: counted in epochs, say, or a whole plan at 1.5 times its length.
 
     $$\eta(t) = schedule(\lfloor t / every \rfloor)$$
 
+    Each rate is held for `every` updates; where that is not whole, for as many as bring the mean to it. What happens at count
+    b happens at b times `every`, rounded up. Below 1, time runs faster and rates are skipped. A phase is as well given
+    other `steps`.
+
     Args:
       schedule: a schedule or a callable `count -> rate`.
-      every: updates for which each of its rates is held, an integer > 0.
+      every: updates for which each of its rates is held, > 0; any whole number up to 2³¹−1. Another is taken as its nearest
+        ratio of two integers whose product is below 2³¹ (one that is traced, of integers of at most 32768), and counts are
+        divided by that exactly.
 
     Raises: ValueError if `every` is not positive.
+
+    Source: MosaicML's composer, scale schedule ratio (what is not whole).
 
     >>> by_epoch = Stretch(Cosine(start=0.1, end=0.0, steps=2), every=500)
     >>> print([f"{rate:.3f}" for rate in by_epoch(jnp.array([0, 499, 500, 1000]))])
     ['0.100', '0.100', '0.050', '0.000']
+    >>> longer = Stretch(MultiStep(1.0, factor=0.5, boundaries=[250, 500]), every=1.5)
+    >>> print(longer(jnp.array([374, 375, 749, 750])))
+    [1.   0.5  0.5  0.25]
     """
 
     schedule: ScheduleLike
-    every: Steps
+    every: TimeFactor
 
     @property
     def landmarks(self) -> list[int]:
-        return [mark * int(self.every) for mark in self.schedule.landmarks or [10]]
+        up, down = int(self.every.numerator), int(self.every.denominator)
+        return [-(-mark * up // down) for mark in self.schedule.landmarks or [10]]
 
     def rate(self, count: jax.Array) -> jax.Array:
-        return self.schedule.rate(count // jnp.maximum(self.every, 1))
+        every = self.every
+        return self.schedule.rate(times_ratio(count, every.denominator, every.numerator))
 
     @property
     def length(self) -> Any:
-        return multiply_lengths(self.schedule.length, self.every)
+        length, every = self.schedule.length, self.every
+        return None if length is None else times_ratio(length, every.numerator, every.denominator, up=True)
 
 
 @final
