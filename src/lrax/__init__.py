@@ -16,6 +16,7 @@ from lrax import theory as theory
 from lrax._version import __version__
 from lrax.citing._cite import citation
 from lrax.finder import Found, critical_rate, find_lr, range_test
+from lrax.optimizers._greedy import greedy
 from lrax.optimizers._group_table import group_table
 from lrax.optimizers._groups import by_path
 from lrax.optimizers._layers import layerwise
@@ -122,6 +123,7 @@ __all__ = [
     "flat_cosine",
     "from_config",
     "from_json",
+    "greedy",
     "group_rates",
     "group_table",
     "inverse_sqrt",

@@ -4,18 +4,11 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
-from lrax.fields._rules import Rule
 from lrax.fields._types import STEPS
-from lrax.fields._words import choice, complain, spelt
-
-FACTOR = Rule("a number between 0 and 1, both excluded", low=0, high=1, open=True)
-TOLERANCE = Rule("a finite number, at least 0", low=0)
-FLOOR = Rule("a number from 0 to 1", low=0, high=1)
-JUDGEMENTS = Rule("a whole number of judgements, at least 1", np.int32, low=1, remedy="give an int such as 5")
-WAIT = Rule("a whole number of judgements, at least 0", np.int32, low=0, remedy="give an int such as 5")
+from lrax.fields._words import choice, spelt
+from lrax.optimizers._judging import FACTOR, FLOOR, JUDGEMENTS, TOLERANCE, WAIT, judged, watching
 
 
 class PlateauState(NamedTuple):
@@ -107,35 +100,16 @@ def reduce_on_plateau(
         return PlateauState(*rates, jnp.int32(0), jnp.int32(0), jnp.float32(0.0), jnp.int32(0), jnp.int32(0))
 
     def judge(state: PlateauState) -> PlateauState:
-        mean, best = sign * state.total / jnp.maximum(state.seen, 1).astype(jnp.float32), sign * state.best
-        margin = atol + rtol * jnp.where(jnp.isfinite(best), jnp.abs(best), 0.0)
-        made = True if counts else state.seen > 0
-        has_mean = (state.seen == state.waited if counts else state.seen > 0) & jnp.isfinite(mean)
-        better = has_mean & (mean < best - margin)
+        mean, better, made = judged(state, sign, counts, rtol, atol)
         cooling = state.cooldown_count > 0
         plateau = jnp.where(better | cooling, 0, state.plateau_count + 1)
         lowered = made & (plateau >= patience)
         return PlateauState(
             jnp.where(lowered, jnp.maximum(state.scale * factor, min_scale), state.scale),
-            jnp.where(better, sign * mean, state.best),
+            jnp.where(better, mean, state.best),
             jnp.where(made, jnp.where(lowered, 0, plateau), state.plateau_count),
             jnp.where(made, jnp.where(lowered, cooldown, jnp.maximum(state.cooldown_count - 1, 0)), state.cooldown_count),
             *(jnp.float32(0.0), jnp.int32(0), jnp.int32(0)),
         )
 
-    def update(updates: Any, state: PlateauState, params: Any = None, *, value: Any = None, **extra: Any) -> tuple[Any, Any]:
-        del params, extra
-        if value is None:
-            remedy = "call tx.update(grads, opt_state, params, value=loss)"
-            raise complain(TypeError, owner, "value", "given to update", value, remedy)
-        value = jnp.asarray(value).astype(jnp.float32)
-        if value.ndim:
-            raise complain(ValueError, owner, "value", "a scalar", value, "give its mean")
-        finite = jnp.isfinite(value)
-        total, seen = state.total + jnp.where(finite, value, 0.0), state.seen + finite.astype(jnp.int32)
-        state = state._replace(total=total, seen=seen, waited=state.waited + 1)
-        due = state.waited >= every
-        state = jax.tree.map(lambda new, old: jnp.where(due, new, old), judge(state), state)
-        return jax.tree.map(lambda update: update * state.scale.astype(update.dtype), updates), state
-
-    return optax.GradientTransformationExtraArgs(init, update)
+    return watching(owner, init, judge, every)
