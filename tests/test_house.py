@@ -18,7 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": {"fields", "schedules", "optimizers"},
     "finder": {"fields", "_pictures", "schedules", "theory", "training"},
     "sweeps": {"fields", "_pictures", "schedules", "theory", "training"},
-    "compat": {"fields", "schedules"},
+    "compat": {"fields", "schedules", "optimizers"},
     "citing": {"_version", "fields", "schedules", "finder", "sweeps"},
     "flax": {"fields", "schedules", "optimizers", "training"},
     "keras": {"fields", "schedules", "optimizers", "training"},

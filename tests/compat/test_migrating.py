@@ -17,7 +17,7 @@ HERE = pathlib.Path(__file__).parent
 PAGE = (HERE.parents[1] / "docs" / "migrating.md").read_text()
 ROWS = re.findall(r"^\| (Keras|timm|transformers) \| `([^`]+)` \| `([^`]+)` \|", PAGE, re.MULTILINE)
 GOLDEN = {
-    library: json.loads((HERE / "golden" / f"{library.lower()}.json").read_text())["cases"]
+    library: json.loads((HERE / "golden" / f"rows_{library.lower()}.json").read_text())["cases"]
     for library in ("Keras", "timm", "transformers")
 }
 

@@ -91,3 +91,9 @@ def at_most(owner: str, name: str, value: Any, limit: Any, limit_name: str, reme
     """Raises ValueError if `value` is above `limit`, where both are known."""
     if is_known(value) and is_known(limit) and np.any(np.asarray(value) > np.asarray(limit)):
         raise complain(ValueError, owner, name, f"at most {limit_name}", value, remedy)
+
+
+def after(warmup_steps: Any, steps: Any) -> Any:
+    """What is left of a length after a warm-up, at least 1."""
+    rest = steps - warmup_steps
+    return max(rest, 1) if isinstance(rest, int) else jnp.maximum(rest, 1)

@@ -1,4 +1,4 @@
-"""Makes keras.json, timm.json and transformers.json: each row of the table in docs/migrating.md, run by the library itself.
+"""Makes rows_keras.json, rows_timm.json and rows_transformers.json: rows of docs/migrating.md, run by the library itself.
 
 pip install keras==3.15.1 jax && python make_migrating.py keras
 pip install torch==2.13.0 pyyaml && pip install --no-deps timm==1.0.31 && python make_migrating.py timm
@@ -80,4 +80,6 @@ if __name__ == "__main__":
     if library == "keras":
         os.environ.update(KERAS_BACKEND="jax", JAX_ENABLE_X64="1", JAX_PLATFORMS="cpu")
     made = f"{library} {importlib.metadata.version(library)}, by make_migrating.py"
-    write(library, made, map(case, rows(library)), {"keras": keras, "timm": timm, "transformers": transformers}[library])
+    write(
+        f"rows_{library}", made, map(case, rows(library)), {"keras": keras, "timm": timm, "transformers": transformers}[library]
+    )

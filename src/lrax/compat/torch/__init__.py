@@ -5,12 +5,14 @@ In place of the optimizer each function takes its learning rate, `lr`; `last_epo
 calculates most rates from the one before, in Python floats; here each is calculated from the count.
 
 `MultiplicativeLR` is a product over all updates so far, no function of the count: give its closed form to `LambdaLR`.
-`ReduceLROnPlateau` depends on the loss.
+`ReduceLROnPlateau` depends on the loss:
+it is a transformation for the end of an `optax.chain`.
 """
 
 from lrax.compat.torch._cycles import CosineAnnealingLR, CosineAnnealingWarmRestarts, CyclicLR
 from lrax.compat.torch._factors import SWALR, ConstantLR, ExponentialLR, LambdaLR, LinearLR, MultiStepLR, PolynomialLR, StepLR
 from lrax.compat.torch._one_cycle import OneCycleLR, OneCycleMomentum
+from lrax.compat.torch._plateau import ReduceLROnPlateau
 from lrax.compat.torch._together import ChainedScheduler, SequentialLR
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "OneCycleLR",
     "OneCycleMomentum",
     "PolynomialLR",
+    "ReduceLROnPlateau",
     "SequentialLR",
     "StepLR",
 ]

@@ -1,0 +1,180 @@
+"""Keras's `keras.optimizers.schedules`, number for number (Keras 3.15).
+
+Their counts are lrax's. Learners of Keras models are `lrax.keras`; here are its schedules, by their names and their arguments.
+"""
+
+from typing import Any
+
+from lrax.compat._arguments import KNOWN, KnownRate, NotNegative, checked
+from lrax.compat._parts import exponential, restarts, step_decay
+from lrax.fields._given import Boundaries, Delay, Positive, Rate, Rates, Steps
+from lrax.fields._known import as_array, is_known
+from lrax.fields._words import complain
+from lrax.schedules._algebra import Sum
+from lrax.schedules._base import Schedule
+from lrax.schedules._combinators import Warmup
+from lrax.schedules._cycles import Cycle
+from lrax.schedules._decays import Constant, InverseTime, PolynomialRestarts
+from lrax.schedules._phases import Cosine, Polynomial
+from lrax.schedules._tables import PiecewiseConstant as Table
+from lrax.schedules._time import Stretch
+
+__all__ = [
+    "CosineDecay",
+    "CosineDecayRestarts",
+    "ExponentialDecay",
+    "InverseTimeDecay",
+    "PiecewiseConstantDecay",
+    "PolynomialDecay",
+]
+
+
+@checked
+def ExponentialDecay(
+    initial_learning_rate: Rate, decay_steps: Steps, decay_rate: Positive, staircase: bool = False
+) -> Schedule:
+    """Multiplies the rate by `decay_rate` over every `decay_steps` updates.
+
+    Args:
+      initial_learning_rate: rate at count 0.
+      decay_steps: in updates, an integer > 0.
+      decay_rate: factor, > 0.
+      staircase: whether the rate changes only at multiples of `decay_steps`.
+
+    Raises: ValueError if a number is out of range.
+
+    >>> print(ExponentialDecay(1.0, decay_steps=2, decay_rate=0.25)(jnp.arange(3)))
+    [1.   0.5  0.25]
+    """
+    return (step_decay if staircase else exponential)(initial_learning_rate, decay_rate, decay_steps)
+
+
+@checked
+def PiecewiseConstantDecay(boundaries: Boundaries, values: Rates) -> Schedule:
+    """Stays at one value up to each boundary; the next begins *after* it.
+
+    Args:
+      boundaries: counts, rising strictly, at least one.
+      values: rates, one more than there are boundaries.
+
+    Raises: ValueError if `boundaries` is unsorted, or `values` not one longer.
+
+    >>> print(PiecewiseConstantDecay([2, 4], [1.0, 0.5, 0.1])(jnp.arange(6)))
+    [1.  1.  1.  0.5 0.5 0.1]
+    """
+    return Table(values, as_array(boundaries) + 1)
+
+
+@checked
+def PolynomialDecay(
+    initial_learning_rate: Rate,
+    decay_steps: Steps,
+    end_learning_rate: Rate = 1e-4,
+    power: Positive = 1.0,
+    cycle: bool = False,
+) -> Schedule:
+    """Goes to `end_learning_rate` as a power of what is left, and stays there, or sets itself a further goal.
+
+    Args:
+      initial_learning_rate: rate at count 0.
+      decay_steps: in updates, an integer > 0.
+      end_learning_rate: rate at count `decay_steps`; mind its default.
+      power: exponent, > 0.
+      cycle: whether the horizon moves on by `decay_steps` whenever it is reached.
+
+    Raises: ValueError if a number is out of range.
+
+    >>> print(PolynomialDecay(1.0, decay_steps=4, end_learning_rate=0.0, power=2.0)(jnp.arange(6)))
+    [1.     0.5625 0.25   0.0625 0.     0.    ]
+    """
+    return (PolynomialRestarts if cycle else Polynomial)(initial_learning_rate, end_learning_rate, decay_steps, power)
+
+
+@checked
+def InverseTimeDecay(
+    initial_learning_rate: Rate, decay_steps: Steps, decay_rate: Positive, staircase: bool = False
+) -> Schedule:
+    """Divides the rate by one plus `decay_rate` for every `decay_steps` updates.
+
+    Args:
+      initial_learning_rate: rate at count 0.
+      decay_steps: in updates, an integer > 0.
+      decay_rate: > 0.
+      staircase: whether the rate changes only at multiples of `decay_steps`.
+
+    Raises: ValueError if a number is out of range.
+
+    >>> print(InverseTimeDecay(1.0, decay_steps=2, decay_rate=2.0)(jnp.array([0, 1, 3])))
+    [1.   0.5  0.25]
+    """
+    if staircase:
+        return Stretch(InverseTime(initial_learning_rate, 1 / decay_rate), decay_steps)
+    return InverseTime(initial_learning_rate, decay_steps * 1.0 / decay_rate)
+
+
+@checked
+def CosineDecay(
+    initial_learning_rate: Rate,
+    decay_steps: Steps,
+    alpha: NotNegative = 0.0,
+    warmup_target: Rate | None = None,
+    warmup_steps: Delay = 0,
+) -> Schedule:
+    """Falls to a part of the first rate along half a cosine, and stays there; with a target, climbs to it first.
+
+    Args:
+      initial_learning_rate: rate at count 0.
+      decay_steps: in updates, warm-up *excluded*, an integer > 0.
+      alpha: the last rate, as a part of the one that the cosine begins at.
+      warmup_target: what is climbed to in a straight line; None: there is no warm-up, whatever `warmup_steps` is.
+      warmup_steps: in updates.
+
+    Raises: ValueError if a number is out of range.
+
+    >>> warmed = CosineDecay(0.0, decay_steps=2, alpha=0.1, warmup_target=1.0, warmup_steps=2)
+    >>> print([f"{rate:.2f}" for rate in warmed(jnp.arange(5))])
+    ['0.00', '0.50', '1.00', '0.55', '0.10']
+    """
+    top = initial_learning_rate if warmup_target is None else warmup_target
+    falls = Cosine(top, alpha * top, decay_steps)
+    return falls if warmup_target is None else Warmup(falls, warmup_steps, start=initial_learning_rate)
+
+
+@checked
+def CosineDecayRestarts(
+    initial_learning_rate: Rate,
+    first_decay_steps: Steps,
+    t_mul: KnownRate = 2.0,
+    m_mul: Positive = 1.0,
+    alpha: NotNegative = 0.0,
+) -> Schedule:
+    """Falls to a part of the first rate along half a cosine, again and again.
+
+    Args:
+      initial_learning_rate: rate at count 0.
+      first_decay_steps: updates of the first cycle, an integer > 0; known, if `t_mul` is not whole.
+      t_mul: how many times as long each cycle is as the one before, at least 1. Where that makes lengths that are not whole, a
+        cycle ends between two updates.
+      m_mul: how many times as high each begins, > 0.
+      alpha: what each falls to, as a part of the first rate; `m_mul` does not lower it.
+
+    Raises: ValueError if a number is out of range; TypeError for a traced length where it is to be known.
+
+    >>> print([f"{rate:.2f}" for rate in CosineDecayRestarts(1.0, 2, m_mul=0.5)(jnp.array([0, 1, 2, 4, 6]))])
+    ['1.00', '0.50', '0.50', '0.25', '0.25']
+    """
+    if t_mul < 1:
+        raise complain(
+            ValueError, "CosineDecayRestarts", "t_mul", "at least 1", t_mul, "what shrinks ends, and Keras then gives NaN"
+        )
+    first, low = initial_learning_rate, alpha * initial_learning_rate
+    if t_mul != int(t_mul):
+        steps: Any = KNOWN.convert("CosineDecayRestarts", "first_decay_steps", first_decay_steps)
+        return restarts(lambda i: low + (first - low) * m_mul**i, low, steps, t_mul)
+    falls = Cycle(Cosine(first - low, 0.0, first_decay_steps), int(t_mul), m_mul)
+    return Cycle(Cosine(first, low, first_decay_steps), int(t_mul)) if is_one(m_mul) else Sum(Constant(low), falls)
+
+
+def is_one(number: Any) -> bool:
+    """Whether a number is known to be 1."""
+    return bool(is_known(number) and as_array(number).ndim == 0 and number == 1)

@@ -1,0 +1,102 @@
+"""What goes around every scheduler of timm: a warm-up, cycles, noise."""
+
+import dataclasses
+from collections.abc import Callable
+from collections.abc import Sequence as Many
+from fractions import Fraction
+from typing import Annotated, Any
+
+from lrax.compat._arguments import KNOWN
+from lrax.compat._parts import restarts
+from lrax.fields._known import is_known
+from lrax.fields._rules import LARGEST, whole_number
+from lrax.fields._words import complain
+from lrax.schedules._algebra import Product, Sum
+from lrax.schedules._base import Schedule
+from lrax.schedules._combinators import Sequence, Until, Warmup
+from lrax.schedules._cycles import Cycle
+from lrax.schedules._decays import Constant
+from lrax.schedules._mersenne import MersenneNoise
+from lrax.schedules._phases import Hold, Linear
+from lrax.schedules._time import Shift
+
+NoiseRange = Annotated[int | Many[int] | None, KNOWN]
+
+
+@dataclasses.dataclass(frozen=True)
+class Around:
+    """The arguments that all schedulers share; `owner` is the one whose they are."""
+
+    owner: str
+    lr: Any
+    warmup_t: int
+    warmup_lr_init: Any
+    warmup_prefix: bool
+    noise_range_t: int | Many[int] | None
+    noise_pct: Any
+    noise_std: Any
+    noise_seed: Any
+
+    def __call__(self, schedule: Schedule, reaches_first: bool = False) -> Schedule:
+        """A schedule with its warm-up and its noise; `reaches_first`: the warm-up leads to where the schedule then is."""
+        steps = self.warmup_t
+        if steps:
+            schedule = schedule if self.warmup_prefix else Shift(schedule, steps)
+            if reaches_first and not self.warmup_prefix:
+                schedule = Warmup(schedule, steps, start=self.warmup_lr_init)
+            else:
+                schedule = Sequence(Linear(self.warmup_lr_init, self.lr, steps), schedule)
+        return schedule if self.noise_range_t is None else Product(schedule, self._noise(self.noise_range_t))
+
+    def _noise(self, places: int | Many[int]) -> Schedule:
+        begin, *end = places if isinstance(places, list | tuple) else (places,)
+        if len(end) > 1:
+            raise complain(ValueError, self.owner, "noise_range_t", "a count, or two", places)
+        begin, *end = (whole_number(self.owner, "noise_range_t", place, low=0) for place in (begin, *end))
+        noise: Schedule = MersenneNoise(self.noise_pct, self.noise_seed, self.noise_std)
+        begin, last = max(begin, 1), end[0] if end else LARGEST
+        if last <= begin:
+            return Constant(1.0)
+        noise = Shift(noise, begin)  # its own count is the run's
+        return (
+            Sequence(Hold(1.0, begin), Until(noise, last - begin), Constant(1.0)) if end else Sequence(Hold(1.0, begin), noise)
+        )
+
+
+def cycles(
+    owner: str,
+    phase: Callable[[Any, Any], Schedule],
+    lr: Any,
+    lr_min: Any,
+    t_initial: int,
+    cycle_mul: float,
+    cycle_decay: Any,
+    cycle_limit: int,
+    is_cosine: bool = False,
+) -> Schedule:
+    """A phase a number of times, each longer and beginning lower, and then `lr_min`.
+
+    Args:
+      owner: of the error.
+      phase: makes the first cycle, from where it begins and where it ends.
+      lr, lr_min: where it begins and ends.
+      t_initial, cycle_mul, cycle_decay, cycle_limit: as timm has them.
+      is_cosine: whether the phase is half a cosine, whose cycles may end between two counts.
+    """
+    by = Fraction(cycle_mul).limit_denominator(10**6)
+    lengths = [t_initial * by**i for i in range(cycle_limit if by != 1 else 1)]
+    if any(length.denominator != 1 for length in lengths):
+        if not is_cosine:
+            remedy = "choose cycle_mul and t_initial so that the cycles have whole lengths"
+            raise complain(ValueError, owner, "cycle_mul", "such that no cycle ends between two counts", cycle_mul, remedy)
+        endless = restarts(lambda i: lr * cycle_decay**i, lr_min, t_initial, cycle_mul, cycle_limit)
+        whole = sum(lengths)
+        return Sequence(Until(endless, min(-(-whole.numerator // whole.denominator), LARGEST)), Constant(lr_min))
+    one = is_known(cycle_decay) and cycle_decay == 1
+    again = (
+        Cycle(phase(lr, lr_min), float(by))
+        if one
+        else Sum(Cycle(phase(lr, 0.0), float(by), cycle_decay), Cycle(phase(0.0, lr_min), float(by)))
+    )
+    total = int(sum(lengths)) if by != 1 else t_initial * cycle_limit
+    return Sequence(Until(again, min(total, LARGEST)), Constant(lr_min))
