@@ -21,7 +21,11 @@ VALUES = FALLING + FALLING[20:10:-1] + [0.1] * 20 + [round(0.1 + 0.05 * RANDOM.r
 CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("torch", "ReduceLROnPlateau", {"lr": 0.1, "patience": 3}),
     ("torch", "ReduceLROnPlateau", {"lr": 0.1, "patience": 2, "factor": 0.5, "cooldown": 3, "min_lr": 0.02}),
-    ("torch", "ReduceLROnPlateau", {"lr": 0.1, "patience": 1, "threshold": 0.02, "threshold_mode": "abs", "mode": "max"}),
+    (
+        "torch",
+        "ReduceLROnPlateau",
+        {"lr": 0.1, "patience": 1, "factor": 0.7, "threshold": 0.02, "threshold_mode": "abs", "mode": "max"},
+    ),
     ("timm", "PlateauLRScheduler", {"lr": 0.1, "patience_t": 2, "decay_rate": 0.3, "mode": "min"}),
     ("timm", "PlateauLRScheduler", {"lr": 0.1, "patience_t": 4, "cooldown_t": 2, "lr_min": 0.001}),
     ("transformers", "get_reduce_on_plateau_schedule", {"lr": 0.1, "patience": 2, "factor": 0.7}),
