@@ -16,7 +16,7 @@ from lrax.schedules._base import Schedule
 from lrax.schedules._combinators import Sequence, Until, Warmup
 from lrax.schedules._cycles import Cycle
 from lrax.schedules._decays import Constant
-from lrax.schedules._mersenne import MersenneNoise
+from lrax.schedules._noise import MersenneNoise
 from lrax.schedules._phases import Hold, Linear
 from lrax.schedules._time import Shift
 
