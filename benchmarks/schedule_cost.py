@@ -20,6 +20,15 @@ import lrax
 from _machine import machine, table
 
 UPDATES = 100_000
+LONG = 2**31 - 1
+RECIPES: dict[Any, Callable[[], Any]] = {
+    lrax.warmup_linear: lambda: lrax.warmup_linear(0.1, UPDATES, 0.01),
+    lrax.tri_stage: lambda: lrax.tri_stage(0.1, UPDATES, 0.1, 0.4),
+    lrax.power: lambda: lrax.power(0.1, 0.01, 128, 2**19, total_steps=UPDATES, cooldown_steps=0.1),
+    lrax.faded: lambda: lrax.faded(lrax.InverseSqrt(0.1), UPDATES, 0.1),
+    lrax.joined: lambda: lrax.joined([lrax.Linear(0.0, 0.1, 1000), lrax.Cosine(0.1, 0.0, UPDATES)], [1000]),
+    lrax.factors: lambda: lrax.factors("constant * linear_warmup * rsqrt_decay", 1.0, 1000),
+}
 
 
 def boundaries(number: int) -> np.ndarray:
@@ -56,6 +65,23 @@ def schedules() -> Iterator[tuple[str, str, Callable[[], Any]]]:
         yield f"piecewise constant, {number:,}", "lrax", lambda at=at, values=values: lrax.PiecewiseConstant(values, at)
         yield f"piecewise linear, {number:,}", "lrax", lambda at=at, values=values: lrax.Piecewise(values[1:], at)
         yield f"cycles of one length, {number:,}", "lrax", lambda n=number: lrax.Cycle(lrax.Cosine(0.1, 0.0, UPDATES // n))
+    for number in (2, 1_000):
+        begins = boundaries(number)[1:]
+        sizes = np.linspace(2**20, 2**22, number).astype(int) // 4096 * 4096
+        yield (
+            f"clock, {number:,} batch sizes",
+            "lrax",
+            lambda s=sizes, b=begins: lrax.Clock(s, b).read(lrax.Cosine(0.1, 0.0, LONG)),
+        )
+        yield (
+            f"clock, {number:,} batch sizes, in units",
+            "lrax",
+            lambda s=sizes, b=begins: lrax.Clock(s, b, 4096).read(lrax.Cosine(0.1, 0.0, LONG), "sqrt"),
+        )
+        ends = np.arange(1, number) * (UPDATES // number)
+        yield f"wsd_s, {number:,} ends", "lrax", lambda at=ends: lrax.wsd_s(0.1, UPDATES, at, 0, 10)
+    for kind, make in RECIPES.items():
+        yield kind.__name__, "lrax", make
     yield "cycles, each 1.2 times as long", "lrax", lambda: lrax.Cycle(lrax.Cosine(0.1, 0.0, 10), 1.2)
     yield "cycles, each twice as long", "lrax", lambda: lrax.Cycle(lrax.Cosine(0.1, 0.0, 10), 2)
     for number in (10, 1_000):

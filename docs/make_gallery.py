@@ -251,6 +251,12 @@ SECTIONS: dict[str, dict[str, Entry]] = {
             {},
             ("Linear(0.0, 0.2, 400)", "InverseSqrt(0.1, 200)"),
         ),
+        "Clocked": Entry(
+            "Clocked(Cosine(0.1, 0.0, 2000), Clock([1, 2, 4], boundaries=[300, 600]), scaling='sqrt')",
+            "Batches that grow: a plan in examples or tokens (dashed: read one by one), read by a clock.",
+            {"1": (0, 300), "2": (300, 600), "4 at a time": (600, 875)},
+            ("Cosine(0.1, 0.0, 2000)",),
+        ),
         "Function": Entry("Function(lambda count: 0.1 / (1 + count / 100) ** 2)", "A callable of your own."),
     },
     "Recipes": {
@@ -259,10 +265,25 @@ SECTIONS: dict[str, dict[str, Entry]] = {
             "The default for most training runs.",
             {"peak": 0.1, "warmup_steps": (0, 100), "total_steps": 1000},
         ),
+        "warmup_linear": Entry(
+            "warmup_linear(0.1, total_steps=1000, warmup_steps=0.1)",
+            "Straight to zero: language models on many tokens.",
+            {"peak": 0.1, "warmup_steps": (0, 100), "total_steps": 1000},
+        ),
         "wsd": Entry(
             "wsd(0.1, total_steps=1000, warmup_steps=100, cooldown_steps=200)",
             "Large models; runs that may be lengthened.",
             {"peak": 0.1, "warmup_steps": (0, 100), "cooldown_steps": (800, 1000), "total_steps": 1000},
+        ),
+        "wsd_s": Entry(
+            "wsd_s(0.1, total_steps=1000, ends=[0.3, 0.6], warmup_steps=0.05, cooldown_steps=0.1)",
+            "One run that gives finished models of several lengths.",
+            {"peak": 0.1, "cooldown_steps": (900, 1000), "total_steps": 1000},
+        ),
+        "tri_stage": Entry(
+            "tri_stage(0.1, total_steps=1000, warmup_steps=0.1, hold_steps=0.4)",
+            "Speech recognition.",
+            {"peak": 0.1, "warmup_steps": (0, 100), "hold_steps": (100, 500), "total_steps": 1000},
         ),
         "flat_cosine": Entry(
             "flat_cosine(0.1, total_steps=1000, flat_steps=700)",
@@ -273,6 +294,11 @@ SECTIONS: dict[str, dict[str, Entry]] = {
             "inverse_sqrt(0.1, warmup_steps=100, total_steps=1000, cooldown_steps=200)",
             "Long pre-training, with a cool-down.",
             {"peak": 0.1, "warmup_steps": (0, 100), "cooldown_steps": (800, 1000), "total_steps": 1000},
+        ),
+        "power": Entry(
+            "power(0.1, warmup_steps=50, batch_size=32, step_tokens=2**17, total_steps=1000, cooldown_steps=0.1)",
+            "One setting for every length, in the maximal update parametrization.",
+            {"warmup_steps": (0, 50), "cooldown_steps": (900, 1000), "total_steps": 1000},
         ),
         "noam": Entry("noam(model_size=512, warmup_steps=200)", "The original Transformer.", {"warmup_steps": (0, 200)}),
         "one_cycle": Entry(
@@ -301,6 +327,22 @@ SECTIONS: dict[str, dict[str, Entry]] = {
             "sgdr(0.1, 0.0, cycle_steps=150)",
             "Cosine with warm restarts; a model at the end of each cycle.",
             {"peak": 0.1, "cycle_steps": (0, 150), "2 × cycle_steps": (150, 450), "4 × cycle_steps": (450, 1050)},
+        ),
+        "joined": Entry(
+            "joined([Linear(0.0, 0.1, 200), Constant(0.1), InverseSqrt(0.1, 100)], boundaries=[200, 500])",
+            "Parts at boundaries of your own.",
+            {"Linear": (0, 200), "Constant": (200, 500), "InverseSqrt": (500, 1200)},
+        ),
+        "faded": Entry(
+            "faded(StepDecay(0.1, 0.7, 200), total_steps=1000, cooldown_steps=0.4)",
+            "A cool-down that stays with its schedule (dashed), whatever it does.",
+            {"cooldown_steps": (600, 1000), "total_steps": 1000},
+            ("StepDecay(0.1, 0.7, 200)",),
+        ),
+        "factors": Entry(
+            "factors('constant * linear_warmup * rsqrt_decay', value=1.0, warmup_steps=100)",
+            "Configurations of T5 and Flax.",
+            {"warmup_steps": (0, 100)},
         ),
         "extend": Entry(
             "extend(Cosine(0.1, 0.0, 800), total_steps=1200, at=400)",

@@ -46,17 +46,22 @@ PAGES: dict[str, Page] = {
     "recipes": Page(
         "Recipes",
         "What most runs use: the combinations that have a name. Each is made of kinds that you can use too.",
-        ("lrax.schedules._recipes", "lrax.schedules._cyclic_recipes"),
+        (
+            "lrax.schedules._recipes",
+            "lrax.schedules._cyclic_recipes",
+            "lrax.schedules._staged_recipes",
+            "lrax.schedules._joining_recipes",
+        ),
     ),
     "plans": Page(
         "Lengths and plans",
-        "Epochs, examples and tokens as updates; rates for other batch sizes; a run that shall go on, or end earlier.",
-        ("lrax.schedules._units", "lrax.schedules._plan"),
+        "Epochs, examples and tokens as updates; batches that grow; a run that shall go on, or end earlier.",
+        ("lrax.schedules._units", "lrax.schedules._clock", "lrax.schedules._plan"),
     ),
     "show": Page(
         "Show and save",
-        "A schedule as a picture, a table, or JSON.",
-        ("lrax.schedules._picture", "lrax.schedules._text", "lrax.schedules._json"),
+        "A schedule as a picture, a table, or JSON; and from a configuration.",
+        ("lrax.schedules._picture", "lrax.schedules._text", "lrax.schedules._json", "lrax.schedules._config"),
     ),
     "optax": Page(
         "Inside an optimizer",

@@ -55,7 +55,7 @@ def _within(thing: Any) -> Iterator[Any]:
     match thing:
         case Schedule():
             yield type(thing)
-            for part in [*parts(thing), *([thing.made()] if isinstance(thing, Recipe) else [])]:
+            for part in [*parts(thing), *([thing.sample()] if isinstance(thing, Recipe) else [])]:
                 yield from _within(part)
         case Sweep() | Race():
             yield type(thing)
