@@ -57,13 +57,14 @@ def opened() -> Iterator[Any]:
         driver.quit()
 
 
-def look(driver: Any, width: int, height: int, scheme: str) -> None:
-    """A window of this size, for a reader who wants it light or dark."""
-    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+def look(driver: Any, address: str, width: int, scheme: str) -> None:
+    """A new reader of the site at `address`: with a window of this width, who wants it light or dark."""
+    driver.get("about:blank")  # a page that is open would hear of it, and remember
+    size = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": width < 600}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     wanted = [{"name": "prefers-color-scheme", "value": scheme}]
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": wanted})
-    driver.execute_script("window.localStorage.clear()")
+    driver.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": address.rstrip("/"), "storageTypes": "all"})
 
 
 FACTS = """

@@ -38,8 +38,9 @@ def _joined(blocks: list[str]) -> list[str]:
 def _block(block: str, path: str, arguments: set[str]) -> str:
     if block.lstrip().startswith(">>>"):
         return f"```pycon\n{inspect.cleandoc(block)}\n```"
-    if block.startswith("$$"):
-        return block
+    if "$$" in block:  # a formula stands by itself, also where a sentence goes on after it
+        pieces = [piece.strip() for piece in re.split(r"(\$\$.*?\$\$)", block, flags=re.DOTALL)]
+        return "\n\n".join(piece if piece.startswith("$$") else linked(piece, path, arguments) for piece in pieces if piece)
     section = re.match(r"(Raises|Returns|Source): (?=\S)", block)
     if section:
         block = f"**{section[1]}:** " + " ".join(block[section.end() :].split())

@@ -8,6 +8,7 @@ its file is new too.
 import ast
 import functools
 import pathlib
+import re
 from typing import NamedTuple
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -55,12 +56,13 @@ PAGES: dict[str, Page] = {
     ),
     "plans": Page(
         "Lengths and plans",
-        "Epochs, examples and tokens as updates; batches that grow; a run that shall go on, or end earlier.",
+        "Epochs, examples and tokens as updates; batches that grow; rates for other batch sizes; a run that shall end later, or "
+        "earlier.",
         ("lrax.schedules._units", "lrax.schedules._clock", "lrax.schedules._plan"),
     ),
     "show": Page(
         "Show and save",
-        "A schedule as a picture, a table, or JSON; and from a configuration.",
+        "A schedule as a picture, a table, or JSON, and one from a configuration.",
         ("lrax.schedules._picture", "lrax.schedules._text", "lrax.schedules._json", "lrax.schedules._config"),
     ),
     "optax": Page(
@@ -219,7 +221,14 @@ def _line(name: Name) -> int:
 
 @functools.cache
 def links() -> dict[str, str]:
-    """What may be written of a name in backticks, and its shortest path; what could mean two names is left out."""
+    """What may be written of a name in backticks, and its shortest path.
+
+    What could mean two names is left out, and so is a word that is an argument or a field somewhere, as `power` is: to be a
+    link it is written in full, `lrax.power`.
+    """
+    fields = {
+        word for path in (SOURCE / "lrax").rglob("*.py") for word in re.findall(r"^ +(\w+): ", path.read_text(), re.MULTILINE)
+    }
     found: dict[str, set[str]] = {}
     for name in names().values():
         if page_of(name) is None:
@@ -227,6 +236,6 @@ def links() -> dict[str, str]:
         for path in name.paths:
             found.setdefault(path, set()).add(name.path)
         short = name.path.rpartition(".")[2]
-        if not name.path.startswith("lrax.compat."):  # peers have names of their own: written in full
+        if short not in fields and not name.path.startswith("lrax.compat."):  # peers have names of their own: written in full
             found.setdefault(short, set()).add(name.path)
     return {written: paths.pop() for written, paths in found.items() if len(paths) == 1}

@@ -58,8 +58,7 @@ def site() -> Iterator[Site]:
     pages = sorted(str(path.parent.relative_to(folder)) for path in folder.rglob("index.html"))
     with served(folder) as address, opened() as driver:
         facts, console = {}, {}
-        driver.get(address)
-        look(driver, 390, 1000, "light")  # as on a telephone
+        look(driver, address, 390, "light")  # as on a telephone
         for page in pages:
             path = "" if page == "." else f"{page}/"
             driver.get(address + path)
@@ -108,7 +107,7 @@ def test_search_finds_a_recipe(site: Site) -> None:
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
 
-    look(site.driver, 1280, 900, "light")
+    look(site.driver, site.address, 1280, "light")
     site.driver.get(site.address)
     site.driver.find_element(By.CSS_SELECTOR, "input.md-search__input").send_keys("warmup_cosine")
     results = WebDriverWait(site.driver, 20).until(
@@ -125,7 +124,7 @@ def test_wide_and_narrow_light_and_dark(site: Site, scheme: str) -> None:
     """The reader's own scheme is taken; pictures of both are left to be looked at."""
     for page in ("", "gallery/", "reference/recipes/", "book/five_minutes/", "design/"):
         for width in (1280, 390):
-            look(site.driver, width, 1000, scheme)
+            look(site.driver, site.address, width, scheme)
             site.driver.get(site.address + page)
             site.driver.execute_script(FACTS)
             shade = site.driver.execute_script(

@@ -53,7 +53,8 @@ def test_docstrings_become_pages() -> None:
     """Examples are code, sections of one line have their heading, names are links but for the own and the arguments'."""
     text = """Falls like `Cosine`, see `Found.plot`.
 
-    $$a$$
+    $$a
+    b$$ with the terms of `Cosine`.
 
     Args:
       sweep: not a link to `sweep`.
@@ -70,6 +71,7 @@ def test_docstrings_become_pages() -> None:
     page = docstrings.as_markdown(text, "lrax.schedules._phases.Linear")
     assert page.startswith("Falls like [`Cosine`][lrax.Cosine], see [`Found.plot`][lrax.Found.plot].\n\n**When:** ")
     assert "images/gallery/Linear.png" in page
+    assert "\n\n$$a\nb$$\n\nwith the terms of [`Cosine`][lrax.Cosine].\n\n" in page
     assert "  sweep: not a link to `sweep`." in page
     assert "**Raises:** ValueError if `start` is bad." in page
     assert page.endswith("```pycon\n>>> 1 + 1\n2\n\n>>> 2\n2\n```")

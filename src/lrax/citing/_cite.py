@@ -8,7 +8,7 @@ from lrax.citing._sources import entries, entry_of, named
 from lrax.fields._words import complain
 from lrax.finder._result import Found
 from lrax.schedules._base import Schedule, parts
-from lrax.schedules._recipe import Recipe
+from lrax.schedules._recipe import LONG_RUN, Recipe
 from lrax.sweeps._race_result import Race
 from lrax.sweeps._result import Sweep
 
@@ -55,7 +55,7 @@ def _within(thing: Any) -> Iterator[Any]:
     match thing:
         case Schedule():
             yield type(thing)
-            for part in [*parts(thing), *([thing.sample()] if isinstance(thing, Recipe) else [])]:
+            for part in [*parts(thing), *_made(thing)]:
                 yield from _within(part)
         case Sweep() | Race():
             yield type(thing)
@@ -72,3 +72,10 @@ def _within(thing: Any) -> Iterator[Any]:
         case _:
             remedy = "give a schedule, a result, or a class or function of lrax"
             raise complain(TypeError, "citation", "used", "something that has a source", thing, remedy)
+
+
+def _made(schedule: Schedule) -> list[Schedule]:
+    """What a recipe puts together; for one that waits for its total length, some length will do."""
+    if not isinstance(schedule, Recipe):
+        return []
+    return [schedule.over(LONG_RUN) if schedule.waits else schedule.made()]
