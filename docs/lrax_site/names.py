@@ -56,8 +56,8 @@ PAGES: dict[str, Page] = {
     ),
     "plans": Page(
         "Lengths and plans",
-        "Epochs, examples and tokens as updates; batches that grow; rates for other batch sizes; a run that shall end later, or "
-        "earlier.",
+        "Epochs, examples and tokens as updates; batches that grow; rates for other batch sizes; a run that shall end later "
+        "or earlier.",
         ("lrax.schedules._units", "lrax.schedules._clock", "lrax.schedules._plan"),
     ),
     "show": Page(

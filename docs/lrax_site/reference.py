@@ -3,7 +3,7 @@
 from lrax_site import docstrings, names
 
 MEMBERS = {
-    "lrax.Schedule": ["__call__", "rate", "length", "landmarks", "resized"],
+    "lrax.Schedule": ["__call__", "over", "rate", "length", "landmarks", "resized"],
     "lrax.Phase": ["curve"],
 }
 """What is shown of the classes that others are made from. Kinds show none: their methods are those of `Schedule`."""
