@@ -47,8 +47,9 @@ def search_shapes(
       shape: a function of the names in `space` that makes a schedule; its height does not matter. It is mapped: what it is
         given is traced. Ranges of many decades are for it to make, by `10.0**argument`.
       space: by name, a range `(low, high)`, of whole numbers if both ends are, or a list of numbers to choose from.
-      rates: rates to try, rising, as one would for a constant schedule: `found.constant * 2.0 ** np.arange(-2, 3)`. Each shape
-        is tried at peaks of these times its `lrax.theory.rate_ratio` to a constant one.
+      rates: rates to try, rising, as one would for a constant schedule: some around the rate of
+        `found.schedule(lrax.Constant(1.0), total_steps)`. Each shape is tried at peaks of these times its
+        `lrax.theory.rate_ratio` to a constant one.
       key: random key, from which all seeds and proposals follow.
       total_steps: the length of the run in updates; by default what the first shape says.
       propose: how many shapes to draw, or a proposal: `lrax.sweeps.random_shapes`, `grid_shapes`, `halving_shapes`, or your own
