@@ -12,9 +12,10 @@ from lrax.fields._words import check_whole, complain
 from lrax.schedules._algebra import Scale
 from lrax.schedules._base import Schedule, ScheduleRule
 from lrax.sweeps._proposals import Propose, Tried, arguments_of, check_space, random_shapes
-from lrax.sweeps._score import Score, check_part, part_of
+from lrax.sweeps._score import Score, check_part
 from lrax.sweeps._shape_runs import Scored, Search
 from lrax.sweeps._shapes_result import Shapes
+from lrax.training._racing import part_of
 
 
 def search_shapes(
