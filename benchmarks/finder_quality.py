@@ -1,6 +1,6 @@
 """Regret of lrax's finder and of its peers' on training tasks, as one Markdown table for each half of them.
 
-    python benchmarks/finder_quality.py choose|report|fresh|all [--tasks]
+    python benchmarks/finder_quality.py choose|report|fresh|exact|exact-report|long|long-report|all [--tasks]
 
 `finder/README.md` says how regret is defined, what the halves are and what they were used for. Tables that are missing from
 `finder/tables.json` are measured first (minutes). Needs the extra `examples`, and scikit-learn for its data.
@@ -10,50 +10,71 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from _machine import machine, table
+from finder.exact_tasks import exact_report_tasks, exact_tasks
 from finder.fresh_tasks import fresh_tasks
 from finder.known_tasks import choose_tasks, report_tasks
-from finder.outcomes import SEEDS, Outcome, outcomes
-from finder.regret import best_single, regret
+from finder.long_tasks import long_report_tasks, long_tasks
+from finder.outcomes import OWN, SEEDS, Outcome, outcomes
+from finder.regret import best_single, kinds_of, log_regret, over_best, regret
 from finder.tables import Table, tables_of
 
-HALVES = {"choose": choose_tasks, "report": report_tasks, "fresh": fresh_tasks}
-SHOWN = ("best single rate", "lrax (default)", "lrax, refine=True")
+HALVES = {
+    "choose": choose_tasks,
+    "report": report_tasks,
+    "fresh": fresh_tasks,
+    "exact": exact_tasks,
+    "exact-report": exact_report_tasks,
+    "long": long_tasks,
+    "long-report": long_report_tasks,
+}
+SHOWN = ("best single rate", "lrax (default)", "lrax (default)" + OWN, "lrax, refine=True" + OWN)
 """What the table of every task shows."""
 
 
-def regrets(task: Table, outcome: Outcome) -> tuple[float, float]:
-    """Mean regret over seeds as a constant rate, and as the peak of a warm-up-cosine."""
-    return float(regret(task, "constant", outcome.constant).mean()), float(regret(task, "cosine", outcome.cosine).mean())
+def over_kinds(measure: Any, task: Table, outcome: Outcome) -> np.ndarray:
+    """A measure's mean over seeds, of every schedule that the task was measured for."""
+    return np.array([measure(task, kind, outcome.rates[kind]).mean() for kind in kinds_of(task)])
 
 
 def decades_off(task: Table, outcome: Outcome) -> np.ndarray:
-    """How many decades above the best single rate each suggestion lies; NaN for none. Of two suggestions, their middle."""
-    return np.log10(outcome.constant * outcome.cosine) / 2 - np.log10(best_single(task))
+    """How many decades above the best single rate each suggestion lies, the middle of those for several; NaN for none."""
+    rates = np.stack([outcome.rates[kind] for kind in kinds_of(task)])
+    return np.log10(rates).mean(axis=0) - np.log10(best_single(task))
+
+
+def covered(task: Table, outcome: Outcome) -> float:
+    """The part of the seeds, and of a constant and a cosine, whose band has the best rate in it; NaN without bands."""
+    if outcome.bands is None or np.isnan(outcome.bands).all():
+        return np.nan
+    best = [task["rates"][int(np.argmin(task[kind]))] for kind in ("constant", "cosine")]
+    return float(np.mean([(outcome.bands[:, 0] <= one) & (one <= outcome.bands[:, 1]) for one in best]))
 
 
 def rule_row(name: str, tasks: Sequence[Table], found: Sequence[Outcome]) -> list[str]:
     """The line of one rule: over all tasks of a half."""
-    each = np.array([regrets(task, outcome) for task, outcome in zip(tasks, found, strict=True)])
-    off = np.stack([decades_off(task, outcome) for task, outcome in zip(tasks, found, strict=True)])
+    pairs = list(zip(tasks, found, strict=True))
+    linear = np.array([over_kinds(regret, *pair).mean() for pair in pairs])
+    logs = np.array([over_kinds(log_regret, *pair).mean() for pair in pairs])
+    over = np.array([over_kinds(over_best, *pair).mean() for pair in pairs])
+    off = np.concatenate([decades_off(*pair) for pair in pairs])
     spent = np.stack([outcome.spent for outcome in found])
-    usable = np.isfinite(off)
-    known = off[usable]
-    scatter = np.mean([row[good].std() for row, good in zip(off, usable, strict=True) if good.any()])
+    bands = [covered(*pair) for pair in pairs]
     return [
         name,
         f"{spent.mean():.0f} ({spent.max():.0f})",
-        f"{each[:, 0].mean():.3f}",
-        f"{each[:, 1].mean():.3f}",
-        f"{each.mean():.4f}",
-        f"{each.mean(axis=1).max():.3f}",
-        f"{known.mean():+.2f}",
-        f"{np.abs(known).mean():.2f}",
-        f"{scatter:.2f}",
-        f"{(~usable).sum()}",
+        f"{linear.mean():.4f}",
+        f"{linear.max():.3f}",
+        "-" if np.isnan(logs).all() else f"{np.nanmean(logs):.3f}",
+        "-" if np.isnan(over).all() else f"{np.nanmedian(over):.2f}",
+        f"{np.nanmean(off):+.2f}",
+        f"{np.nanmean(np.abs(off)):.2f}",
+        f"{np.isnan(off).sum()}",
+        "-" if np.isnan(bands).all() else f"{np.nanmean(bands):.0%}",
     ]
 
 
@@ -61,7 +82,7 @@ def task_row(name: str, task: Table, found: dict[str, Outcome]) -> list[str]:
     """The line of one task: regrets of a few rules, and how far off they are."""
     cells = [name, f"{best_single(task):.2g}"]
     for rule in SHOWN:
-        cells.append(f"{np.mean(regrets(task, found[rule])):.3f}")
+        cells.append(f"{over_kinds(regret, task, found[rule]).mean():.3f}")
         if rule != SHOWN[0]:
             cells.append(" ".join(f"{off:+.2f}" if np.isfinite(off) else "none" for off in decades_off(task, found[rule])))
     return cells
@@ -75,13 +96,23 @@ def judge(half: str, by_task: bool) -> None:
     found = {}
     for task in tasks:
         found[task.name] = outcomes(task, tables[task.name])
-        means = {rule: round(float(np.mean(regrets(tables[task.name], found[task.name][rule]))), 3) for rule in SHOWN}
+        means = {rule: round(float(over_kinds(regret, tables[task.name], found[task.name][rule]).mean()), 3) for rule in SHOWN}
         print(f"{half}: {task.name}: {means}", file=sys.stderr, flush=True)
     names = list(found[tasks[0].name])
     rows = [rule_row(name, list(tables.values()), [each[name] for each in found.values()]) for name in names]
     print(f"\n### {half}: {len(tasks)} tasks, {SEEDS} seeds each ({time.perf_counter() - began:.0f} s)\n")
-    head = ["rule", "updates: mean (most)", "constant", "cosine", "mean", "worst task"]
-    print(table([*head, "off, decades", "distance", "scatter", "none"], rows))
+    head = [
+        "rule",
+        "updates: mean (most)",
+        "mean",
+        "worst task",
+        "log mean",
+        "loss over best",
+        "off, decades",
+        "distance",
+        "none",
+    ]
+    print(table([*head, "best in band"], rows))
     if by_task:
         off = [column for rule in SHOWN[1:] for column in (rule, "off in each seed, decades")]
         lines = [task_row(name, tables[name], found[name]) for name in tables]

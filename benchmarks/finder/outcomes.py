@@ -11,18 +11,21 @@ import numpy as np
 import lrax
 from finder.peers import PEERS
 from finder.regret import best_single
-from finder.tables import Table
+from finder.tables import KINDS, Table
+from finder.tables import shape as table_shape
 from finder.task import Task
 from finder.training import curves
 
 SEEDS = 5
-OURS = {
+OURS: dict[str, dict[str, Any]] = {
     "lrax, one ramp of 250": {"ramp": lrax.Geometric(1e-7, 100.0, 249)},
     "lrax (default)": {},
-    "lrax, seeds=4": {"seeds": 4},
     "lrax, refine=True": {"refine": True},
 }
 """Arguments of `lrax.find_lr`."""
+
+OWN = ": its own rate for each schedule"
+"""What lines of `Found.schedule` are called by."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,27 +33,30 @@ class Outcome:
     """What a finder chose for a task; arrays of shape (seeds,), NaN for no suggestion.
 
     Attributes:
-      constant: the rate for a constant rate.
-      cosine: the rate for the peak of a warm-up-cosine.
+      rates: the highest rate of each schedule, by its kind.
       spent: updates made to find them.
+      bands: where the best rate may lie, as the finder says, shape (seeds, 2); None where it says nothing.
     """
 
-    constant: np.ndarray[Any, Any]
-    cosine: np.ndarray[Any, Any]
+    rates: dict[str, np.ndarray[Any, Any]]
     spent: np.ndarray[Any, Any]
+    bands: np.ndarray[Any, Any] | None = None
+
+
+def for_all(rates: np.ndarray[Any, Any], spent: np.ndarray[Any, Any], bands: Any = None) -> Outcome:
+    """One rate for every schedule."""
+    return Outcome(dict.fromkeys(KINDS, rates), spent, bands)
 
 
 def outcomes(task: Task, table: Table) -> dict[str, Outcome]:
     """The outcome of every finder, in the order of the tables."""
     keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(2026), seed))(jnp.arange(SEEDS))
     zeros = np.zeros(SEEDS)
-    usual = np.full(SEEDS, task.usual_rate)
-    best = np.full(SEEDS, best_single(table))
     return {
-        "the rate people type": Outcome(usual, usual, zeros),
+        "the rate people type": for_all(np.full(SEEDS, task.usual_rate), zeros),
         **of_peers(task, keys),
         **of_lrax(task, keys),
-        "best single rate": Outcome(best, best, zeros),
+        "best single rate": for_all(np.full(SEEDS, best_single(table)), zeros),
     }
 
 
@@ -63,22 +69,30 @@ def of_peers(task: Task, keys: jax.Array) -> dict[str, Outcome]:
     for peer, rows in zip(PEERS, losses.swapaxes(0, 1), strict=True):
         with np.errstate(all="ignore"):  # blow-ups are part of a ramp
             chosen, spent = np.array([peer.suggest(peer.rates, row[: len(peer.rates)]) for row in rows]).T
-        found[peer.name] = Outcome(chosen, chosen, spent)
+        found[peer.name] = for_all(chosen, spent)
     return found
 
 
 def of_lrax(task: Task, keys: jax.Array) -> dict[str, Outcome]:
-    """The outcomes of `lrax.find_lr`: its suggestion for both schedules, and its two suggestions, one for each."""
+    """The outcomes of `lrax.find_lr`: its suggestion for all schedules, and what `Found.schedule` says for each."""
     found = {}
     for name, arguments in OURS.items():
         results = [find(task, key, arguments) for key in keys]
         spent = np.array([result.spent for result in results])
-        single = rates([result.suggestion for result in results])
-        found[name] = Outcome(single, single, spent)
-        if name != "lrax, seeds=4":
-            pair = [rates([getattr(result, kind) for result in results]) for kind in ("constant", "peak")]
-            found[f"{name}: .constant, .peak"] = Outcome(*pair, spent)
+        bands = np.array([result.band or (math.nan, math.nan) for result in results])
+        found[name] = for_all(rates([result.suggestion for result in results]), spent, bands)
+        own = {kind: rates([height(task, kind, result) for result in results]) for kind in KINDS}
+        found[name + OWN] = Outcome(own, spent)
     return found
+
+
+def height(task: Task, kind: str, result: lrax.Found) -> float | None:
+    """The highest rate of a schedule of this kind, for the whole run of the task."""
+    if result.suggestion is None:
+        return None
+    shape = np.asarray(table_shape(kind, task.updates))
+    plan = lrax.Piecewise(shape, np.arange(task.updates))
+    return float(result.schedule(plan, total_steps=task.updates).factor) * float(shape.max())
 
 
 def find(task: Task, key: jax.Array, arguments: dict[str, Any]) -> lrax.Found:
