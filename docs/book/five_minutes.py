@@ -52,17 +52,17 @@ print(found)
 found.plot()
 
 # %% [markdown]
-# On the left the rate is too small to change anything; then the loss falls; on the right the updates overshoot. Short runs at four peaks around
-# the fall, the diamonds, say which rate trains best.
+# On the left the rate is too small to change anything; then the loss falls; on the right the updates overshoot. The band says between which rates the best
+# may lie.
 #
 # ## Train with a schedule
 #
-# `found.schedule` takes a schedule of any height and gives it the height that it needs. A schedule is a function of the update's number, and goes into
-# any optimizer of optax.
+# A schedule is a function of the update's number, and goes into any optimizer of optax. `found.schedule` takes its shape, and makes it as high as
+# it should be for this shape and this length.
 
 # %%
 updates = 500
-schedule = found.schedule(lrax.warmup_cosine(1.0, total_steps=updates, warmup_steps=50))
+schedule = found.schedule(lrax.warmup_cosine(peak=1.0, total_steps=updates, warmup_steps=50))
 tx = optimizer(schedule)
 
 
@@ -86,7 +86,7 @@ print(f"right on new digits: {right:.1%}")
 # %% [markdown]
 # ## What would other rates have done?
 #
-# A sweep trains many schedules in one compiled program. Here are twelve peaks, from a hundredth of the one above to ten times of it. The score is the
+# A sweep trains many schedules in one compiled program. Here are twelve peaks, from a hundredth of this one to ten times of it. The score is the
 # mean loss of the last quarter of the updates, on the training data: the lower the better.
 
 
