@@ -33,7 +33,8 @@ def _init(owner: type, cls: griffe.Class) -> griffe.Function:
     """The constructor of a kind as Python itself describes it."""
     parameters = [griffe.Parameter("self", kind=griffe.ParameterKind.positional_or_keyword)]
     for parameter in inspect.signature(owner).parameters.values():
-        shown = {} if parameter.default is inspect.Parameter.empty else {"default": repr(parameter.default)}
+        default = "..." if parameter.default is ... else repr(parameter.default)  # needed, after what may be left out
+        shown = {} if parameter.default is inspect.Parameter.empty else {"default": default}
         annotation = inspect.formatannotation(parameter.annotation).replace("jax.Array", "Array")
         annotation = re.sub(r"\b(?:lrax|collections|typing)(?:\.\w+)*\.(\w+)", r"\1", annotation)
         kind = griffe.ParameterKind[parameter.kind.name.lower()]
