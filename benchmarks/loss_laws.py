@@ -64,7 +64,7 @@ def measure(task: Task, updates: int, seeds: int) -> None:
         label = f"{name} (fitted)" if name in fitted else name
         rows.append([label, f"{ends.mean():.4f} ({100 * ends.std(ddof=1) / seeds**0.5 / ends.mean():.1f} %)", *cells])
         if name not in fitted:
-            errors.append([np.log(value / ends.mean()) for value in [*expected, losses[fitted[0]][:, -updates // 20 :].mean()]])
+            errors.append([value / ends.mean() - 1 for value in [*expected, losses[fitted[0]][:, -updates // 20 :].mean()]])
     shown = np.array(errors)
     means = 100 * np.abs(shown).mean(axis=0)
     print(f"\n{task.name}, peak {peak:g}, {updates} updates, {seeds} seeds; both fits {spent:.1f} s\n")
