@@ -7,9 +7,12 @@ import pytest
 
 import lrax
 import lrax.compat.djl
+import lrax.compat.keras
 import lrax.compat.mxnet
 import lrax.compat.optax
+import lrax.compat.timm
 import lrax.compat.torch
+import lrax.compat.transformers
 import lrax.sweeps
 
 ROOMS = {
@@ -19,7 +22,10 @@ ROOMS = {
     "compat.djl": lrax.compat.djl,
     "compat.mxnet": lrax.compat.mxnet,
     "compat.optax": lrax.compat.optax,
+    "compat.keras": lrax.compat.keras,
+    "compat.timm": lrax.compat.timm,
     "compat.torch": lrax.compat.torch,
+    "compat.transformers": lrax.compat.transformers,
 }
 MAKERS = {
     "Learner.create": lrax.Learner.create,

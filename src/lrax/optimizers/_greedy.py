@@ -93,8 +93,8 @@ def greedy(
 
     Raises: ValueError if a number is out of range or a word unknown; TypeError if `update` gets no `value`.
 
-    Source: GreedyLR: a novel adaptive learning rate scheduler, arXiv 2512.14527 (2025); its numbers are
-      `lrax.compat.transformers.get_greedy_schedule`.
+    Source: Subramanian et al. 2025, Dynamic learning rate scheduling based on loss changes, arXiv 2512.14527 (GreedyLR).
+      With the numbers of its first program: `lrax.compat.transformers.get_greedy_schedule`.
 
     >>> tx = optax.chain(optax.sgd(lrax.Constant(1.0)), greedy(factor=0.5, patience=2))
     >>> state = tx.init(jnp.zeros(()))

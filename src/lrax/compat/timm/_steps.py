@@ -11,6 +11,7 @@ from lrax.compat._plateaus import plateau
 from lrax.compat.timm._around import Around, NoiseRange
 from lrax.compat.torch import MultiStepLR
 from lrax.fields._given import Offset, Positive, Rate
+from lrax.fields._words import spelt
 from lrax.schedules._base import Schedule
 from lrax.schedules._time import Stretch
 
@@ -99,6 +100,7 @@ def MultiStepLRScheduler(
     )(falls)
 
 
+@spelt
 def PlateauLRScheduler(
     lr: Any,
     decay_rate: Any = 0.1,

@@ -5,8 +5,10 @@ from typing import Any, Literal
 import optax
 
 from lrax.compat._plateaus import plateau
+from lrax.fields._words import spelt
 
 
+@spelt
 def ReduceLROnPlateau(
     lr: Any,
     mode: Literal["min", "max"] = "min",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lrax.compat.transformers import _cosines, _plateaus, _warmed
-from lrax.fields._words import choice, complain
+from lrax.fields._words import choice, complain, spelt
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "linear": _warmed.get_linear_schedule_with_warmup,
@@ -24,6 +24,7 @@ ALONE = ("constant", "reduce_lr_on_plateau", "greedy")
 WITHOUT_TOTAL = ("constant_with_warmup", "inverse_sqrt")
 
 
+@spelt
 def get_scheduler(
     name: str,
     lr: Any,
