@@ -252,7 +252,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
             ("Linear(0.0, 0.2, 400)", "InverseSqrt(0.1, 200)"),
         ),
         "Clocked": Entry(
-            "Clocked(Cosine(0.1, 0.0, 2000), Clock([1, 2, 4], boundaries=[300, 600]), scaling='sqrt')",
+            'Clocked(Cosine(0.1, 0.0, 2000), Clock([1, 2, 4], boundaries=[300, 600]), scaling="sqrt")',
             "Batches that grow: a plan in examples or tokens (dashed: read one by one), read by a clock.",
             {"1": (0, 300), "2": (300, 600), "4 at a time": (600, 875)},
             ("Cosine(0.1, 0.0, 2000)",),
@@ -340,7 +340,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
             ("StepDecay(0.1, 0.7, 200)",),
         ),
         "factors": Entry(
-            "factors('constant * linear_warmup * rsqrt_decay', value=1.0, warmup_steps=100)",
+            'factors("constant * linear_warmup * rsqrt_decay", value=1.0, warmup_steps=100)',
             "Configurations of T5 and Flax.",
             {"warmup_steps": (0, 100)},
         ),

@@ -11,7 +11,7 @@ import numpy as np
 from lrax.fields._rules import LARGEST, Rule, whole_number
 from lrax.fields._types import BOUNDARIES, Held, Maybe, MaybePositive, Number, Whole, Wholes, default
 from lrax.fields._value import Value
-from lrax.fields._words import choice, complain
+from lrax.fields._words import choice, complain, spelt
 from lrax.schedules._base import Schedule, ScheduleLike
 from lrax.schedules._counting import as_count
 from lrax.schedules._seen import Seen, as_seen, divided, product, reached, total, whole_amount
@@ -82,6 +82,7 @@ class Clock(Value):
             raise complain(ValueError, "Clock", "batch_sizes", f"a list of at most {MOST_PIECES}", self.batch_sizes)
 
     @classmethod
+    @spelt
     def from_amounts(cls, batch_sizes: Sequence[int], amounts: Sequence[float], unit: int | None = None) -> "Clock":
         """A clock whose batch sizes begin where so much was seen, as Megatron-LM and OLMo-core have it.
 
@@ -155,6 +156,7 @@ class Clock(Value):
             return jnp.where(seen.high > 0, LARGEST, seen.low)
         return divided(seen, self.unit)
 
+    @spelt
     def read(
         self, schedule: Any, scaling: float | Literal["none", "sqrt", "linear"] = "none", base_batch_size: Any = None
     ) -> "Clocked":

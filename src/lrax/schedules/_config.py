@@ -13,7 +13,7 @@ import numpy as np
 from lrax.fields._ratio import Ratio
 from lrax.fields._rules import LARGEST, Choice, Static
 from lrax.fields._value import Value, _fields, has_default
-from lrax.fields._words import complain, did_you_mean
+from lrax.fields._words import complain, did_you_mean, spelt
 from lrax.schedules._base import Schedule
 from lrax.schedules._clock import Clock
 
@@ -21,6 +21,7 @@ VERSION = 1
 """The version of the format; a change that older readers would misread adds one."""
 
 
+@spelt
 def from_config(config: Mapping[str, Any], kinds: Iterable[type[Schedule]] = ()) -> Schedule:
     """The schedule that a configuration describes: its kind or recipe by name, its arguments, and schedules inside schedules.
 
