@@ -5,7 +5,7 @@ from typing import Any
 
 from lrax._version import __version__
 from lrax.citing._sources import entries, entry_of, named
-from lrax.fields._words import complain
+from lrax.fields._words import complain, spelt
 from lrax.finder._result import Found
 from lrax.schedules._base import Schedule, parts
 from lrax.schedules._recipe import LONG_RUN, Recipe
@@ -13,6 +13,7 @@ from lrax.sweeps._race_result import Race
 from lrax.sweeps._result import Sweep
 
 
+@spelt
 def citation(*used: Any) -> str:
     """BibTeX of what was used: lrax, and the papers that its docstrings name as sources.
 

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from lrax.fields._words import check_whole, complain
+from lrax.fields._words import check_whole, complain, spelt
 from lrax.finder._rises import Measuring, crossing
 from lrax.training._learner import Learner
 from lrax.training._runner import Runner, make_runner
@@ -70,6 +70,7 @@ class Critical:
         return f"critical rate {self.rate:.3g}{band} after {self.spent} updates ({self.reason}: {self.explanation})"
 
 
+@spelt
 def critical_rate(
     learner: Learner,
     data: Any,

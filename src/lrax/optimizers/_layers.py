@@ -6,10 +6,11 @@ from typing import Any
 import jax
 
 from lrax.fields._types import POSITIVE
-from lrax.fields._words import complain
+from lrax.fields._words import complain, spelt
 from lrax.optimizers._groups import path_of
 
 
+@spelt
 def layerwise(params: Any, layer: str, decay: Any, below: str | None = None) -> dict[str, Any]:
     r"""Groups whose rates fall with depth, for `lrax.by_path`: layer-wise rate decay, discriminative fine-tuning.
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrax.fields._rules import whole_number
-from lrax.fields._words import check_whole, complain
+from lrax.fields._words import check_whole, complain, spelt
 from lrax.schedules._algebra import Scale
 from lrax.schedules._base import Schedule, ScheduleRule
 from lrax.sweeps._proposals import Propose, Tried, arguments_of, check_space, random_shapes
@@ -18,6 +18,7 @@ from lrax.sweeps._shapes_result import Shapes
 from lrax.training._racing import part_of
 
 
+@spelt
 def search_shapes(
     train: Callable[..., Any],
     shape: Callable[..., Any],
