@@ -82,10 +82,7 @@ def test_a_misspelt_argument_is_known():
             lambda: lrax.table(1, schedules=2),
             r"^table: `schedules` is given twice, by its place and by its name; it is",
         ),
-        (
-            lambda: lrax.steps_for(1),
-            r"^steps_for: takes 0 arguments by their place, got 1; it is steps_for\(\*, fraction, epochs",
-        ),
+        (lambda: lrax.steps_for(1), r"^steps_for: takes 0 arguments by their place, got 1; it is steps_for\(\*, fraction, "),
         (lambda: lrax.sweep(), r"^sweep: `train` is missing; it is sweep\(train, schedules, \*others, lanes=None"),
         (
             lambda: lrax.Found.plot(1, rule=2),
