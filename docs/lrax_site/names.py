@@ -32,17 +32,23 @@ PAGES: dict[str, Page] = {
     "phases": Page(
         "Phases",
         "Schedules with a length. At count 0 a phase is at its start, at count `steps` at its end, which it holds.",
-        ("lrax.schedules._phases", "lrax.schedules._cooldown_phases"),
+        ("lrax.schedules._phases", "lrax.schedules._cooldown_phases", "lrax.schedules._hyperbolic"),
     ),
     "endless": Page(
         "Endless kinds and tables",
         "Schedules that go on for ever, and those that are read off a table of counts.",
-        ("lrax.schedules._decays", "lrax.schedules._tables"),
+        ("lrax.schedules._decays", "lrax.schedules._tables", "lrax.schedules._splines"),
     ),
     "combinators": Page(
         "Combinators",
         "Schedules made of other schedules: one after the other, again and again, moved, scaled, added.",
-        ("lrax.schedules._combinators", "lrax.schedules._algebra", "lrax.schedules._cycles", "lrax.schedules._time"),
+        (
+            "lrax.schedules._combinators",
+            "lrax.schedules._algebra",
+            "lrax.schedules._cycles",
+            "lrax.schedules._time",
+            "lrax.schedules._noise",
+        ),
     ),
     "recipes": Page(
         "Recipes",
