@@ -93,7 +93,7 @@ def plot_test(curves: Sequence[Curve], marks: Marks, title: str, axes: "Axes | N
     lines_needed = -(-len(title) // LINE)
     axes.set_title("\n".join(textwrap.wrap(title, len(title) // lines_needed + 10)), fontsize="small")
     axes.set_xlabel("rate")
-    axes.set_ylabel("loss after an update at that rate" + (", or after a run" if ends else ""))
+    axes.set_ylabel("loss after an update, or a run" if ends else "loss after an update at that rate")
     axes.grid(alpha=0.3)
     entries = len(axes.get_legend_handles_labels()[0])
     nothing = "no suggestion" if marks.suggestion is None else None
@@ -140,8 +140,8 @@ def _mark(axes: "Axes", marks: Marks, lines: Sequence[tuple[np.ndarray[Any, Any]
         axes.plot(crossed.rate, height, "D", **look, label=None if i else "95 % of the fall, read for it")
     for i, runs in enumerate(marks.runs):
         name = None if i else f"ends of runs of {runs.updates} updates, by peak"
-        size = 6 if len(marks.runs) == 1 else 4
-        axes.plot(runs.peaks, runs.losses, "D-", color=ORANGE, markersize=size, linewidth=1, label=name, zorder=4)
+        size, style = (6, "D-") if len(marks.runs) == 1 else (3, "D")
+        axes.plot(runs.peaks, runs.losses, style, color=ORANGE, markersize=size, linewidth=1, label=name, zorder=4)
     if marks.refined is not None:
         name = f"ends of runs of {marks.refined.updates} updates"
         axes.plot(marks.refined.peaks, marks.refined.losses, "s-", color=GREEN, markersize=6, linewidth=1, label=name, zorder=4)
