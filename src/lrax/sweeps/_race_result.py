@@ -166,6 +166,7 @@ class Race:
 
         return plot_race(self.schedules, self.peaks, self.losses, self.end_losses, self.rungs, self.ends, self.best, axes)
 
+    @spelt
     def plot_evaluations(self, axes: "Axes | None" = None) -> "Axes":
         """Draws the metric of every lane over updates, the winner in black, the others' colour by their peak rates.
 
