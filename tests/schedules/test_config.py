@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import lrax
-from schedule_cases import CASES, Case, Noise, SquareRoot
+from schedule_cases import CASES, Case, Roulette, SquareRoot
 
 SAVABLE = {name: case for name, case in CASES.items() if "Function" not in name}
 
@@ -21,7 +21,7 @@ def test_it_is_what_the_text_holds(case: Case) -> None:
     schedule = case.build()
     data = json.loads(lrax.to_json(schedule))
     for config in (data, data["schedule"], types.MappingProxyType(data["schedule"])):
-        assert lrax.from_config(config, kinds=[Noise, SquareRoot]) == schedule
+        assert lrax.from_config(config, kinds=[Roulette, SquareRoot]) == schedule
 
 
 def test_written_by_hand() -> None:
@@ -47,7 +47,7 @@ BAD: dict[str, tuple[Any, type[Exception], str]] = {
         ValueError,
         "`schedule.kind` must be the name of a kind, got 'wds'; did you mean",
     ),
-    "an own kind": (WSD | {"kind": "Noise"}, ValueError, r"give your own kinds: from_config\(config, kinds="),
+    "an own kind": (WSD | {"kind": "Roulette"}, ValueError, r"give your own kinds: from_config\(config, kinds="),
     "a misspelt argument": (WSD | {"warmup": 3}, ValueError, "`schedule.warmup` .* did you mean 'warmup_steps'"),
     "a missing argument": ({"kind": "wsd", "peak": 0.1}, ValueError, "`schedule.warmup_steps` must be given for a wsd"),
     "a bad number": (

@@ -106,6 +106,10 @@ BAD: dict[str, tuple[Any, str]] = {
     "no whole": (lambda: lrax.wsd(0.1, 100, 10.5, 20), "wsd: `warmup_steps` must be .* or a share of the total .* got 10.5"),
     "both in one list": (lambda: lrax.warmup_cosine(0.1, 100, [0.1, 20.0]), "all are shares, or none is"),
     "tiny": (lambda: lrax.warmup_cosine(0.1, 100, 1e-6), "got 1e-06; the smallest share is 1/32768"),
+    "a ratio of numbers too large": (
+        lambda: lrax.from_config({"kind": "warmup_cosine", "peak": 0.1, "warmup_steps": {"ratio": [1, 40_000]}}),
+        "warmup_cosine: `warmup_steps` must be",
+    ),
     "a ratio above 1": (lambda: lrax.warmup_cosine(0.1, 100, Ratio(np.int32(3), np.int32(2))), "`warmup_steps` must be"),
     "a share in the place of the total": (lambda: lrax.wsd(0.1, 0.01, 0.2, 0.1), "wsd: `total_steps` .* by name"),
     "not given": (

@@ -29,7 +29,7 @@ class LengthRule(Rule):
 
     def convert(self, owner: str, name: str, value: object) -> Any:
         if isinstance(value, Ratio):
-            if all(map(is_known, value)) and not np.all((value.numerator >= 0) & (value.numerator < value.denominator)):
+            if all(map(is_known, value)) and not self._fits(*map(np.asarray, value)):
                 raise complain(ValueError, owner, name, self.needs, value, self.remedy)
             return value
         try:
@@ -41,6 +41,10 @@ class LengthRule(Rule):
         if not is_known(array):
             return _traced(jnp.asarray(array).astype(jnp.float32))
         return self._known(owner, name, np.asarray(array).astype(np.float32), value)
+
+    def _fits(self, part: np.ndarray[Any, Any], whole: np.ndarray[Any, Any]) -> bool:
+        """Whether a fraction is one that this rule makes."""
+        return bool(np.all((part >= (self.low > 0)) & (part < whole) & (whole <= LARGEST_RATIO)))
 
     def _known(self, owner: str, name: str, numbers: np.ndarray[Any, Any], value: object) -> Any:
         if np.any(numbers == 1):
