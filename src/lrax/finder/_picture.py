@@ -140,8 +140,8 @@ def _mark(axes: "Axes", marks: Marks, lines: Sequence[tuple[np.ndarray[Any, Any]
         axes.plot(crossed.rate, height, "D", **look, label=None if i else "95 % of the fall, read for it")
     for i, runs in enumerate(marks.runs):
         name = None if i else f"ends of runs of {runs.updates} updates, by peak"
-        size, line = (6, "D-") if len(marks.runs) == 1 else (3, "D")
-        axes.plot(runs.peaks, runs.losses, line, color=ORANGE, markersize=size, linewidth=1, label=name, zorder=4)
+        size, marker = (6, "D-") if len(marks.runs) == 1 else (3, "D")
+        axes.plot(runs.peaks, runs.losses, marker, color=ORANGE, markersize=size, linewidth=1, label=name, zorder=4)
     if marks.refined is not None:
         name = f"ends of runs of {marks.refined.updates} updates"
         axes.plot(marks.refined.peaks, marks.refined.losses, "s-", color=GREEN, markersize=6, linewidth=1, label=name, zorder=4)
