@@ -9,11 +9,11 @@ from lrax.finder._result import Found, combine
 from lrax.finder._runs import Runs
 from lrax.training._reason import Reason
 
-LOWER, HIGHER = 2.0, 5.0
-"""How far below and above a suggestion the best rate lies for four tasks in five."""
+FIRST = 4.0, 5.0
+"""How many times below and above a suggestion the best rates of four tasks in five lie, those that stay and peaks of cosines."""
 
-REFINED_HIGHER = 4.0
-"""How far above one that longer runs have refined."""
+REFINED = 3.0, 4.0
+"""The same, of a suggestion that longer runs have refined."""
 
 BEYOND = 3.0
 """How much further the best may lie on the side where the best run was the last one tried."""
@@ -31,18 +31,19 @@ def found_in(curves: Sequence[Curve], suggestions: Sequence[float | None], runs:
         elif 2 * flat >= len(curves):  # else the curve falls, and the rule read nothing off it
             reason = Reason.FLAT
     if runs and suggestion is not None:
-        span = around(span or (suggestion, suggestion), runs, HIGHER)
+        span = around(span or (suggestion, suggestion), runs, FIRST)
     return Found(tuple(curves), reason, suggestion, span, runs)
 
 
 def refine(found: Found, suggestion: float, runs: Runs) -> Found:
     """A result with its suggestion replaced by what longer runs say."""
-    band = around((suggestion, suggestion), (runs,), REFINED_HIGHER)
+    band = around((suggestion, suggestion), (runs,), REFINED)
     return dataclasses.replace(found, suggestion=suggestion, band=band, refined=runs)
 
 
-def around(span: tuple[float, float], runs: Sequence[Runs], higher: float) -> tuple[float, float]:
+def around(span: tuple[float, float], runs: Sequence[Runs], times: tuple[float, float]) -> tuple[float, float]:
     """Where the best rate may lie, when suggestions span so much; further on a side where the best run was the last tried."""
     lowest = any(one.ranked[0] == one.ranked.min() for one in runs)
     highest = any(one.ranked[-1] == one.ranked.min() for one in runs)
-    return span[0] / LOWER / (BEYOND if lowest else 1.0), span[1] * higher * (BEYOND if highest else 1.0)
+    lower, higher = times
+    return span[0] / lower / (BEYOND if lowest else 1.0), span[1] * higher * (BEYOND if highest else 1.0)
