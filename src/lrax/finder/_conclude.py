@@ -10,7 +10,7 @@ from lrax.finder._runs import Runs
 from lrax.training._reason import Reason
 
 FIRST = 4.0, 5.0
-"""How many times below and above a suggestion the best rates of four tasks in five lie, those that stay and peaks of cosines."""
+"""How many times below and above a suggestion the best rates lie for four tasks in five, constant ones and peaks of cosines."""
 
 REFINED = 3.0, 4.0
 """The same, of a suggestion that longer runs have refined."""
