@@ -70,9 +70,9 @@ def test_few_lines_are_told_apart_without_colours():
 
 
 def test_jumps_are_steps():
-    """A schedule that jumps is drawn as steps, one that does not as a line, however few its updates."""
-    jumping, smooth = lrax.plot([lrax.MultiStep(0.1, 0.1, [40]), lrax.Cosine(0.1, 0.0, 100)]).lines
-    assert (jumping.get_drawstyle(), smooth.get_drawstyle()) == ("steps-post", "default")
+    """A schedule that jumps is drawn as steps, one that does not as a line, however few the updates of its warm-up."""
+    schedules = [lrax.MultiStep(0.1, 0.1, [40]), lrax.Cosine(0.1, 0.0, 100), lrax.warmup_cosine(0.1, 100, 5)]
+    assert [line.get_drawstyle() for line in lrax.plot(schedules).lines] == ["steps-post", "default", "default"]
 
 
 def test_every_boundary_is_in_the_picture():

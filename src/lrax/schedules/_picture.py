@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from lrax._pictures import COLOURS, STYLES, colour_bar, in_order, new_axes, rate_map, set_plain_log
+from lrax._pictures import COLOURS, STYLES, colour_bar, in_order, legend_below, new_axes, rate_map, set_plain_log
 from lrax.fields._rules import whole_number
 from lrax.fields._words import spelt
 from lrax.schedules._base import Schedule, shown_steps
@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 MOST_LABELS = 10
 """Up to so many lines have colours and labels of their own; more are shaded by what differs, or in their order."""
 
-JUMP = 0.05
-"""A rate that changes by more than this part of all its height in one update is drawn as steps, others as a line."""
+MANY = 4
+"""More entries of a legend than these stand below the axes, not in front of the lines."""
+
+JUMP, STILL = 0.05, 0.01
+"""A line is drawn as steps if it somewhere changes in one update by more than this part of its height, and by less than that
+part of this change in most of them."""
 
 
 @spelt
@@ -72,7 +76,10 @@ def plot(
         axes.set_ylim(0, 1.05 * axes.dataLim.ymax)
     axes.grid(alpha=0.3)
     if (len(lines) > 1 or isinstance(schedules, Mapping)) and axes.get_legend_handles_labels()[1]:
-        axes.legend(fontsize="small")
+        if few and len(lines) > MANY:
+            legend_below(axes, fontsize="x-small")
+        else:
+            axes.legend(fontsize="small")
     return axes
 
 
@@ -82,9 +89,11 @@ def _quantity(name: str, line: Schedule) -> str:
 
 
 def _jumps(rates: np.ndarray[Any, Any]) -> bool:
-    """Whether a line jumps somewhere; one of a few updates does everywhere."""
-    finite = rates[np.isfinite(rates)]
-    return finite.size > 1 and bool(np.abs(np.diff(finite)).max() > JUMP * np.ptp(finite))
+    """Whether a line jumps and stays, as steps do."""
+    changes = np.abs(np.diff(rates[np.isfinite(rates)]))
+    if not changes.size:
+        return False
+    return bool(changes.max() > JUMP * np.ptp(rates[np.isfinite(rates)]) and np.median(changes) < STILL * changes.max())
 
 
 def _look(place: int) -> dict[str, Any]:
