@@ -8,10 +8,12 @@ An end is the mean training loss of the last twentieth of the updates over all s
 
 import argparse
 import time
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 import lrax
 from _machine import machine, table
@@ -40,10 +42,27 @@ def plans(peak: float, updates: int) -> dict[str, tuple[lrax.Schedule, int]]:
     }
 
 
-def measure(task: Task, updates: int, seeds: int) -> None:
+def online() -> Task:
+    """What the laws are for, in small: linear regression whose spectrum is a power, with noise, no example seen twice."""
+    spread = jnp.arange(1, 201.0) ** -0.75
+    truth = jax.random.normal(jax.random.key(1), (200,)) * jnp.arange(1, 201.0) ** 0.25
+
+    def sample(key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        draw, noise = jax.random.split(key)
+        inputs = spread * jax.random.normal(draw, (16, 200))
+        return inputs, inputs @ truth + jax.random.normal(noise, (16,))
+
+    def loss_fn(params: Any, batch: Any) -> jax.Array:
+        return jnp.mean((batch[0] @ params["slope"] - batch[1]) ** 2)
+
+    def zeros(key: jax.Array) -> Any:
+        return {"slope": jnp.zeros(200)}
+
+    return Task("online regression sgd", "choose", zeros, loss_fn, sample, optax.sgd, 800, 0.1, sample(jax.random.key(2)))
+
+
+def measure(task: Task, peak: float, updates: int, seeds: int) -> None:
     """Trains, fits, asks and prints."""
-    known = tables_of([task])[task.name]
-    peak = known["rates"][int(np.argmin(np.add(known["constant"], known["cosine"])))]
     keys = jax.random.split(jax.random.key(2026), seeds)
     given = plans(peak, updates)
     losses = {}
@@ -84,14 +103,18 @@ def expected_end(law: lrax.theory.LossLaw, schedule: lrax.Schedule, length: int)
 def main() -> None:
     """Measures the tasks that were asked for."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--tasks", nargs="*", default=["mlp mnist momentum", "deep mlp mnist adamw", "transformer prose adamw"])
+    parser.add_argument("--tasks", nargs="*", default=["online regression sgd", "mlp mnist momentum", "steep regression sgd"])
     parser.add_argument("--updates", type=int, default=800)
     parser.add_argument("--seeds", type=int, default=8)
     arguments = parser.parse_args()
     print(machine(), flush=True)
+    if online().name in arguments.tasks:
+        measure(online(), 0.1, arguments.updates, arguments.seeds)
     for task in choose_tasks():
         if task.name in arguments.tasks:
-            measure(task, arguments.updates, arguments.seeds)
+            known = tables_of([task])[task.name]
+            peak = known["rates"][int(np.argmin(np.add(known["constant"], known["cosine"])))]
+            measure(task, peak, arguments.updates, arguments.seeds)
 
 
 if __name__ == "__main__":
