@@ -22,8 +22,13 @@ FILES = ("mxnet", "djl", "torch", "optax", "keras", "timm", "transformers")
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 PEERS = {peer: json.loads((GOLDEN / f"{peer}.json").read_text()) for peer in FILES}
 PLATEAUS = json.loads((GOLDEN / "plateaus.json").read_text())
+SLOW = ("torch", "timm", "transformers")
+"""Peers with so many cases that the program of all of them compiles for half a minute."""
+
 CASES = [
-    pytest.param(peer, i, id=f"{peer}-{case['function']}-{i}") for peer, g in PEERS.items() for i, case in enumerate(g["cases"])
+    pytest.param(peer, i, id=f"{peer}-{case['function']}-{i}", marks=[pytest.mark.slow] if peer in SLOW else [])
+    for peer, g in PEERS.items()
+    for i, case in enumerate(g["cases"])
 ]
 
 

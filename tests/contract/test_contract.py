@@ -78,6 +78,7 @@ def test_one_trace(case: Case) -> None:
         rate(case.make(**made))
 
 
+@pytest.mark.slow  # a program a kind, vmapped: a quarter of all that is compiled here
 @every_case
 def test_batched_fields(case: Case) -> None:
     """A batch of schedules, made under vmap or from arrays, equals the separate ones, for every number of every kind."""

@@ -58,7 +58,7 @@ class Hyperbolic(Phase):
 
     >>> short, long = (Hyperbolic(start=0.1, low=0.0, steps=n, horizon=1000) for n in (100, 1000))
     >>> print([f"{rate:.4f}" for rate in (short(0), short(50), long(50), short(100), long(1000))])
-    ['0.1000', '0.0868', '0.0999', '0.0564', '0.0000']
+    ['0.1000', '0.0868', '0.0950', '0.0564', '0.0000']
     """
 
     start: Rate
