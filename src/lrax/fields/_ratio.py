@@ -52,7 +52,7 @@ class RatioRule:
             value = float(value)
         if self.of_time and _is_whole(value):
             leaf = WHOLE.convert(owner, name, value)
-            return Ratio(leaf, leaf * 0 + np.int32(1))
+            return Ratio(leaf, leaf * np.int32(0) + np.int32(1))  # NumPy 1 makes int64 of a plain 0
         leaf = (TIME_FACTOR if self.of_time else FACTOR).convert(owner, name, value)
         if not is_known(leaf):
             return traced_ratio(leaf)
