@@ -2,7 +2,7 @@
 
 import abc
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, ClassVar, Protocol, TypeAlias
 
 import jax
@@ -261,7 +261,7 @@ class _SchedulesRule:
         return tuple(ScheduleRule().convert(owner, f"{name}[{i}]", part) for i, part in enumerate(value))
 
 
-Schedules: TypeAlias = Annotated[Held[tuple[RateFunction, ...], tuple[Schedule, ...]], _SchedulesRule()]
+Schedules: TypeAlias = Annotated[Held[Sequence[RateFunction], tuple[Schedule, ...]], _SchedulesRule()]
 """A field that holds one or more schedules, as a tuple."""
 MaybeSchedule: TypeAlias = Annotated[Held[RateFunction | None, Schedule | None], Maybe(ScheduleRule())]
 """A field that holds a schedule or None."""
