@@ -64,10 +64,12 @@ found.plot()
 updates = 500
 schedule = found.schedule(lrax.warmup_cosine(peak=1.0, total_steps=updates, warmup_steps=50))
 tx = optimizer(schedule)
+order = jax.random.randint(keys[0], (updates, 64), 0, 4000)  # the digits of each update
 
 
 @jax.jit
-def update(params, opt_state, batch):
+def update(params, opt_state, count):
+    batch = train_data[0][order[count]], train_data[1][order[count]]
     loss, grads = jax.value_and_grad(loss_fn)(params, batch)
     changes, opt_state = tx.update(grads, opt_state, params)
     return optax.apply_updates(params, changes), opt_state, loss
@@ -75,8 +77,7 @@ def update(params, opt_state, batch):
 
 trained, opt_state = params, tx.init(params)
 for count in range(updates):
-    chosen = jax.random.randint(jax.random.fold_in(keys[0], count), (64,), 0, 4000)
-    trained, opt_state, loss = update(trained, opt_state, (train_data[0][chosen], train_data[1][chosen]))
+    trained, opt_state, loss = update(trained, opt_state, count)
     if count % 100 == 99:
         print(f"update {count + 1}: loss {loss:.3f}, rate {lrax.last_rate(opt_state, schedule):.4f}")
 
@@ -93,8 +94,8 @@ print(f"right on new digits: {right:.1%}")
 # %%
 def train(schedule):
     def update(state, count):
-        chosen = jax.random.randint(jax.random.fold_in(keys[0], count), (64,), 0, 4000)
-        return learner.update(state, (train_data[0][chosen], train_data[1][chosen]), schedule(count))
+        batch = train_data[0][order[count]], train_data[1][order[count]]
+        return learner.update(state, batch, schedule(count))
 
     return jax.lax.scan(update, learner.state, jnp.arange(updates))[1]
 
