@@ -230,7 +230,7 @@ def levenberg_marquardt(residuals: Callable[[Array], Array], start: Array, most:
         slopes = weight[:, None] * slopes
         square, pull = slopes.T @ slopes, slopes.T @ (weight * now)
         before = huber(now, wide)
-        for _ in range(12):
+        for _ in range(8):
             step = np.linalg.solve(square + damping * np.diag(np.diag(square) + 1e-9), -pull)
             there = np.clip(place + np.clip(step, -1, 1), -LARGE, LARGE)
             then = residuals(there)
@@ -240,7 +240,7 @@ def levenberg_marquardt(residuals: Callable[[Array], Array], start: Array, most:
             damping = min(damping * 4, 1e9)
         else:
             return place
-        done = before - huber(then, wide) < 1e-6 * before
+        done = before - huber(then, wide) < 1e-5 * before
         place, now = there, then
         if done:
             return place
