@@ -122,6 +122,8 @@ def test_the_height_of_a_schedule():
         assert float(jnp.max(cosine(np.arange(500)))) == pytest.approx(0.1 / 1.6 * COSINE, rel=0.02)
     longer = found.schedule(lrax.Constant(1.0), total_steps=8_000)
     assert float(constant(0) / longer(0)) == pytest.approx(2.0)
+    waiting, whole = lrax.wsd(1.0, warmup_steps=0.05, cooldown_steps=0.2), lrax.wsd(1.0, 8_000, 0.05, 0.2)
+    assert found.schedule(waiting, 8_000) == found.schedule(whole)
 
 
 @pytest.mark.parametrize(

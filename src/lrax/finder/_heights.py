@@ -63,7 +63,10 @@ def rates_of(owner: str, name: str, shape: Any, total_steps: Any) -> np.ndarray[
 
 def scaled(suggestion: float, shape: Any, total_steps: Any) -> Schedule:
     """`shape` at the height at which it should train best, for a suggestion; see `Found.schedule`."""
+    shape = ScheduleRule().convert("Found.schedule", "shape", shape)
+    if total_steps is not None and getattr(shape, "total_steps", 0) is None:  # a recipe that waits for it
+        shape = shape.over(total_steps)
     rates = rates_of("Found.schedule", "shape", shape, total_steps)
     constant = suggestion / MIDDLE * (REFERENCE / len(rates)) ** SHORTER
     height = constant * float(rate_ratio(np.ones(len(rates), np.float32), rates))
-    return Scale(ScheduleRule().convert("Found.schedule", "shape", shape), height / float(rates.max()))
+    return Scale(shape, height / float(rates.max()))

@@ -67,7 +67,8 @@ class Found:
 
         Args:
           shape: a schedule, or a callable `count -> rate`, whose rates are at least 0.
-          total_steps: the updates of your run, an int; by default the length of `shape`.
+          total_steps: the updates of your run, an int; by default the length of `shape`. A recipe that waits for its total
+            is given it.
 
         Returns: the schedule times a number. Its peak is the rate to give the optimizer.
 
