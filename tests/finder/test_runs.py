@@ -9,7 +9,8 @@ import optax
 import pytest
 
 import lrax
-from lrax.finder._heights import COSINE, REFERENCE, raced, ratio_of, shape_of, suggested
+from compilations import compilations
+from lrax.finder._heights import COSINE, REFERENCE, raced, rates_of, ratio_of, shape_of, suggested
 from lrax.finder._runs import Seed, Start, bottom
 from lrax.training._engine import START, Lane, Rules
 from problems import linear_learner, regression
@@ -77,10 +78,12 @@ def test_the_best_run_trains_best():
 
 def test_all_programs_are_one():
     """The ramp and the runs, whatever their shape, are run by one program: rates are arrays."""
+    plan = lrax.wsd(1.0, 1000, 100, 200)
+    ratio_of(rates_of("find_lr", "plan", plan, None))  # the theory's programs, which are no part of the search
     first = lrax.find_lr(linear_learner(), DATA, batch_size=16, key=KEY)
-    with jax.log_compiles(False):
-        again = lrax.find_lr(linear_learner(), DATA, batch_size=16, key=KEY, plan=lrax.wsd(1.0, 1000, 100, 200))
-    assert first.runs[0].peaks.shape == again.runs[0].peaks.shape
+    with compilations() as compiled:
+        again = lrax.find_lr(linear_learner(), DATA, batch_size=16, key=KEY, plan=plan)
+    assert not compiled
     assert first.suggestion != again.suggestion
 
 
@@ -98,12 +101,12 @@ def test_the_ratio_of_a_cosine_is_that_of_the_theory():
     """The constant for the default shape is what `rate_ratio` says of it at the reference length."""
     cosine = lrax.warmup_cosine(1.0, REFERENCE, REFERENCE // 10)
     assert float(lrax.theory.rate_ratio(lrax.Constant(1.0), cosine)) == pytest.approx(COSINE, rel=0.02)
-    assert ratio_of(cosine) == pytest.approx(COSINE, rel=0.02)
+    assert ratio_of(rates_of("find_lr", "plan", cosine, None)) == pytest.approx(COSINE, rel=0.02)
 
 
 def test_a_plan_is_squeezed_into_a_run():
     """A plan's shape keeps its parts and has 1 as its highest rate, whatever the plan's height and length."""
-    shape = shape_of(lrax.wsd(7.0, 10_000, 2_000, 3_000), 50)
+    shape = shape_of(rates_of("find_lr", "plan", lrax.wsd(7.0, 10_000, 2_000, 3_000), None), 50)
     assert shape.max() == 1
     np.testing.assert_allclose(shape[10:34], 1, rtol=1e-6)
     assert shape[0] < 0.1

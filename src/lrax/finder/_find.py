@@ -141,13 +141,11 @@ def find_lr(
         if updates is not None:
             check_whole("find_lr", "updates", updates)
         budget = BUDGET if refine is True else int(refine)
-        if plan is not None:
-            rates_of("find_lr", "plan", plan, None)
-            plan = ScheduleRule().convert("find_lr", "plan", plan)
+        planned = None if plan is None else rates_of("find_lr", "plan", ScheduleRule().convert("find_lr", "plan", plan), None)
         length = RAMP if runs else 250 if updates is None else updates
         fitted = Geometric(LOWEST, HIGHEST, max(length - 1, 1)) if ramp is None else ramp
         rules, length = make_rules("find_lr", fitted, updates, smoothing, stop, known_to_rise=ramp is None)
-        search = Search(rules, length, fall if rule is None else rule, runs, budget, plan)
+        search = Search(rules, length, fall if rule is None else rule, runs, budget, planned)
         if runs:  # as plain rates, so that one program runs ramps and runs of any shape
             rates = np.geomspace(LOWEST, HIGHEST, RAMP)
             search = dataclasses.replace(search, rules=rules._replace(schedule=Rates.of(rates, search.room)))

@@ -7,6 +7,7 @@ import numpy as np
 from lrax.fields._words import complain
 from lrax.schedules._algebra import Scale
 from lrax.schedules._base import Schedule, ScheduleRule
+from lrax.schedules._recipe import Recipe
 from lrax.theory._bound import rate_ratio
 from lrax.theory._given import planned
 
@@ -33,20 +34,19 @@ def raced(suggestion: float, updates: int, ratio: float) -> float:
     return suggestion / suggested(1.0, updates, ratio)
 
 
-def shape_of(plan: Schedule | None, updates: int) -> np.ndarray[Any, Any]:
-    """The rates of a run of so many updates with the shape of `plan`, the highest 1; without one a warm-up-cosine."""
+def shape_of(plan: np.ndarray[Any, Any] | None, updates: int) -> np.ndarray[Any, Any]:
+    """The rates of a run of so many updates with the shape of a plan's rates, the highest 1; without one a warm-up-cosine."""
     count = np.arange(updates)
     if plan is not None:
-        rates = rates_of("find_lr", "plan", plan, None)
-        shape = rates[((count + 0.5) * len(rates) / updates).astype(int)]
+        shape = plan[((count + 0.5) * len(plan) / updates).astype(int)]
         return np.asarray(shape / shape.max(), np.float32)
     warmup = updates // 10
     falling = 0.5 + 0.5 * np.cos(np.pi * (count - warmup) / (updates - warmup))
     return np.where(count < warmup, (count + 1) / max(warmup, 1), falling).astype(np.float32)
 
 
-def ratio_of(plan: Schedule | None) -> float:
-    """How much higher than a constant a plan stands at its best, at the reference length."""
+def ratio_of(plan: np.ndarray[Any, Any] | None) -> float:
+    """How much higher than a constant a plan of these rates stands at its best, at the reference length."""
     if plan is None:
         return COSINE
     return float(rate_ratio(np.ones(REFERENCE, np.float32), shape_of(plan, REFERENCE)))
@@ -64,7 +64,7 @@ def rates_of(owner: str, name: str, shape: Any, total_steps: Any) -> np.ndarray[
 def scaled(suggestion: float, shape: Any, total_steps: Any) -> Schedule:
     """`shape` at the height at which it should train best, for a suggestion; see `Found.schedule`."""
     shape = ScheduleRule().convert("Found.schedule", "shape", shape)
-    if total_steps is not None and getattr(shape, "total_steps", 0) is None:  # a recipe that waits for it
+    if total_steps is not None and isinstance(shape, Recipe) and shape.waits:
         shape = shape.over(total_steps)
     rates = rates_of("Found.schedule", "shape", shape, total_steps)
     constant = suggestion / MIDDLE * (REFERENCE / len(rates)) ** SHORTER

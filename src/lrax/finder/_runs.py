@@ -121,8 +121,6 @@ def race(
             for seed in seeds
             for place in ([seed.next(wide)] if places is None else places)
         ]
-        for seed, place, lane in entries if runner.reads_on else ():
-            seed.lanes[place] = lane
         for group in [entries] if runner.reads_on else _by_place(entries, len(seeds)):
             trained = runner.advance([lane for _, _, lane in group], len(shape), room)
             for (seed, place, _), lane in zip(group, trained, strict=True):

@@ -1,6 +1,7 @@
 """What a finder does with its updates: a ramp, and short runs around where its loss falls."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,6 @@ from lrax.finder._fall import center, fall
 from lrax.finder._heights import raced, ratio_of, shape_of, suggested
 from lrax.finder._result import Found, combine
 from lrax.finder._runs import FEW, Runs, Start, race
-from lrax.schedules._base import Schedule
 from lrax.training._engine import Rules
 from lrax.training._reason import Reason
 from lrax.training._runner import Runner, begin
@@ -38,7 +38,7 @@ class Search:
       rule: what reads a rate off a ramp that no runs follow.
       runs: whether short runs follow.
       refine: updates of the longer runs that check the suggestion; 0 for none.
-      plan: the schedule whose shape runs have; None for a cosine after a warm-up.
+      plan: the rates of the schedule whose shape runs have; None for a cosine after a warm-up.
     """
 
     rules: Rules
@@ -46,12 +46,16 @@ class Search:
     rule: SuggestionRule
     runs: bool
     refine: int = 0
-    plan: Schedule | None = None
+    plan: np.ndarray[Any, Any] | None = None
 
     @property
     def longer(self) -> int:
         """Updates of a run that refines."""
         return self.refine // FEW
+
+    @functools.cached_property
+    def _ratio(self) -> float:
+        return ratio_of(self.plan)
 
     @property
     def room(self) -> int:
@@ -102,7 +106,7 @@ class Search:
     def _refined(self, runner: Runner, again: Start, found: Found) -> Found:
         """The suggestion replaced by what longer runs around it say, unless they say nothing."""
         assert found.suggestion is not None
-        middle = raced(found.suggestion, self.longer, ratio_of(self.plan))
+        middle = raced(found.suggestion, self.longer, self._ratio)
         runs = self._race(runner, [again], [middle], self.longer, FINER)
         suggestion = None if runs is None else self._suggested(runs[0])
         if runs is None or suggestion is None:
@@ -123,7 +127,7 @@ class Search:
         return found
 
     def _suggested(self, runs: Runs) -> float | None:
-        return None if runs.best is None else suggested(runs.best, runs.updates, ratio_of(self.plan))
+        return None if runs.best is None else suggested(runs.best, runs.updates, self._ratio)
 
 
 def read(curve: Curve, rule: Any) -> float | None:
