@@ -5,10 +5,16 @@ the last, in the repository's root, and its output (what it prints, the value of
 tags may follow, as in `# %% tags=["hide"]`: `hide` shows the output and not the code, `no-run` the code alone. What a page gave
 is kept in .cache/site until it, `src/lrax` or a file beside it changes. To try one:
 `python docs/lrax_site/book.py docs/book/NAME.py`.
+
+A page that trains long is short by default and long where the environment has LRAX_FULL=1.
+`python docs/lrax_site/book.py --full docs/book/NAME.py` makes the long run once and keeps what it gave in `docs/book/full`:
+that is what the page shows, with its date and machine, and a build runs the short one to see that it works. Where the code has
+changed since, the build fails.
 """
 
 import ast
 import base64
+import datetime
 import hashlib
 import json
 import os
@@ -16,10 +22,12 @@ import pathlib
 import re
 import subprocess
 import sys
+import time
 from typing import Any, NamedTuple
 
 ROOT = pathlib.Path(__file__).parents[2]
 BOOK = ROOT / "docs" / "book"
+FULL = BOOK / "full"
 CACHE = ROOT / ".cache" / "site" / "book"
 
 
@@ -56,7 +64,8 @@ def cells(text: str) -> list[Cell]:
 def made(path: pathlib.Path, repository: str | None = None) -> Made:
     """The page, the pictures and the notebook of a script, run if nothing is kept of it."""
     script = cells(path.read_text())
-    outputs, files = iter(_outputs(path, script)), {f"{path.stem}.ipynb": notebook(script).encode()}
+    shown, full = _outputs(path, script), full_run(path, script)
+    outputs, files = iter(full["outputs"] if full else shown), {f"{path.stem}.ipynb": notebook(script).encode()}
     parts = []
     for cell in script:
         parts += [cell.source] if cell.is_text else [] if "hide" in cell.tags else [f"```python\n{cell.source}\n```"]
@@ -70,6 +79,12 @@ def made(path: pathlib.Path, repository: str | None = None) -> Made:
             else:
                 parts.append(f"```text\n{output['text'].rstrip()}\n```")
     parts.insert(1, _buttons(path.stem, repository))
+    if full:
+        parts.insert(
+            2,
+            f"*Shown is the long run of {full['date']} on {full['machine']}, {full['minutes']} minutes, with `LRAX_FULL=1`."
+            " Without it a short one takes seconds, with other numbers.*",
+        )
     return Made("\n\n".join(parts) + "\n", files)
 
 
@@ -101,32 +116,79 @@ def notebook(script: list[Cell]) -> str:
     return json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": kernel, "cells": written}, indent=1) + "\n"
 
 
+def _runs(script: list[Cell]) -> list[str]:
+    return [cell.source for cell in script if not cell.is_text and "no-run" not in cell.tags]
+
+
 def _outputs(path: pathlib.Path, script: list[Cell]) -> list[list[dict[str, str]]]:
     """What each code cell gave, in a process of its own."""
-    runs = [cell.source for cell in script if not cell.is_text and "no-run" not in cell.tags]
+    runs = _runs(script)
     kept = CACHE / f"{path.stem}-{_fingerprint(runs, path)}.json"
     if not kept.exists():
-        asked = json.dumps({"file": str(path), "cells": runs})
-        environment = {
-            **os.environ,
-            "MPLBACKEND": "Agg",
-            "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT / "examples")]),
-        }
-        command = [sys.executable, __file__, "--cells"]
-        run = subprocess.run(command, input=asked, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
-        if run.returncode:
-            raise RuntimeError(f"{path} fails:\n{run.stderr[-4000:]}")
+        given = _executed(path, runs, full=False)
         for old in CACHE.glob(f"{path.stem}-*.json"):
             old.unlink()
         CACHE.mkdir(parents=True, exist_ok=True)
-        kept.write_text(run.stdout)
+        kept.write_text(given)
     return json.loads(kept.read_text())
 
 
+def _executed(path: pathlib.Path, runs: list[str], full: bool) -> str:
+    environment = {name: value for name, value in os.environ.items() if name != "LRAX_FULL"}
+    environment |= {"MPLBACKEND": "Agg", "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT / "examples")])}
+    environment |= {"LRAX_FULL": "1"} if full else {}
+    asked = json.dumps({"file": str(path), "cells": runs})
+    command = [sys.executable, __file__, "--cells"]
+    run = subprocess.run(command, input=asked, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
+    if run.returncode:
+        raise RuntimeError(f"{path} fails:\n{run.stderr[-4000:]}")
+    return run.stdout
+
+
+def keep_full(path: pathlib.Path) -> None:
+    """Makes the long run of a page, and keeps what it gave."""
+    runs = _runs(cells(path.read_text()))
+    begun = time.monotonic()
+    outputs = json.loads(_executed(path, runs, full=True))
+    for old in FULL.glob(f"{path.stem}-*.png"):
+        old.unlink()
+    FULL.mkdir(exist_ok=True)
+    pictures = [output for given in outputs for output in given if "picture" in output]
+    for index, output in enumerate(pictures):
+        name = f"{path.stem}-{index + 1}.png"
+        (FULL / name).write_bytes(base64.b64decode(output["picture"]))
+        output["picture"] = name
+    kept = {
+        "code": _code(runs),
+        "date": f"{datetime.date.today():%-d %B %Y}",
+        "machine": os.environ.get("LRAX_MACHINE", f"{os.cpu_count()} CPU cores"),
+        "minutes": max(round((time.monotonic() - begun) / 60), 1),
+        "outputs": outputs,
+    }
+    (FULL / f"{path.stem}.json").write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def full_run(path: pathlib.Path, script: list[Cell]) -> dict[str, Any] | None:
+    """What the long run of a page gave, with its pictures; None if it has none."""
+    kept = FULL / f"{path.stem}.json"
+    if not kept.exists():
+        return None
+    full = json.loads(kept.read_text())
+    if full["code"] != _code(_runs(script)):
+        raise RuntimeError(
+            f"{path} has changed since its long run: python docs/lrax_site/book.py --full {path.relative_to(ROOT)}"
+        )
+    for output in [output for given in full["outputs"] for output in given if "picture" in output]:
+        output["picture"] = base64.b64encode((FULL / output["picture"]).read_bytes()).decode()
+    return full
+
+
+def _code(runs: list[str]) -> str:
+    return hashlib.sha256(json.dumps(runs).encode()).hexdigest()[:16]
+
+
 def _fingerprint(runs: list[str], path: pathlib.Path) -> str:
-    beside = [
-        file for file in path.parent.rglob("*") if file.is_file() and file.suffix != ".py" and "__pycache__" not in file.parts
-    ]
+    beside = [file for file in path.parent.glob("*") if file.is_file() and file.suffix != ".py"]
     read = [*sorted((ROOT / "src" / "lrax").rglob("*.py")), *sorted(beside)]
     digest = hashlib.sha256(json.dumps(runs).encode())
     for file in read:
@@ -186,6 +248,8 @@ if __name__ == "__main__":
         asked = json.load(sys.stdin)
         results = run(asked["file"], asked["cells"])
         json.dump(results, sys.stdout)
+    elif sys.argv[1] == "--full":
+        keep_full(pathlib.Path(sys.argv[2]).resolve())
     elif sys.argv[1] == "--notebooks":
         folder = pathlib.Path(sys.argv[2])
         folder.mkdir(exist_ok=True)

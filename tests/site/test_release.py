@@ -6,6 +6,7 @@ import sys
 import tomllib
 
 import matplotlib.pyplot as plt
+import pytest
 
 import lrax
 from pages import ROOT
@@ -74,3 +75,35 @@ def test_pages_of_the_book_are_scripts_in_cells() -> None:
     for page in book.BOOK.glob("*.py"):
         ast.parse(page.read_text())
         assert book.cells(page.read_text())[0].is_text
+
+
+def test_a_page_shows_its_long_run_until_its_code_changes(tmp_path, monkeypatch) -> None:
+    """The long run's outputs and machine are shown, its pictures are files; a page whose code has changed since is refused."""
+    monkeypatch.setattr(book, "ROOT", tmp_path)
+    monkeypatch.setattr(book, "FULL", tmp_path / "full")
+    monkeypatch.setattr(book, "CACHE", tmp_path / "cache")
+    monkeypatch.setenv("LRAX_MACHINE", "an abacus")
+    page = tmp_path / "page.py"
+    code = (
+        "import os\nimport matplotlib.pyplot as plt\nplt.subplots()\nprint('long' if 'LRAX_FULL' in os.environ else 'short')\n"
+    )
+    page.write_text(f"# %% [markdown]\n# # Title\n\n# %%\n{code}")
+    assert "short" in book.made(page).markdown.split("```text")[1]
+    book.keep_full(page)
+    made = book.made(page)
+    assert "an abacus" in made.markdown
+    assert "long" in made.markdown.split("```text")[1]
+    assert [name for name in made.files if name.endswith(".png")] == ["page-1.png"]
+    page.write_text(f"# %% [markdown]\n# # Title\n\n# %%\n{code}1\n")
+    with pytest.raises(RuntimeError, match="has changed since its long run"):
+        book.made(page)
+
+
+def test_long_runs_belong_to_their_pages() -> None:
+    """No page of the book has changed since its long run, and no run is left of a page that is gone."""
+    pages = {page.stem: page for page in book.BOOK.glob("*.py")}
+    for kept in book.FULL.glob("*.json"):
+        assert book.full_run(pages[kept.stem], book.cells(pages[kept.stem].read_text())) is not None
+    assert {kept.stem.rpartition("-")[0] for kept in book.FULL.glob("*.png")} <= {
+        kept.stem for kept in book.FULL.glob("*.json")
+    }
