@@ -1,4 +1,4 @@
-"""What the doctests may use without importing it: `jax`, `jnp`, `np`, `optax`, `lrax` and the public names of lrax."""
+"""What doctests may use without importing it: `jax`, `jnp`, `np`, `optax`, `lrax`, the names of its schedules and its top."""
 
 import os
 
@@ -17,5 +17,6 @@ import lrax
 @pytest.fixture(autouse=True)
 def _names(doctest_namespace: dict[str, object]) -> None:
     """Fills the doctests' namespace."""
-    doctest_namespace.update({name: getattr(lrax, name) for name in lrax.__all__})
+    for room in (lrax.schedules, lrax):
+        doctest_namespace.update({name: getattr(room, name) for name in room.__all__})
     doctest_namespace.update(jax=jax, jnp=jnp, np=np, optax=optax, lrax=lrax)

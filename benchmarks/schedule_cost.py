@@ -23,11 +23,11 @@ UPDATES = 100_000
 LONG = 2**31 - 1
 RECIPES: dict[Any, Callable[[], Any]] = {
     lrax.warmup_linear: lambda: lrax.warmup_linear(0.1, UPDATES, 0.01),
-    lrax.tri_stage: lambda: lrax.tri_stage(0.1, UPDATES, 0.1, 0.4),
-    lrax.power: lambda: lrax.power(0.1, 0.01, 128, 2**19, total_steps=UPDATES, cooldown_steps=0.1),
-    lrax.faded: lambda: lrax.faded(lrax.InverseSqrt(0.1), UPDATES, 0.1),
-    lrax.joined: lambda: lrax.joined([lrax.Linear(0.0, 0.1, 1000), lrax.Cosine(0.1, 0.0, UPDATES)], [1000]),
-    lrax.factors: lambda: lrax.factors("constant * linear_warmup * rsqrt_decay", 1.0, 1000),
+    lrax.schedules.tri_stage: lambda: lrax.schedules.tri_stage(0.1, UPDATES, 0.1, 0.4),
+    lrax.schedules.power: lambda: lrax.schedules.power(0.1, 0.01, 128, 2**19, total_steps=UPDATES, cooldown_steps=0.1),
+    lrax.schedules.faded: lambda: lrax.schedules.faded(lrax.InverseSqrt(0.1), UPDATES, 0.1),
+    lrax.schedules.joined: lambda: lrax.schedules.joined([lrax.Linear(0.0, 0.1, 1000), lrax.Cosine(0.1, 0.0, UPDATES)], [1000]),
+    lrax.schedules.factors: lambda: lrax.schedules.factors("constant * linear_warmup * rsqrt_decay", 1.0, 1000),
 }
 
 
@@ -50,13 +50,13 @@ def schedules() -> Iterator[tuple[str, str, Callable[[], Any]]]:
     yield "warm-up, cosine", "lrax", lambda: lrax.warmup_cosine(0.1, UPDATES, 1000)
     yield "warm-up, cosine", "optax", lambda: optax.warmup_cosine_decay_schedule(0.0, 0.1, 1000, UPDATES)
     yield "logarithmic warm-up, cosine", "lrax", lambda: lrax.Warmup(lrax.Cosine(0.1, 0.0, UPDATES), 1000, 0.0, "logarithmic")
-    yield "cosine to a power", "lrax", lambda: lrax.CosinePower(0.1, 0.0, UPDATES, 1.5)
+    yield "cosine to a power", "lrax", lambda: lrax.schedules.CosinePower(0.1, 0.0, UPDATES, 1.5)
     yield "cosine to a power", "optax", lambda: optax.cosine_decay_schedule(0.1, UPDATES, exponent=1.5)
     yield "REX", "lrax", lambda: lrax.Rex(0.1, 0.0, UPDATES, 0.3)
-    yield "hyperbolic", "lrax", lambda: lrax.Hyperbolic(0.1, 0.0, UPDATES, 2 * UPDATES)
-    yield "exponential hyperbolic", "lrax", lambda: lrax.ExpHyperbolic(0.1, 1e-4, UPDATES, 2 * UPDATES)
+    yield "hyperbolic", "lrax", lambda: lrax.schedules.Hyperbolic(0.1, 0.0, UPDATES, 2 * UPDATES)
+    yield "exponential hyperbolic", "lrax", lambda: lrax.schedules.ExpHyperbolic(0.1, 1e-4, UPDATES, 2 * UPDATES)
     yield "stretched by 1.5, cosine", "lrax", lambda: lrax.Stretch(lrax.Cosine(0.1, 0.0, UPDATES), 1.5)
-    yield "noise", "lrax", lambda: lrax.Noise(0.2)
+    yield "noise", "lrax", lambda: lrax.schedules.Noise(0.2)
     for number in (10, 10_000):
         at = boundaries(number)
         yield f"spline, {number:,}", "lrax", lambda at=at: lrax.Spline(np.linspace(0.1, 1.0, len(at)) ** 2, at)

@@ -56,7 +56,7 @@ def recipes(steps: int) -> dict[str, lrax.Schedule]:
         "warm-up, cosine": lrax.warmup_cosine(1.0, steps, tenth),
         "wsd, 20 % linear": lrax.wsd(1.0, steps, tenth // 2, fifth),
         "wsd, 50 % 1-sqrt": lrax.wsd(1.0, steps, tenth // 2, steps // 2, mode="one_minus_sqrt"),
-        "one-cycle": lrax.one_cycle_two_phase(0.04, 1.0, 0.0, steps, 3 * tenth),
+        "one-cycle": lrax.schedules.one_cycle_two_phase(0.04, 1.0, 0.0, steps, 3 * tenth),
         "rex": lrax.Rex(1.0, 0.0, steps),
     }
 

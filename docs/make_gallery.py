@@ -367,7 +367,18 @@ Every kind and recipe, drawn over 1200 updates. Made by `docs/make_gallery.py` f
 
 def schedule(call: str) -> lrax.Schedule:
     """The schedule of a call, with the names of lrax at hand."""
-    return eval(compile(ast.parse(call, mode="eval"), "gallery", "eval"), vars(lrax))
+    return eval(compile(ast.parse(call, mode="eval"), "gallery", "eval"), vars(lrax.schedules))
+
+
+def path(name: str) -> str:
+    """Where a name of a schedule is found."""
+    return f"lrax.{name}" if name in lrax.__all__ else f"lrax.schedules.{name}"
+
+
+def written(entry: Entry) -> str:
+    """The call as a script has it."""
+    name, bracket, arguments = entry.call.partition("(")
+    return path(name) + bracket + arguments
 
 
 def page() -> str:
@@ -380,12 +391,12 @@ def page() -> str:
 
 
 def _section(name: str, entry: Entry) -> str:
-    text = inspect.cleandoc(getattr(lrax, name).__doc__)
+    text = inspect.cleandoc(getattr(lrax.schedules, name).__doc__)
     first = " ".join(text.split("\n\n")[0].split())
     formulas = [" ".join(formula.split()) for formula in re.findall(r"\$\$(.*?)\$\$", text, flags=re.DOTALL)]
     formula = "".join(f"\n$${formula}$$\n" for formula in formulas)
     picture = f"![{name}](images/gallery/{name}.png)"
-    return f"\n### {name}\n\n{first} **When:** {entry.when}\n{formula}\n```python\nlrax.{entry.call}\n```\n\n{picture}\n"
+    return f"\n### {name}\n\n{first} **When:** {entry.when}\n{formula}\n```python\n{written(entry)}\n```\n\n{picture}\n"
 
 
 def draw(names: Collection[str] = ()) -> None:

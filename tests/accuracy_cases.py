@@ -9,6 +9,7 @@ import numpy as np
 
 import lrax
 import oracle
+from lrax import schedules as kinds
 from schedule_cases import LARGEST, rates
 
 LENGTHS = (100, 100_000, 20_000_000, LARGEST)
@@ -108,15 +109,16 @@ MEASURED: dict[str, Measured] = {
     ),
     "InverseSqrt": Measured(lambda n: [lrax.InverseSqrt(0.3, timescale) for timescale in (1.0, float(n))], 4),
     "OneMinusSqrt": Measured(between(lrax.OneMinusSqrt)),
-    "OneMinusSquare": Measured(between(lrax.OneMinusSquare)),
+    "OneMinusSquare": Measured(between(kinds.OneMinusSquare)),
     "Rex": Measured(between(lrax.Rex)),
-    "Relaxation": Measured(between(lrax.Relaxation), lambda s: 8 + abs(math.log(float(s.ratio)))),
-    "Relaxation, ratio 1e-4": Measured(between(lrax.Relaxation, 1e-4), lambda s: 8 + abs(math.log(float(s.ratio)))),
-    "Tanh": Measured(between(lrax.Tanh), bound_of_tanh),
-    "Tanh, one side": Measured(between(lrax.Tanh, 1.0, 5.0), bound_of_tanh),
-    "Warp, k = 0.5": Measured(lambda n: [lrax.Warp(lrax.Cosine(*ends, n), 0.5) for ends in ENDS], bound_of_warp),
+    "Relaxation": Measured(between(kinds.Relaxation), lambda s: 8 + abs(math.log(float(s.ratio)))),
+    "Relaxation, ratio 1e-4": Measured(between(kinds.Relaxation, 1e-4), lambda s: 8 + abs(math.log(float(s.ratio)))),
+    "Tanh": Measured(between(kinds.Tanh), bound_of_tanh),
+    "Tanh, one side": Measured(between(kinds.Tanh, 1.0, 5.0), bound_of_tanh),
+    "Warp, k = 0.5": Measured(lambda n: [kinds.Warp(lrax.Cosine(*ends, n), 0.5) for ends in ENDS], bound_of_warp),
     "Warp, k = 3": Measured(
-        lambda n: [lrax.Warp(kind(*ends, n), 3.0) for kind in (lrax.Linear, lrax.Cosine) for ends in ENDS], bound_of_warp
+        lambda n: [kinds.Warp(kind(*ends, n), 3.0) for kind in (lrax.Linear, lrax.Cosine) for ends in ENDS],
+        bound_of_warp,
     ),
     "InverseTime": Measured(lambda n: [lrax.InverseTime(0.3, timescale) for timescale in (1.0, float(n))], 4),
     "Power": Measured(
@@ -124,7 +126,7 @@ MEASURED: dict[str, Measured] = {
         lambda s: 4 + 2 * abs(float(s.power)),
     ),
     "PolynomialRestarts": Measured(
-        lambda n: [lrax.PolynomialRestarts(*ends, max(n // 7, 1), 2.0) for ends in ENDS],
+        lambda n: [kinds.PolynomialRestarts(*ends, max(n // 7, 1), 2.0) for ends in ENDS],
         lambda s: 8 + float(s.power),
         lambda n: [n // 7 * k for k in (1, 2, 6)],
     ),
@@ -216,7 +218,7 @@ MEASURED: dict[str, Measured] = {
     ),
     "noam": Measured(lambda n: [lrax.noam(512, n // 10)], changes=lambda n: [n // 10]),
     "one_cycle_two_phase": Measured(
-        lambda n: [lrax.one_cycle_two_phase(0.01, 0.3, 0.0, n, n // 3, mode) for mode in ("cosine", "linear")],
+        lambda n: [kinds.one_cycle_two_phase(0.01, 0.3, 0.0, n, n // 3, mode) for mode in ("cosine", "linear")],
         changes=lambda n: [n // 3, n],
     ),
     "cyclical, by its height": Measured(
@@ -228,7 +230,7 @@ MEASURED: dict[str, Measured] = {
     ),
     "Clocked": Measured(
         lambda n: [
-            lrax.Clocked(lrax.Cosine(*ends, n), lrax.Clock([2**20, 3 * 2**20, 2**22], [n // 9, n // 4], 2**20), scaling)
+            kinds.Clocked(lrax.Cosine(*ends, n), lrax.Clock([2**20, 3 * 2**20, 2**22], [n // 9, n // 4], 2**20), scaling)
             for ends in ENDS
             for scaling in ("sqrt", "linear")
         ],
@@ -243,23 +245,25 @@ MEASURED: dict[str, Measured] = {
         changes=lambda n: [n // 10, n // 4 - n // 9, n // 4, n // 2, n],
     ),
     "tri_stage": Measured(
-        lambda n: [lrax.tri_stage(0.3, n, n // 10, n // 2)], 4 + math.log(100) / 2, lambda n: [n // 10, n // 10 + n // 2, n]
+        lambda n: [kinds.tri_stage(0.3, n, n // 10, n // 2)],
+        4 + math.log(100) / 2,
+        lambda n: [n // 10, n // 10 + n // 2, n],
     ),
     "power": Measured(
-        lambda n: [lrax.power(0.02, n // 10, 128, 2**19, total_steps=n, cooldown_steps=n // 5)],
+        lambda n: [kinds.power(0.02, n // 10, 128, 2**19, total_steps=n, cooldown_steps=n // 5)],
         8,
         lambda n: [n // 10, n - n // 5, n],
     ),
     "faded": Measured(
-        lambda n: [lrax.faded(lrax.InverseSqrt(0.3), n, n // 5, 0.0, mode) for mode in ("linear", "cosine")],
+        lambda n: [kinds.faded(lrax.InverseSqrt(0.3), n, n // 5, 0.0, mode) for mode in ("linear", "cosine")],
         changes=lambda n: [n - n // 5, n],
     ),
     "joined": Measured(
-        lambda n: [lrax.joined([lrax.Linear(0.0, 0.3, n), lrax.Constant(0.3), lrax.Cosine(0.3, 0.0, n)], [n // 3, n // 2])],
+        lambda n: [kinds.joined([lrax.Linear(0.0, 0.3, n), lrax.Constant(0.3), lrax.Cosine(0.3, 0.0, n)], [n // 3, n // 2])],
         changes=lambda n: [n // 3, n // 2],
     ),
     "factors": Measured(
-        lambda n: [lrax.factors(text, 0.5, n // 10, 0.9, n // 7, n // 3) for text in FACTORS],
+        lambda n: [kinds.factors(text, 0.5, n // 10, 0.9, n // 7, n // 3) for text in FACTORS],
         changes=lambda n: [n // 10, n // 7, n // 10 + n // 3],
     ),
 }

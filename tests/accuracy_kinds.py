@@ -4,19 +4,20 @@ import math
 
 import lrax
 from accuracy_cases import ENDS, Measured
+from lrax import schedules as kinds
 
 KINDS: dict[str, Measured] = {
     "Rex, beta": Measured(lambda n: [lrax.Rex(*ends, n, beta) for ends in ENDS for beta in (0.01, 3.0)]),
     "CosinePower": Measured(
-        lambda n: [lrax.CosinePower(*ends, n, power) for ends in ENDS for power in (0.5, 3.0)],
+        lambda n: [kinds.CosinePower(*ends, n, power) for ends in ENDS for power in (0.5, 3.0)],
         lambda s: 12 + 4 * float(s.power),
     ),
     "Hyperbolic": Measured(
-        lambda n: [lrax.Hyperbolic(*ends, n - n // 3, n) for ends in ENDS] + [lrax.Hyperbolic(0.3, 0.0, n, n)],
+        lambda n: [kinds.Hyperbolic(*ends, n - n // 3, n) for ends in ENDS] + [kinds.Hyperbolic(0.3, 0.0, n, n)],
         changes=lambda n: [n - n // 3, n],
     ),
     "ExpHyperbolic": Measured(
-        lambda n: [lrax.ExpHyperbolic(0.3, 1e-6, steps, n) for steps in (n - n // 3, n)],
+        lambda n: [kinds.ExpHyperbolic(0.3, 1e-6, steps, n) for steps in (n - n // 3, n)],
         lambda s: 8 + 2 * abs(math.log(float(s.low) / float(s.start))),
         lambda n: [n - n // 3, n],
     ),

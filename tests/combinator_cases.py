@@ -13,7 +13,7 @@ COMBINATORS: dict[str, Case] = {
         (2, 6, 10),
     ),
     "Clocked": Case(
-        lambda start, end, steps, batch_sizes, boundaries, scaling: lrax.Clocked(
+        lambda start, end, steps, batch_sizes, boundaries, scaling: lrax.schedules.Clocked(
             lrax.Cosine(start, end, steps), lrax.Clock(batch_sizes, boundaries, unit=256), scaling
         ),
         {"start": 0.1, "end": 0.001, "steps": 100, "batch_sizes": [256, 1000], "boundaries": [50], "scaling": 0.5},
@@ -62,12 +62,12 @@ COMBINATORS: dict[str, Case] = {
         (10, 100, 110, 180),
     ),
     "Extension": Case(
-        lambda start, steps, begin, total_steps: lrax.Extension(lrax.Cosine(start, 0.001, steps), begin, total_steps),
+        lambda start, steps, begin, total_steps: lrax.schedules.Extension(lrax.Cosine(start, 0.001, steps), begin, total_steps),
         {"start": 0.1, "steps": 100, "begin": 60, "total_steps": 190},
         (60, 190),
     ),
     "Extension: holding": Case(
-        lambda peak, steps, begin, total_steps: lrax.Extension(
+        lambda peak, steps, begin, total_steps: lrax.schedules.Extension(
             lrax.wsd(peak, steps, 4, 20, 0.001), begin, total_steps, mode="hold"
         ),
         {"peak": 0.1, "steps": 100, "begin": 60, "total_steps": 190},
@@ -161,7 +161,7 @@ COMBINATORS: dict[str, Case] = {
         (50,),
     ),
     "Warp": Case(
-        lambda start, steps, power: lrax.Warp(lrax.Cosine(start, 0.001, steps), power),
+        lambda start, steps, power: lrax.schedules.Warp(lrax.Cosine(start, 0.001, steps), power),
         {"start": 0.1, "steps": 100, "power": 1.5},
         (100,),
     ),

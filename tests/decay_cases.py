@@ -31,8 +31,8 @@ DECAYS: dict[str, Case] = {
     "InverseTime": Case(lrax.InverseTime, {"start": 0.1, "timescale": 100.0}),
     "Knots": Case(Knots, {"values": [0.1, 0.5, 0.01], "whole": [0, 28, 96], "part": [0.0, 0.25, 0.0], "steps": 96}, (28, 96)),
     "MultiStep": Case(lrax.MultiStep, {"start": 1.0, "factor": 0.5, "boundaries": [250, 750, 900]}, (250, 750, 900)),
-    "Noise": Case(lrax.Noise, {"spread": 0.3, "seed": 5, "deviation": 1.0}),
-    "Noise: uniform": Case(lambda spread, seed: lrax.Noise(spread, seed, mode="uniform"), {"spread": 0.3, "seed": 5}),
+    "Noise": Case(lrax.schedules.Noise, {"spread": 0.3, "seed": 5, "deviation": 1.0}),
+    "Noise: uniform": Case(lambda spread, seed: lrax.schedules.Noise(spread, seed, mode="uniform"), {"spread": 0.3, "seed": 5}),
     "Piecewise": Case(lrax.Piecewise, {"values": [0.1, 1.0, 0.5], "counts": [5, 100, 200]}, (5, 100, 200)),
     "Piecewise: geometric": Case(
         lambda values, counts: lrax.Piecewise(values, counts, "geometric"),
@@ -43,7 +43,7 @@ DECAYS: dict[str, Case] = {
         lrax.PiecewiseConstant, {"values": [1.0, 0.5, 0.2, 0.3], "boundaries": [250, 750, 900]}, (250, 750, 900)
     ),
     "PolynomialRestarts": Case(
-        lrax.PolynomialRestarts, {"start": 1.0, "end": 0.01, "steps": 100, "power": 2.0}, (100, 200, 300)
+        lrax.schedules.PolynomialRestarts, {"start": 1.0, "end": 0.01, "steps": 100, "power": 2.0}, (100, 200, 300)
     ),
     "Power": Case(lrax.Power, {"start": 4.6, "power": -0.51, "timescale": 2.0}),
     "Spline": Case(lrax.Spline, {"values": [0.1, 1.0, 0.5, 0.5, 0.2], "counts": [5, 100, 200, 250, 300]}, (5, 100, 200, 250)),

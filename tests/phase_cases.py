@@ -35,23 +35,23 @@ class SquareRoot(lrax.Phase):
 PHASES: dict[str, Case] = {
     "Cosine": Case(lrax.Cosine, {"start": 0.1, "end": 0.001, "steps": 100}, (100,)),
     "Cosine: climbing": Case(lrax.Cosine, {"start": 0.0, "end": 0.1, "steps": 100}, (100,)),
-    "CosinePower": Case(lrax.CosinePower, {"start": 0.1, "end": 0.01, "steps": 100, "power": 2.0}, (100,)),
-    "ExpHyperbolic": Case(lrax.ExpHyperbolic, {"start": 0.1, "low": 1e-4, "steps": 100, "horizon": 250}, (100, 250)),
+    "CosinePower": Case(lrax.schedules.CosinePower, {"start": 0.1, "end": 0.01, "steps": 100, "power": 2.0}, (100,)),
+    "ExpHyperbolic": Case(lrax.schedules.ExpHyperbolic, {"start": 0.1, "low": 1e-4, "steps": 100, "horizon": 250}, (100, 250)),
     "Geometric": Case(lrax.Geometric, {"start": 1e-6, "end": 10.0, "steps": 170}, (85, 170)),
     "Hold": Case(lrax.Hold, {"value": 0.1, "steps": 100}, (100,)),
-    "Hyperbolic": Case(lrax.Hyperbolic, {"start": 0.1, "low": 0.001, "steps": 100, "horizon": 250}, (100, 250)),
+    "Hyperbolic": Case(lrax.schedules.Hyperbolic, {"start": 0.1, "low": 0.001, "steps": 100, "horizon": 250}, (100, 250)),
     "Hyperbolic: to its horizon": Case(
-        lambda start, steps: lrax.Hyperbolic(start, 0.0, steps, steps), {"start": 0.1, "steps": 100}, (100,)
+        lambda start, steps: lrax.schedules.Hyperbolic(start, 0.0, steps, steps), {"start": 0.1, "steps": 100}, (100,)
     ),
     "Linear": Case(lrax.Linear, {"start": 0.1, "end": 0.001, "steps": 100}, (100,)),
     "Linear: to zero": Case(lrax.Linear, {"start": 0.1, "end": 0.0, "steps": 100}, (100,)),
     "OneMinusSqrt": Case(lrax.OneMinusSqrt, {"start": 0.1, "end": 0.001, "steps": 100}, (100,)),
-    "OneMinusSquare": Case(lrax.OneMinusSquare, {"start": 0.1, "end": 0.001, "steps": 100}, (100,)),
+    "OneMinusSquare": Case(lrax.schedules.OneMinusSquare, {"start": 0.1, "end": 0.001, "steps": 100}, (100,)),
     "Polynomial": Case(lrax.Polynomial, {"start": 1.0, "end": 0.01, "steps": 1000, "power": 2.0}, (1000,)),
     "Polynomial: square root to zero": Case(lrax.Polynomial, {"start": 1.0, "end": 0.0, "steps": 1000, "power": 0.5}, (1000,)),
-    "Relaxation": Case(lrax.Relaxation, {"start": 0.1, "end": 0.0, "steps": 100, "ratio": 0.1}, (100,)),
+    "Relaxation": Case(lrax.schedules.Relaxation, {"start": 0.1, "end": 0.0, "steps": 100, "ratio": 0.1}, (100,)),
     "Rex": Case(lrax.Rex, {"start": 0.1, "end": 0.001, "steps": 100, "beta": 0.3}, (100,)),
-    "Tanh": Case(lrax.Tanh, {"start": 0.1, "end": 0.001, "steps": 100, "first": -7.0, "last": 3.0}, (70, 100)),
+    "Tanh": Case(lrax.schedules.Tanh, {"start": 0.1, "end": 0.001, "steps": 100, "first": -7.0, "last": 3.0}, (70, 100)),
     "Triangle": Case(lrax.Triangle, {"low": 1.0, "high": 2.0, "steps": 1000, "rise": 0.2}, (200, 1000)),
     "Triangle: one minus the square root": Case(
         lambda low, high, steps, rise: lrax.Triangle(low, high, steps, rise, "one_minus_sqrt"),

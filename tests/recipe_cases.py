@@ -50,7 +50,7 @@ RECIPES: dict[str, Case] = {
         lrax.one_cycle_momentum, {"low": 0.85, "high": 0.95, "cycle_steps": 500, "rise": 0.3}, (150, 500)
     ),
     "one_cycle_two_phase": Case(
-        lrax.one_cycle_two_phase,
+        lrax.schedules.one_cycle_two_phase,
         {"start": 0.01, "peak": 0.25, "end": 1e-5, "total_steps": 100, "warmup_steps": 30},
         (30, 100),
     ),
@@ -77,7 +77,7 @@ RECIPES: dict[str, Case] = {
         (20, 800, 1000),
     ),
     "factors": Case(
-        lambda value, warmup_steps, factor, every, cycle_steps, model_size: lrax.factors(
+        lambda value, warmup_steps, factor, every, cycle_steps, model_size: lrax.schedules.factors(
             "constant*linear_warmup * rsqrt_normalized_decay * decay_every * cosine_decay * rsqrt_hidden_size",
             value,
             warmup_steps,
@@ -90,19 +90,19 @@ RECIPES: dict[str, Case] = {
         (10, 50, 210),
     ),
     "faded": Case(
-        lambda start, total_steps, cooldown_steps, end_factor: lrax.faded(
+        lambda start, total_steps, cooldown_steps, end_factor: lrax.schedules.faded(
             lrax.InverseSqrt(start), total_steps, cooldown_steps, end_factor, "cosine"
         ),
         {"start": 0.3, "total_steps": 100, "cooldown_steps": 20, "end_factor": 0.1},
         (80, 100),
     ),
     "joined": Case(
-        lambda start, end, boundaries: lrax.joined([lrax.Constant(start), lrax.Cosine(start, end, 50)], boundaries),
+        lambda start, end, boundaries: lrax.schedules.joined([lrax.Constant(start), lrax.Cosine(start, end, 50)], boundaries),
         {"start": 0.3, "end": 0.1, "boundaries": [20]},
         (20, 70),
     ),
     "power": Case(
-        lrax.power,
+        lrax.schedules.power,
         {
             "peak": 0.02,
             "warmup_steps": 100,
@@ -117,7 +117,7 @@ RECIPES: dict[str, Case] = {
         (100, 45_000, 50_000),
     ),
     "tri_stage": Case(
-        lrax.tri_stage,
+        lrax.schedules.tri_stage,
         {"peak": 0.5, "total_steps": 1000, "warmup_steps": 0.1, "hold_steps": 400, "start_factor": 0.01, "end_factor": 0.05},
         (100, 500, 1000),
     ),

@@ -80,7 +80,7 @@ def _has(public: str, member: str) -> bool:
 def _kind_at(path: str) -> str | None:
     """The gallery's name for what is defined at `path`."""
     short = path.rpartition(".")[2]
-    return short if short in gallery.entries() and _is(path, f"lrax.{short}") else None
+    return short if short in gallery.entries() and _is(path, gallery.script().path(short)) else None
 
 
 def runtime(path: str) -> Any:

@@ -29,7 +29,7 @@ def drawn(name: str) -> str:
     """When a kind is used, its picture, and the call that is drawn: Markdown for its place in the reference."""
     entry = entries()[name]
     picture = f"![The rate of {name} over the count](../images/gallery/{name}.png){{ .kind }}"
-    return f"**When:** {entry.when}\n\n{picture}\n\n```python\nlrax.{entry.call}\n```"
+    return f"**When:** {entry.when}\n\n{picture}\n\n```python\n{script().written(entry)}\n```"
 
 
 def thumbnails(page_of: dict[str, str]) -> str:
@@ -42,7 +42,9 @@ def thumbnails(page_of: dict[str, str]) -> str:
         parts.append(f'\n## {title}\n\n<div class="thumbnails" markdown>\n')
         for name, entry in section.items():
             picture = f"![{name}](images/gallery/{name}.png){{ loading=lazy }}"
-            parts.append(f"\n[{picture}<b>{name}</b><span>{_plain(entry.when)}</span>]({page_of[name]}#lrax.{name})\n")
+            parts.append(
+                f"\n[{picture}<b>{name}</b><span>{_plain(entry.when)}</span>]({page_of[script().path(name)]}#{script().path(name)})\n"
+            )
         parts.append("\n</div>\n")
     return "".join(parts)
 

@@ -183,7 +183,7 @@ def pages() -> dict[str, Page]:
     found = dict(PAGES)
     for module in packages():
         covered = any(module == one or module.startswith(f"{one}.") for one in spoken)
-        if module not in {"lrax", "lrax.compat"} and not covered:
+        if module not in {"lrax", "lrax.compat", "lrax.schedules"} and not covered:
             found[module.removeprefix("lrax.").replace(".", "-")] = Page(module, "", (module,))
     return found
 
@@ -230,7 +230,7 @@ def links() -> dict[str, str]:
     """What may be written of a name in backticks, and its shortest path.
 
     What could mean two names is left out, and so is a word that is an argument or a field somewhere, as `power` is: to be a
-    link it is written in full, `lrax.power`.
+    link it is written in full, `lrax.schedules.power`.
     """
     fields = {
         word for path in (SOURCE / "lrax").rglob("*.py") for word in re.findall(r"^ +(\w+): ", path.read_text(), re.MULTILINE)

@@ -27,10 +27,8 @@ def nav() -> list[str | dict[str, str]]:
 
 
 def places() -> dict[str, str]:
-    """The page of each name of `lrax` itself, as linked from a page at the top."""
-    return {
-        name.path.removeprefix("lrax."): f"reference/{page}.md" for page, there in names.by_page().items() for name in there
-    }
+    """The page of each name, as linked from a page at the top."""
+    return {name.path: f"reference/{page}.md" for page, there in names.by_page().items() for name in there}
 
 
 def _page(page: str) -> str:

@@ -1,8 +1,8 @@
 """Learning rates for JAX: schedules that are data, a learning-rate finder, and sweeps.
 
-Here are the names of every day. Beside them: `lrax.finder` (rules, smoothing, stops), `lrax.sweeps` (results), `lrax.theory`
-(bounds and laws of rates), `lrax.fields` (for kinds of your own), `lrax.compat` (other libraries' schedulers), `lrax.flax` and
-`lrax.keras` (learners from their models).
+Here are the names of every day. Beside them: `lrax.schedules` (every kind and recipe), `lrax.finder` (rules, smoothing, stops),
+`lrax.sweeps` (results), `lrax.theory` (bounds and laws of rates), `lrax.fields` (for kinds of your own), `lrax.compat` (other
+libraries' schedulers), `lrax.flax` and `lrax.keras` (learners from their models).
 """
 
 import importlib
@@ -11,6 +11,7 @@ import typing
 
 from lrax import fields as fields
 from lrax import finder as finder
+from lrax import schedules as schedules
 from lrax import sweeps as sweeps
 from lrax import theory as theory
 from lrax._version import __version__
@@ -25,35 +26,31 @@ from lrax.optimizers._rates import count_of, group_rates, last_rate, next_rate
 from lrax.optimizers._recorded import recorded
 from lrax.schedules._algebra import Clip, Maximum, Minimum, Product, Scale, Sum
 from lrax.schedules._base import Function, Phase, Schedule, ScheduleLike
-from lrax.schedules._clock import Clock, Clocked
+from lrax.schedules._clock import Clock
 from lrax.schedules._combinators import Cooldown, Sequence, Warmup
 from lrax.schedules._config import from_config
-from lrax.schedules._cooldown_phases import OneMinusSqrt, OneMinusSquare, Relaxation, Rex, Tanh
+from lrax.schedules._cooldown_phases import OneMinusSqrt, Rex
 from lrax.schedules._cycles import Cycle, Repeat
-from lrax.schedules._cyclic_recipes import cyclical, one_cycle, one_cycle_momentum, one_cycle_two_phase, sgdr
+from lrax.schedules._cyclic_recipes import cyclical, one_cycle, one_cycle_momentum, sgdr
 from lrax.schedules._decays import (
     Constant,
     Exponential,
     InverseSqrt,
     InverseTime,
     MultiStep,
-    PolynomialRestarts,
     Power,
     StepDecay,
 )
-from lrax.schedules._hyperbolic import ExpHyperbolic, Hyperbolic
-from lrax.schedules._joining_recipes import factors, faded, joined
 from lrax.schedules._json import from_json, to_json
-from lrax.schedules._noise import Noise
-from lrax.schedules._phases import Cosine, CosinePower, Geometric, Hold, Linear, Polynomial, Triangle
+from lrax.schedules._phases import Cosine, Geometric, Hold, Linear, Polynomial, Triangle
 from lrax.schedules._picture import plot
-from lrax.schedules._plan import Extension, branch, extend
+from lrax.schedules._plan import branch, extend
 from lrax.schedules._recipes import flat_cosine, inverse_sqrt, noam, warmup_cosine, warmup_linear, wsd
 from lrax.schedules._splines import Spline
-from lrax.schedules._staged_recipes import power, tri_stage, wsd_s
+from lrax.schedules._staged_recipes import wsd_s
 from lrax.schedules._tables import Piecewise, PiecewiseConstant
 from lrax.schedules._text import table
-from lrax.schedules._time import Shift, Stretch, Warp
+from lrax.schedules._time import Shift, Stretch
 from lrax.schedules._units import linear_scaling, sqrt_scaling, steps_for
 from lrax.sweeps import cross, race, run_sweep, search_shapes, sweep
 from lrax.training._learner import Learner
@@ -61,20 +58,15 @@ from lrax.training._learner import Learner
 __all__ = [
     "Clip",
     "Clock",
-    "Clocked",
     "Constant",
     "Cooldown",
     "Cosine",
-    "CosinePower",
     "Cycle",
-    "ExpHyperbolic",
     "Exponential",
-    "Extension",
     "Found",
     "Function",
     "Geometric",
     "Hold",
-    "Hyperbolic",
     "InverseSqrt",
     "InverseTime",
     "Learner",
@@ -82,17 +74,13 @@ __all__ = [
     "Maximum",
     "Minimum",
     "MultiStep",
-    "Noise",
     "OneMinusSqrt",
-    "OneMinusSquare",
     "Phase",
     "Piecewise",
     "PiecewiseConstant",
     "Polynomial",
-    "PolynomialRestarts",
     "Power",
     "Product",
-    "Relaxation",
     "Repeat",
     "Rex",
     "Scale",
@@ -104,10 +92,8 @@ __all__ = [
     "StepDecay",
     "Stretch",
     "Sum",
-    "Tanh",
     "Triangle",
     "Warmup",
-    "Warp",
     "__version__",
     "branch",
     "by_path",
@@ -117,8 +103,6 @@ __all__ = [
     "cross",
     "cyclical",
     "extend",
-    "factors",
-    "faded",
     "find_lr",
     "flat_cosine",
     "from_config",
@@ -127,7 +111,6 @@ __all__ = [
     "group_rates",
     "group_table",
     "inverse_sqrt",
-    "joined",
     "last_rate",
     "layerwise",
     "linear_scaling",
@@ -135,9 +118,7 @@ __all__ = [
     "noam",
     "one_cycle",
     "one_cycle_momentum",
-    "one_cycle_two_phase",
     "plot",
-    "power",
     "race",
     "range_test",
     "recorded",
@@ -150,7 +131,6 @@ __all__ = [
     "sweep",
     "table",
     "to_json",
-    "tri_stage",
     "warmup_cosine",
     "warmup_linear",
     "wsd",
@@ -169,7 +149,10 @@ _LAZY = ("compat", "flax", "keras")
 def __getattr__(name: str) -> types.ModuleType:
     if name in _LAZY:
         return importlib.import_module(f"lrax.{name}")
-    raise AttributeError(f"module 'lrax' has no attribute {name!r}")
+    rooms = [room for room in (schedules, finder, sweeps, theory, fields) if name in room.__all__]
+    raise AttributeError(
+        "".join([f"module 'lrax' has no attribute {name!r}", *(f"; it is {room.__name__}.{name}" for room in rooms)])
+    )
 
 
 def __dir__() -> list[str]:

@@ -56,8 +56,8 @@ def test_a_schedule_is_cited_with_its_parts() -> None:
     )
     assert text.startswith("% this package\n@software{lrax,")
     assert f"version = {{{lrax.__version__}}}" in text
-    assert "% lrax.Warmup\n@misc{goyal2017," in text
-    assert "% lrax.Cosine, lrax.Cycle\n@inproceedings{loshchilov2017," in text
+    assert "% Warmup\n@misc{goyal2017," in text
+    assert "% Cosine, Cycle\n@inproceedings{loshchilov2017," in text
     assert text.count("@misc{smith2015,") == text.count("@misc{howard2018,") + text.count("@inproceedings{howard2018,") == 1
     waiting = lrax.warmup_cosine(0.1, warmup_steps=0.1)  # for its total length
     assert lrax.citation(waiting) == lrax.citation(lrax.warmup_cosine(0.1, 100, 10))

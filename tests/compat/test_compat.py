@@ -145,7 +145,7 @@ def test_power_of_a_cosine_is_exact(steps: int) -> None:
     """Optax's cosine to a power keeps its digits at both ends, falling and climbing."""
     counts = np.array([0, 1, 2, steps // 3, steps // 2, steps - 2, steps - 1, steps])
     for start, end in ((0.5, 0.0), (0.0, 0.5)):
-        got = lrax.CosinePower(start, end, steps, 1.5)(counts)
+        got = lrax.schedules.CosinePower(start, end, steps, 1.5)(counts)
         for at, rate in zip(counts.tolist(), got, strict=True):
             done, left = (math.sin(math.pi / 2 * share) ** 2 for share in oracle.parts(at, steps))
             want = start * left**1.5 + end * oracle.one_minus_power(left, done, 1.5)

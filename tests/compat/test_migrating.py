@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import lrax
+from public_names import public
 
 HERE = pathlib.Path(__file__).parent
 PAGE = (HERE.parents[1] / "docs" / "migrating.md").read_text()
@@ -29,7 +29,7 @@ GOLDEN = {
 @functools.cache
 def computed() -> list[tuple[np.ndarray, Any]]:
     """The rates of every row, in one compiled program, and the golden ones."""
-    names = {**{name: getattr(lrax, name) for name in lrax.__all__}, "np": np}
+    names = {**public(), "np": np}
     schedules = [eval(expression, names) for _, _, expression in ROWS]
     golden = [next(case for case in GOLDEN[library] if case["call"] == call) for library, call, _ in ROWS]
     counts = [jnp.asarray(case["counts"], jnp.int32) for case in golden]

@@ -16,6 +16,7 @@ import pytest
 
 import lrax
 from problems import enable_x64
+from public_names import public
 from schedule_cases import CASES, Case, rates, sampled
 
 KINDS = {name.split(":")[0]: case for name, case in reversed(CASES.items())}
@@ -37,9 +38,9 @@ def test_all_is_sorted_and_exact() -> None:
 def test_every_public_schedule_is_covered() -> None:
     """A kind or a recipe that has no case here fails."""
     covered = {name.split(":")[0] for name in CASES}
-    public = {name: getattr(lrax, name) for name in lrax.__all__}
-    kinds = {n for n, v in public.items() if isinstance(v, type) and issubclass(v, lrax.Schedule) and not inspect.isabstract(v)}
-    recipes = {n for n, v in public.items() if getattr(v, "__module__", "").endswith(("recipes", "_plan"))}
+    names = public()
+    kinds = {n for n, v in names.items() if isinstance(v, type) and issubclass(v, lrax.Schedule) and not inspect.isabstract(v)}
+    recipes = {n for n, v in names.items() if getattr(v, "__module__", "").endswith(("recipes", "_plan"))}
     assert kinds | recipes <= covered
 
 

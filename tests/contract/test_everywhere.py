@@ -140,8 +140,8 @@ def test_on_four_devices() -> None:
 WRAPPERS: dict[str, Callable[[Any], lrax.Schedule]] = {
     "Warmup": lambda inner: lrax.Warmup(inner, 3, 0.01),
     "Cooldown": lambda inner: lrax.Cooldown(inner, 30, 10, 0.001, "cosine"),
-    "Extension": lambda inner: lrax.Extension(inner, 5, 100),
-    "Extension: holding": lambda inner: lrax.Extension(inner, 5, 100, "hold"),
+    "Extension": lambda inner: lrax.schedules.Extension(inner, 5, 100),
+    "Extension: holding": lambda inner: lrax.schedules.Extension(inner, 5, 100, "hold"),
     "Sequence": lambda inner: lrax.Sequence(inner, lrax.Hold(0.1, 5)),
     "Shift": lambda inner: lrax.Shift(inner, 2),
     "Stretch": lambda inner: lrax.Stretch(inner, 2),

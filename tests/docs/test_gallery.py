@@ -8,6 +8,7 @@ from types import ModuleType
 import pytest
 
 import lrax
+from public_names import public
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs"
 
@@ -25,9 +26,9 @@ def gallery() -> ModuleType:
 
 def test_every_public_schedule_has_its_place(gallery: ModuleType) -> None:
     """A kind or a recipe that is not in the gallery fails."""
-    public = {name: getattr(lrax, name) for name in lrax.__all__}
-    kinds = {n for n, v in public.items() if isinstance(v, type) and issubclass(v, lrax.Schedule) and not inspect.isabstract(v)}
-    recipes = {n for n, v in public.items() if getattr(v, "__module__", "").endswith(("recipes", "_plan"))}
+    names = public()
+    kinds = {n for n, v in names.items() if isinstance(v, type) and issubclass(v, lrax.Schedule) and not inspect.isabstract(v)}
+    recipes = {n for n, v in names.items() if getattr(v, "__module__", "").endswith(("recipes", "_plan"))}
     shown = [name for entries in gallery.SECTIONS.values() for name in entries]
     assert len(shown) == len(set(shown))
     assert set(shown) == kinds | recipes

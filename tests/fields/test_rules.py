@@ -8,7 +8,9 @@ import pytest
 
 import lrax
 from field_cases import BY_RULE, FUNCTION, GOOD, MODE, VARIADIC
+from lrax import schedules as kinds
 from lrax.fields._types import Maybe
+from public_names import public
 
 
 def bad_fields() -> list[Any]:
@@ -34,9 +36,8 @@ def test_a_bad_field(kind: type[lrax.Schedule], field: str, bad: Any, error: typ
 
 def test_every_kind_is_tried() -> None:
     """No public kind is left out above."""
-    public = [getattr(lrax, name) for name in lrax.__all__]
-    kinds = {kind for kind in public if isinstance(kind, type) and issubclass(kind, lrax.Schedule)}  # recipes are kinds too
-    assert kinds - {lrax.Schedule, lrax.Phase} == GOOD.keys() | VARIADIC
+    found = {kind for kind in public().values() if isinstance(kind, type) and issubclass(kind, lrax.Schedule)}
+    assert found - {lrax.Schedule, lrax.Phase} == GOOD.keys() | VARIADIC
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_every_kind_is_tried() -> None:
         "a sum of nothing": (lambda: lrax.Sum(), "Sum: `schedules` must be at least one schedule"),
         "a sum of a number": (lambda: lrax.Sum(abs, 0.1), r"Sum: `schedules\[1\]` must be a schedule .*; use lrax.Constant"),
         "a tanh that goes back": (
-            lambda: lrax.Tanh(1.0, 0.0, 10, first=3.0, last=-7.0),
+            lambda: kinds.Tanh(1.0, 0.0, 10, first=3.0, last=-7.0),
             "Tanh: `last` must be above `first`, .*; swap them",
         ),
         "too few values": (
@@ -83,10 +84,13 @@ def test_every_kind_is_tried() -> None:
             "Cooldown: `end` must be above 0 in mode 'geometric'",
         ),
         "a warp of an endless schedule": (
-            lambda: lrax.Warp(lrax.Constant(1.0), 2.0),
+            lambda: kinds.Warp(lrax.Constant(1.0), 2.0),
             "Warp: `phase` must be a phase with a curve, .*; use Linear",
         ),
-        "a warp of a triangle": (lambda: lrax.Warp(lrax.Triangle(0.0, 1.0, 5), 2.0), "Warp: `phase` must be a phase with"),
+        "a warp of a triangle": (
+            lambda: kinds.Warp(lrax.Triangle(0.0, 1.0, 5), 2.0),
+            "Warp: `phase` must be a phase with",
+        ),
         "a repeat of an endless schedule": (
             lambda: lrax.Repeat(lrax.Constant(1.0), 2),
             "Repeat: `schedule` must be a schedule with a length, .*; give it a phase",

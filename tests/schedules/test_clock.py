@@ -12,6 +12,7 @@ import optax
 import pytest
 
 import lrax
+from lrax import schedules as kinds
 from lrax.schedules._seen import Seen, divided
 from schedule_case import rates
 
@@ -201,7 +202,11 @@ def test_a_clock_is_a_value() -> None:
         (lambda: lrax.Clock("256"), TypeError, "Clock: `batch_sizes` must be"),
         (lambda: lrax.Clock([256, 512], [5], 0), ValueError, "Clock: `unit` must be a whole number"),
         (lambda: lrax.Clock(8).read(lrax.Constant(0.1), "log"), ValueError, "Clocked: `scaling` must be one of"),
-        (lambda: lrax.Clocked(lrax.Constant(0.1), 256), TypeError, "Clocked: `clock` must be a lrax.Clock, .*lrax.Clock.256."),
+        (
+            lambda: kinds.Clocked(lrax.Constant(0.1), 256),
+            TypeError,
+            "Clocked: `clock` must be a lrax.Clock, .*lrax.Clock.256.",
+        ),
         (lambda: lrax.Clock.from_amounts([1, 2, 3], [5, 5]), ValueError, "`amounts.1.` must be a number above 5"),
         (lambda: lrax.Clock.from_amounts([1, 2], [5, 6]), ValueError, "`amounts` must be one shorter"),
         (lambda: lrax.Clock(8).count_at(-1), ValueError, "Clock.count_at: `seen` must be a number from 0 up to"),

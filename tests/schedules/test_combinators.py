@@ -142,7 +142,7 @@ def test_a_warmup_is_a_cooldown_backwards(mode: str) -> None:
 
 def test_warmup_by_a_power() -> None:
     """A warm-up of another shape is a phase put first."""
-    schedule = lrax.Sequence(lrax.Warp(lrax.Linear(0.0, 1.0, 4), 2.0), lrax.Constant(1.0))
+    schedule = lrax.Sequence(lrax.schedules.Warp(lrax.Linear(0.0, 1.0, 4), 2.0), lrax.Constant(1.0))
     np.testing.assert_allclose(schedule(jnp.arange(6)), [0, 1 / 16, 1 / 4, 9 / 16, 1, 1], rtol=1e-6)
 
 
@@ -150,7 +150,7 @@ def test_warp_is_k_decay() -> None:
     """Timm's formula: half a cosine of (t / T) to the power k."""
     counts = np.arange(101)
     want = 0.01 + 0.5 * 0.29 * (1 + np.cos(np.pi * (counts / 100) ** 1.5))
-    schedule = lrax.Warp(lrax.Cosine(0.3, 0.01, 100), 1.5)
+    schedule = lrax.schedules.Warp(lrax.Cosine(0.3, 0.01, 100), 1.5)
     np.testing.assert_allclose(schedule(jnp.asarray(counts)), want, rtol=1e-5)
     assert schedule.length == 100
     assert lrax.Cycle(schedule, 2)(100) == schedule(0)
@@ -183,7 +183,7 @@ def test_lengths_of_algebra() -> None:
 
 def test_polynomial_restarts_is_keras_cycle() -> None:
     """Keras: the horizon is `decay_steps` times the ceiling of step / decay_steps, at least once."""
-    schedule = lrax.PolynomialRestarts(0.1, 0.01, 100, 0.5)
+    schedule = lrax.schedules.PolynomialRestarts(0.1, 0.01, 100, 0.5)
     for count in (0, 1, 99, 100, 101, 150, 200, 250):
         horizon = 100 * max(1, math.ceil(count / 100))
         np.testing.assert_allclose(schedule(count), 0.09 * (1 - count / horizon) ** 0.5 + 0.01, rtol=1e-6)

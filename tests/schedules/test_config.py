@@ -104,5 +104,5 @@ def test_factors_are_t5s() -> None:
     }
     for text in [*formulas, " * ".join(formulas)]:
         want = np.prod([formulas[name] for name in text.split(" * ")], axis=0)
-        got = lrax.factors(text, 0.25, warm, factor, every, cycle, 64)(jnp.asarray(steps.astype(np.int32)))
+        got = lrax.schedules.factors(text, 0.25, warm, factor, every, cycle, 64)(jnp.asarray(steps.astype(np.int32)))
         np.testing.assert_allclose(got, want, rtol=2e-6, atol=1e-9)

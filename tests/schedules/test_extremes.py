@@ -62,10 +62,10 @@ def bound_of(schedule: Any) -> float:
     """What the docstring of a kind states, in ulp."""
     stated: dict[type, Callable[[Any], float]] = {
         lrax.Geometric: lambda s: 4 + abs(math.log(s.end) - math.log(s.start)) / 2,
-        lrax.Relaxation: lambda s: 8 + abs(math.log(s.ratio)),
+        lrax.schedules.Relaxation: lambda s: 8 + abs(math.log(s.ratio)),
         lrax.Exponential: lambda s: 4 + abs(math.log(s.factor)),
         lrax.Power: lambda s: 4 + 2 * abs(s.power),
-        lrax.Tanh: lambda s: 8 + 2 * (abs(s.first) + abs(s.last)),
+        lrax.schedules.Tanh: lambda s: 8 + 2 * (abs(s.first) + abs(s.last)),
     }
     return float(stated.get(type(schedule), lambda s: 4.0)(schedule))
 
@@ -84,9 +84,9 @@ FINITE: dict[str, tuple[lrax.Schedule, list[int]]] = {
     "a tiny timescale": (lrax.InverseSqrt(1.0, 2e-38), [0, 1, 100, 2**31 - 1]),
     "a tiny timescale of a large rate": (lrax.InverseTime(1e10, 2e-38), [0, 1, 100, 2**31 - 1]),
     "a tiny timescale to a power": (lrax.Power(1.0, -0.51, 2e-38), [0, 1, 100, 2**31 - 1]),
-    "the smallest ratio": (lrax.Relaxation(1.0, 0.5, 10, 1.2e-38), [0, 1, 5, 9, 10]),
-    "a short piece of a tangent": (lrax.Tanh(1.0, 0.0, 2, 0.0, 1e-4), [0, 1, 2]),
-    "a shorter one": (lrax.Tanh(1.0, 0.25, 8, 0.5, 0.5 + 2e-7), list(range(9))),
+    "the smallest ratio": (lrax.schedules.Relaxation(1.0, 0.5, 10, 1.2e-38), [0, 1, 5, 9, 10]),
+    "a short piece of a tangent": (lrax.schedules.Tanh(1.0, 0.0, 2, 0.0, 1e-4), [0, 1, 2]),
+    "a shorter one": (lrax.schedules.Tanh(1.0, 0.25, 8, 0.5, 0.5 + 2e-7), list(range(9))),
     "a rate below 0": (lrax.Exponential(-1.0, 0.5), [0, 1, 2, 100]),
     "a floor below 0": (lrax.StepDecay(-1.0, 0.5, 3, -0.2), [0, 3, 6, 9, 12]),
 }
@@ -106,8 +106,8 @@ GRADIENTS: dict[str, tuple[Callable[..., jax.Array], tuple[float, ...]]] = {
     "a slow one": (lambda start, factor: lrax.Exponential(start, factor)(2**31 - 1), (0.0, 1.000001)),
     "Cycle": (lambda end, factor: lrax.Cycle(lrax.Linear(0.0, end, 10), 1, factor)(1280), (1.0, 2.0)),
     "Geometric": (lambda start, end: lrax.Geometric(start, end, 10)(3), (1e-12, 1e12)),
-    "Tanh": (lambda first, last: lrax.Tanh(1.0, 0.0, 4, first, last)(1), (0.0, 1e-4)),
-    "Relaxation": (lambda ratio: lrax.Relaxation(1.0, 0.0, 10, ratio)(5), (1e-30,)),
+    "Tanh": (lambda first, last: lrax.schedules.Tanh(1.0, 0.0, 4, first, last)(1), (0.0, 1e-4)),
+    "Relaxation": (lambda ratio: lrax.schedules.Relaxation(1.0, 0.0, 10, ratio)(5), (1e-30,)),
 }
 
 
@@ -128,7 +128,7 @@ def test_the_gradient_of_a_ramp_is_that_of_its_formula() -> None:
     np.testing.assert_allclose(jax.grad(rate)(start, end), (1 - done) * value / start, rtol=1e-5)
     np.testing.assert_allclose(jax.grad(rate, 1)(start, end), done * value / end, rtol=1e-5)
     np.testing.assert_allclose(jax.hessian(rate)(start, end), -done * (1 - done) * value / start**2, rtol=1e-5)
-    assert jax.grad(lambda power: lrax.Warp(lrax.Geometric(start, end, 10), power)(3))(1.0) == pytest.approx(
+    assert jax.grad(lambda power: lrax.schedules.Warp(lrax.Geometric(start, end, 10), power)(3))(1.0) == pytest.approx(
         value * done * math.log(done) * math.log(end / start), rel=1e-4
     )
 

@@ -10,6 +10,7 @@ import pytest
 from scipy.interpolate import PchipInterpolator
 
 import lrax
+from lrax import schedules as kinds
 from lrax.fields._ratio import Ratio
 from lrax.schedules._noise import MersenneNoise
 from schedule_cases import rates
@@ -70,7 +71,11 @@ def test_noise_is_within_its_spread_and_as_distributed() -> None:
     counts = jnp.arange(4000)
     uniform, wide, narrow = (
         np.asarray(rates(noise, counts)) - 1
-        for noise in (lrax.Noise(0.2, 7, mode="uniform"), lrax.Noise(0.67, 7), lrax.Noise(1.0, 7, deviation=0.1))
+        for noise in (
+            kinds.Noise(0.2, 7, mode="uniform"),
+            kinds.Noise(0.67, 7),
+            kinds.Noise(1.0, 7, deviation=0.1),
+        )
     )
     for drawn, spread, deviation in ((uniform, 0.2, 0.2 / 3**0.5), (wide, 0.67, 0.3677), (narrow, 1.0, 0.1)):
         assert np.abs(drawn).max() <= spread
@@ -78,9 +83,9 @@ def test_noise_is_within_its_spread_and_as_distributed() -> None:
         assert drawn.std() == pytest.approx(deviation, rel=0.05)
         assert len(np.unique(drawn)) > 3900
         assert abs(np.corrcoef(drawn[1:], drawn[:-1])[0, 1]) < 0.07
-    seeds = np.asarray(jax.jit(jax.vmap(lambda seed: lrax.Noise(0.2, seed)(5)))(jnp.arange(1000)))
+    seeds = np.asarray(jax.jit(jax.vmap(lambda seed: kinds.Noise(0.2, seed)(5)))(jnp.arange(1000)))
     assert len(np.unique(seeds)) > 990
-    assert seeds[7] == lrax.Noise(0.2, 7)(5)
+    assert seeds[7] == kinds.Noise(0.2, 7)(5)
 
 
 def mersenne(seed: int, spread: float) -> float:
@@ -114,10 +119,10 @@ def test_hyperbolas_begin_alike() -> None:
     """The first updates hardly depend on the length: a tenth of it in, a run differs by less than a percent from one ten
     times as long, where a cosine of those lengths differs by more than two.
     """
-    short, long = (lrax.Hyperbolic(0.1, 0.0, steps, 1000)(10) for steps in (100, 1000))
+    short, long = (kinds.Hyperbolic(0.1, 0.0, steps, 1000)(10) for steps in (100, 1000))
     assert abs(short / long - 1) < 0.02 < abs(lrax.Cosine(0.1, 0.0, 100)(10) / lrax.Cosine(0.1, 0.0, 1000)(10) - 1)
-    late = jax.jit(lambda steps, horizon: lrax.Hyperbolic(0.1, 0.0, steps, horizon)(jnp.array([0, 5, 9, 10])))
-    np.testing.assert_allclose(late(10, 3), lrax.Hyperbolic(0.1, 0.0, 10, 10)(jnp.array([0, 5, 9, 10])), rtol=1e-6)
+    late = jax.jit(lambda steps, horizon: kinds.Hyperbolic(0.1, 0.0, steps, horizon)(jnp.array([0, 5, 9, 10])))
+    np.testing.assert_allclose(late(10, 3), kinds.Hyperbolic(0.1, 0.0, 10, 10)(jnp.array([0, 5, 9, 10])), rtol=1e-6)
 
 
 @pytest.mark.parametrize("every", [1.5, 0.7, 1 / 3, 1.3579, 50_000.5, 3, 2**31 - 1])
@@ -149,15 +154,15 @@ def test_a_factor_of_time_may_be_traced() -> None:
 
 def test_lengths_of_0_that_are_traced() -> None:
     """A length of 0 that arrives as a tracer leaves every new kind finite, at its end."""
-    kinds = {
-        "CosinePower": lambda steps: lrax.CosinePower(0.1, 0.01, steps, 2.0),
+    cases = {
+        "CosinePower": lambda steps: kinds.CosinePower(0.1, 0.01, steps, 2.0),
         "Rex": lambda steps: lrax.Rex(0.1, 0.01, steps, 0.3),
         "Cooldown": lambda steps: lrax.Cooldown(lrax.Constant(0.1), 0, steps, 0.01, power=3),
         "Warmup": lambda steps: lrax.Warmup(lrax.Constant(0.01), steps, 0.1, "logarithmic", 2.0),
-        "Hyperbolic": lambda steps: lrax.Hyperbolic(0.1, 0.01, steps, steps),
-        "ExpHyperbolic": lambda steps: lrax.ExpHyperbolic(0.1, 0.01, steps, steps),
+        "Hyperbolic": lambda steps: kinds.Hyperbolic(0.1, 0.01, steps, steps),
+        "ExpHyperbolic": lambda steps: kinds.ExpHyperbolic(0.1, 0.01, steps, steps),
     }
-    for name, kind in kinds.items():
+    for name, kind in cases.items():
         first, second = jax.jit(jax.vmap(lambda steps, kind=kind: kind(steps)(jnp.array([0, 1, 5]))))(jnp.array([0, 5]))
         np.testing.assert_allclose(first[1:], [0.01, 0.01], rtol=1e-6, err_msg=name)
         assert np.isfinite(first).all(), name
@@ -167,7 +172,7 @@ def test_lengths_of_0_that_are_traced() -> None:
 def test_a_power_of_a_way_is_the_kind_of_that_shape() -> None:
     """Mode "linear" with a power falls as `Polynomial`, "cosine" as `CosinePower`, and climbs as a power of the count."""
     counts = jnp.arange(12)
-    for mode, kind in (("linear", lrax.Polynomial), ("cosine", lrax.CosinePower)):
+    for mode, kind in (("linear", lrax.Polynomial), ("cosine", kinds.CosinePower)):
         cooled: Any = lrax.Cooldown(lrax.Constant(0.3), 0, 10, 0.1, mode, 2.5)
         np.testing.assert_allclose(cooled(counts), kind(0.3, 0.1, 10, 2.5)(counts), rtol=1e-6)
     climbed = lrax.Warmup(lrax.Constant(0.3), 10, power=2.5)(counts)
@@ -184,7 +189,7 @@ MISTAKES = {
         r"Warmup: `power` must be left out in mode 'constant'",
     ),
     "a horizon before the end": (
-        lambda: lrax.Hyperbolic(0.1, 0.0, 100, 99),
+        lambda: kinds.Hyperbolic(0.1, 0.0, 100, 99),
         r"Hyperbolic: `horizon` must be at least `steps` \(100\), got 99",
     ),
     "knots of two lengths": (
@@ -201,8 +206,8 @@ MISTAKES = {
         lambda: lrax.Cycle(lrax.Hold(0.1, 5), Ratio(np.int32(40_000), np.int32(1))),
         r"Cycle: `length_factor` must be a ratio of integers from 1 to 32768",
     ),
-    "no distribution": (lambda: lrax.Noise(0.1, mode="cauchy"), r"Noise: `mode` must be one of 'normal', 'uniform'"),
-    "a seed that is none": (lambda: lrax.Noise(0.1, seed=0.5), r"Noise: `seed` must be a whole number"),
+    "no distribution": (lambda: kinds.Noise(0.1, mode="cauchy"), r"Noise: `mode` must be one of 'normal', 'uniform'"),
+    "a seed that is none": (lambda: kinds.Noise(0.1, seed=0.5), r"Noise: `seed` must be a whole number"),
 }
 
 

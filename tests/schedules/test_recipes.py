@@ -80,9 +80,9 @@ def test_one_cycle_with_cosines_and_its_momentum() -> None:
 
 def test_one_cycle_two_phase() -> None:
     """Up to the peak at `warmup_steps`, down to the end at `total_steps`; straight lines if asked."""
-    cosine = lrax.one_cycle_two_phase(0.01, 0.25, 0.0, total_steps=100, warmup_steps=30)
+    cosine = lrax.schedules.one_cycle_two_phase(0.01, 0.25, 0.0, total_steps=100, warmup_steps=30)
     np.testing.assert_allclose(cosine(jnp.array([0, 15, 30, 65, 100, 200])), [0.01, 0.13, 0.25, 0.125, 0, 0], rtol=1e-6)
-    line = lrax.one_cycle_two_phase(0.0, 0.3, 0.1, 100, 30, "linear")
+    line = lrax.schedules.one_cycle_two_phase(0.0, 0.3, 0.1, 100, 30, "linear")
     np.testing.assert_allclose(line(jnp.array([0, 10, 30, 65, 100])), [0, 0.1, 0.3, 0.2, 0.1], rtol=1e-6)
 
 
@@ -128,14 +128,14 @@ def test_tri_stage_is_fairseq_s() -> None:
         [peak * (first + (1 - first) * steps / warm), peak, peak * np.exp(np.log(last) * (steps - warm - hold) / decay)],
         peak * last,
     )
-    schedule = lrax.tri_stage(peak, total, *ratio[:2], start_factor=first, end_factor=last)
+    schedule = lrax.schedules.tri_stage(peak, total, *ratio[:2], start_factor=first, end_factor=last)
     np.testing.assert_allclose(schedule(jnp.asarray(steps)), want, rtol=2e-6)
 
 
 def test_power_is_the_papers() -> None:
     """At a count, the power of the tokens that were seen, capped; the warm-up leads to it, the cool-down from it to the end."""
     batch, tokens = 64, 64 * 4096
-    schedule = lrax.power(0.02, 1000, batch, tokens, total_steps=100_000, cooldown_steps=0.1, end=0.0)
+    schedule = lrax.schedules.power(0.02, 1000, batch, tokens, total_steps=100_000, cooldown_steps=0.1, end=0.0)
     counts = np.array([1000, 5000, 20_000, 90_000])
     want = np.minimum(0.02, batch * 4.6 * (counts * float(tokens)) ** -0.51)
     np.testing.assert_allclose(schedule(jnp.asarray(counts)), want, rtol=2e-5)
@@ -145,7 +145,7 @@ def test_power_is_the_papers() -> None:
 
 def test_power_by_a_clock() -> None:
     """Read by a clock whose unit is what a count stands for, it is the same power of the tokens for any batch size."""
-    one = lrax.power(1.0, 0, 1, 2**16)
+    one = lrax.schedules.power(1.0, 0, 1, 2**16)
     for size in (2**16, 2**18):
         got = lrax.Clock(size, unit=2**16).read(one)(2**20 // (size // 2**16))
         np.testing.assert_allclose(got, one(2**20), rtol=1e-6)
@@ -167,7 +167,7 @@ def test_wsd_s_comes_back() -> None:
 def test_faded_follows_where_a_cool_down_leads_straight() -> None:
     """A cool-down that multiplies is the schedule times what is left of it; then its end is held."""
     decay = lrax.InverseSqrt(1.0)
-    schedule = lrax.faded(decay, 100, 20, end_factor=0.1)
+    schedule = lrax.schedules.faded(decay, 100, 20, end_factor=0.1)
     counts = np.array([0, 79, 80, 90, 100])
     want = np.asarray(decay(jnp.asarray(counts))) * [1, 1, 1, 0.55, 0.1]
     np.testing.assert_allclose(schedule(jnp.asarray(counts)), want, rtol=1e-5)
@@ -179,7 +179,9 @@ def test_joined_at_boundaries_of_ones_own() -> None:
     parts = [lrax.Linear(0.0, 1.0, 10), lrax.Constant(0.5), lrax.Cosine(0.5, 0.0, 20)]
     counts = jnp.arange(60)
     want = jax.vmap(optax.join_schedules(parts, [5, 30]))(counts)
-    np.testing.assert_allclose(lrax.joined(parts, [5, 30])(counts), want, rtol=1e-6)
-    np.testing.assert_allclose(jax.jit(lambda at: lrax.joined(parts, at)(counts))(jnp.array([5, 30])), want, rtol=1e-6)
+    np.testing.assert_allclose(lrax.schedules.joined(parts, [5, 30])(counts), want, rtol=1e-6)
+    np.testing.assert_allclose(
+        jax.jit(lambda at: lrax.schedules.joined(parts, at)(counts))(jnp.array([5, 30])), want, rtol=1e-6
+    )
     with pytest.raises(ValueError, match=r"joined: `boundaries` must be one shorter than `schedules` \(3\)"):
-        lrax.joined(parts, [5])
+        lrax.schedules.joined(parts, [5])

@@ -11,6 +11,7 @@ import pytest
 
 import lrax
 from lrax.schedules._counting import add_lengths
+from public_names import public
 from schedule_cases import Roulette, SquareRoot, plain
 
 
@@ -121,4 +122,4 @@ def test_lengths_do_not_wrap() -> None:
 
 def test_no_attribute_claims_optax() -> None:
     """No schedule has `init` or `update`, by which optax would take it for a stateful one."""
-    assert not [name for name in lrax.__all__ if {"init", "update"} <= set(dir(getattr(lrax, name)))]
+    assert not [name for name, value in public().items() if {"init", "update"} <= set(dir(value))]

@@ -14,6 +14,7 @@ import lrax
 from lrax.fields._ratio import Ratio
 from lrax.fields._shares import updates
 from lrax.schedules._recipe import Recipe
+from public_names import public
 from schedule_case import rates
 
 LARGEST = 2**31 - 1
@@ -25,10 +26,10 @@ WAITING: dict[str, Recipe] = {
     "flat_cosine": lrax.flat_cosine(0.1, flat_steps=0.7),
     "inverse_sqrt": lrax.inverse_sqrt(0.1, 0.01, cooldown_steps=0.2),
     "inverse_sqrt, endless": lrax.inverse_sqrt(0.1, 0.01),
-    "one_cycle_two_phase": lrax.one_cycle_two_phase(0.01, 0.1, 0.0, warmup_steps=0.3),
-    "tri_stage": lrax.tri_stage(0.1, warmup_steps=0.1, hold_steps=0.4),
-    "power": lrax.power(0.02, 0.01, 128, 2**19, cooldown_steps=0.1),
-    "faded": lrax.faded(lrax.InverseSqrt(0.1), cooldown_steps=0.1),
+    "one_cycle_two_phase": lrax.schedules.one_cycle_two_phase(0.01, 0.1, 0.0, warmup_steps=0.3),
+    "tri_stage": lrax.schedules.tri_stage(0.1, warmup_steps=0.1, hold_steps=0.4),
+    "power": lrax.schedules.power(0.02, 0.01, 128, 2**19, cooldown_steps=0.1),
+    "faded": lrax.schedules.faded(lrax.InverseSqrt(0.1), cooldown_steps=0.1),
 }
 every_plan = pytest.mark.parametrize("plan", WAITING.values(), ids=WAITING)
 
@@ -50,14 +51,14 @@ def test_a_plan_waits_for_its_total(plan: Recipe) -> None:
     traced = jax.jit(jax.vmap(lambda total: plan.over(total)(counts)))(jnp.array(totals))
     np.testing.assert_allclose(traced, want, rtol=1e-6, atol=1e-9)
     assert lrax.from_json(lrax.to_json(plan)) == plan
-    assert eval(repr(plan), {name: getattr(lrax, name) for name in lrax.__all__}) == plan
+    assert eval(repr(plan), public()) == plan
     assert "total_steps" not in repr(plan)
 
 
 def test_an_endless_recipe_does_not_wait() -> None:
     """Where nothing needs a total there are rates without one."""
     assert lrax.inverse_sqrt(0.1, 100)(100) == np.float32(0.1)
-    assert lrax.power(0.02, 100, 128, 2**19)(100) == np.float32(0.02)
+    assert lrax.schedules.power(0.02, 100, 128, 2**19)(100) == np.float32(0.02)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.01, 0.2, 1 / 3, 0.5, 0.999, 0.0001, 0.7, 0.123])

@@ -76,7 +76,7 @@ def test_every_boundary_of_an_endless_kind(schedule: lrax.Schedule, add: int, ti
     {
         "StepDecay": (lrax.StepDecay(0.1, 0.5, 3000), 18_000),
         "Cycle": (lrax.sgdr(0.1, 0.0, 250), 250 + 500 + 1000 + 2000),
-        "PolynomialRestarts": (lrax.PolynomialRestarts(0.1, 0.0, 3000), 12_000),
+        "PolynomialRestarts": (lrax.schedules.PolynomialRestarts(0.1, 0.0, 3000), 12_000),
         "Warmup": (lrax.Warmup(lrax.Constant(0.1), 4000), 8000),
         "Cooldown": (lrax.Cooldown(INNER, 1000, 50, 0.0), 1050),
         "Repeat": (lrax.Repeat(lrax.Cosine(0.1, 0.0, 300), 5), 1500),

@@ -13,6 +13,7 @@ import pytest
 import lrax
 from lrax.schedules._config import own_kinds
 from problems import linear_learner
+from public_names import public
 from schedule_cases import CASES, Case, Roulette, SquareRoot, plain
 
 RECIPES = {
@@ -25,7 +26,7 @@ RECIPES = {
     "noam": lrax.noam(512, 4000),
     "one_cycle": lrax.one_cycle(0.1, 0.7, 500),
     "one_cycle with a cool-down": lrax.one_cycle(0.1, 0.7, 500, 250, 0.001, 0.3, "cosine"),
-    "one_cycle_two_phase": lrax.one_cycle_two_phase(0.01, 0.25, 1e-5, 100, 30),
+    "one_cycle_two_phase": lrax.schedules.one_cycle_two_phase(0.01, 0.25, 1e-5, 100, 30),
     "one_cycle_momentum": lrax.one_cycle_momentum(0.85, 0.95, 500),
     "cyclical": lrax.cyclical(0.1, 0.3, 500, 0.9),
     "cyclical with a height": lrax.cyclical(0.1, 0.3, 500, height=lrax.Exponential(1.0, 0.999)),
@@ -34,21 +35,16 @@ RECIPES = {
 }
 
 
-def names() -> dict[str, Any]:
-    """What a call may use."""
-    return {name: getattr(lrax, name) for name in lrax.__all__}
-
-
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_a_recipe_shows_its_call(recipe: lrax.Schedule) -> None:
     """What is shown begins with the recipe's name and makes the same schedule, bit for bit; so do lanes of a batch of it."""
     assert repr(recipe).startswith(type(recipe).__name__ + "(")
-    assert eval(repr(recipe), names()) == recipe
+    assert eval(repr(recipe), public()) == recipe
     batch = jax.tree.map(lambda leaf: np.stack([leaf, leaf]), recipe)
-    assert eval(repr(batch), names()) == batch
+    assert eval(repr(batch), public()) == batch
     lane = jax.tree.map(lambda leaf: leaf[1], jax.tree.map(jnp.asarray, batch))
     assert repr(lane) == repr(recipe)
-    assert eval(repr(lane), names()) == lane
+    assert eval(repr(lane), public()) == lane
 
 
 def test_numbers_are_shown_as_one_writes_them() -> None:
@@ -64,7 +60,7 @@ def test_numbers_are_shown_as_one_writes_them() -> None:
 def test_every_kind_shows_its_call(case: Case) -> None:
     """What any kind shows makes the same schedule, bit for bit."""
     schedule = case.build(3)
-    assert eval(repr(schedule), names() | own_kinds() | {"Roulette": Roulette, "SquareRoot": SquareRoot}) == schedule
+    assert eval(repr(schedule), public() | own_kinds() | {"Roulette": Roulette, "SquareRoot": SquareRoot}) == schedule
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)

@@ -28,7 +28,7 @@ def citation(*used: Any) -> str:
 
     Raises: TypeError for what has nothing to cite: a number, a text, an array.
 
-    >>> print(citation(Cosine(start=0.1, end=0.0, steps=100)).partition("% lrax.Cosine")[2])
+    >>> print(citation(Cosine(start=0.1, end=0.0, steps=100)).partition("% Cosine")[2])
     <BLANKLINE>
     @inproceedings{loshchilov2017,
       author = {Loshchilov, Ilya and Hutter, Frank},
@@ -46,7 +46,7 @@ def citation(*used: Any) -> str:
                 entry = entry_of(source)
                 if entry is not None:
                     users = cited.setdefault(entry.text, [])
-                    users += [] if (name := f"lrax.{part.__name__}") in users else [name]
+                    users += [] if (name := part.__name__) in users else [name]
     text = "\n\n".join(f"% {', '.join(users)}\n{text}" for text, users in cited.items())
     return text.replace("{VERSION}", f"{{{__version__}}}")
 

@@ -107,7 +107,7 @@ def range_test(
     )
     stops = np.array([updates] if evaluating is None else list(evaluating.stops(0, updates)), np.int32)
     room = int(stops[0])
-    run = traced.program.jitted(run_compiled, room, int(accumulate), Axes.ALONE)
+    run = traced.program.jitted(run_compiled, room, int(accumulate), Axes.ALONE, inside=True)
     order, arrays = batches.order(key), jax.tree.leaves(batches)
 
     def part(progress: tuple[Any, Any], stop: Any) -> tuple[tuple[Any, Any], tuple[jax.Array, jax.Array]]:

@@ -45,7 +45,7 @@ class Schedule(Value):
     >>> print(f"{Warmed(peak=0.1, timescale=100)(99):.4f}")
     0.0632
 
-    Randomness of your own is a kind like any other if it is drawn from a seed and the count (see `lrax.Noise`):
+    Randomness of your own is a kind like any other if it is drawn from a seed and the count (see `lrax.schedules.Noise`):
 
     >>> class Jitter(Schedule):
     ...     spread: lrax.fields.Rate

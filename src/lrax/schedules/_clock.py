@@ -160,7 +160,7 @@ class Clock(Value):
     def read(
         self, schedule: Any, scaling: float | Literal["none", "sqrt", "linear"] = "none", base_batch_size: Any = None
     ) -> "Clocked":
-        """A schedule that is planned in units of this clock, as a function of the update count: `lrax.Clocked`."""
+        """A schedule that is planned in units of this clock, as a function of the update count: `lrax.schedules.Clocked`."""
         return Clocked(schedule, self, scaling, base_batch_size)
 
 

@@ -63,7 +63,7 @@ class MersenneNoise(Schedule):
 
     $$\eta(t) = 1 + deviation \cdot z_t$$
 
-    `lrax.Noise` is as good and faster: here 624 words are made one after the other for every count, some microseconds.
+    `lrax.schedules.Noise` is as good and faster: here 624 words are made one after the other for every count.
 
     Args:
       spread: numbers from there on are drawn again, > 0.

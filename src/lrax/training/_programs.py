@@ -34,6 +34,9 @@ MOST = 64
 RULES = ("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr")
 """Primitives whose other parameters are for derivatives, which do not matter to a program that is only run."""
 
+QUICK = {"xla_backend_optimization_level": 1}
+"""How XLA compiles on a CPU: in two thirds of the time, and updates measured no slower (`benchmarks/README.md`)."""
+
 FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, functools.partial)
 
 
@@ -52,13 +55,19 @@ class Program:
         closed = jax.extend.core.ClosedJaxpr(self._jaxpr, consts)
         return jax.tree.unflatten(self._out_tree, jax.extend.core.jaxpr_as_fun(closed)(*jax.tree.leaves(args)))
 
-    def jitted(self, function: Callable[..., Any], *static: Hashable, donated: int | None = None) -> Any:
-        """`jax.jit` of `function(program, *static, ...)`; `donated` is the place of the argument whose memory is given away."""
+    def jitted(self, function: Callable[..., Any], *static: Hashable, donated: int | None = None, inside: bool = False) -> Any:
+        """`jax.jit` of `function(program, *static, ...)`.
+
+        `donated` is the place of the argument whose memory is given away; `inside` says that it may be called while another
+        function is traced, which then says how it is compiled.
+        """
         config: Any = jax.config
-        made = function, static, donated, config.jax_debug_nans  # under which jit gives no memory away, then or later
+        made = function, static, donated, inside, config.jax_debug_nans  # under which jit gives no memory away, then or later
         if made not in self._jitted:
             given = () if donated is None else (donated,)
-            self._jitted[made] = jax.jit(functools.partial(function, self, *static), donate_argnums=given)
+            options = QUICK if jax.default_backend() == "cpu" and not inside else None
+            called = functools.partial(function, self, *static)
+            self._jitted[made] = jax.jit(called, donate_argnums=given, compiler_options=options)
         return self._jitted[made]
 
 
@@ -81,7 +90,7 @@ class Traced(NamedTuple):
 
     def __call__(self, *args: Any) -> Any:
         """The function, compiled."""
-        return self.program.jitted(_call)(self.consts, *args)
+        return self.program.jitted(_call, inside=any_traced((self.consts, args)))(self.consts, *args)
 
 
 class Memory:

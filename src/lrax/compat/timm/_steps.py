@@ -112,7 +112,7 @@ def PlateauLRScheduler(
 ) -> optax.GradientTransformationExtraArgs:
     """PyTorch's `ReduceLROnPlateau` under timm's names; mind the default of `mode`.
 
-    For its warm-up give the optimizer an `lrax.Warmup`, for its noise a product with `lrax.Noise`.
+    For its warm-up give the optimizer an `lrax.Warmup`, for its noise a product with `lrax.schedules.Noise`.
 
     Args:
       lr: the rate of the optimizer.
