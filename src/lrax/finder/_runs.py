@@ -24,6 +24,9 @@ FEW = 4
 TAIL = 0.15
 """The part of a run's last losses whose mean is its score."""
 
+FLAT = 0.05
+"""Runs that end so close to one another, as a part of the highest, have not left the plateau that they began on."""
+
 STEP = 0.25
 """Rates lie on a grid of so many decades around the middle."""
 
@@ -86,22 +89,34 @@ class Runs:
         """Whether the best was the lowest or the highest that was tried."""
         return int(np.argmin(self.ranked)) in (0, len(self.ranked) - 1)
 
+    @property
+    def climbs(self) -> bool:
+        """Whether the highest was the best."""
+        return int(np.argmin(self.ranked)) == len(self.ranked) - 1
+
+    @property
+    def flat(self) -> bool:
+        """Whether all ended about the same."""
+        return are_flat(self.ranked)
+
 
 def race(
     runner: Runner,
     starts: Sequence[Start],
     middles: Sequence[float],
     shape: np.ndarray[Any, Any],
-    wide: int,
+    first: tuple[int, ...],
     rules: Rules,
     room: int,
 ) -> list[Runs] | None:
     """Short runs of each seed around its middle; None if the data ended in one of them.
 
-    Three peaks `wide` quarters of a decade apart; then one more: that far beyond the best if it is outermost, else half-way
-    between the best and the better of its neighbours, or beyond that neighbour where nothing lies between.
+    Some first, evenly apart; then one after the other: as far beyond the best if it is outermost, and twice as far where all
+    ended about the same; else half-way between the best and the better of its neighbours, or beyond that neighbour where nothing
+    lies between.
 
     Args:
+      first: the places of the first, in quarters of a decade above the middle.
       shape: the rates of a run as parts of its highest, float32 of shape (updates,).
       rules: the smoothing and the stop rule of every run.
       room: what the program has room for; the updates of a run at most.
@@ -111,7 +126,7 @@ def race(
     judge = runner.evaluating and dataclasses.replace(runner.evaluating, every=None)
     runner = dataclasses.replace(runner, evaluating=judge)
     seeds = [Seed(start, middle, judge) for start, middle in zip(starts, middles, strict=True)]
-    for places in ((-wide, 0, wide), *[None] * (FEW - 3)):
+    for places in (first, *[None] * (FEW - len(first))):
         entries = [
             (
                 seed,
@@ -119,7 +134,7 @@ def race(
                 begin(seed.start.state, rules._replace(schedule=Rates.of(seed.peak(place) * shape, room)), seed.start.order),
             )
             for seed in seeds
-            for place in ([seed.next(wide)] if places is None else places)
+            for place in ([seed.next(first[1] - first[0])] if places is None else places)
         ]
         for group in [entries] if runner.reads_on else _by_place(entries, len(seeds)):
             trained = runner.advance([lane for _, _, lane in group], len(shape), room)
@@ -169,7 +184,7 @@ class Seed:
         tried = sorted(self.lanes)
         best = min(tried, key=self.score)
         if best in (tried[0], tried[-1]) or not math.isfinite(self.score(best)):
-            return tried[0] - wide if best == tried[0] else best + wide
+            return tried[0] - wide if best == tried[0] else best + wide * (1 + are_flat(list(map(self.score, tried))))
         below, above = (tried[tried.index(best) + side] for side in (-1, 1))
         near, far = (above, below) if self.score(above) < self.score(below) else (below, above)
         between = [place for place in ((best + near) // 2, (best + far) // 2) if place not in tried]
@@ -188,6 +203,11 @@ class Seed:
             None if lowest is None else self.peak(lowest),
             None if self.judge is None else np.array(scores, np.float32),
         )
+
+
+def are_flat(scores: Sequence[float] | np.ndarray[Any, Any]) -> bool:
+    """Whether scores lie within a twentieth of the highest of them; not if any diverged."""
+    return bool(np.ptp(scores) <= FLAT * np.max(np.abs(scores))) if np.isfinite(scores).all() else False
 
 
 def bottom(places: Sequence[int], scores: Sequence[float]) -> float | None:

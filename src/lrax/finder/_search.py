@@ -24,8 +24,11 @@ RAMP, SHORT = 100, 50
 ABOVE = 10**0.5
 """The best peak of a short run over the rate at 75 % of the ramp's fall: the median of the tasks that the rule was made on."""
 
-QUARTERS, FINER = 2, 1
-"""How many quarters of a decade the first runs of a test are apart, and those that refine it."""
+AROUND, FINER = (-2, 0, 2), (-1, 0, 1)
+"""Where the first runs of a test are, and those that refine it, in quarters of a decade."""
+
+HIGHER, OUT = (0, 2), (0, 4)
+"""Where those that refine it are if the highest was the best before, and if none had left the plateau."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,27 +103,29 @@ class Search:
         if middle is None:
             return found_in(curves, [None] * len(curves))
         middles = [ABOVE * (middle if place is None else place) for place in centers]
-        runs = self._race(runner, starts, middles, SHORT, QUARTERS)
+        runs = self._race(runner, starts, middles, SHORT, AROUND)
         return None if runs is None else found_in(curves, [self._suggested(one) for one in runs], tuple(runs))
 
     def _refined(self, runner: Runner, again: Start, found: Found) -> Found:
         """The suggestion replaced by what longer runs around it say, unless they say nothing."""
         assert found.suggestion is not None
         middle = raced(found.suggestion, self.longer, self._ratio)
-        runs = self._race(runner, [again], [middle], self.longer, FINER)
+        climbs = bool(found.runs) and 2 * sum(one.climbs for one in found.runs) > len(found.runs)
+        first = FINER if not climbs else OUT if all(one.flat for one in found.runs) else HIGHER
+        runs = self._race(runner, [again], [middle], self.longer, first)
         suggestion = None if runs is None else self._suggested(runs[0])
         if runs is None or suggestion is None:
             return found
         return refine(found, suggestion, runs[0])
 
     def _race(
-        self, runner: Runner, starts: Sequence[Start], middles: Sequence[float], updates: int, wide: int
+        self, runner: Runner, starts: Sequence[Start], middles: Sequence[float], updates: int, first: tuple[int, ...]
     ) -> list[Runs] | None:
         if not runner.reads_on:
-            return race(runner, starts, middles, shape_of(self.plan, updates), wide, self.rules, self.room)
+            return race(runner, starts, middles, shape_of(self.plan, updates), first, self.rules, self.room)
         found = []
         for start, middle in zip(starts, middles, strict=True):  # each seed on batches of its own
-            runs = race(runner, [start], [middle], shape_of(self.plan, updates), wide, self.rules, self.room)
+            runs = race(runner, [start], [middle], shape_of(self.plan, updates), first, self.rules, self.room)
             if runs is None:
                 return None
             found += runs
