@@ -151,7 +151,9 @@ print(f"right on new digits: {right:.1%}")
 # %%
 learner = lrax.Learner.create(loss_fn, params, functools.partial(optax.sgd, momentum=0.9))
 found = lrax.find_lr(learner, train_data, batch_size=64, key=jax.random.key(2))
-print(f"lrax: {found.suggestion:.3g}; torch-lr-finder's rule: {found.suggest(lrax.finder.steepest):.3g}; Lightning's: {found.suggest(lrax.finder.suggestion):.3g}")
+print(
+    f"lrax: {found.suggestion:.3g}; torch-lr-finder's rule: {found.suggest(lrax.finder.steepest):.3g}; Lightning's: {found.suggest(lrax.finder.suggestion):.3g}"
+)
 found.plot()
 
 # %% [markdown]

@@ -12,6 +12,7 @@ import lrax
 from compilations import compilations
 from lrax.finder._heights import COSINE, REFERENCE, raced, rates_of, ratio_of, shape_of, suggested
 from lrax.finder._runs import Seed, Start, bottom
+from lrax.finder._search import FINER, HIGHER, OUT, first_of
 from lrax.training._engine import START, Lane, Rules
 from problems import linear_learner, regression
 
@@ -40,11 +41,37 @@ def seed(scores, wide=2):
         ({-2: 2.0, 0: 1.0, 2: np.inf}, 2, -1),
         ({-1: 2.0, 0: 1.0, 1: 3.0}, 1, -2),  # nothing lies between: beyond that neighbour
         ({-2: np.inf, 0: np.inf, 2: np.inf}, 2, -4),  # too high, all of them
+        ({-2: 2.31, 0: 2.30, 2: 2.29}, 2, 6),  # on a plateau: twice as far
+        ({-2: 2.31, 0: 2.30, 2: np.inf}, 2, 1),
     ],
 )
 def test_one_more_run_goes_where_it_tells_most(scores, wide, expected):
     """The fourth run goes beyond an outermost best, else beside the best on its better side."""
     assert seed(scores).next(wide) == expected
+
+
+def test_runs_that_refine_go_where_those_before_them_point():
+    """They lie closely around the middle; climb if the highest was best; and far up if no run has left the plateau."""
+    falls, climbs, flat = ({-2: 2.0, 0: 1.0, 2: 3.0}, {-2: 3.0, 0: 2.0, 2: 1.0}, {-2: 2.31, 0: 2.29, 2: 2.3})
+    before = [tuple(seed(scores).runs(50) for scores in seeds) for seeds in ([], [falls], [climbs], [flat], [climbs, falls])]
+    assert [first_of(runs) for runs in before] == [FINER, FINER, HIGHER, OUT, FINER]
+
+
+def test_a_plateau_is_waited_out():
+    """Where short runs end on a plateau, the band is wide and the result says so; `refine` finds rates that leave it."""
+
+    def update(way, batch, rate):  # a small fall at once, the large one where the rates add up to 20; rates above 3 blow up
+        loss = 1 - 0.01 * jnp.tanh(100 * way) - 0.99 * jax.nn.sigmoid(way - 20)
+        return way + rate, jnp.where(rate > 3, jnp.inf, loss)
+
+    find = functools.partial(lrax.find_lr, lrax.Learner(jnp.zeros(()), update), lambda key: jnp.zeros(1), key=KEY)
+    early, late = find(), find(refine=True)
+    assert early.runs[0].flat
+    assert early.band[1] / early.band[0] > 100
+    assert "all ended about the same, as on a plateau" in early.explanation
+    assert not late.refined.flat
+    assert late.refined.ranked.min() < 0.1
+    assert 0.3 < late.refined.best < 3
 
 
 def test_the_bottom_lies_between_the_runs():

@@ -16,7 +16,7 @@ REFINED = 3.0, 4.0
 """The same, of a suggestion that longer runs have refined."""
 
 BEYOND = 3.0
-"""How much further the best may lie on the side where the best run was the last one tried."""
+"""How much further the best may lie where the best run was the last one tried, or where all runs ended about the same."""
 
 
 def found_in(curves: Sequence[Curve], suggestions: Sequence[float | None], runs: tuple[Runs, ...] = ()) -> Found:
@@ -42,8 +42,8 @@ def refine(found: Found, suggestion: float, runs: Runs) -> Found:
 
 
 def around(span: tuple[float, float], runs: Sequence[Runs], times: tuple[float, float]) -> tuple[float, float]:
-    """Where the best rate may lie, when suggestions span so much; further on a side where the best run was the last tried."""
-    lowest = any(one.ranked[0] == one.ranked.min() for one in runs)
-    highest = any(one.ranked[-1] == one.ranked.min() for one in runs)
+    """Where the best rate may lie, when suggestions span so much; further on a side where runs did not see an end of it."""
+    lowest = any(one.flat or one.ranked[0] == one.ranked.min() for one in runs)
+    highest = any(one.flat or one.ranked[-1] == one.ranked.min() for one in runs)
     lower, higher = times
     return span[0] / lower / (BEYOND if lowest else 1.0), span[1] * higher * (BEYOND if highest else 1.0)

@@ -49,6 +49,8 @@ def of_runs(suggestion: float | None, runs: Sequence[Runs]) -> str:
     place = int(best.ranked.argmin())
     how = "ended lowest" if best.scores is None else "did best by `evaluate`"
     told = f"{tried}, of which {float(best.peaks[place]):.2g} {how}, at a loss of {best.losses[place]:.3g}"
+    if all(one.flat for one in runs):
+        return f"{told}; all ended about the same, as on a plateau or in noise: `refine` waits longer and looks further"
     if sum(one.at_end for one in runs) * 2 > len(runs):
         side, edge = ("highest", "higher") if place else ("lowest", "lower")
         return f"{told}; it was the {side} of them, so the best may lie {edge} yet: give refine more updates"

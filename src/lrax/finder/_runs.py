@@ -111,9 +111,9 @@ def race(
 ) -> list[Runs] | None:
     """Short runs of each seed around its middle; None if the data ended in one of them.
 
-    Some first, evenly apart; then one after the other: as far beyond the best if it is outermost, and twice as far where all
-    ended about the same; else half-way between the best and the better of its neighbours, or beyond that neighbour where nothing
-    lies between.
+    Some first, evenly apart; then one after the other: as far beyond the best if it is outermost, else half-way between the
+    best and the better of its neighbours, or beyond that neighbour where nothing lies between. Where all ended about the same,
+    as on a plateau, twice as far up, or half-way to the neighbour above.
 
     Args:
       first: the places of the first, in quarters of a decade above the middle.
@@ -180,13 +180,16 @@ class Seed:
         return float(np.mean(losses[-math.ceil(TAIL * len(losses)) :], dtype=np.float64))
 
     def next(self, wide: int) -> int:
-        """Where one more run tells most."""
+        """Where one more run tells most; on a plateau, higher."""
         tried = sorted(self.lanes)
         best = min(tried, key=self.score)
-        if best in (tried[0], tried[-1]) or not math.isfinite(self.score(best)):
-            return tried[0] - wide if best == tried[0] else best + wide * (1 + are_flat(list(map(self.score, tried))))
+        flat = are_flat([score for score in map(self.score, tried) if math.isfinite(score)])
+        if best == tried[0] or not math.isfinite(self.score(best)):
+            return tried[0] - wide
+        if best == tried[-1]:
+            return best + wide * (2 if flat else 1)
         below, above = (tried[tried.index(best) + side] for side in (-1, 1))
-        near, far = (above, below) if self.score(above) < self.score(below) else (below, above)
+        near, far = (above, below) if flat or self.score(above) < self.score(below) else (below, above)
         between = [place for place in ((best + near) // 2, (best + far) // 2) if place not in tried]
         return between[0] if between else near + (near - best)
 
@@ -206,8 +209,8 @@ class Seed:
 
 
 def are_flat(scores: Sequence[float] | np.ndarray[Any, Any]) -> bool:
-    """Whether scores lie within a twentieth of the highest of them; not if any diverged."""
-    return bool(np.ptp(scores) <= FLAT * np.max(np.abs(scores))) if np.isfinite(scores).all() else False
+    """Whether there are scores, all finite, that lie within a twentieth of the highest of them."""
+    return bool(len(scores) and np.isfinite(scores).all() and np.ptp(scores) <= FLAT * np.max(np.abs(scores)))
 
 
 def bottom(places: Sequence[int], scores: Sequence[float]) -> float | None:

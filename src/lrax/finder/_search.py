@@ -28,7 +28,7 @@ AROUND, FINER = (-2, 0, 2), (-1, 0, 1)
 """Where the first runs of a test are, and those that refine it, in quarters of a decade."""
 
 HIGHER, OUT = (0, 2), (0, 4)
-"""Where those that refine it are if the highest was the best before, and if none had left the plateau."""
+"""Where those that refine it are if the highest of those before was the best, and if none of them has left the plateau."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,9 +110,7 @@ class Search:
         """The suggestion replaced by what longer runs around it say, unless they say nothing."""
         assert found.suggestion is not None
         middle = raced(found.suggestion, self.longer, self._ratio)
-        climbs = bool(found.runs) and 2 * sum(one.climbs for one in found.runs) > len(found.runs)
-        first = FINER if not climbs else OUT if all(one.flat for one in found.runs) else HIGHER
-        runs = self._race(runner, [again], [middle], self.longer, first)
+        runs = self._race(runner, [again], [middle], self.longer, first_of(found.runs))
         suggestion = None if runs is None else self._suggested(runs[0])
         if runs is None or suggestion is None:
             return found
@@ -133,6 +131,15 @@ class Search:
 
     def _suggested(self, runs: Runs) -> float | None:
         return None if runs.best is None else suggested(runs.best, runs.updates, self._ratio)
+
+
+def first_of(before: tuple[Runs, ...]) -> tuple[int, ...]:
+    """Where the first runs that refine are, for how those before them have ended, one for each seed."""
+    if not before:
+        return FINER
+    if all(runs.flat for runs in before):
+        return OUT
+    return HIGHER if 2 * sum(runs.climbs for runs in before) > len(before) else FINER
 
 
 def read(curve: Curve, rule: Any) -> float | None:
