@@ -17,10 +17,9 @@ import pytest
 import lrax
 from problems import enable_x64
 from public_names import public
-from schedule_cases import CASES, Case, rates, sampled
+from schedule_cases import CASES, KINDS, Case, each, rates, sampled
 
-KINDS = {name.split(":")[0]: case for name, case in reversed(CASES.items())}
-every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+every_case = each()
 every_kind = pytest.mark.parametrize("case", KINDS.values(), ids=KINDS)
 
 

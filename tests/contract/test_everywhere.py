@@ -16,10 +16,9 @@ from jax.sharding import Mesh, PartitionSpec
 import lrax
 from compilations import compilations
 from lrax.schedules._combinators import Until
-from schedule_cases import CASES, Case, rates, sampled
+from schedule_cases import KINDS, Case, each, rates, sampled
 
-KINDS = {name.split(":")[0]: case for name, case in reversed(CASES.items())}
-every_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+every_case = each()
 
 
 def test_compilations_are_seen() -> None:
@@ -103,6 +102,7 @@ def test_in_shard_map(case: Case) -> None:
     in_shard_map(case, jax.devices()[:1])
 
 
+@pytest.mark.slow
 def test_a_length_factor_in_shard_map() -> None:
     """A factor of lengths may differ from device to device."""
     mesh, split = Mesh(np.asarray(jax.devices()[:1]), ("x",)), PartitionSpec("x")
@@ -125,6 +125,7 @@ print("as one")
 """
 
 
+@pytest.mark.slow
 @looks_up_in_shard_map
 def test_on_four_devices() -> None:
     """The kinds that loop do so on several devices, each its own number of times."""

@@ -55,6 +55,7 @@ def test_a_checkpoint_goes_on(tmp_path: pathlib.Path) -> None:
     assert_same(tmp_path, 11)
 
 
+@pytest.mark.slow
 def test_a_schedule_is_part_of_a_checkpoint(tmp_path: pathlib.Path) -> None:
     """A schedule's leaves can be checkpointed with the rest of a state."""
     state = fresh(schedule()) | {"plan": jax.tree.map(jnp.asarray, schedule())}  # Orbax takes arrays, not scalars of NumPy

@@ -11,14 +11,14 @@ import pytest
 
 import lrax
 from lrax.schedules._plan import multiply_divide
-from schedule_cases import CASES, Case, rates
+from schedule_cases import CASES, Case, each, rates
 
 LARGEST = 2**31 - 1
 ENDING = {name: case for name, case in CASES.items() if getattr(case.build(), "length", None) is not None}
 
 
-@pytest.mark.parametrize("case", ENDING.values(), ids=ENDING)
-@pytest.mark.parametrize("mode", ["stretch", "hold"])
+@each(ENDING)
+@pytest.mark.parametrize("mode", ["stretch", pytest.param("hold", marks=pytest.mark.slow)])
 def test_extend_keeps_the_past_and_ends_at_the_end(case: Case, mode: str) -> None:
     """Whatever has a length can be extended: equal up to `at`, at its old end at the new one, and it stays there."""
     plan = case.build()

@@ -10,7 +10,7 @@ import pytest
 import lrax
 from lrax.fields._value import lanes
 from lrax.schedules._named import labels
-from schedule_cases import CASES, Case, plain
+from schedule_cases import CASES, Case, plain, sampled
 
 BENDS = {
     "warm-up and cool-down": (lrax.wsd(0.5, 1000, 100, 300), [0, 100, 700, 1000]),
@@ -34,7 +34,7 @@ def test_a_table_has_ends_and_bends(schedule: lrax.Schedule, counts: list[int]) 
     assert set(counts) <= set(counts_of(lrax.table(schedule, steps)))
 
 
-@pytest.mark.parametrize("case", list(CASES.values())[::3], ids=list(CASES)[::3])
+@sampled(CASES)
 def test_a_table_has_the_schedule_s_rates(case: Case) -> None:
     """Every line is a count and its rate, counts rise, and there are about as many as were asked for."""
     schedule = case.build()

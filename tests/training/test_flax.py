@@ -64,7 +64,7 @@ def linen_state(tx):
     return StatsState.create(apply_fn=None, params=variables["params"], tx=tx, batch_stats=variables["batch_stats"])
 
 
-@pytest.mark.parametrize("made_with", [1e-3, optax.constant_schedule(1e-3), "injected"])
+@pytest.mark.parametrize("made_with", [1e-3, pytest.param(optax.constant_schedule(1e-3), marks=pytest.mark.slow), "injected"])
 def test_a_train_state_is_tested_and_left_alone(made_with):
     """Parameters, batch statistics and optimizer state of a linen train state go in, and are bit for bit what they were."""
     factory = optax.inject_hyperparams(optax.adam) if made_with == "injected" else optax.adam

@@ -67,7 +67,10 @@ def test_optimizers_that_need_the_loss_get_it(factory):
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), got.params, expected)
 
 
-@pytest.mark.parametrize("name", NEEDY)
+QUICK = ("lrax.reduce_on_plateau", "accumulated", "polyak_sgd", "sam recorded")
+
+
+@pytest.mark.parametrize("name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in NEEDY])
 def test_they_are_range_tested(name):
     """The finder trains with them, alone and in chains."""
     learner = lrax.Learner.create(squared_error, linear_params(), NEEDY[name])
