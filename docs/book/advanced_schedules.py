@@ -1,5 +1,13 @@
 # %% [markdown]
 # # Advanced schedules
+#
+# Triangles, cosines, warm-up, cool-down, one cycle, cycles and restarts: what they look like in lrax, and which of them trains a small net best when each is
+# given its own best rate. ([Learning-rate schedules](learning_rate_schedules.md) has the simpler ones, and what a schedule is.)
+#
+# ## Two shapes
+#
+# A slanted triangle climbs quickly and falls slowly ([Howard & Ruder 2018](https://arxiv.org/abs/1801.06146)); here a fifth of its 1000 updates is the climb.
+# A cosine leaves the top and reaches the bottom gently ([Loshchilov & Hutter 2017](https://arxiv.org/abs/1608.03983)).
 
 # %%
 import functools
@@ -24,7 +32,12 @@ lrax.plot(
 )
 
 # %% [markdown]
+# Both run between 2 and 1 and hold their last rate. Counts begin at 0, so the triangle is at 1 in its first update and at its peak in that of count 200.
+#
 # ## A schedule that changes another
+#
+# `Warmup` climbs to the first rate of any schedule, which then begins at its own count 0 ([Goyal et al. 2017](https://arxiv.org/abs/1706.02677) climb so for
+# large batches). `Cooldown` leaves any schedule at `begin`, from whatever rate it has there, for a straight line to `end`.
 
 # %%
 dropped = lrax.MultiStep(1.0, factor=0.5, boundaries=[250, 750, 900])
@@ -38,7 +51,13 @@ lrax.plot(
 )
 
 # %% [markdown]
+# Blue is the schedule alone, hidden where another has the same rate. The warm-up (orange) moves it to the right by 250 updates. The cool-down (green) follows
+# it to count 1000 and then falls from 0.125 to 0.001.
+#
 # ## One cycle, and cycles
+#
+# `one_cycle` is a triangle and a cool-down ([Smith & Topin 2017](https://arxiv.org/abs/1708.07120)); `cyclical` is a triangle again and again ([Smith
+# 2015](https://arxiv.org/abs/1506.01186)); `sgdr` restarts a cosine, each time twice as long and, here, half as high.
 
 # %%
 axes = lrax.plot(
@@ -52,7 +71,11 @@ axes = lrax.plot(
 axes.set_ylim(top=2.6)  # room for the legend
 
 # %% [markdown]
+# The one cycle (blue) is over at count 1250. The triangles (orange) never end. The restarts (green) come at 250 and 750, and the third cosine ends at 1750.
+#
 # ## On anything
+#
+# A schedule is a function of the count, so the two modifiers take all of them: cycles, restarts, and a plain function.
 
 # %%
 triangles = lrax.cyclical(0.5, 2.0, cycle_steps=500)
@@ -67,7 +90,17 @@ axes = lrax.plot(
 )
 axes.set_ylim(top=2.6)
 # %% [markdown]
+# The triangles are warmed up to 0.5, where they begin; the restarts are left at 1250, in the middle of the third cosine; the function climbs to its first
+# value.
+#
 # ## Which one trains best?
+#
+# A picture of a shape does not say what it is good for, and a comparison at one rate is unfair: a shape that is low for most of its length wants a higher
+# peak. So nine shapes are trained at six peaks each, with three seeds, and each shape is judged at its own best peak.
+#
+# The problem has to be one where the end of a schedule matters. Of 4,000 digits a fifth get a random label, the batches are of 16, and there are 1,400
+# updates: the gradients are noisy to the end. The score is the loss on 1,000 clean digits after the last update. A seed is other initial weights and another
+# order of the digits.
 
 # %%
 pixels, digits = mnist_data()  # 5,000 real digits
@@ -99,6 +132,10 @@ def train(schedule, params, order):
     return {"losses": losses, "test_loss": loss_fn(state.params, test_data), "right": jnp.mean(right)}
 
 
+# %% [markdown]
+# The shapes are those above with their numbers as shares of the peak and of the run, so that each ends with the run and, but for the constant and the drops,
+# low.
+
 # %%
 starts = {
     "hidden": np.float32(rng.normal(size=(seeds, 784, 64)) / 28),
@@ -128,10 +165,15 @@ schedules = [schedule for peak in peaks for schedule in shapes(peak)]
 result = lrax.run_sweep(train, *lrax.cross(schedules, starts, orders), score=lambda metrics: metrics["test_loss"])
 
 # %% [markdown]
+# The list holds nine kinds of schedules, and still all runs go through one compiled program. (`print(result)` gives a line for each of the 54 settings.)
+#
 # ## Each at its best
 
 # %%
 result.plot()
+
+# %% [markdown]
+# @P1
 
 # %%
 best_of = {}
@@ -148,7 +190,11 @@ for shape, setting in best_of.items():
     print(f"{shape:12} {setting.peak:<6.3g} {setting.score:.4f}     {less.mean():.4f} ± {error:.4f}     {right:.1%}")
 
 # %% [markdown]
+# @P2
+#
 # ## On the way
+#
+# The losses on the noisy batches, averaged over a twentieth of the run, of four shapes at their best peaks.
 
 # %%
 lanes = [lane for shape in ("Constant", "MultiStep", "Cosine", "sgdr") for lane in best_of[shape].lanes]
@@ -158,4 +204,10 @@ means = np.lib.stride_tricks.sliding_window_view(metrics["losses"], updates // 2
 few.plot_curves(losses=means)
 
 # %% [markdown]
+# @P3
+#
 # ## Where next
+#
+# - [Choosing](../choosing.md): which schedule for which run.
+# - [Sweeps and races](../sweeps.md): tables, seeds, long sweeps that can be interrupted.
+# - [The gallery](../gallery.md): every kind, drawn.
