@@ -173,7 +173,8 @@ _ = axes.set_ylim(0.5, 1.0)  # what is worse lies above
 # %% [markdown]
 # Each line is a shape, each dot a run. All lines fall and climb again: every shape has its own best peak. The constant (solid blue) has it lowest, at 0.017,
 # and is bad soon above it. Drops, cosine and triangle have it at 0.036; the shapes that are high for a short time only, the restarts above all, at 0.076. At
-# 0.16 the restarts are still usable (0.57), where the constant does not train at all. Compared at one peak, any of them could be made to win.
+# 0.16 the restarts are still usable (0.57), where the constant does not train at all. At 0.008 the constant is the best of all, at 0.16 the restarts are: a
+# comparison at one peak can be made to say either.
 #
 # The table has each shape at its best peak: the median loss on new digits, and by how much it is below that of the best constant rate, seed by seed, with the
 # standard error.
@@ -193,13 +194,13 @@ for shape, setting in best_of.items():
     print(f"{shape:12} {setting.peak:<6.3g} {setting.score:.4f}     {less.mean():.4f} ± {error:.4f}     {right:.1%}")
 
 # %% [markdown]
-# What the table says, for this problem, on two CPU cores (another machine gives the same but for the last digits):
+# What the table says, for this problem:
 #
 # - **A rate that ends low is worth having.** The seven shapes that fall beat the best constant rate by 0.05 to 0.09 of a loss of 0.61, each by four standard
 #   errors or more; 88% to 90% of the new digits are right, against 85.5%.
 # - **Cycles that never get lower are not.** `cyclical` stays above a quarter of its peak, and ends where the constant does: 0.001 ± 0.012.
-# - **Which way down matters little.** Triangle, cool-down, restarts and cosine lie between 0.53 and 0.54, closer than the scatter of their seeds. Their order
-#   here is no ranking.
+# - **Which way down matters little.** Triangle, cool-down, restarts and cosine are a hundredth apart, no more than most of the errors. Their order here is no
+#   ranking.
 # - **What a modifier gives.** The cool-down takes the drops from 0.577 to 0.538, and lets them be twice as high. The warm-up takes them to 0.570, which three
 #   seeds cannot tell from nothing.
 #
