@@ -46,6 +46,13 @@ WIDE = 5.0
 """Numbers above 0 of which the largest is so many times the smallest get a logarithmic axis."""
 
 
+def look_of(place: int) -> dict[str, Any]:
+    """The colour of one of a few lines; when colours are used up they come again with other dashes."""
+    again, colour = divmod(place, len(COLOURS))
+    styles = ("-", *STYLES)
+    return {"color": COLOURS[colour], "linestyle": styles[again % len(styles)]}
+
+
 def rate_map() -> Any:
     """Colours from low to high: a map without its pale end, which is faint on white."""
     from matplotlib import colormaps

@@ -44,6 +44,21 @@ def test_scores():
     Sweep.create(lrax.Constant(PEAKS), np.full(4, np.nan)).plot()
 
 
+def test_scores_of_many_kinds():
+    """However many kinds there are, no two of their lines look the same, and the legend stands below the axes."""
+    kinds = [
+        lrax.Constant(0.1),
+        *(kind(0.1, 0.0, 12) for kind in (lrax.Linear, lrax.Cosine, lrax.OneMinusSqrt, lrax.OneMinusSquare)),
+    ]
+    kinds += [lrax.wsd(0.1, 12, 2, 3), lrax.Cycle(lrax.Cosine(0.1, 0.0, 4)), lrax.Cycle(lrax.Linear(0.1, 0.0, 4))]
+    axes = Sweep.create(kinds, np.arange(8.0)).plot()
+    looks = {line.get_label(): (line.get_color(), line.get_linestyle()) for line in axes.lines if line.get_marker() == "None"}
+    assert len(looks) == 9
+    assert len(set(looks.values())) == 9
+    axes.figure.draw_without_rendering()
+    assert axes.get_legend().get_window_extent().y1 < axes.get_window_extent().y0
+
+
 @pytest.mark.parametrize("ends", [(0.3, 0.5), (0.1, 1), (1e-3, 1), (1e-6, 1), (0.39, 0.41)])
 def test_ticks_are_plain_numbers_and_enough(ends):
     """However short a logarithmic axis is, it has two numbers at least, none of them a power of ten in mathematics."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from lrax._pictures import COLOURS, STYLES, colour_bar, in_order, legend_below, new_axes, rate_map, set_plain_log
+from lrax._pictures import colour_bar, in_order, legend_below, look_of, new_axes, rate_map, set_plain_log
 from lrax.fields._rules import whole_number
 from lrax.fields._words import spelt
 from lrax.schedules._base import Schedule, shown_steps
@@ -61,7 +61,7 @@ def plot(
     axes = new_axes() if axes is None else axes
     counts = np.unique(np.linspace(0, steps, min(steps + 1, 4001)).astype(np.int64))
     few = len(lines) <= MOST_LABELS
-    looks, unnamed = ([_look(i) for i in range(len(lines))], False) if few else _shades(axes, list(lines.values()))
+    looks, unnamed = ([look_of(i) for i in range(len(lines))], False) if few else _shades(axes, list(lines.values()))
     for i, (look, (name, line)) in enumerate(zip(looks, lines.items(), strict=True)):
         rates = np.asarray(jax.jit(jax.vmap(line))(counts))
         told = few or (unnamed and i in (0, len(lines) - 1))
@@ -94,12 +94,6 @@ def _jumps(rates: np.ndarray[Any, Any]) -> bool:
     if not changes.size:
         return False
     return bool(changes.max() > JUMP * np.ptp(rates[np.isfinite(rates)]) and np.median(changes) < STILL * changes.max())
-
-
-def _look(place: int) -> dict[str, Any]:
-    """The colour of one of a few lines; when colours are used up they come again with other dashes."""
-    again, colour = divmod(place, len(COLOURS))
-    return {"color": COLOURS[colour], "linestyle": ("-", *STYLES)[again]}
 
 
 def _shades(axes: "Axes", lines: Sequence[Schedule]) -> tuple[list[dict[str, Any]], bool]:

@@ -1,17 +1,19 @@
 """Scores over rates, drawn; and what the pictures of sweeps and races share. matplotlib is imported when something is drawn."""
 
-import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrax._pictures import ANSWER, COLOURS, GONE, in_order, log_if_wide, new_axes, set_plain_log
+from lrax._pictures import ANSWER, GONE, in_order, legend_below, log_if_wide, look_of, new_axes, set_plain_log
 from lrax.schedules._named import kind_of
 from lrax.sweeps._settings import Setting, ranked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+MANY = 4
+"""More kinds than these have a legend below the axes, not in front of the lines."""
 
 
 def plot_scores(
@@ -23,16 +25,17 @@ def plot_scores(
     kinds: dict[str, list[Setting]] = {}
     for setting in sorted(settings, key=lambda setting: setting.peak):
         kinds.setdefault(kind_of(setting.schedule), []).append(setting)
-    for (kind, members), colour in zip(kinds.items(), itertools.cycle(COLOURS), strict=False):
+    for place, (kind, members) in enumerate(kinds.items()):
+        look = look_of(place)
         shown = [setting for setting in members if np.isfinite(setting.score)]
         label = "median over seeds" if len(kinds) == 1 else kind
-        axes.plot([setting.peak for setting in shown], [setting.score for setting in shown], color=colour, label=label)
+        axes.plot([setting.peak for setting in shown], [setting.score for setting in shown], **look, label=label)
         lanes = [lane for setting in members for lane in setting.lanes if not diverged[lane]]
         label = "lane" if len(kinds) == 1 else "_"
-        axes.plot(peaks[lanes], scores[lanes], "o", color=colour, markersize=4, alpha=0.5, label=label)
+        axes.plot(peaks[lanes], scores[lanes], "o", color=look["color"], markersize=4, alpha=0.5, label=label)
     if diverged.any():
-        place = axes.get_xaxis_transform()  # at the top, whatever the scores are
-        axes.plot(peaks[diverged], [0.97] * diverged.sum(), "x", color=GONE, transform=place, label="diverged")
+        top = axes.get_xaxis_transform()  # at the top, whatever the scores are
+        axes.plot(peaks[diverged], [0.97] * diverged.sum(), "x", color=GONE, transform=top, label="diverged")
     if best := next(iter(ranked(settings)), None):
         axes.axvline(best.peak, color=ANSWER, linestyle="--", label=f"best {best.peak:.3g}")
     if (peaks > 0).all():
@@ -41,7 +44,10 @@ def plot_scores(
     axes.set_xlabel("peak rate")
     axes.set_ylabel("score")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    if len(kinds) > MANY:
+        legend_below(axes, fontsize="x-small")
+    else:
+        axes.legend(fontsize="small")
     return axes
 
 
