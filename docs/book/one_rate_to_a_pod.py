@@ -1,5 +1,9 @@
 # %% [markdown]
 # # From one rate to a pod
+#
+# One training function, from a single run to a sweep that is divided over processes. The function is the same at each step; what changes is what it is called
+# with. To have something to divide on any machine, one CPU is told to be eight devices. They share its cores: what is shown is that it works, not that it is
+# faster.
 
 # %%
 import os
@@ -36,6 +40,9 @@ print(jax.devices())
 
 # %% [markdown]
 # ## One rate
+#
+# A training function is pure: it takes a schedule and a key, trains with a scan, and returns what is to be known of the run. Here these are the losses of all
+# updates, and the loss on 1,000 digits that were not trained on. Data comes first, so that it can be bound.
 
 
 # %%
@@ -83,6 +90,11 @@ for step in ("one rate, compiled", "one rate, again"):
 
 # %% [markdown]
 # ## 32 rates
+#
+# `run_sweep` maps the function over a batch of schedules. It is compiled once, for eight lanes at a time, and the 32 lanes go through that program in four
+# groups. All have the same key: the same start, the same batches. `Partial` binds the data, which go in as an argument and are not compiled into the program.
+#
+# In the picture each dot is a run, and the dashed line is the best rate.
 
 # %%
 peaks = jnp.geomspace(1e-3, 3, 32)
@@ -94,6 +106,9 @@ result.plot()
 
 # %% [markdown]
 # ## Seeds
+#
+# A best rate of one seed may be luck. `cross` makes every schedule meet every key; lanes with equal schedules are the seeds of one setting, and its score is
+# their median. The last line says by how much the best is ahead of the next, with a standard error, and whether that is enough to tell them apart.
 
 # %%
 best = int(jnp.argmin(jnp.abs(peaks - result.best.peak)))
@@ -105,6 +120,9 @@ result.plot()
 
 # %% [markdown]
 # ## A race
+#
+# Most rates are bad, and show it early. A race trains all 32 for a tenth of the updates, keeps the best quarter for three tenths more, and a quarter of those
+# for the rest. It ranks by training loss, at the end of each rung. `updates` in the table is what was spent: compare it with 32 whole runs.
 
 # %%
 weights = jax.random.normal(key, (784 + 10, 64))
@@ -123,6 +141,9 @@ race.plot()
 
 # %% [markdown]
 # ## A folder
+#
+# With a folder, each group of lanes is written as it ends. To see what that is good for, a thread presses Ctrl-C as soon as the first file is there. The same
+# call again loads what is finished and trains the rest.
 
 
 # %%
@@ -152,6 +173,9 @@ print(f"the same table as without an interrupt: {str(resumed).splitlines()[:-1] 
 
 # %% [markdown]
 # ## A mesh
+#
+# A mesh is an array of devices whose axes have names. The sweep divides its lanes over the axis `lanes`: here eight devices. Nothing else changes, and the
+# scores are those of one device, but for rounding.
 
 # %%
 mesh = Mesh(np.array(jax.devices()), ("lanes",))
@@ -161,6 +185,13 @@ print(f"best peak {meshed.best.peak:.3g}; scores differ by {np.abs(meshed.scores
 
 # %% [markdown]
 # ## Two processes
+#
+# On a pod there is a process for each host. Every process runs the same script; the first lines say where the others are, and after them `jax.devices()` are
+# the devices of all. What goes into a program must lie on the mesh, so the data are placed with `device_put`. Every process gets the whole result, and one
+# prints it. `run_sweep(folder=...)` works here as well.
+#
+# The script is started twice on this machine, with four devices each. On a pod, `initialize()` needs no arguments, and the scheduler starts the processes.
+# The script for real work is [examples/sweep_many_devices.py](../scaling.md), which divides batches, too.
 
 # %%
 script = """
@@ -209,7 +240,13 @@ print(timed("two processes, from their start", run_twice))
 
 # %% [markdown]
 # ## What it took
+#
+# Seconds from call to result, with compilation where there was one.
 
 # %%
 for step, seconds in took.items():
     print(f"{step:34}{seconds:8.2f} s")
+
+# %% [markdown]
+# - [Sweeps and races](../sweeps.md): scores, tables, how many lanes at a time.
+# - [From one CPU to a pod](../scaling.md): batches over devices, both at once, rules for several processes.
