@@ -207,8 +207,8 @@ def draw(quantity):
     _, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
     for lane, name in enumerate(schedules):
         numbers = range(1, epochs + 1)
-        axes.plot(numbers, six.metrics[f"test {quantity}"][lane], f"C{lane}-", label=name)
-        axes.plot(numbers, six.metrics[f"train {quantity}"][lane], f"C{lane}--")
+        axes.plot(numbers, six.metrics[f"test {quantity}"][lane], f"C{lane}.-", label=name)
+        axes.plot(numbers, six.metrics[f"train {quantity}"][lane], f"C{lane}.--")
     axes.set(xlabel="epoch", ylabel=quantity, title=f"{quantity.capitalize()}: solid on test images, dashed on training images")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
@@ -378,7 +378,14 @@ for name, (points, weights) in rows.items():
 _, axes = plt.subplots(1, 3, figsize=(11, 3.8), sharey=True, layout="constrained")
 for panel, name, points in zip(axes, ways, chains, strict=True):
     panel.plot(*points[:, :: length // 100].reshape(-1, 2).T, ".", markersize=3, alpha=0.6)
-    panel.contour(grid[:, 0, 0], grid[0, :, 1], posterior.T, levels=4, colors="black", linewidths=0.8)
+    panel.contour(
+        grid[:, 0, 0],
+        grid[0, :, 1],
+        posterior.T,
+        levels=posterior.max() * np.array([0.05, 0.3, 0.7]),
+        colors="black",
+        linewidths=0.8,
+    )
     panel.set(title=name, xlabel="first number", xlim=(-2, 2.5), ylim=(-3, 3))
 axes[0].set_ylabel("second number")
 
