@@ -105,6 +105,9 @@ print(result)
 result.plot()
 
 # %% [markdown]
+# In the long run the best of the 32 peaks is 0.135, with a test loss of 0.282, and its neighbour below is only 0.001 behind. From 0.5 on the loss climbs
+# steeply.
+#
 # ## Seeds
 #
 # A best rate of one seed may be luck. `cross` makes every schedule meet every key; lanes with equal schedules are the seeds of one setting, and its score is
@@ -119,6 +122,10 @@ print(result)
 result.plot()
 
 # %% [markdown]
+# Seeds take back what one seed seemed to say. Over eight of them 0.175 has the lowest median, 0.105 is 0.0003 behind, and the dots of four of the five rates
+# lie in one band. The margin is even negative, -0.005 ± 0.006: medians rank the settings, but the margin is a mean of differences, and by that the next one
+# is ahead. The table says that they are not to be told apart. Only 0.227 is seen to be worse.
+#
 # ## A race
 #
 # Most rates are bad, and show it early. A race trains all 32 for a tenth of the updates, keeps the best quarter for three tenths more, and a quarter of those
@@ -140,6 +147,9 @@ print(race)
 race.plot()
 
 # %% [markdown]
+# The race made 3,400 updates, where 32 whole runs are 16,000, and its winner is the peak that the sweep of 32 had found, 0.135. After the first 50 updates
+# eight were left, from 0.048 to 0.29.
+#
 # ## A folder
 #
 # With a folder, each group of lanes is written as it ends. To see what that is good for, a thread presses Ctrl-C as soon as the first file is there. The same
@@ -158,6 +168,7 @@ def long_sweep(folder):
     return lrax.run_sweep(bound, *lanes, score=test_loss, lanes=8, folder=folder)
 
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also in a background job, where it is ignored
 with tempfile.TemporaryDirectory() as folder:
     threading.Thread(target=interrupt_after, args=(1, folder), daemon=True).start()
     try:
@@ -172,10 +183,11 @@ print(f"groups of 8 lanes that were kept: {finished}; the rest took {took['the r
 print(f"the same table as without an interrupt: {str(resumed).splitlines()[:-1] == str(result).splitlines()[:-1]}")
 
 # %% [markdown]
+# The interrupt came when one group of five was kept. The second call trained the other four, and its table is, digit for digit, the one above.
+#
 # ## A mesh
 #
-# A mesh is an array of devices whose axes have names. The sweep divides its lanes over the axis `lanes`: here eight devices. Nothing else changes, and the
-# scores are those of one device, but for rounding.
+# A mesh is an array of devices whose axes have names. The sweep divides its lanes over the axis `lanes`: here eight devices. Nothing else changes.
 
 # %%
 mesh = Mesh(np.array(jax.devices()), ("lanes",))
@@ -184,11 +196,14 @@ print(meshed.plan)
 print(f"best peak {meshed.best.peak:.3g}; scores differ by {np.abs(meshed.scores - result.scores).max():.1e} at most")
 
 # %% [markdown]
+# The scores differ from those of one device by 0.0019 at most: other programs round differently, and 500 updates at high rates make that larger. The best
+# peak is the same.
+#
 # ## Two processes
 #
 # On a pod there is a process for each host. Every process runs the same script; the first lines say where the others are, and after them `jax.devices()` are
 # the devices of all. What goes into a program must lie on the mesh, so the data are placed with `device_put`. Every process gets the whole result, and one
-# prints it. `run_sweep(folder=...)` works here as well.
+# saves it. `run_sweep(folder=...)` works here as well.
 #
 # The script is started twice on this machine, with four devices each. On a pod, `initialize()` needs no arguments, and the scheduler starts the processes.
 # The script for real work is [examples/sweep_many_devices.py](../scaling.md), which divides batches, too.
@@ -216,25 +231,26 @@ def train(data, schedule):
         loss, gradients = jax.value_and_grad(lambda w: jnp.mean((data[0] @ w - data[1]) ** 2))(weights)
         return weights - schedule(count) * gradients, loss
 
-    return jax.lax.scan(update, jnp.zeros(8), jnp.arange(100))[1]
+    return jax.lax.scan(update, jnp.zeros(8), jnp.arange(20))[1]
 
 
 rates = lrax.Constant(np.geomspace(1e-3, 1, 16).astype(np.float32))
 result = lrax.run_sweep(jax.tree_util.Partial(train, data), rates, mesh=mesh)
 if jax.process_index() == 0:
-    print(f"{jax.process_count()} processes, {jax.device_count()} devices; {result.plan}")
-    print(str(result).splitlines()[-2])
+    result.save(sys.argv[3])
 """
 
 
 def run_twice():
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    commands = [[sys.executable, "-c", script, address, str(process)] for process in (0, 1)]
-    both = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for command in commands]
-    lines = "".join(process.communicate()[0] for process in both).splitlines()
-    return "\n".join(line for line in lines if not line.startswith("[Gloo]"))  # it tells of every connection
+    with socket.create_server(("127.0.0.1", 0)) as free, tempfile.TemporaryDirectory() as folder:
+        address, path = f"127.0.0.1:{free.getsockname()[1]}", f"{folder}/sweep.npz"
+        free.close()
+        commands = [[sys.executable, "-c", script, address, str(process), path] for process in (0, 1)]
+        both = [subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) for command in commands]
+        if [process.wait() for process in both] != [0, 0]:
+            raise RuntimeError("a process failed")
+        return lrax.sweeps.Sweep.load(path)
 
 
 print(timed("two processes, from their start", run_twice))
@@ -249,5 +265,10 @@ for step, seconds in took.items():
     print(f"{step:34}{seconds:8.2f} s")
 
 # %% [markdown]
+# The machine had other work to do at the same time, so these times say little more than what is seconds and what is minutes. What they do show: a sweep that
+# is finished is read back from its folder in half a second.
+#
+# ## Where next
+#
 # - [Sweeps and races](../sweeps.md): scores, tables, how many lanes at a time.
 # - [From one CPU to a pod](../scaling.md): batches over devices, both at once, rules for several processes.
