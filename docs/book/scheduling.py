@@ -390,6 +390,6 @@ for panel, name, points in zip(axes, ways, chains, strict=True):
 axes[0].set_ylabel("second number")
 
 # %% [markdown]
-# The lines are the posterior, the dots a part of what the chains visited. Without noise all chains end in places of their own and stay: that is optimization,
-# and no spread of theirs is that of the posterior. With noise at a rate that stays, the noise of the batches widens the cloud. With noise at a rate that
-# falls, the cloud comes closest to the lines.
+# The lines are the posterior, the dots a part of what the chains visited. Without noise the chains settle: that is optimization, and their spread is not that
+# of the posterior. With noise at a rate that stays, the noise of the batches widens the cloud. With noise at a rate that falls, the cloud comes closest to
+# the lines.
