@@ -37,9 +37,9 @@ def test_piecewise_is_optax_interpolation() -> None:
         np.testing.assert_allclose(schedule(counts), want, rtol=1e-5)
 
 
-def compiled_lines(schedule: lrax.Schedule) -> int:
-    """Lines of the optimized program of a schedule."""
-    return len(jax.jit(lambda schedule, count: schedule(count)).lower(schedule, 0).compile().as_text().splitlines())
+def program_lines(schedule: lrax.Schedule) -> int:
+    """Lines of the program of a schedule, as XLA is given it."""
+    return len(jax.jit(lambda schedule, count: schedule(count)).lower(schedule, 0).as_text().splitlines())
 
 
 @pytest.mark.parametrize(
@@ -54,4 +54,4 @@ def compiled_lines(schedule: lrax.Schedule) -> int:
 )
 def test_the_program_does_not_grow(make: object) -> None:
     """Ten or ten thousand boundaries or cycles: the same number of instructions."""
-    assert compiled_lines(make(10)) == compiled_lines(make(10_000))
+    assert program_lines(make(10)) == program_lines(make(10_000))

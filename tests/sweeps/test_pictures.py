@@ -48,7 +48,7 @@ def test_scores_of_many_kinds():
     """However many kinds there are, no two of their lines look the same, and the legend stands below the axes."""
     kinds = [
         lrax.Constant(0.1),
-        *(kind(0.1, 0.0, 12) for kind in (lrax.Linear, lrax.Cosine, lrax.OneMinusSqrt, lrax.OneMinusSquare)),
+        *(kind(0.1, 0.0, 12) for kind in (lrax.Linear, lrax.Cosine, lrax.OneMinusSqrt, lrax.schedules.OneMinusSquare)),
     ]
     kinds += [lrax.wsd(0.1, 12, 2, 3), lrax.Cycle(lrax.Cosine(0.1, 0.0, 4)), lrax.Cycle(lrax.Linear(0.1, 0.0, 4))]
     axes = Sweep.create(kinds, np.arange(8.0)).plot()
