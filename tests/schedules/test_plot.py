@@ -2,6 +2,7 @@ import itertools
 from xml.etree import ElementTree
 
 import jax
+import jax.numpy as jnp
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -26,6 +27,11 @@ def test_a_line_has_the_schedule_s_rates():
     np.testing.assert_allclose(rates[50], 0.5, rtol=1e-5)
 
 
+def halved(count):
+    """A user's own function."""
+    return jnp.exp2(-count.astype(jnp.float32))
+
+
 def test_several_schedules_have_labels():
     """Schedules in a list or a dict each have a line and a label of their own."""
     schedules = [lrax.warmup_cosine(peak, 100, 10) for peak in (0.1, 0.2)]
@@ -33,6 +39,8 @@ def test_several_schedules_have_labels():
     assert len(set(labels)) == 2
     labels = [text.get_text() for text in lrax.plot({"one": schedules[0]}, 50).get_legend().get_texts()]
     assert labels == ["one"]
+    labels = [text.get_text() for text in lrax.plot([halved, lrax.Constant(0.1)], 50).get_legend().get_texts()]
+    assert labels == ["halved", "Constant(value=0.1)"]
 
 
 def test_bad_arguments_are_named():

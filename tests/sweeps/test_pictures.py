@@ -59,6 +59,15 @@ def test_scores_of_many_kinds():
     assert axes.get_legend().get_window_extent().y1 < axes.get_window_extent().y0
 
 
+def test_an_absurd_score_does_not_stretch_the_axis():
+    """Where one rate barely stayed finite the others can still be told apart; nothing is cut where all are near."""
+    scores = np.array([0.52, 0.50, 0.53, 0.56, 1.4])
+    bottom, top = Sweep.create(lrax.Constant(np.geomspace(0.01, 1, 5)), scores).plot().get_ylim()
+    assert bottom < 0.50
+    assert 0.56 < top < 1.2
+    assert Sweep.create(lrax.Constant(np.geomspace(0.01, 1, 4)), scores[:4]).plot().get_ylim()[1] > 0.56
+
+
 @pytest.mark.parametrize("ends", [(0.3, 0.5), (0.1, 1), (1e-3, 1), (1e-6, 1), (0.39, 0.41)])
 def test_ticks_are_plain_numbers_and_enough(ends):
     """However short a logarithmic axis is, it has two numbers at least, none of them a power of ten in mathematics."""

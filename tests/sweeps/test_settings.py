@@ -38,6 +38,8 @@ def test_the_margin_is_paired_over_seeds():
     np.testing.assert_allclose((margin.ahead, margin.error), (1.0, 0.0), atol=1e-9)
     noisy = lrax.sweeps.Sweep.create(schedules, np.repeat([0.0, 0.1], 5) + np.array([1, -1, 1, -1, 0, -1, 1, -1, 1, 0]))
     assert "not to be told apart" in str(noisy)
+    behind = lrax.sweeps.Sweep.create(schedules, np.array([1.0, 2, 3, 9, 9, 2, 2, 2, 20, 20]))  # the best is so by its median
+    assert "score 2, 4.4 ± 2.7 behind the next in the mean over 5 seeds: not to be told apart" in str(behind)
 
 
 def test_all_lanes_may_diverge():

@@ -55,7 +55,7 @@ def labels(schedules: Sequence[Schedule]) -> list[str]:
     >>> labels([lrax.warmup_cosine(peak, 20_000, warmup_steps=1000, end=1e-5) for peak in (0.1, 0.2)])
     ['warmup_cosine(peak=0.1)', 'warmup_cosine(peak=0.2)']
     """
-    texts = [repr(schedule) for schedule in schedules]
+    texts = [kind_of(schedule) if isinstance(schedule, Function) else repr(schedule) for schedule in schedules]
     if max(map(len, texts)) <= LONG and len(set(texts)) == len(texts):
         return texts
     groups: dict[str, list[int]] = {}

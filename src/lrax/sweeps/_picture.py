@@ -12,6 +12,9 @@ from lrax.sweeps._settings import Setting, ranked
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+TIMES = 20
+"""The axis goes up by so many times the spread of the better half of the scores, not to where rates barely stayed finite."""
+
 MANY = 4
 """More kinds than these have a legend below the axes, not in front of the lines."""
 
@@ -40,7 +43,7 @@ def plot_scores(
         axes.axvline(best.peak, color=ANSWER, linestyle="--", label=f"best {best.peak:.3g}")
     if (peaks > 0).all():
         set_plain_log(axes.xaxis)
-    log_if_wide(axes, scores[~diverged])
+    _set_score_axis(axes, scores[np.isfinite(scores)])
     axes.set_xlabel("peak rate")
     axes.set_ylabel("score")
     axes.grid(alpha=0.3)
@@ -49,6 +52,16 @@ def plot_scores(
     else:
         axes.legend(fontsize="small")
     return axes
+
+
+def _set_score_axis(axes: "Axes", scores: np.ndarray[Any, Any]) -> None:
+    """A logarithmic axis where scores span much; else one that what is absurdly high does not stretch."""
+    if not scores.size or log_if_wide(axes, scores):
+        return
+    low, middle = float(scores.min()), float(np.median(scores))
+    high = low + TIMES * (middle - low)
+    if middle > low and scores.max() > high:
+        axes.set_ylim(low - 0.05 * (high - low), high)
 
 
 def rate_colours(peaks: np.ndarray[Any, Any], diverged: np.ndarray[Any, Any]) -> Any:

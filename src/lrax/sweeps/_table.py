@@ -72,7 +72,8 @@ def _verdict(settings: Sequence[Setting], scores: np.ndarray[Any, Any], names: M
     if math.isnan(margin.error):
         return f"{text}, {margin.ahead:.4g} ahead of the next"
     sure = "" if margin.ahead > 2 * margin.error else ": not to be told apart"
-    return f"{text}, {margin.ahead:.4g} ± {margin.error:.2g} ahead of the next over {margin.seeds} seeds{sure}"
+    ahead = "ahead of the next" if margin.ahead >= 0 else "behind the next in the mean"
+    return f"{text}, {abs(margin.ahead):.4g} ± {margin.error:.2g} {ahead} over {margin.seeds} seeds{sure}"
 
 
 def race_table(
