@@ -86,11 +86,12 @@ def peak_rate(schedule: Schedule) -> jax.Array:
     places = jnp.arange(cells, dtype=jnp.int32)
     width = length // cells  # integers: products with the length would wrap
     coarse = jnp.append(places * width + places * (length % cells) // cells, length)
-    middle = coarse[jnp.argmax(jax.vmap(schedule)(coarse))]
+    rates = jax.vmap(schedule)(coarse)
+    middle = coarse[jnp.argmax(rates)]
     low = jnp.maximum(middle - width - 1, 0)
     step = (jnp.minimum(middle, length - width - 1) + width + 1 - low) // cells + 1
     fine = jnp.minimum(low + places * step, length)
-    return jnp.maximum(jnp.max(jax.vmap(schedule)(coarse)), jnp.max(jax.vmap(schedule)(fine)))
+    return jnp.maximum(jnp.max(rates), jnp.max(jax.vmap(schedule)(fine)))
 
 
 peak_rates = jax.jit(jax.vmap(peak_rate))
