@@ -101,3 +101,11 @@ def test_what_is_missing_for_an_amount_is_named():
     """A length from epochs needs the size of the data set, and says so."""
     with pytest.raises(ValueError, match="steps_for: `dataset_size` must be given with `epochs`, got None"):
         lrax.steps_for(epochs=10)
+
+
+def test_signatures_can_be_read():
+    """What an editor shows of a public call is types, not the rules that check them."""
+    for name, function in public():
+        shown = str(inspect.signature(function))
+        assert "Annotated[" not in shown, name
+        assert " object at 0x" not in shown, name

@@ -11,7 +11,8 @@ import numpy as np
 from lrax.fields._known import is_known
 from lrax.fields._rules import Rule
 from lrax.fields._types import DELAY, RATE, STEPS
-from lrax.fields._words import bind, complain
+from lrax.fields._value import reads
+from lrax.fields._words import Shown, bind, complain
 from lrax.schedules._base import Schedule
 
 Arguments = ParamSpec("Arguments")
@@ -62,7 +63,17 @@ def checked(function: Callable[Arguments, Schedule]) -> Callable[Arguments, Sche
                 bound.arguments[name] = _handed_on(rule, rule.convert(function.__name__, name, value), value)
         return function(*bound.args, **bound.kwargs)
 
+    shown = [one.replace(annotation=_shown(one, rules[one.name])) for one in signature.parameters.values()]
+    wrapper.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]  # as inspect documents it
     return wrapper
+
+
+def _shown(parameter: inspect.Parameter, rules: tuple[Any, ...]) -> Any:
+    """The type of an argument in a few words; what is exact is for the rules and for type checkers."""
+    if not rules:
+        return parameter.annotation
+    told = next((str(one) for one in map(reads, rules) if str(one) != "Any"), "Any")
+    return Shown(f"{told} | None" if parameter.default is None else told)
 
 
 def _handed_on(rule: Any, leaf: Any, value: Any) -> Any:

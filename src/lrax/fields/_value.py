@@ -64,14 +64,20 @@ def _register(cls: Any, leaves: list[str], static: list[str]) -> None:
     register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
 
 
-def _reads(rule: Any) -> Shown:
-    """The type of a field in a few words; what is exact is for the rule and for type checkers."""
+FEW = 4
+"""More words than these to choose from are not listed in a signature."""
+
+
+def reads(rule: Any) -> Shown:
+    """The type of a field or an argument in a few words; what is exact is for the rule and for type checkers."""
     if isinstance(rule, Maybe):
-        return Shown(f"{_reads(rule.rule)} | None")
+        return Shown(f"{reads(rule.rule)} | None")
     if isinstance(rule, Rule) and not hasattr(rule, "reads"):
         number = "int" if rule.dtype is np.int32 else "float"
         return Shown(f"Sequence[{number}] | Array" if rule.rank else f"{number} | Array")
-    named = {RatioRule: "float | Array", Choice: "str"}
+    if isinstance(rule, Choice):
+        return Shown(f"Literal[{', '.join(map(repr, rule.words))}]" if len(rule.words) <= FEW else "str")
+    named = {RatioRule: "float | Array"}
     return Shown(named.get(type(rule), getattr(rule, "reads", "Any")))
 
 
@@ -89,7 +95,7 @@ def _give_init(cls: Any) -> None:
             field.name,
             inspect.Parameter.POSITIONAL_OR_KEYWORD,
             default=inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default,
-            annotation=_reads(cls._rules[field.name]),
+            annotation=reads(cls._rules[field.name]),
         )
         for field in _fields(cls)
     ]
