@@ -13,7 +13,7 @@ import pytest
 from pages import ROOT
 from site_browser import CHROMIUM, DRIVER, FACTS, look, opened, served
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("site")]  # one process builds the site and opens it
 
 SHOTS = ROOT / "out" / "site"
 
