@@ -31,6 +31,10 @@ FULL = BOOK / "full"
 CACHE = ROOT / ".cache" / "site" / "book"
 
 
+_LAST = "---\nsearch:\n  boost: 0.2\n---\n\n"
+"""Pages of the book use many names: who searches for one wants its place in the reference first."""
+
+
 class Cell(NamedTuple):
     """A cell: its source, whether it is text, and its tags."""
 
@@ -85,7 +89,7 @@ def made(path: pathlib.Path, repository: str | None = None) -> Made:
             f"*Shown is the long run of {full['date']} on {full['machine']}, {full['minutes']} minutes, with `LRAX_FULL=1`."
             " Without it a short one takes seconds, with other numbers.*",
         )
-    return Made("\n\n".join(parts) + "\n", files)
+    return Made(_LAST + "\n\n".join(parts) + "\n", files)
 
 
 def _buttons(name: str, repository: str | None) -> str:
