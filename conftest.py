@@ -15,7 +15,6 @@ import pytest
 
 import lrax
 
-
 CACHE = tempfile.mkdtemp(prefix="lrax-tests-")
 """What a process of the tests has compiled and meets again in another test; not shared, for JAX writes without a lock."""
 jax.config.update("jax_compilation_cache_dir", CACHE)
