@@ -221,6 +221,11 @@ draw("accuracy")
 
 # %% [markdown]
 # The numbers after the last epoch. `best` is the highest test accuracy of any epoch, `gap` the training accuracy less the test accuracy.
+#
+# In the long run every schedule that falls ends ahead of the constant rate on images that it has not seen: 88.0 % for the cosine and the factor, 87.8 % for the warm-up cosine, 87.4 and 87.1 % for the steps and
+# the square root, 86.1 % for the rate that stays. It is one run of each, so half a point between two of them says little; the two points between the cosine and the constant are more than the
+# constant's own curve moves from epoch to epoch. The gap is 1.3 to 1.9 points for all: ten epochs at these rates do not over-fit, and lowering the rate does not make the gap smaller here. It ends
+# higher on both.
 
 # %%
 print(f"{'schedule':16}{'peak':>7}{'train loss':>12}{'test loss':>11}{'train':>9}{'test':>8}{'best':>8}{'gap':>7}")
@@ -267,6 +272,10 @@ def errors(chosen):
 # ### 1. The best fixed rate
 #
 # Six fixed rates, each twice the one before. The usual peak, of which they are multiples, is what the finder gives a warm-up cosine of this length.
+#
+# In the long run the highest rate was the best, 20.1 % wrong, and the error was still falling: the best fixed rate of so short a run lies at 0.28 or above. The finder put a constant rate of this length below 0.06, and
+# its band ended at 0.27. For plain gradients on a convolutional net it is known to be low ([benchmarks](../../benchmarks/finder/README.md), *conv*), so the six schedules above were all trained below
+# what they could have borne. A sweep over the peak is the remedy, and that is what this exercise is.
 
 # %%
 for schedule, error in zip(constants, errors(slice(0, 6)), strict=True):
@@ -277,6 +286,9 @@ for schedule, error in zip(constants, errors(slice(0, 6)), strict=True):
 #
 # The rate falls to zero as a power of what is left of the run: (1 - t/T) to the power. A power below 1 stays high and falls late, one above 1 falls at once.
 # A higher power spends less of the run at high rates, so each is tried at two peaks.
+#
+# In the long run the lowest power was the best at either peak, and every power was better at the higher one. That is one finding and not two: at rates that are too low, the schedule that stays high for longer
+# is ahead. The exponent has to be judged at its own best peak, as [the other page](advanced_schedules.md) does with nine shapes.
 
 # %%
 print("power" + "".join(f"{f'peak {usual * 2.0**height:.3f}':>14}" for height in (0, 1)))
@@ -295,6 +307,8 @@ lrax.plot({f"power {power}": lrax.Polynomial(1.0, 0.0, short_steps, power) for p
 # ### 4. How long a warm-up
 #
 # No warm-up, and one over 1 %, 5 % and 20 % of the run, each before a cosine to zero: at the usual peak, and at three times as much.
+#
+# In the long run a warm-up brought nothing: this net needs none at either peak, and a fifth of the run spent on one costs half a point to a point. Three times the usual peak was better throughout.
 
 # %%
 print("warm-up" + "".join(f"{f'peak {times * usual:.3f}':>14}" for times in (1, 3)))
