@@ -89,7 +89,9 @@ class Spline(Schedule):
         last_slope, last_rest = self._slope(k, jnp.where(k < last, k + 1, max(last - 1, 0)), k < last)
         falling = left * (last_slope * done * done + left * left + first_rest * done * left)
         rising = done * (first_slope * left * left + done * done + last_rest * done * left)
-        return values[k] * falling + values[k + 1] * rising
+        rate = values[k] * falling + values[k + 1] * rising
+        between = jnp.clip(rate, jnp.minimum(values[k], values[k + 1]), jnp.maximum(values[k], values[k + 1]))
+        return rate + jax.lax.stop_gradient(between - rate)  # rounding may take it an ulp beyond; gradients are the formula's
 
     def _slope(self, k: jax.Array, beside: jax.Array, inside: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The slope at one end of piece `k`, and 3 less that; `beside` is the piece that it depends on."""
