@@ -52,12 +52,12 @@ print(found)
 found.plot()
 
 # %% [markdown]
-# On the left the rate is too small to change anything; then the loss falls; on the right the updates overshoot. The band says between which rates the best
-# may lie.
+# On the left the rate is too small to change anything; then the loss falls; on the right the updates overshoot. The diamonds are the ends of four short runs, each a whole schedule. The suggestion lies left of the best of
+# them because it is for a longer run, of 500 updates, and between the best constant rate and the higher peak of a schedule that falls. The band says between which rates the best may lie.
 #
 # ## Train with a schedule
 #
-# A schedule is a function of the update's number, and goes into any optimizer of optax. `found.schedule` takes its shape, and makes it as high as
+# A schedule is a function of the update's number, and goes into any optimizer of optax. (`lrax.steps_for(epochs=8, dataset_size=4000, batch_size=64)` says how many updates so many epochs are.) `found.schedule` takes its shape, and makes it as high as
 # it should be for this shape and this length.
 
 # %%

@@ -127,7 +127,7 @@ def test_a_best_run_at_the_end_is_said(losses, side, edge):
     """A best run that was the last one tried on its side is said, and widens the band on that side."""
     ramp = [curve(fall(100), Reason.COMPLETED)]
     found, usual = (found_in(ramp, [0.1], (runs(its),)) for its in (losses, [3, 1, 1, 3]))
-    assert f"it was the {side} of them, so the best may lie {edge} yet: give refine more updates" in str(found)
+    assert f"it was the {side} of them, so the best may lie {edge} yet: `refine=` with more updates looks there" in str(found)
     wider = found.band[1] / usual.band[1], usual.band[0] / found.band[0]
     assert wider == (pytest.approx(3.0 if side == "highest" else 1.0), pytest.approx(3.0 if side == "lowest" else 1.0))
 

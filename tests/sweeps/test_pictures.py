@@ -66,6 +66,10 @@ def test_an_absurd_score_does_not_stretch_the_axis():
     assert bottom < 0.50
     assert 0.56 < top < 1.2
     assert Sweep.create(lrax.Constant(np.geomspace(0.01, 1, 4)), scores[:4]).plot().get_ylim()[1] > 0.56
+    finite = np.array([0.33, 0.4, 0.6, 0.97, 1e9, 1e30])  # blown up, and still finite
+    assert Sweep.create(lrax.Constant(np.geomspace(0.01, 1, 6)), finite).plot().get_ylim()[1] < 1000
+    wide = np.array([1e-6, 1e-4, 1e-2, 0.5, 1.0])
+    assert Sweep.create(lrax.Constant(np.geomspace(0.01, 1, 5)), wide).plot().get_ylim()[1] > 1.0
 
 
 @pytest.mark.parametrize("ends", [(0.3, 0.5), (0.1, 1), (1e-3, 1), (1e-6, 1), (0.39, 0.41)])

@@ -53,7 +53,7 @@ def of_runs(suggestion: float | None, runs: Sequence[Runs]) -> str:
         return f"{told}; all ended about the same, as on a plateau or in noise: `refine` waits longer and looks further"
     if sum(one.at_end for one in runs) * 2 > len(runs):
         side, edge = ("highest", "higher") if place else ("lowest", "lower")
-        return f"{told}; it was the {side} of them, so the best may lie {edge} yet: give refine more updates"
+        return f"{told}; it was the {side} of them, so the best may lie {edge} yet: `refine=` with more updates looks there"
     return told
 
 

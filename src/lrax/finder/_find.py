@@ -93,7 +93,7 @@ def find_lr(
       stop: carry -> bool; by default where the smoothed loss passes ten times the first, after at least 20 updates. None
         for a test that runs to the ramp's end. A loss that is not finite always stops it.
       seeds: how many tests to run, on batches in other orders, side by side where that is faster; the suggestion is their
-        median, and the band what they span.
+        median, and the band is wider where they disagree.
       initialize: `key -> learner`, to draw new parameters for every seed.
       refine: checks the suggestion by four longer runs closer around it, and takes the best: True for 450 updates, or how many
         updates they may take together, at least 100. More are better, up to a few hundred for each run.

@@ -24,7 +24,7 @@ class Schedule(Value):
     A kind of schedule is a subclass with annotated fields and one formula. Numbers are checked and stored as float32 or int32
     when a schedule is made; each is a leaf, so a schedule goes through `jit`, `vmap`, `scan`, `jax.tree.map` and checkpoints
     like any other value, and two schedules of a kind share a trace whatever their numbers. A field given as an array with a
-    leading axis makes a batch of schedules, to be used under `jax.vmap`.
+    leading axis makes a batch of schedules: called with one count, it gives a rate for each.
 
     Fields are annotated with `lrax.fields.Rate`, `lrax.fields.Steps`, `lrax.fields.Positive`, ... `lrax.ScheduleLike` for
     a schedule inside, or `float`, `int`, `str` and `bool`: the last two are static. Type checkers want a default of the former

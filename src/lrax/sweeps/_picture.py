@@ -55,13 +55,18 @@ def plot_scores(
 
 
 def _set_score_axis(axes: "Axes", scores: np.ndarray[Any, Any]) -> None:
-    """A logarithmic axis where scores span much; else one that what is absurdly high does not stretch."""
-    if not scores.size or log_if_wide(axes, scores):
+    """A logarithmic axis where scores span much; one that what is absurdly high does not stretch."""
+    if not scores.size:
         return
-    low, middle = float(scores.min()), float(np.median(scores))
-    high = low + TIMES * (middle - low)
-    if middle > low and scores.max() > high:
-        axes.set_ylim(low - 0.05 * (high - low), high)
+    low, middle, highest = (float(one) for one in (scores.min(), np.median(scores), scores.max()))
+    if low > 0:
+        top = 10 * middle * (middle / low) ** 3
+        if log_if_wide(axes, np.minimum(scores, top)):
+            axes.set_ylim(top=min(top, 1.5 * highest))
+            return
+    top = low + TIMES * (middle - low)
+    if middle > low and highest > top:
+        axes.set_ylim(low - 0.05 * (top - low), top)
 
 
 def rate_colours(peaks: np.ndarray[Any, Any], diverged: np.ndarray[Any, Any]) -> Any:
