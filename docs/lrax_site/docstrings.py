@@ -5,6 +5,7 @@ blocks, the sections of one line (`Raises:`, `Returns:`, `Source:`) get their he
 what the gallery draws of a kind stands under its first words.
 """
 
+import functools
 import importlib
 import inspect
 import re
@@ -55,7 +56,7 @@ def linked(text: str, path: str = "", arguments: set[str] = frozenset()) -> str:
         owner, _, member = written.partition(".")
         to = names.links().get(written)
         if to is None and member and owner in names.links():  # `Found.plot`
-            to = f"{names.links()[owner]}.{member}" if _has(names.links()[owner], member) else None
+            to = _member(names.links()[owner], member)
         if to is None or written in arguments or _is(path, to):
             return found[0]
         return f"[`{written}`][{to}]"
@@ -72,9 +73,15 @@ def _is(path: str, public: str) -> bool:
     return path == own or path.startswith(f"{own}.")
 
 
-def _has(public: str, member: str) -> bool:
+def _member(public: str, member: str) -> str | None:
+    """Where a member of a public class is told of: a method has a place of its own, a field is in the words of its class."""
     value = runtime(public)
-    return value is not None and not member.startswith("_") and member in vars(value)
+    if value is None or member.startswith("_"):
+        return None
+    found = vars(value).get(member)
+    if callable(found) or isinstance(found, property | functools.cached_property | classmethod | staticmethod):
+        return f"{public}.{member}"
+    return public if member in vars(value) or member in getattr(value, "__annotations__", {}) else None
 
 
 def _kind_at(path: str) -> str | None:

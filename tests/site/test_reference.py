@@ -49,6 +49,13 @@ def test_what_the_pages_ask_for_is_there() -> None:
     assert set(re.findall(r"\]\[(lrax\.\S+?)\]", reference.pages()["reference/index.md"])) == set(asked)
 
 
+def test_members_are_linked_to_where_they_are_told_of() -> None:
+    """A method has a place of its own, a field is in the words of its class, and what a class does not have is no link."""
+    assert docstrings.linked("`Found.plot`") == "[`Found.plot`][lrax.Found.plot]"
+    assert docstrings.linked("`Found.band` `Sweep.plan`") == "[`Found.band`][lrax.Found] [`Sweep.plan`][lrax.sweeps.Sweep]"
+    assert docstrings.linked("`Found.nothing`") == "`Found.nothing`"
+
+
 def test_docstrings_become_pages() -> None:
     """Examples are code, sections of one line have their heading, names are links but for the own and the arguments'."""
     text = """Falls like `Cosine`, see `Found.plot`.
