@@ -61,7 +61,9 @@ def test_the_smoothed_curve_is_the_same_everywhere():
     traced = jax.jit(jax.vmap(lambda rates, losses: lrax.finder.smooth(rates, losses, 0.2)))(RATES, LOSSES)
     scale = np.nanmax(np.where(np.isfinite(LOSSES), np.abs(LOSSES), np.nan), axis=1, keepdims=True, initial=1e-30)
     ulp = np.spacing(np.nanmax(np.abs(np.log10(RATES))).astype(np.float32))  # to which logarithms of rates are known
-    np.testing.assert_allclose(traced / scale, host / scale, atol=4 * ulp / 0.2)  # weights are distances over the width
+    np.testing.assert_allclose(
+        traced / scale, host / scale, atol=2 * ulp / 0.2
+    )  # a weight is the distance of two over the width
     padding = np.full(200, np.nan, np.float32)
     padded = lrax.finder.smooth(np.concatenate([RATES[0], padding]), np.concatenate([LOSSES[0], padding]), 0.2)
     np.testing.assert_allclose(padded[:POINTS], host[0], rtol=1e-6)
