@@ -28,17 +28,32 @@ if [ "$python" = .venv-docs/bin/python ] && ! has_docs "$python"; then
   "$python" -m pip install -q -e '.[docs]'
 fi
 
+fetch() {  # package, the file it comes as. npm may end well without having brought anything: what counts is the file
+  local said
+  for pause in 0 5 20; do
+    sleep "$pause"
+    said=$(cd .cache/site/npm && npm pack "$1" 2>&1) || true
+    if tar -tzf ".cache/site/npm/$2" >/dev/null 2>&1; then
+      return
+    fi
+  done
+  echo "npm did not bring $1:" >&2
+  echo "$said" >&2
+  exit 75  # what is missing is not ours: the tests that open the site skip themselves
+}
+
 vendor=.cache/site/vendor
 wanted="katex $katex mermaid $mermaid"
 if [ "$(cat "$vendor/versions.txt" 2>/dev/null)" != "$wanted" ]; then
   rm -rf "$vendor" .cache/site/npm
   mkdir -p "$vendor/katex" .cache/site/npm
-  (cd .cache/site/npm && npm pack --silent "katex@$katex" "mermaid@$mermaid" >/dev/null)
-  tar -xzf .cache/site/npm/katex-*.tgz -C .cache/site/npm package/dist package/LICENSE
+  fetch "katex@$katex" "katex-$katex.tgz"
+  fetch "mermaid@$mermaid" "mermaid-$mermaid.tgz"
+  tar -xzf ".cache/site/npm/katex-$katex.tgz" -C .cache/site/npm package/dist package/LICENSE
   cp -r .cache/site/npm/package/dist/{katex.min.css,katex.mjs} .cache/site/npm/package/LICENSE "$vendor/katex"
   mkdir "$vendor/katex/fonts"
   cp .cache/site/npm/package/dist/fonts/*.woff2 "$vendor/katex/fonts"
-  tar -xzf .cache/site/npm/mermaid-*.tgz -C .cache/site/npm package/dist/mermaid.min.js
+  tar -xzf ".cache/site/npm/mermaid-$mermaid.tgz" -C .cache/site/npm package/dist/mermaid.min.js
   cp .cache/site/npm/package/dist/mermaid.min.js "$vendor"
   rm -rf .cache/site/npm
   echo "$wanted" >"$vendor/versions.txt"

@@ -51,6 +51,8 @@ def site() -> Iterator[Site]:
     ):
         environment["PYTHON"] = sys.executable
     built = subprocess.run(["bash", "docs/build.sh"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if built.returncode == 75:
+        pytest.skip(built.stderr)
     assert built.returncode == 0, built.stdout + built.stderr
     shutil.rmtree(SHOTS, ignore_errors=True)
     SHOTS.mkdir(parents=True)
