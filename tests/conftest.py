@@ -8,6 +8,11 @@ import pytest
 collect_ignore = ["compat/golden", "finder/golden"]  # scripts that import the peers
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The file that builds the site takes as long as many others together, so it begins first."""
+    items.sort(key=lambda item: item.path.name != "test_browser.py")
+
+
 @pytest.fixture(autouse=True)
 def _strict(request: pytest.FixtureRequest) -> Iterator[None]:
     """JAX refuses to mix dtypes and ranks without being told; optax's Adam mixes dtypes, so tests that need it are marked."""

@@ -152,6 +152,10 @@ def test_names_of_kinds() -> None:
     mine = type("Hold", (lrax.Schedule,), {"rate": lambda self, count: count, "__module__": "mine"})
     with pytest.raises(ValueError, match=r"of a kind with a name of its own"):
         lrax.to_json(mine())
+    docstring = type("Mine", (lrax.Schedule,), {"rate": lambda self, count: count, "__module__": "lrax.schedules._base"})
+    like_it = type("Mine", (lrax.Schedule,), {"rate": lambda self, count: count, "__module__": "mine"})
+    assert lrax.from_json(lrax.to_json(like_it()), kinds=[like_it]) == like_it()  # what an example defines takes no name
+    del docstring
     with pytest.raises(ValueError, match=r"`kinds` must be kinds whose names differ"):
         lrax.from_json(lrax.to_json(lrax.Constant(0.1)), kinds=[mine])
     with pytest.raises(TypeError, match=r"`kinds` must be a list of subclasses"):

@@ -13,7 +13,7 @@ import pytest
 from pages import ROOT
 from site_browser import CHROMIUM, DRIVER, FACTS, look, opened, served
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("site")]  # one process builds the site and opens it
+pytestmark = pytest.mark.slow
 
 SHOTS = ROOT / "out" / "site"
 
@@ -44,7 +44,7 @@ def site() -> Iterator[Site]:
     """The site, built from nothing and strictly, with every page opened once."""
     if _missing():
         pytest.skip(_missing())
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "XLA_FLAGS")}
     if (
         subprocess.run([sys.executable, "-c", "import material, mkdocstrings"], capture_output=True, check=False).returncode
         == 0

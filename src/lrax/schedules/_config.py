@@ -5,6 +5,7 @@ check what a call would check. Nothing but known kinds is made: a configuration 
 """
 
 import inspect
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -55,10 +56,10 @@ def from_config(config: Mapping[str, Any], kinds: Iterable[type[Schedule]] = ())
 
 
 def own_kinds(kind: type[Schedule] = Schedule) -> dict[str, type[Schedule]]:
-    """The kinds of lrax by name."""
+    """The kinds of lrax by name: those that its modules hold, not what an example in one of their docstrings made."""
     found: dict[str, type[Schedule]] = {}
     for below in kind.__subclasses__():
-        if below.__module__.startswith("lrax."):
+        if below.__module__.startswith("lrax.") and getattr(sys.modules[below.__module__], below.__name__, None) is below:
             own = {} if inspect.isabstract(below) else {below.__name__: below}
             found |= own | own_kinds(below)
     return found
