@@ -133,7 +133,7 @@ def test_a_race():
     axes = result.plot()
     winner = next(line for line in axes.lines if line.get_label().startswith("winner"))
     assert winner.get_color() == BLACK
-    assert winner.get_label() == f"winner: peak {result.peaks[result.best]:.3g}"
+    assert winner.get_label() == f"winner: peak {result.peaks[result.winner]:.3g}"
     assert [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == ":"] == [7.5, 15.5]
     assert [text.get_text() for text in axes.texts] == ["6 lanes", "3 lanes", "2 lanes"]
     out = next(line for line in axes.lines if line.get_label() == "did not go on")

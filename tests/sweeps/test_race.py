@@ -77,7 +77,7 @@ def test_a_lane_that_diverges_is_out():
     assert list(result.rungs) == [2, 1, 2]
     assert np.isinf(result.end_losses[1])
     assert result.order[-1] == 1
-    assert result.best in (0, 2)
+    assert result.winner in (0, 2)
     np.testing.assert_allclose(result.losses[2], alone(0.1, 32), rtol=1e-5)
     assert "diverged" in str(result)
 
@@ -85,7 +85,7 @@ def test_a_lane_that_diverges_is_out():
 def test_all_lanes_may_diverge():
     """If nothing trains, there is no best lane and no state, and no error."""
     result = run(schedules=[3e38, 2e38])
-    assert (result.best, result.state, result.updates) == (None, None, 4)
+    assert (result.winner, result.state, result.updates) == (None, None, 4)
 
 
 def test_nothing_is_touched():
@@ -231,7 +231,7 @@ def test_data_that_end_with_a_rung():
     batch = jax.tree.map(lambda leaf: leaf[:8], DATA)
     result = run(data=itertools.repeat(batch, 16), batch_size=None, key=None, schedules=RATES[:3])
     assert list(result.rungs) == [1, 1, 1]
-    assert result.best is not None
+    assert result.winner is not None
 
 
 def test_the_best_of_an_earlier_rung_wins_if_all_others_diverge():
@@ -243,7 +243,7 @@ def test_the_best_of_an_earlier_rung_wins_if_all_others_diverge():
 
     learner = lrax.Learner({"count": jax.numpy.zeros((), np.int32), "rate": jax.numpy.float32(0)}, update)
     result = run(learner, schedules=[0.1, 0.2, 0.6, 0.7], rungs=(8, 8))
-    assert result.best == 1
+    assert result.winner == 1
     assert int(result.state["count"]) == 8
 
 

@@ -48,9 +48,9 @@ def test_the_best_shape_is_found(found: Any) -> None:
     cooldowns, heights = np.meshgrid(found.arguments["cooldown"], np.geomspace(0.05, 0.5, 60), indexing="ij")
     exact = np.asarray(losses(cooldowns.ravel(), heights.ravel().astype(np.float32))).reshape(cooldowns.shape)
     best = int(exact.min(axis=1).argmin())
-    assert abs(found.best - best) <= 1  # neighbours differ by less than their noise
-    np.testing.assert_allclose(found.schedule(0), heights[found.best][exact[found.best].argmin()], rtol=0.15)
-    np.testing.assert_allclose(found.scores[found.best], exact[found.best].min(), rtol=0.03)
+    assert abs(found.winner - best) <= 1  # neighbours differ by less than their noise
+    np.testing.assert_allclose(found.schedule(0), heights[found.winner][exact[found.winner].argmin()], rtol=0.15)
+    np.testing.assert_allclose(found.scores[found.winner], exact[found.winner].min(), rtol=0.03)
     assert found.schedule.length == STEPS
 
 
@@ -58,7 +58,7 @@ def test_each_is_judged_at_its_own_best_rate(found: Any) -> None:
     """The rate of a constant is below that of a straight fall, and both are finer than the rates that were given."""
     assert found.beside["constant"].peak < 0.7 * found.beside["linear"].peak
     assert len(found.beside["linear"].peaks) == len(RATES) + 4  # two rungs, each with two half-way
-    assert not found.standings[found.best].at_end
+    assert not found.standings[found.winner].at_end
 
 
 def test_it_tells_how_far_ahead(found: Any) -> None:
@@ -102,7 +102,7 @@ def test_shapes_that_diverge_are_last() -> None:
     result = search_shapes(
         fails, slope, {"end": [0.5, 1.0]}, [0.1], key=jax.random.key(0), propose=grid_shapes(2), rungs=(1,), fresh=2
     )
-    assert result.best == 1
+    assert result.winner == 1
     assert np.isinf(result.scores[0])
     assert "diverged" in str(result)
 

@@ -112,7 +112,7 @@ def test_a_race_comes_back(race, tmp_path):
     loaded = Race.load(tmp_path / "race.npz")
     for field in ("losses", "end_losses", "rungs", "peaks", "order"):
         np.testing.assert_array_equal(getattr(loaded, field), getattr(result, field))
-    assert (str(loaded), loaded.ends, loaded.ended, loaded.best) == (str(result), result.ends, result.ended, result.best)
+    assert (str(loaded), loaded.ends, loaded.ended, loaded.winner) == (str(result), result.ends, result.ended, result.winner)
     assert loaded.state is None
     state = Race.load(tmp_path / "race.npz", learner.state).state
     assert jax.tree.structure(state) == jax.tree.structure(result.state)

@@ -41,7 +41,7 @@ def test_random_keys_are_data_like_others():
     learner = lrax.Learner.create(loss_fn, jnp.zeros(()), optax.sgd)
     data = jnp.ones(8), jax.random.split(KEY, 8)
     assert lrax.find_lr(learner, data, batch_size=4, key=KEY).updates > 5
-    assert lrax.race(learner, data, lrax.Constant(np.float32([0.1, 0.2])), rungs=5, batch_size=4, key=KEY).best is not None
+    assert lrax.race(learner, data, lrax.Constant(np.float32([0.1, 0.2])), rungs=5, batch_size=4, key=KEY).winner is not None
 
 
 @pytest.mark.parametrize(

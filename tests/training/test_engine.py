@@ -112,7 +112,7 @@ def test_healthy_runs_pass_with_debug_nans():
         assert lrax.find_lr(learner, DATA, batch_size=16, key=KEY, seeds=2, refine=True).suggestion > 0
         curve = jax.jit(lambda key: lrax.range_test(learner, DATA, batch_size=16, key=key))(KEY)
         assert curve.made > 20
-        assert lrax.race(learner, DATA, rates, rungs=(5, 6), batch_size=16, key=KEY).best is not None
+        assert lrax.race(learner, DATA, rates, rungs=(5, 6), batch_size=16, key=KEY).winner is not None
 
 
 def counted(state, batch, rate):

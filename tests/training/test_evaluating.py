@@ -45,9 +45,9 @@ def test_training_is_the_same_with_and_without(options):
     plain, evaluated = run(**options), run(evaluate=held_out, every=4, **options)
     assert plain.losses.tobytes() == evaluated.losses.tobytes()
     np.testing.assert_array_equal(evaluated.evaluated, [4, 8, 12, 16, 20, 23])
-    assert evaluated.best == np.argmin(evaluated.scores)
+    assert evaluated.winner == np.argmin(evaluated.scores)
     assert np.isnan(plain.evaluations).size == 0
-    if plain.best == evaluated.best:
+    if plain.winner == evaluated.winner:
         assert same(plain.state, evaluated.state)
 
 
@@ -72,12 +72,12 @@ def test_a_lane_that_blew_up_is_evaluated_no_more(lanes):
 def test_the_metric_ranks_the_lanes():
     """Who goes on and who wins is said by the metric's mean in the tail of a rung, the smaller or the larger the better."""
     smallest, largest = (run(evaluate=norm, every=5, mode=mode, rungs=(10, 10), driver="host") for mode in ("min", "max"))
-    assert smallest.schedules[smallest.best].value == np.float32(0.001)
-    assert largest.schedules[largest.best].value == np.float32(0.3)
+    assert smallest.schedules[smallest.winner].value == np.float32(0.001)
+    assert largest.schedules[largest.winner].value == np.float32(0.3)
     for result, sign in ((smallest, 1), (largest, -1)):
         np.testing.assert_array_equal(result.evaluated, [5, 10, 15, 20])
-        np.testing.assert_allclose(result.end_metrics[result.best], result.evaluations[result.best, 3])
-        np.testing.assert_allclose(result.scores[result.best], sign * result.end_metrics[result.best])
+        np.testing.assert_allclose(result.end_metrics[result.winner], result.evaluations[result.winner, 3])
+        np.testing.assert_allclose(result.scores[result.winner], sign * result.end_metrics[result.winner])
         assert np.isnan(result.evaluations[result.rungs == 1, 2:]).all()
     averaged = run(evaluate=norm, every=5, rungs=20, tail=0.5, driver="host")
     np.testing.assert_allclose(averaged.end_metrics[0], averaged.evaluations[0, 2:].mean(), rtol=1e-6)
@@ -92,9 +92,9 @@ def test_by_default_a_rung_is_evaluated_where_it_ends():
 
 def test_a_metric_that_is_no_number_loses():
     """Lanes whose metric is not finite come last, and nobody wins where all are so."""
-    assert run(evaluate=small, rungs=10, driver="host").best == 0
+    assert run(evaluate=small, rungs=10, driver="host").winner == 0
     nobody = run(evaluate=lambda state: jnp.inf * (1 + 0 * held_out(state)), rungs=10, driver="host")
-    assert (nobody.best, nobody.state) == (None, None)
+    assert (nobody.winner, nobody.state) == (None, None)
     assert "no best: every lane diverged, or has no finite metric" in str(nobody)
 
 

@@ -86,7 +86,7 @@ def race(
     >>> learner = lrax.Learner.create(loss_fn, jnp.zeros(3), optax.sgd)
     >>> rates = lrax.Constant(jnp.array([0.001, 0.01, 0.1, 10.0]))
     >>> result = race(learner, jnp.ones((8, 3)), rates, rungs=(16, 16), batch_size=4, key=jax.random.key(0))
-    >>> print(result.schedules[result.best], result.updates)
+    >>> print(result.schedule, result.updates)
     Constant(value=0.1) 96
     """
     lengths = _check_rungs(rungs)

@@ -76,9 +76,14 @@ class Race:
         return np.where(np.isfinite(signed) & np.isfinite(self.end_losses), signed, np.float32(np.inf))
 
     @property
-    def best(self) -> int | None:
+    def winner(self) -> int | None:
         """The winner's lane, or None if every lane diverged."""
         return int(self.order[0]) if np.isfinite(self.scores[self.order[0]]) else None
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """The winner's schedule, ready to train with, or None if every lane diverged."""
+        return None if self.winner is None else self.schedules[self.winner]
 
     def rows(self) -> list[dict[str, Any]]:
         """A row a lane in plain values, for `pandas.DataFrame(race.rows())`.
@@ -131,7 +136,7 @@ class Race:
         return Race(**read_race(pathlib.Path(path), state, kinds))
 
     def __repr__(self) -> str:
-        return f"<Race: {len(self.schedules)} lanes, {self.updates} updates, best lane {self.best}>"
+        return f"<Race: {len(self.schedules)} lanes, {self.updates} updates, winner {self.schedule!r}>"
 
     def __str__(self) -> str:
         return str(self._table())
@@ -147,7 +152,7 @@ class Race:
         ended = f"the data ended after {self.losses.shape[1]} updates, before the last rung did\n" if self.ended else ""
         spent = f"{ended}{self.updates} updates in all; {self.plan}"
         columns = self.end_losses, self.end_metrics
-        return race_table(self.schedules, self.peaks, columns, self.best is not None, self.rungs, self.order, spent)
+        return race_table(self.schedules, self.peaks, columns, self.winner is not None, self.rungs, self.order, spent)
 
     @spelt
     def plot(self, axes: "Axes | None" = None) -> "Axes":
@@ -164,7 +169,7 @@ class Race:
         """
         from lrax.sweeps._curves import plot_race
 
-        return plot_race(self.schedules, self.peaks, self.losses, self.end_losses, self.rungs, self.ends, self.best, axes)
+        return plot_race(self.schedules, self.peaks, self.losses, self.end_losses, self.rungs, self.ends, self.winner, axes)
 
     @spelt
     def plot_evaluations(self, axes: "Axes | None" = None) -> "Axes":
@@ -182,4 +187,4 @@ class Race:
         if self.end_metrics is None:
             remedy = "give lrax.race evaluate=, or draw the losses with plot"
             raise complain(ValueError, "Race.plot_evaluations", "race", "one whose lanes were evaluated", self, remedy)
-        return plot_metrics(self.schedules, self.peaks, self.evaluated, self.evaluations, self.best, axes)
+        return plot_metrics(self.schedules, self.peaks, self.evaluated, self.evaluations, self.winner, axes)

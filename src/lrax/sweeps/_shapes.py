@@ -107,7 +107,7 @@ def search_shapes(
         arguments=arguments,
         standings=tuple(search.standings[: len(points)]),
         beside=dict(zip(others, search.standings[len(points) :], strict=True)),
-        best=best,
+        winner=best,
         schedule=Scale(plan, search.standings[best].peak / search.standings[best].highest),
         fresh=dict(zip(["best", *others], final, strict=True)),
         runs=search.runs,

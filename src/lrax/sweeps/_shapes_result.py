@@ -102,7 +102,7 @@ class Shapes:
       arguments: by name, those of all shapes, each an array of shape (shapes,).
       standings: how each shape stands: its peaks, its scores, its rates.
       beside: the same for the schedules that were compared with.
-      best: the place of the best shape, as the seeds of the search have it.
+      winner: the place of the best shape, as the seeds of the search have it.
       schedule: the best shape at its best peak, ready to train with.
       fresh: the scores with seeds that chose nothing, by name, `"best"` for the best shape, float64 of shape (seeds,).
       runs: how many runs were made.
@@ -111,7 +111,7 @@ class Shapes:
     arguments: dict[str, np.ndarray[Any, Any]]
     standings: tuple[Standing, ...]
     beside: dict[str, Standing]
-    best: int
+    winner: int
     schedule: Schedule
     fresh: dict[str, np.ndarray[Any, Any]]
     runs: int
@@ -152,7 +152,7 @@ class Shapes:
         rows = [["", *self.arguments, "best peak", "score", "seeds"]]
         for place in self.order[:SHOWN]:
             values = [f"{values[place]:.4g}" for values in self.arguments.values()]
-            rows.append(["*" if place == self.best else "", *values, *_cells(self.standings[place])])
+            rows.append(["*" if place == self.winner else "", *values, *_cells(self.standings[place])])
         for name, standing in self.beside.items():
             rows.append(["", name, *[""] * (len(self.arguments) - 1), *_cells(standing)])
         left = len(self.standings) - SHOWN
@@ -161,7 +161,7 @@ class Shapes:
         notes.append(f"with {seeds} fresh seeds: {_spread(self.fresh['best'])}, the best shape, and")
         notes += [f"  {_spread(self.fresh[name])}, {name}: {_difference(self.ahead(name))}" for name in self.beside]
         notes[-1] = notes[-1].removesuffix(", and")
-        if self.standings[self.best].at_end:
+        if self.standings[self.winner].at_end:
             notes.append("the best shape's best rate stands at an end of those that were tried: try more")
         notes.append(f"{self.runs} runs in all")
         return Table(rows, tuple(range(1, len(rows[0]))), notes)
@@ -180,14 +180,14 @@ class Shapes:
 
         axes = new_axes() if axes is None else axes
         colours = in_order(0, SHOWN)
-        shown = [place for place in self.order[:SHOWN] if np.isfinite(self.standings[place].score) and place != self.best]
+        shown = [place for place in self.order[:SHOWN] if np.isfinite(self.standings[place].score) and place != self.winner]
         for i, place in reversed(list(enumerate(shown))):
             one = self.standings[place]
             name = "next best" if i == 0 else "_"
             axes.plot(one.peak * one.rates, color=colours.to_rgba(i), alpha=0.6, linewidth=1, label=name)
         for (name, one), style in zip(self.beside.items(), STYLES * len(self.beside), strict=False):
             axes.plot(one.peak * one.rates, color="0.5", linestyle=style, label=name)
-        best = self.standings[self.best]
+        best = self.standings[self.winner]
         axes.plot(best.peak * best.rates, color=ANSWER, linewidth=2, label="best")
         axes.set_xlabel("update")
         axes.set_ylabel("rate")
