@@ -28,7 +28,7 @@ def test_refine_checks_by_training():
     assert tried.updates == 112
     best = tried.peaks[np.argmin(tried.losses)]
     assert 0.7 < tried.best / best < 1.4
-    np.testing.assert_allclose(found.suggestion, suggested(tried.best, 112, COSINE), rtol=1e-6)
+    np.testing.assert_allclose(found.suggestion, suggested(tried.best, 112, COSINE, found.length_power), rtol=1e-6)
     assert "4 runs of 112 updates with peaks from" in str(found)
 
 

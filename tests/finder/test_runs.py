@@ -138,7 +138,7 @@ def test_a_plan_is_squeezed_into_a_run():
     np.testing.assert_allclose(shape[10:34], 1, rtol=1e-6)
     assert shape[0] < 0.1
     assert shape[-1] < 0.05
-    assert raced(suggested(0.3, 50, 2.0), 50, 2.0) == pytest.approx(0.3)
+    assert raced(suggested(0.3, 50, 2.0, 0.4), 50, 2.0, 0.4) == pytest.approx(0.3)
 
 
 def test_the_height_of_a_schedule():

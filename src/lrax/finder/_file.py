@@ -57,6 +57,7 @@ def to_plain(found: Any) -> dict[str, Any]:
         "runs": [runs(one) for one in found.runs],
         "refined": None if found.refined is None else runs(found.refined),
         "groups": {pattern: to_plain(group) for pattern, group in found.groups.items()},
+        "length_power": found.length_power,
     }
 
 
@@ -91,6 +92,7 @@ def read_found(file: "Part") -> dict[str, Any]:
         "runs": tuple(part.runs() for part in file.part("runs").items()),
         "refined": None if refined.value is None else refined.runs(),
         "groups": {name: read_found(group) for name, group in file.part("groups").named().items()},
+        "length_power": file.part("length_power").rate(),
     }
 
 

@@ -20,18 +20,21 @@ MIDDLE = 1.6
 COSINE = 2.65
 """The best peak of a warm-up-cosine over the best constant rate, by theory, at the reference length; a test holds it."""
 
-SHORTER = 0.25
-"""Best rates fall with the length of a run to this power. Measured: between 0 and 1.5 on tasks of our own, by theory 0.5."""
+POWERS: dict[bool | None, float] = {True: 0.1, False: 0.4, None: 0.25}
+"""Best rates fall with the length of a run to this power, by whether updates grow with gradients; None if that is not known.
+
+Gradients fall as a run goes on, and with them the updates of SGD; those of Adam or Lion do not, and by theory it is 0.5 there.
+"""
 
 
-def suggested(peak: float, updates: int, ratio: float) -> float:
+def suggested(peak: float, updates: int, ratio: float, power: float) -> float:
     """The suggestion, when runs of so many updates train best at `peak`, whose shape stands so much higher than a constant."""
-    return peak * (updates / REFERENCE) ** SHORTER * MIDDLE / ratio
+    return peak * (updates / REFERENCE) ** power * MIDDLE / ratio
 
 
-def raced(suggestion: float, updates: int, ratio: float) -> float:
+def raced(suggestion: float, updates: int, ratio: float, power: float) -> float:
     """The peak at which runs of so many updates should train best: what `suggested` undoes."""
-    return suggestion / suggested(1.0, updates, ratio)
+    return suggestion / suggested(1.0, updates, ratio, power)
 
 
 def shape_of(plan: np.ndarray[Any, Any] | None, updates: int) -> np.ndarray[Any, Any]:
@@ -61,12 +64,12 @@ def rates_of(owner: str, name: str, shape: Any, total_steps: Any) -> np.ndarray[
     return rates
 
 
-def scaled(suggestion: float, shape: Any, total_steps: Any) -> Schedule:
+def scaled(suggestion: float, shape: Any, total_steps: Any, power: float) -> Schedule:
     """`shape` at the height at which it should train best, for a suggestion; see `Found.schedule`."""
     shape = ScheduleRule().convert("Found.schedule", "shape", shape)
     if total_steps is not None and isinstance(shape, Recipe) and shape.waits:
         shape = shape.over(total_steps)
     rates = rates_of("Found.schedule", "shape", shape, total_steps)
-    constant = suggestion / MIDDLE * (REFERENCE / len(rates)) ** SHORTER
+    constant = suggestion / MIDDLE * (REFERENCE / len(rates)) ** power
     height = constant * float(rate_ratio(np.ones(len(rates), np.float32), rates))
     return Scale(shape, height / float(rates.max()))

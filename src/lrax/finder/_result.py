@@ -15,6 +15,7 @@ from lrax.finder._curve import SMOOTH, Curve, SuggestionRule
 from lrax.finder._explain import ended_too_soon, explain
 from lrax.finder._fall import MOST, Crossed, crossed, fall
 from lrax.finder._group_table import draw_groups, group_table, plot_groups
+from lrax.finder._heights import POWERS, scaled
 from lrax.finder._named import check_rule
 from lrax.finder._runs import Runs
 from lrax.schedules._base import Schedule
@@ -38,6 +39,9 @@ class Found:
       runs: the short runs of each seed that the suggestion was read from; none where a rule read it off a ramp.
       refined: the longer runs that it was refined by, if they were asked for.
       groups: by their patterns, what was found for each group of parameters with the others held, if groups were asked for.
+      length_power: with which power of the length of a run its best rate falls: 0.1 where updates grow with the gradients, as
+        those of SGD do; 0.4 where they do not, as with Adam and Lion; 0.25 where that is not known, as for an update of your
+        own.
 
     Source: Smith 2015, Cyclical learning rates for training neural networks, section 3.3.
     """
@@ -49,6 +53,7 @@ class Found:
     runs: tuple[Runs, ...] = ()
     refined: Runs | None = None
     groups: "Mapping[str, Found]" = dataclasses.field(default_factory=dict)
+    length_power: float = POWERS[None]
 
     @property
     def multiples(self) -> dict[str, float]:
@@ -62,8 +67,8 @@ class Found:
     def schedule(self, shape: Any, total_steps: int | None = None) -> Schedule:
         """`shape`, whatever its height, at the height at which it should train best.
 
-        Between shapes the height is translated by `lrax.theory.rate_ratio`; between lengths a best rate falls with the fourth
-        root of the length, which is the middle of what was measured (`docs/finder.md` says how far it may be off).
+        Between shapes the height is translated by `lrax.theory.rate_ratio`; between lengths a best rate falls with the length
+        to the power of `length_power`, as was measured (`docs/finder.md` says how far it may be off).
 
         Args:
           shape: a schedule, or a callable `count -> rate`, whose rates are at least 0.
@@ -82,11 +87,9 @@ class Found:
         >>> print(f"{cosine(1_000) / constant(0):.1f} times as high")
         3.1 times as high
         """
-        from lrax.finder._heights import scaled
-
         if self.suggestion is None:
             raise complain(ValueError, "Found.schedule", "suggestion", "there", None, self.explanation)
-        return scaled(self.suggestion, shape, total_steps)
+        return scaled(self.suggestion, shape, total_steps, self.length_power)
 
     @property
     def rates(self) -> np.ndarray[Any, Any]:

@@ -11,7 +11,7 @@ from lrax.finder._arrays import FEWEST
 from lrax.finder._conclude import found_in, refine
 from lrax.finder._curve import Curve, SuggestionRule, curve_of
 from lrax.finder._fall import center, fall
-from lrax.finder._heights import raced, ratio_of, shape_of, suggested
+from lrax.finder._heights import POWERS, raced, ratio_of, shape_of, suggested
 from lrax.finder._result import Found, combine
 from lrax.finder._runs import FEW, Runs, Start, race
 from lrax.training._engine import Rules
@@ -42,6 +42,7 @@ class Search:
       runs: whether short runs follow.
       refine: updates of the longer runs that check the suggestion; 0 for none.
       plan: the rates of the schedule whose shape runs have; None for a cosine after a warm-up.
+      power: with which power of the length of a run its best rate falls.
     """
 
     rules: Rules
@@ -50,6 +51,7 @@ class Search:
     runs: bool
     refine: int = 0
     plan: np.ndarray[Any, Any] | None = None
+    power: float = POWERS[None]
 
     @property
     def longer(self) -> int:
@@ -84,6 +86,7 @@ class Search:
         found = self._followed(runner, starts, curves) if self.runs else None
         if found is None:
             found = found_in(curves, [self.suggest(curve) for curve in curves])
+        found = dataclasses.replace(found, length_power=self.power)
         return self._refined(runner, again, found) if self.longer and found.suggestion is not None else found
 
     def _curves(self, runner: Runner, starts: Sequence[Start]) -> list[Curve]:
@@ -109,7 +112,7 @@ class Search:
     def _refined(self, runner: Runner, again: Start, found: Found) -> Found:
         """The suggestion replaced by what longer runs around it say, unless they say nothing."""
         assert found.suggestion is not None
-        middle = raced(found.suggestion, self.longer, self._ratio)
+        middle = raced(found.suggestion, self.longer, self._ratio, self.power)
         runs = self._race(runner, [again], [middle], self.longer, first_of(found.runs))
         suggestion = None if runs is None else self._suggested(runs[0])
         if runs is None or suggestion is None:
@@ -130,7 +133,7 @@ class Search:
         return found
 
     def _suggested(self, runs: Runs) -> float | None:
-        return None if runs.best is None else suggested(runs.best, runs.updates, self._ratio)
+        return None if runs.best is None else suggested(runs.best, runs.updates, self._ratio, self.power)
 
 
 def first_of(before: tuple[Runs, ...]) -> tuple[int, ...]:

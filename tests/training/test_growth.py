@@ -1,0 +1,88 @@
+"""Whether updates grow with the gradients, for optimizers of every kind, and what that changes."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import lrax
+from compilations import compilations
+from lrax.training._grouped import in_group
+from lrax.training._growth import grows
+from problems import linear_learner, regression
+
+DATA, KEY = regression(), jax.random.key(0)
+PARAMS = {"kernel": jnp.ones((3, 300)), "bias": jnp.zeros(3, jnp.bfloat16), "scale": jnp.ones(())}
+
+
+def loss_fn(params, batch):
+    return sum(jnp.sum(leaf.astype(jnp.float32) ** 2) for leaf in jax.tree.leaves(params))
+
+
+def clipped(optimizer):
+    return lambda rate: optax.chain(optax.clip_by_global_norm(1.0), optimizer(rate))
+
+
+def labelled(rate):
+    """Refuses parameters that are not of this model."""
+    labels = {"kernel": "fast", "bias": "slow", "scale": "slow"}
+    return optax.multi_transform({"fast": optax.sgd(rate), "slow": optax.sgd(rate / 10)}, labels)
+
+
+OPTIMIZERS = {
+    "sgd": (optax.sgd, True),
+    "momentum": (functools.partial(optax.sgd, momentum=0.9, nesterov=True), True),
+    "clipped sgd": (clipped(optax.sgd), True),
+    "sgd with decay": (lambda rate: optax.chain(optax.add_decayed_weights(1e-4), optax.sgd(rate)), True),
+    "injected sgd": (optax.inject_hyperparams(optax.sgd), True),
+    "labelled sgd": (labelled, True),
+    "sgd and a plateau": (lambda rate: optax.chain(optax.sgd(rate), optax.contrib.reduce_on_plateau()), True),
+    "adam": (optax.adam, False),
+    "adamw": (optax.adamw, False),
+    "clipped adam": (clipped(optax.adam), False),
+    "lion": (optax.lion, False),
+    "rmsprop": (optax.rmsprop, False),
+    "lamb": (optax.lamb, False),
+    "muon": (optax.contrib.muon, False),
+    "lbfgs": (optax.lbfgs, None),
+    "nothing": (lambda rate: optax.set_to_zero(), None),
+}
+
+
+@pytest.mark.parametrize(("optimizer", "expected"), OPTIMIZERS.values(), ids=OPTIMIZERS)
+@pytest.mark.standard_promotion
+def test_of_optimizers(optimizer, expected):
+    """It is asked of the optimizer, whatever it is made of; where it cannot be said, nothing is raised."""
+    learner = lrax.Learner.create(loss_fn, PARAMS, optimizer)
+    assert grows(learner) is expected
+    assert grows(in_group("find_lr", learner, ("kernel",), 0, 0.0)) is expected
+
+
+def test_of_updates_of_one_s_own():
+    """Of an update that is a plain function it is not known."""
+    assert grows(lrax.Learner(jnp.zeros(()), lambda weight, batch, rate: (weight - rate, weight))) is None
+
+
+def test_it_is_asked_once():
+    """One small program; the same optimizer written again, of another model, needs none."""
+    learner = lrax.Learner.create(loss_fn, PARAMS, lambda rate: optax.sgd(rate, momentum=0.7))
+    with compilations() as first:
+        grows(learner)
+    again = lrax.Learner.create(loss_fn, {"kernel": jnp.ones((2, 7))}, lambda rate: optax.sgd(rate, momentum=0.7))
+    with compilations() as second:
+        grows(again)
+    assert len(first) <= 1
+    assert not second
+
+
+@pytest.mark.parametrize(("optimizer", "power"), [(optax.sgd, 0.1), (optax.adam, 0.4)])
+@pytest.mark.standard_promotion
+def test_heights_fall_with_the_length(optimizer, power):
+    """A constant for a hundred times as many updates is lower by that power, as what was saved and read again says too."""
+    found = lrax.find_lr(linear_learner(optimizer), DATA, batch_size=16, key=KEY)
+    short, long = (float(found.schedule(lrax.Constant(1.0), steps)(0)) for steps in (100, 10_000))
+    assert found.length_power == power
+    np.testing.assert_allclose(short / long, 100**power, rtol=1e-4)
