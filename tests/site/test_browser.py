@@ -44,7 +44,7 @@ def site() -> Iterator[Site]:
     """The site, built from nothing and strictly, with every page opened once."""
     if _missing():
         pytest.skip(_missing())
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "XLA_FLAGS")}
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     if (
         subprocess.run([sys.executable, "-c", "import material, mkdocstrings"], capture_output=True, check=False).returncode
         == 0

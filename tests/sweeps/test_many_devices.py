@@ -28,7 +28,8 @@ def train(schedule, key):
 
 def command(*arguments, devices=1):
     """A Python process on so many CPU devices, as what `subprocess` takes."""
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
     return {"args": [sys.executable, *map(str, arguments)], "env": environment, "text": True}
 
 
