@@ -7,7 +7,7 @@ import tempfile
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("KERAS_BACKEND", "jax")  # Keras reads it when it is imported
-# XLA spends little on thousands of small programs that run once each; `XLA_FLAGS= python -m pytest` compiles as it does by default
+# XLA spends little on programs that run once; `XLA_FLAGS= python -m pytest` compiles as it does by default
 os.environ.setdefault(
     "XLA_FLAGS",
     "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
