@@ -6,7 +6,7 @@ import optax
 import pytest
 
 import lrax
-from lrax.finder._heights import COSINE, suggested
+from lrax.finder._heights import COSINE, POWERS, suggested
 from problems import (
     linear_learner,
     regression,
@@ -28,7 +28,7 @@ def test_refine_checks_by_training():
     assert tried.updates == 112
     best = tried.peaks[np.argmin(tried.losses)]
     assert 0.7 < tried.best / best < 1.4
-    np.testing.assert_allclose(found.suggestion, suggested(tried.best, 112, COSINE, found.length_power), rtol=1e-6)
+    np.testing.assert_allclose(found.suggestion, suggested(tried.best, 112, COSINE, POWERS[True]), rtol=1e-6)
     assert "4 runs of 112 updates with peaks from" in str(found)
 
 

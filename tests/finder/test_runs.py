@@ -10,7 +10,7 @@ import pytest
 
 import lrax
 from compilations import compilations
-from lrax.finder._heights import COSINE, REFERENCE, raced, rates_of, ratio_of, shape_of, suggested
+from lrax.finder._heights import COSINE, POWERS, REFERENCE, raced, rates_of, ratio_of, shape_of, suggested
 from lrax.finder._runs import Seed, Start, bottom
 from lrax.finder._search import FINER, HIGHER, OUT, first_of
 from lrax.training._engine import START, Lane, Rules
@@ -138,7 +138,7 @@ def test_a_plan_is_squeezed_into_a_run():
     np.testing.assert_allclose(shape[10:34], 1, rtol=1e-6)
     assert shape[0] < 0.1
     assert shape[-1] < 0.05
-    assert raced(suggested(0.3, 50, 2.0, 0.4), 50, 2.0, 0.4) == pytest.approx(0.3)
+    assert raced(suggested(0.3, 50, 2.0, POWERS[True]), 50, 2.0, POWERS[True]) == pytest.approx(0.3)
 
 
 def test_the_height_of_a_schedule():

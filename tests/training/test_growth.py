@@ -78,11 +78,12 @@ def test_it_is_asked_once():
     assert not second
 
 
-@pytest.mark.parametrize(("optimizer", "power"), [(optax.sgd, 0.1), (optax.adam, 0.4)])
+@pytest.mark.parametrize(("optimizer", "power", "higher"), [(optax.sgd, 0.15, 3.16**0.5), (optax.adam, 0.4, 3.16)])
 @pytest.mark.standard_promotion
-def test_heights_fall_with_the_length(optimizer, power):
-    """A constant for a hundred times as many updates is lower by that power, as what was saved and read again says too."""
+def test_heights_move_as_the_optimizer_asks(optimizer, power, higher):
+    """A constant for a hundred times as many updates is lower by that power, and a cosine stands so much above it."""
     found = lrax.find_lr(linear_learner(optimizer), DATA, batch_size=16, key=KEY)
+    assert found.grows is (optimizer is optax.sgd)
     short, long = (float(found.schedule(lrax.Constant(1.0), steps)(0)) for steps in (100, 10_000))
-    assert found.length_power == power
     np.testing.assert_allclose(short / long, 100**power, rtol=1e-4)
+    np.testing.assert_allclose(found.schedule(lrax.warmup_cosine(1.0, 10_000, 1_000))(1_000) / long, higher, rtol=0.01)

@@ -57,7 +57,7 @@ def to_plain(found: Any) -> dict[str, Any]:
         "runs": [runs(one) for one in found.runs],
         "refined": None if found.refined is None else runs(found.refined),
         "groups": {pattern: to_plain(group) for pattern, group in found.groups.items()},
-        "length_power": found.length_power,
+        "grows": found.grows,
     }
 
 
@@ -92,7 +92,7 @@ def read_found(file: "Part") -> dict[str, Any]:
         "runs": tuple(part.runs() for part in file.part("runs").items()),
         "refined": None if refined.value is None else refined.runs(),
         "groups": {name: read_found(group) for name, group in file.part("groups").named().items()},
-        "length_power": file.part("length_power").rate(),
+        "grows": file.part("grows").known(),
     }
 
 
@@ -154,6 +154,12 @@ class Part:
         if not 0 < rate < np.inf:
             self.refuse("a rate above 0")
         return rate
+
+    def known(self) -> bool | None:
+        """True, False, or null where it is not known."""
+        if self.value is not None and not isinstance(self.value, bool):
+            self.refuse("true, false or null")
+        return self.value
 
     def word(self, *words: str) -> str:
         """One of some words."""

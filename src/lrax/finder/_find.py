@@ -13,7 +13,7 @@ from lrax.finder._by_group import check_groups, with_groups
 from lrax.finder._conclude import found_in
 from lrax.finder._curve import Curve, SuggestionRule, curve_of
 from lrax.finder._fall import fall
-from lrax.finder._heights import POWERS, rates_of
+from lrax.finder._heights import rates_of
 from lrax.finder._named import check_rule
 from lrax.finder._range_test import EVERY, Rule
 from lrax.finder._result import Found
@@ -126,7 +126,7 @@ def find_lr(
     >>> learner = lrax.Learner.create(loss_fn, jnp.zeros(3), optax.sgd)
     >>> found = find_lr(learner, jnp.ones((8, 3)), batch_size=4, key=jax.random.key(0))
     >>> print(f"{found.suggestion:.1f} by a ramp that {found.reason} and {len(found.runs[0].peaks)} short runs")
-    0.8 by a ramp that diverged and 4 short runs
+    0.9 by a ramp that diverged and 4 short runs
     """
     if groups is not None:
         check_groups(groups, held, donate)
@@ -173,7 +173,7 @@ def find_lr(
                 every=EVERY if every is None and evaluate is not None else every,
                 mode=mode,
             )
-            progressed.search = search = dataclasses.replace(search, power=POWERS[grows(learners[0])])
+            progressed.search = search = dataclasses.replace(search, grows=grows(learners[0]))
             starts = [Start(one.state, runner.order(its)) for one, its in zip(learners, keys, strict=True)]
             fresh = jax.random.fold_in(keys[0], 2) if budget and keys[0] is not None else keys[0]
             again = Start(learners[0].state, runner.order(fresh))
@@ -215,7 +215,7 @@ class Progressed:
             return self.found
         if self.ended and self.search is not None:
             found = found_in(self.ended, [self.search.suggest(one) for one in self.ended])
-            return dataclasses.replace(found, reason=Reason.INTERRUPTED, length_power=self.search.power)
+            return dataclasses.replace(found, reason=Reason.INTERRUPTED, grows=self.search.grows)
         carry, parts = jax.device_get((self.latest, self.rows))
         parts = [stacked(rows, carry) if isinstance(rows, list | tuple) else rows for rows in parts]
         if np.ndim(carry.reason):  # several lanes

@@ -1,6 +1,6 @@
 """How high a schedule goes for a rate that was found: between shapes by theory, between lengths by what was measured."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,21 +20,35 @@ MIDDLE = 1.6
 COSINE = 2.65
 """The best peak of a warm-up-cosine over the best constant rate, by theory, at the reference length; a test holds it."""
 
-POWERS: dict[bool | None, float] = {True: 0.1, False: 0.4, None: 0.25}
-"""Best rates fall with the length of a run to this power, by whether updates grow with gradients; None if that is not known.
 
-Gradients fall as a run goes on, and with them the updates of SGD; those of Adam or Lion do not, and by theory it is 0.5 there.
+class Powers(NamedTuple):
+    """How best rates move.
+
+    Attributes:
+      length: they fall with the length of a run to this power.
+      ratio: between shapes they rise with what theory says to this power.
+    """
+
+    length: float
+    ratio: float
+
+
+POWERS = {True: Powers(0.15, 0.5), False: Powers(0.4, 1.0), None: Powers(0.25, 1.0)}
+"""By whether updates grow with gradients; None if that is not known.
+
+Gradients fall as a run goes on, and with them the updates of SGD: its best rates hardly fall, and stand near an edge that no
+peak goes above. Updates of Adam or Lion do not: by theory the powers are 0.5 and 1 there.
 """
 
 
-def suggested(peak: float, updates: int, ratio: float, power: float) -> float:
+def suggested(peak: float, updates: int, ratio: float, powers: Powers) -> float:
     """The suggestion, when runs of so many updates train best at `peak`, whose shape stands so much higher than a constant."""
-    return peak * (updates / REFERENCE) ** power * MIDDLE / ratio
+    return peak * (updates / REFERENCE) ** powers.length * (MIDDLE / ratio) ** powers.ratio
 
 
-def raced(suggestion: float, updates: int, ratio: float, power: float) -> float:
+def raced(suggestion: float, updates: int, ratio: float, powers: Powers) -> float:
     """The peak at which runs of so many updates should train best: what `suggested` undoes."""
-    return suggestion / suggested(1.0, updates, ratio, power)
+    return suggestion / suggested(1.0, updates, ratio, powers)
 
 
 def shape_of(plan: np.ndarray[Any, Any] | None, updates: int) -> np.ndarray[Any, Any]:
@@ -64,12 +78,12 @@ def rates_of(owner: str, name: str, shape: Any, total_steps: Any) -> np.ndarray[
     return rates
 
 
-def scaled(suggestion: float, shape: Any, total_steps: Any, power: float) -> Schedule:
+def scaled(suggestion: float, shape: Any, total_steps: Any, powers: Powers) -> Schedule:
     """`shape` at the height at which it should train best, for a suggestion; see `Found.schedule`."""
     shape = ScheduleRule().convert("Found.schedule", "shape", shape)
     if total_steps is not None and isinstance(shape, Recipe) and shape.waits:
         shape = shape.over(total_steps)
     rates = rates_of("Found.schedule", "shape", shape, total_steps)
-    constant = suggestion / MIDDLE * (REFERENCE / len(rates)) ** power
-    height = constant * float(rate_ratio(np.ones(len(rates), np.float32), rates))
+    ratio = float(rate_ratio(np.ones(len(rates), np.float32), rates))
+    height = suggestion * (REFERENCE / len(rates)) ** powers.length * (ratio / MIDDLE) ** powers.ratio
     return Scale(shape, height / float(rates.max()))

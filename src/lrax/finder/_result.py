@@ -39,9 +39,8 @@ class Found:
       runs: the short runs of each seed that the suggestion was read from; none where a rule read it off a ramp.
       refined: the longer runs that it was refined by, if they were asked for.
       groups: by their patterns, what was found for each group of parameters with the others held, if groups were asked for.
-      length_power: with which power of the length of a run its best rate falls: 0.1 where updates grow with the gradients, as
-        those of SGD do; 0.4 where they do not, as with Adam and Lion; 0.25 where that is not known, as for an update of your
-        own.
+      grows: whether twice the gradients make twice the update, as with SGD, or not, as with Adam and Lion: best rates move
+        otherwise then, see `schedule`. None where that is not known, as for an update of your own.
 
     Source: Smith 2015, Cyclical learning rates for training neural networks, section 3.3.
     """
@@ -53,7 +52,7 @@ class Found:
     runs: tuple[Runs, ...] = ()
     refined: Runs | None = None
     groups: "Mapping[str, Found]" = dataclasses.field(default_factory=dict)
-    length_power: float = POWERS[None]
+    grows: bool | None = None
 
     @property
     def multiples(self) -> dict[str, float]:
@@ -67,8 +66,9 @@ class Found:
     def schedule(self, shape: Any, total_steps: int | None = None) -> Schedule:
         """`shape`, whatever its height, at the height at which it should train best.
 
-        Between shapes the height is translated by `lrax.theory.rate_ratio`; between lengths a best rate falls with the length
-        to the power of `length_power`, as was measured (`docs/finder.md` says how far it may be off).
+        Between shapes the height is translated by `lrax.theory.rate_ratio`, and between lengths a best rate falls with the
+        length to the power of 0.4 (0.25 where `grows` is None). Where updates grow with the gradients, best rates stand near an
+        edge: it is the square root of the ratio there, and the power is 0.15. `docs/finder.md` says how far it may be off.
 
         Args:
           shape: a schedule, or a callable `count -> rate`, whose rates are at least 0.
@@ -85,11 +85,11 @@ class Found:
         >>> constant = found.schedule(lrax.Constant(1.0), total_steps=10_000)
         >>> cosine = found.schedule(lrax.warmup_cosine(1.0, 10_000, 1_000))
         >>> print(f"{cosine(1_000) / constant(0):.1f} times as high")
-        3.1 times as high
+        1.8 times as high
         """
         if self.suggestion is None:
             raise complain(ValueError, "Found.schedule", "suggestion", "there", None, self.explanation)
-        return scaled(self.suggestion, shape, total_steps, self.length_power)
+        return scaled(self.suggestion, shape, total_steps, POWERS[self.grows])
 
     @property
     def rates(self) -> np.ndarray[Any, Any]:

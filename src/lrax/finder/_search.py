@@ -42,7 +42,7 @@ class Search:
       runs: whether short runs follow.
       refine: updates of the longer runs that check the suggestion; 0 for none.
       plan: the rates of the schedule whose shape runs have; None for a cosine after a warm-up.
-      power: with which power of the length of a run its best rate falls.
+      grows: whether updates grow with the gradients; None if that is not known.
     """
 
     rules: Rules
@@ -51,7 +51,7 @@ class Search:
     runs: bool
     refine: int = 0
     plan: np.ndarray[Any, Any] | None = None
-    power: float = POWERS[None]
+    grows: bool | None = None
 
     @property
     def longer(self) -> int:
@@ -86,7 +86,7 @@ class Search:
         found = self._followed(runner, starts, curves) if self.runs else None
         if found is None:
             found = found_in(curves, [self.suggest(curve) for curve in curves])
-        found = dataclasses.replace(found, length_power=self.power)
+        found = dataclasses.replace(found, grows=self.grows)
         return self._refined(runner, again, found) if self.longer and found.suggestion is not None else found
 
     def _curves(self, runner: Runner, starts: Sequence[Start]) -> list[Curve]:
@@ -112,7 +112,7 @@ class Search:
     def _refined(self, runner: Runner, again: Start, found: Found) -> Found:
         """The suggestion replaced by what longer runs around it say, unless they say nothing."""
         assert found.suggestion is not None
-        middle = raced(found.suggestion, self.longer, self._ratio, self.power)
+        middle = raced(found.suggestion, self.longer, self._ratio, POWERS[self.grows])
         runs = self._race(runner, [again], [middle], self.longer, first_of(found.runs))
         suggestion = None if runs is None else self._suggested(runs[0])
         if runs is None or suggestion is None:
@@ -133,7 +133,7 @@ class Search:
         return found
 
     def _suggested(self, runs: Runs) -> float | None:
-        return None if runs.best is None else suggested(runs.best, runs.updates, self._ratio, self.power)
+        return None if runs.best is None else suggested(runs.best, runs.updates, self._ratio, POWERS[self.grows])
 
 
 def first_of(before: tuple[Runs, ...]) -> tuple[int, ...]:
