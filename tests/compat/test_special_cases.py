@@ -116,6 +116,11 @@ NONE: dict[str, tuple[Callable[[], object], str]] = {
     "a tracker's mode": (lambda: djl.CyclicalTracker(1.0, 2.0, 2, mode=None), "mode"),
     "a rate": (lambda: ours.constant_schedule(None), "value"),
     "a length": (lambda: torch.StepLR(0.1, None), "step_size"),
+    "schedules": (lambda: ours.join_schedules(None, [2]), "schedules"),
+    "boundaries": (lambda: torch.SequentialLR([1.0, 2.0], None), "milestones"),
+    "milestones": (lambda: torch.MultiStepLR(1.0, None), "milestones"),
+    "arguments of parts": (lambda: ours.sgdr_schedule(None), "cosine_kwargs"),
+    "a choice": (lambda: ours.exponential_decay(1.0, 2, 0.5, staircase=None), "staircase"),
 }
 
 

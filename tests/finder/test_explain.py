@@ -7,6 +7,7 @@ import pytest
 import lrax
 from lrax.finder import Curve, Reason
 from lrax.finder._conclude import found_in
+from lrax.finder._explain import explain
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -127,7 +128,11 @@ def test_a_best_run_at_the_end_is_said(losses, side, edge):
     """A best run that was the last one tried on its side is said, and widens the band on that side."""
     ramp = [curve(fall(100), Reason.COMPLETED)]
     found, usual = (found_in(ramp, [0.1], (runs(its),)) for its in (losses, [3, 1, 1, 3]))
-    assert f"it was the {side} of them, so the best may lie {edge} yet: `refine=` with more updates looks there" in str(found)
+    assert f"it was the {side} of them, so the best may lie {edge} yet: `refine=True` waits longer and looks there" in str(
+        found
+    )
+    again = explain(found.reason, 0.1, ramp, found.runs, refined=True)
+    assert again.endswith(f"so the best may lie {edge} yet: lrax.race at rates there tells")  # it has been refined
     wider = found.band[1] / usual.band[1], usual.band[0] / found.band[0]
     assert wider == (pytest.approx(3.0 if side == "highest" else 1.0), pytest.approx(3.0 if side == "lowest" else 1.0))
 

@@ -127,6 +127,15 @@ def test_an_optimizer_instead_of_a_factory_is_refused():
         lrax.Learner.create(squared_error, linear_params(), optax.sgd(0.1))
 
 
+@pytest.mark.parametrize(
+    "factory", [optax.cosine_decay_schedule(0.1, 10), lambda rate: 2 * rate], ids=["a schedule", "a number"]
+)
+def test_a_function_that_makes_no_optimizer_is_refused(factory):
+    """What a function returns that makes no optimizer is told, and not what it did with a schedule."""
+    with pytest.raises(TypeError, match=r"Learner.create: `optimizer` must be a function rate -> optax.GradientTransformation"):
+        lrax.Learner.create(squared_error, linear_params(), factory)
+
+
 def test_any_hyperparameter_can_take_the_rate_s_place():
     """The factory's argument may be another hyper-parameter, and so may the injected one."""
     learner = lrax.Learner.create(squared_error, linear_params(), lambda decay: optax.sgd(RATE, momentum=decay))

@@ -53,12 +53,16 @@ def checked(function: Callable[Arguments, Schedule]) -> Callable[Arguments, Sche
     signature = inspect.signature(function)
     hints = get_type_hints(function, include_extras=True)
     rules = {name: _rules(hints.get(name)) for name in signature.parameters}
-    optional = {name for name in signature.parameters if _allows_none(hints.get(name))}
+    optional = {name for name in signature.parameters if hints.get(name, Any) is Any or _allows_none(hints[name])}
 
     @functools.wraps(function)
     def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Schedule:
         bound = bind(function.__qualname__, signature, args, kwargs)
         for name, value in bound.arguments.items():
+            if value is None and name not in optional and all(rule is KNOWN for rule in rules[name]):
+                needed = signature.parameters[name].default is inspect.Parameter.empty
+                remedy = "" if needed else "leave it out for what it is by default"
+                raise complain(TypeError, function.__name__, name, "given", value, remedy)
             for rule in () if value is None and name in optional else rules[name]:
                 bound.arguments[name] = _handed_on(rule, rule.convert(function.__name__, name, value), value)
         return function(*bound.args, **bound.kwargs)

@@ -71,7 +71,7 @@ STEPS = Rule("a whole number of updates, at least 1", np.int32, low=1, remedy="g
 DELAY = Rule("a whole number of updates, at least 0", np.int32, low=0, remedy="give an int such as 100" + EPOCHS)
 OFFSET = Rule("a whole number of updates", np.int32, remedy="give an int")
 BOUNDARIES = Rule(
-    "a list of at least one count, rising strictly, none below 0",
+    "a list of at least one whole count, rising strictly, none below 0",
     np.int32,
     low=0,
     rank=1,

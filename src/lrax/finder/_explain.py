@@ -21,7 +21,9 @@ GAINED = 0.05
 """A loss that made more of its fall than this in the last tenth of the ramp's decades still fell where the ramp ended."""
 
 
-def explain(reason: Reason, suggestion: float | None, curves: Sequence[Curve], runs: Sequence[Runs] = ()) -> str:
+def explain(
+    reason: Reason, suggestion: float | None, curves: Sequence[Curve], runs: Sequence[Runs] = (), refined: bool = False
+) -> str:
     """Why a test ended and what to do about it, without a full stop.
 
     Args:
@@ -29,16 +31,17 @@ def explain(reason: Reason, suggestion: float | None, curves: Sequence[Curve], r
       suggestion: a rate, or None.
       curves: those of the seeds; the longest that ended for `reason` is told of.
       runs: the short runs that the suggestion was read from, if there were any.
+      refined: whether they are those that refined it.
     """
     curve = max(curves, key=lambda one: (one.reason is reason, len(one.rates)))
     if reason is Reason.INTERRUPTED:
         return f"it was interrupted after {plural(len(curve.rates), 'update')}; what it had measured is kept"
     if runs:
-        return of_runs(suggestion, runs)
+        return of_runs(suggestion, runs, refined)
     return without(reason, curve) if suggestion is None else with_suggestion(reason, curve)
 
 
-def of_runs(suggestion: float | None, runs: Sequence[Runs]) -> str:
+def of_runs(suggestion: float | None, runs: Sequence[Runs], refined: bool) -> str:
     """What short runs say, those of several seeds together."""
     lowest, highest = min(one.peaks[0] for one in runs), max(one.peaks[-1] for one in runs)
     many = f"{plural(sum(len(one.peaks) for one in runs), 'run')} of {runs[0].updates} updates with peaks from"
@@ -49,11 +52,12 @@ def of_runs(suggestion: float | None, runs: Sequence[Runs]) -> str:
     place = int(best.ranked.argmin())
     how = "ended lowest" if best.scores is None else "did best by `evaluate`"
     told = f"{tried}, of which {float(best.peaks[place]):.2g} {how}, at a loss of {best.losses[place]:.3g}"
+    further = "lrax.race at rates there tells" if refined else "`refine=True` waits longer and looks there"
     if all(one.flat for one in runs):
-        return f"{told}; all ended about the same, as on a plateau or in noise: `refine` waits longer and looks further"
+        return f"{told}; all ended about the same, as on a plateau or in noise: {further}"
     if sum(one.at_end for one in runs) * 2 > len(runs):
         side, edge = ("highest", "higher") if place else ("lowest", "lower")
-        return f"{told}; it was the {side} of them, so the best may lie {edge} yet: `refine=` with more updates looks there"
+        return f"{told}; it was the {side} of them, so the best may lie {edge} yet: {further}"
     return told
 
 

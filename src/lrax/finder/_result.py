@@ -132,7 +132,7 @@ class Found:
         ended = sum(curve.reason is Reason.DATA_ENDED for curve in self.curves)
         short = f"; the data ended in {ended} of the tests" if ended and self.reason is not Reason.DATA_ENDED else ""
         last = (self.refined,) if self.refined else self.runs
-        return explain(self.reason, self.suggestion, self.curves, last) + short
+        return explain(self.reason, self.suggestion, self.curves, last, self.refined is not None) + short
 
     @spelt
     def suggest(

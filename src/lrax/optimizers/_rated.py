@@ -86,12 +86,14 @@ class RatedOptimizer:
         first = RatedOptimizer(factory, "number", False, hyperparameter, owner)
         candidates = (first, dataclasses.replace(first, by="schedule"))
         differences: list[tuple[int, str]] = []
+        failed: Exception | None = None
         for candidate in candidates:
             try:
                 fresh: Any = jax.eval_shape(candidate.init, params)
-            except (TypeError, ValueError):  # some factories take only numbers, some only schedules
+            except (TypeError, ValueError) as error:  # some factories take only numbers, some only schedules
+                failed = failed or error
                 if candidate is candidates[-1] and not differences:
-                    raise
+                    raise failed  # of a number, which is what most take  # noqa: B904
                 continue
             structure: Any = jax.tree.structure(fresh)
             if opt_state is None or structure == jax.tree.structure(opt_state):

@@ -28,7 +28,8 @@ def to_json(schedule: Any) -> str:
     Returns: `{"lrax": 1, "schedule": {"kind": ..., field: value, ...}}`.
 
     Raises: TypeError for what is no schedule, for a plain callable (alone or inside a schedule), and under jit; ValueError
-      for a number that is not finite and for a kind of your own that has the name of one of lrax.
+      for a number that is not finite, for a kind of your own that has the name of one of lrax, and for thousands of schedules
+      inside each other.
 
     >>> print(to_json(lrax.Cosine(start=0.1, end=0.0, steps=100)))
     {"lrax": 1, "schedule": {"kind": "Cosine", "start": 0.1, "end": 0.0, "steps": 100}}
@@ -36,7 +37,10 @@ def to_json(schedule: Any) -> str:
     if not isinstance(schedule, Schedule):
         remedy = "a function cannot be saved; make it a kind, a subclass of lrax.Schedule" if callable(schedule) else ""
         raise complain(TypeError, "to_json", "schedule", "a lrax.Schedule", schedule, remedy)
-    return json.dumps({"lrax": VERSION, "schedule": _written(schedule, "schedule")}, allow_nan=False)
+    try:
+        return json.dumps({"lrax": VERSION, "schedule": _written(schedule, "schedule")}, allow_nan=False)
+    except RecursionError as error:
+        raise complain(ValueError, "to_json", "schedule", "of at most a few hundred levels", "a deeper one") from error
 
 
 @spelt

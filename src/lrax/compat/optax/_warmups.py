@@ -11,7 +11,7 @@ from lrax.compat._parts import join
 from lrax.compat.optax._decays import cosine, exponential_decay, holds, linear_schedule
 from lrax.fields._given import Delay, Offset, Rate, Steps
 from lrax.fields._known import is_known
-from lrax.fields._words import complain, spelt
+from lrax.fields._words import complain
 from lrax.schedules._base import Schedule
 from lrax.schedules._combinators import Sequence
 from lrax.schedules._phases import Linear
@@ -98,7 +98,7 @@ def warmup_exponential_decay_schedule(
     return _warmed(init_value, peak_value, warmup_steps, decay)
 
 
-@spelt
+@checked
 def sgdr_schedule(cosine_kwargs: Iterable[Mapping[str, Any]]) -> Schedule:
     """One `warmup_cosine_decay_schedule` after the other; where they follow a rule, `lrax.sgdr` is smaller.
 
@@ -114,7 +114,7 @@ def sgdr_schedule(cosine_kwargs: Iterable[Mapping[str, Any]]) -> Schedule:
     return Sequence(*(warmup_cosine_decay_schedule(**kwargs) for kwargs in cosine_kwargs))
 
 
-@spelt
+@checked
 def join_schedules(schedules: Many[Any], boundaries: Many[Any]) -> Schedule:
     """One schedule after the other, each from its own count 0, changing at the boundaries whatever their lengths.
 

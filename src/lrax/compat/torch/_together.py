@@ -7,12 +7,12 @@ from lrax.compat._arguments import checked
 from lrax.compat._parts import join
 from lrax.fields._given import Rate
 from lrax.fields._known import is_known
-from lrax.fields._words import complain, spelt
+from lrax.fields._words import complain
 from lrax.schedules._algebra import Product, Scale
 from lrax.schedules._base import Schedule
 
 
-@spelt
+@checked
 def SequentialLR(schedulers: Many[Any], milestones: Many[Any]) -> Schedule:
     """One schedule after the other, each from its own count 0, changing at the milestones.
 
