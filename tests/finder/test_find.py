@@ -1,5 +1,7 @@
 import gc
+import io
 import itertools
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -283,3 +285,12 @@ def test_an_eager_range_test_compiles_once(caplog):
         second = lrax.range_test(learner, DATA, batch_size=16, key=KEY)
     assert not [record for record in caplog.records if "Finished XLA compilation" in record.getMessage()]
     np.testing.assert_array_equal(first.losses, second.losses)
+
+
+@pytest.mark.parametrize("state", ["absent", "closed"])
+def test_without_a_standard_error_there_is_no_bar(monkeypatch, state):
+    """Where nothing can be shown, as in a service, a search that was asked for a bar runs without one."""
+    stream = io.StringIO()
+    stream.close()
+    monkeypatch.setattr(sys, "stderr", None if state == "absent" else stream)
+    assert lrax.find_lr(linear_learner(), DATA, batch_size=16, key=KEY, progress=True).suggestion > 0

@@ -22,7 +22,7 @@ def progress_bar(total: int, label: str, unit: str, shown: bool) -> Iterator[Cal
         from tqdm.auto import tqdm
     except ImportError as error:
         raise ImportError("progress=True needs tqdm: pip install 'lrax[progress]'") from error
-    if sys.stderr is None:
+    if sys.stderr is None or sys.stderr.closed:
         yield lambda done, loaded=False: None
         return
     with tqdm(total=total, desc=f"{label}, compiling", unit=f" {unit}") as bar:
