@@ -236,10 +236,10 @@ for name, end in ends.items():
 # %% [markdown]
 # What the table says:
 #
-# - The plan's two ends are ahead of the cosines that were made for their lengths, in each of the three models: 2.11 against 2.24 after 400 updates, 1.58 against 1.63 after 1,200.
-# - That is partly a matter of height. The long cosine, left after 400 updates while its rate is still high (2.11), is ahead of the short one, which has come down to zero: for a run as short as this
+# - The plan's two ends are ahead of the cosines that were made for their lengths, in each of the three models: 2.21 against 2.26 after 400 updates, 1.61 against 1.65 after 1,200.
+# - That is partly a matter of height. The long cosine, left after 400 updates while its rate is still high (2.12), is ahead of the short one, which has come down to zero: for a run as short as this
 #   one the suggested rate is too low, and a plan that stays at its height for longer suffers less from that. A sweep over the peak is how to know.
-# - The cool-downs brought much: 2.26 at the stable rate became 2.11 in 80 updates, 1.92 became 1.58 in 560, of which 320 at the stable rate.
+# - The cool-downs brought much: 2.34 at the stable rate became 2.21 in 80 updates, 1.97 became 1.61 in 560, of which 320 at the stable rate.
 #
 # The plan's gain is in what it costs and in what need not be known. Both of its ends together took 1.6 + 0.2 + 1.4 = 3.2 times the updates of the short run, because they share their past. The two
 # cosines took 1 + 3 = 4 times, and each had to know its length before it began.
