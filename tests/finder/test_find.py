@@ -193,6 +193,7 @@ def test_an_interrupt_keeps_the_curve():
     with pytest.raises(KeyboardInterrupt) as caught:
         lrax.find_lr(linear_learner(), interrupted())
     assert (caught.value.found.updates, caught.value.found.reason) == (12, Reason.INTERRUPTED)
+    assert caught.value.found.grows is True  # the height of a schedule needs it, also then
 
 
 @pytest.mark.parametrize("updates", [1, 2, 4])

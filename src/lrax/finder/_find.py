@@ -175,8 +175,9 @@ def find_lr(
             )
             progressed.search = search = dataclasses.replace(search, grows=grows(learners[0]))
             starts = [Start(one.state, runner.order(its)) for one, its in zip(learners, keys, strict=True)]
-            fresh = jax.random.fold_in(keys[0], 2) if budget and keys[0] is not None else keys[0]
-            again = Start(learners[0].state, runner.order(fresh))
+            again = starts[0]
+            if budget and keys[0] is not None:
+                again = again._replace(order=runner.order(jax.random.fold_in(keys[0], 2)))
             progressed.found = search.run(runner, starts, again, progressed.ended)
             return progressed.found
     except KeyboardInterrupt as interrupt:
@@ -213,9 +214,10 @@ class Progressed:
         """What is known so far: the ramps if they have ended, or the curve that was being measured."""
         if self.found is not None:
             return self.found
+        grows = None if self.search is None else self.search.grows
         if self.ended and self.search is not None:
             found = found_in(self.ended, [self.search.suggest(one) for one in self.ended])
-            return dataclasses.replace(found, reason=Reason.INTERRUPTED, grows=self.search.grows)
+            return dataclasses.replace(found, reason=Reason.INTERRUPTED, grows=grows)
         carry, parts = jax.device_get((self.latest, self.rows))
         parts = [stacked(rows, carry) if isinstance(rows, list | tuple) else rows for rows in parts]
         if np.ndim(carry.reason):  # several lanes
@@ -224,7 +226,8 @@ class Progressed:
         rows = rows[np.isfinite(rows[:, 0])]
         lane = begin((), Rules(Constant(0.0)), None)._replace(carry=carry, rows=rows[max(len(rows) - int(carry.updates), 0) :])
         curve = curve_of(lane, Reason.INTERRUPTED)
-        return found_in([curve], [None if self.search is None else self.search.suggest(curve)])
+        found = found_in([curve], [None if self.search is None else self.search.suggest(curve)])
+        return dataclasses.replace(found, grows=grows)
 
 
 def check_finder(
