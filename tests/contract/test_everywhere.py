@@ -1,6 +1,5 @@
 """Where a schedule is called: outside jit, in shard_map, with other libraries' counts, inside and around optax's schedules."""
 
-import os
 import pathlib
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 import lrax
 from compilations import compilations
+from devices import xla_flags
 from lrax.schedules._combinators import Until
 from schedule_cases import KINDS, Case, each, rates, sampled
 
@@ -131,8 +131,7 @@ print("as one")
 def test_on_four_devices() -> None:
     """The kinds that loop do so on several devices, each its own number of times."""
     tests = str(pathlib.Path(__file__).parents[1])
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
-    environment = {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    environment = {"XLA_FLAGS": xla_flags(4), "JAX_PLATFORMS": "cpu"}
     path = ":".join([tests, *sys.path])
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], env={**environment, "PYTHONPATH": path}, capture_output=True, text=True, check=False

@@ -12,6 +12,7 @@ import pytest
 from jax.sharding import Mesh
 
 import lrax
+from devices import xla_flags
 
 EXAMPLE = pathlib.Path(__file__).parents[2] / "examples" / "sweep_many_devices.py"
 SMALL = ["--rates", "6", "--seeds", "2", "--updates", "40"]
@@ -28,8 +29,7 @@ def train(schedule, key):
 
 def command(*arguments, devices=1):
     """A Python process on so many CPU devices, as what `subprocess` takes."""
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": xla_flags(devices)}
     return {"args": [sys.executable, *map(str, arguments)], "env": environment, "text": True}
 
 

@@ -15,6 +15,7 @@ import optax
 import pytest
 
 import lrax
+from devices import xla_flags
 from lrax.sweeps import _files, _rungs
 from problems import linear_learner, nothing, regression, same, squared_error
 
@@ -180,8 +181,7 @@ print("equal")
 def test_lanes_divided_over_a_mesh_are_the_lanes():
     """On four devices the race is the one of one device, on both drivers, also where lanes do not fill the mesh."""
     tests = str(pathlib.Path(__file__).parents[1])
-    devices = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
-    flags = {"XLA_FLAGS": devices, "JAX_PLATFORMS": "cpu"}
+    flags = {"XLA_FLAGS": xla_flags(4), "JAX_PLATFORMS": "cpu"}
     script = textwrap.dedent(MESH.format(tests=tests))
     done = subprocess.run([sys.executable, "-c", script], env=os.environ | flags, capture_output=True, text=True)
     assert done.stdout.strip() == "equal", done.stderr[-2000:]
