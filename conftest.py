@@ -12,7 +12,8 @@ os.environ.setdefault(
     "XLA_FLAGS",
     "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
     # unknown from jaxlib 0.11 on
-    + " --xla_cpu_use_fusion_emitters=false" * (importlib.metadata.version("jaxlib").split(".")[1] in ("7", "8", "9", "10")),
+    + " --xla_cpu_use_fusion_emitters=false"
+    * importlib.metadata.version("jaxlib").startswith(("0.7.", "0.8.", "0.9.", "0.10.")),
 )
 
 import jax

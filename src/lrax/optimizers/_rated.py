@@ -93,7 +93,7 @@ class RatedOptimizer:
             except (TypeError, ValueError) as error:  # some factories take only numbers, some only schedules
                 failed = failed or error
                 if candidate is candidates[-1] and not differences:
-                    raise failed  # of a number, which is what most take  # noqa: B904
+                    raise failed from None  # what it said to a number, which is what most take
                 continue
             structure: Any = jax.tree.structure(fresh)
             if opt_state is None or structure == jax.tree.structure(opt_state):
