@@ -87,9 +87,21 @@ def test_nothing_of_jax_s_insides_is_imported() -> None:
         assert "jax._src" not in path.read_text(), path
 
 
-@pytest.mark.parametrize("folder", ["src", "tests", "examples", "benchmarks"])
-def test_files_are_short(folder: str) -> None:
-    """A file of more than 300 lines hides a room."""
-    root = SOURCE.parents[1]
-    long = {str(path.relative_to(root)) for path in (root / folder).rglob("*.py") if len(path.read_text().splitlines()) > 300}
-    assert not long
+LONG = {"training._runner.make_runner", "finder._find.find_lr", "sweeps._race.race"}
+"""What is longer for now: these three are to be divided."""
+
+
+def long_functions(path: pathlib.Path) -> set[str]:
+    """The functions of a file whose body has more than 60 lines, the docstring left out."""
+    return {
+        f"{module(path)}.{node.name}"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (node.end_lineno or 0) - node.lineno - len((ast.get_docstring(node) or "").splitlines()) > 60
+    }
+
+
+def test_functions_are_short() -> None:
+    """A function has at most 60 lines of code; files may be as long as their subject needs."""
+    found = set().union(*map(long_functions, SOURCE.rglob("*.py")))
+    assert found == LONG
