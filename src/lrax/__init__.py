@@ -17,6 +17,7 @@ from lrax import theory as theory
 from lrax._version import __version__
 from lrax.citing._cite import citation
 from lrax.finder import Found, critical_rate, find_lr, range_test
+from lrax.optimizers._convert import convert_state
 from lrax.optimizers._greedy import greedy
 from lrax.optimizers._group_table import group_table
 from lrax.optimizers._groups import by_path
@@ -98,6 +99,7 @@ __all__ = [
     "branch",
     "by_path",
     "citation",
+    "convert_state",
     "count_of",
     "critical_rate",
     "cross",

@@ -50,18 +50,19 @@ def test_the_rest_follows_the_schedule() -> None:
 @pytest.mark.parametrize("factory", [optax.adamw, functools.partial(lrax.recorded, optax.adamw)], ids=["plain", "recorded"])
 def test_groups_tell_their_rates(factory: Any) -> None:
     """Each group's last and next rate are its own, with the base schedule and without, outside jit and inside."""
-    state = moved(lrax.by_path(factory, SCHEDULE, {"^head": 0.1, "layer_1": lrax.Constant(3.0)}), 2)[1]
+    tx = lrax.by_path(factory, SCHEDULE, {"^head": 0.1, "layer_1": lrax.Constant(3.0)})
+    state = moved(tx, 2)[1]
     wants = {"rest": SCHEDULE, "^head": lrax.Scale(SCHEDULE, 0.1), "head": lrax.Scale(SCHEDULE, 0.1), "layer_1": lambda _: 3.0}
     for call in (lambda function: function, jax.jit):
         for path, want in wants.items():
-            for schedule in (None, SCHEDULE):
-                last, following = (functools.partial(f, schedule=schedule, path=path) for f in (lrax.last_rate, lrax.next_rate))
-                np.testing.assert_allclose(call(last)(state), want(1), rtol=1e-6)
-                np.testing.assert_allclose(call(following)(state), want(2), rtol=1e-6)
+            for schedule in (None, SCHEDULE, tx):
+                last = call(functools.partial(lrax.last_rate, schedule=schedule, path=path))(state)
+                np.testing.assert_allclose(last, want(1), rtol=1e-6)
+            for schedule in (want, tx):
+                following = call(functools.partial(lrax.next_rate, schedule=schedule, path=path))(state)
+                np.testing.assert_allclose(following, want(2), rtol=1e-6)
     assert lrax.count_of(state) == 2
     assert lrax.next_rate(state, SCHEDULE) == SCHEDULE(2)
-    with pytest.raises(ValueError, match="`path` must choose one where a state holds several"):
-        lrax.last_rate(state)
 
 
 def test_a_plateau_after_the_groups_counts_in() -> None:
@@ -72,15 +73,131 @@ def test_a_plateau_after_the_groups_counts_in() -> None:
         _, state = tx.update(WEIGHTS, state, WEIGHTS, value=1.0)
     want = {"^head": 0.05 * SCHEDULE(1), "rest": 0.5 * SCHEDULE(1)}
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), lrax.group_rates(state), want)
-    other = {"one": lrax.recorded(optax.sgd, SCHEDULE).init(WEIGHTS), "two": state}
+    other = {"one": moved(lrax.recorded(optax.sgd, SCHEDULE), 1)[1], "two": state}
     assert lrax.last_rate(other, path="one") == SCHEDULE(0)
 
 
 def test_rates_of_a_state_without_groups() -> None:
-    """One that keeps its rate has one entry; one that keeps none is an error."""
-    assert lrax.group_rates(lrax.recorded(optax.adamw, SCHEDULE).init(WEIGHTS)) == {"rest": SCHEDULE(0)}
-    with pytest.raises(ValueError, match=r"must hold a rate, got none"):
-        lrax.group_rates(optax.adamw(SCHEDULE).init(WEIGHTS))
+    """A state that stores its learning rate has one entry; one that stores none needs the schedule."""
+    assert lrax.group_rates(moved(lrax.recorded(optax.adamw, SCHEDULE), 1)[1]) == {"rest": SCHEDULE(0)}
+    state = optax.adamw(SCHEDULE).init(WEIGHTS)
+    with pytest.raises(ValueError, match=r"^group_rates: `opt_state` must hold a learning rate, got none"):
+        lrax.group_rates(state)
+    assert lrax.group_rates(state, SCHEDULE) == {"rest": SCHEDULE(0)}
+
+
+def test_several_learning_rates_are_listed() -> None:
+    """`last_rate` of a state with several learning rates lists them and names `group_rates`."""
+    state = moved(lrax.by_path(optax.sgd, SCHEDULE, {"^head": 0.1}), 2)[1]
+    with pytest.raises(
+        ValueError,
+        match=r"last_rate: `path` must be .* '\^head' = 0.09.*, 'rest' = 0.9.*, got None; lrax.group_rates\(opt_state\)",
+    ):
+        lrax.last_rate(state)
+    with pytest.raises(ValueError, match=r"next_rate: `path` must be the label of one trained group, 'rest' or '\^head'"):
+        lrax.next_rate(state, lrax.by_path(optax.sgd, SCHEDULE, {"^head": 0.1}))
+
+
+OTHER = lrax.Linear(0.1, 0.0, steps=10)
+MATRICES = {"w": jnp.ones((2, 3)), "b": jnp.ones(3)}
+MUON = functools.partial(optax.contrib.muon, adam_learning_rate=OTHER)
+TWO = {
+    "muon": MUON(SCHEDULE),
+    "recorded muon": lrax.recorded(MUON, SCHEDULE),
+    "injected muon": optax.inject_hyperparams(optax.contrib.muon)(learning_rate=SCHEDULE, adam_learning_rate=OTHER),
+    "recorded, injected muon": lrax.recorded(
+        lambda rate: optax.inject_hyperparams(optax.contrib.muon)(learning_rate=rate, adam_learning_rate=OTHER), SCHEDULE
+    ),
+    "plain groups": optax.partition(
+        {"muon": optax.sgd(SCHEDULE), "adam": optax.adam(OTHER)}, lambda params: {"w": "muon", "b": "adam"}
+    ),
+    "recorded and injected groups": optax.partition(
+        {
+            "muon": lrax.recorded(optax.sgd, SCHEDULE),
+            "adam": optax.chain(optax.clip(1.0), optax.inject_hyperparams(optax.adam)(learning_rate=OTHER)),
+        },
+        lambda params: {"w": "muon", "b": "adam"},
+    ),
+}
+STORED = {"injected muon", "recorded, injected muon", "recorded and injected groups"}
+
+
+@pytest.mark.parametrize("name", TWO)
+def test_two_learning_rates(name: str) -> None:
+    """Both learning rates of Muon and of a partition are reported by group: from the state, or with a dict of schedules."""
+    tx = TWO[name]
+    update = jax.jit(tx.update)
+    _, state = update(MATRICES, tx.init(MATRICES), MATRICES)
+    _, state = update(MATRICES, state, MATRICES)
+    want = {"adam": OTHER(1), "muon": SCHEDULE(1)}
+    for function in (lrax.group_rates, jax.jit(lrax.group_rates)) if name in STORED else ():
+        got = function(state)
+        assert list(got) == ["adam", "muon"]
+        np.testing.assert_allclose(list(got.values()), list(want.values()), rtol=1e-6)
+    if name in STORED:
+        with pytest.raises(ValueError, match=r"choose one of the learning rates .* lrax.group_rates\(opt_state\) returns all"):
+            lrax.last_rate(state)
+    else:
+        with pytest.raises(ValueError, match=r"^group_rates: `schedule` must be given for the groups .*: 'adam', 'muon'"):
+            lrax.group_rates(state)
+        with pytest.raises(ValueError, match=r"^group_rates: .*'muon'"):
+            lrax.group_rates(state, {"adam": OTHER})
+        got = lrax.group_rates(state, {"adam": OTHER, "muon": SCHEDULE})
+        np.testing.assert_allclose([got["adam"], got["muon"]], list(want.values()), rtol=1e-6)
+    np.testing.assert_allclose(lrax.next_rate(state, {"adam": OTHER, "muon": SCHEDULE}, "adam"), OTHER(2), rtol=1e-6)
+
+
+def test_one_schedule_for_all_groups() -> None:
+    """One schedule given to `group_rates` is that of all groups; that of `recorded` is not, for it is one of several."""
+    state = moved(optax.contrib.muon(SCHEDULE), 1)[1]
+    assert lrax.group_rates(state, SCHEDULE) == {"adam": SCHEDULE(0), "muon": SCHEDULE(0)}
+    tx = lrax.recorded(optax.contrib.muon, SCHEDULE)
+    with pytest.raises(ValueError, match=r"group_rates: `schedule` must be given for the groups .*: 'adam', 'muon'"):
+        lrax.group_rates(moved(tx, 1)[1], tx)
+    with pytest.raises(ValueError, match=r"by the labels of the state's groups, 'adam', 'muon', got 'matrices'"):
+        lrax.group_rates(state, {"matrices": SCHEDULE})
+
+
+def test_several_states_have_their_places_as_names() -> None:
+    """The states of two networks in one collection are one entry each."""
+    one, two = (moved(lrax.recorded(optax.sgd, schedule), 2)[1] for schedule in (SCHEDULE, OTHER))
+    got = lrax.group_rates({"generator": one, "critic": two})
+    np.testing.assert_allclose([got["generator"], got["critic"]], [SCHEDULE(1), OTHER(1)], rtol=1e-6)
+
+
+def test_a_group_with_the_empty_name() -> None:
+    """The pattern `""` takes what is left: its learning rate is its own, not that of the whole, and it has a name."""
+    groups = {"^head": 0.1, "": 0.5}
+    tx = lrax.by_path(optax.sgd, SCHEDULE, groups)
+    state = moved(tx, 2)[1]
+    got = lrax.group_rates(state)
+    np.testing.assert_allclose([got["^head"], got[""]], [0.1 * SCHEDULE(1), 0.5 * SCHEDULE(1)], rtol=1e-6)
+    np.testing.assert_allclose(lrax.next_rate(state, tx, path=""), 0.5 * SCHEDULE(2), rtol=1e-6)
+    with pytest.raises(ValueError, match="choose one of the learning rates"):
+        lrax.last_rate(state)
+    rows = [row.split() for row in lrax.group_table(SCHEDULE, groups, WEIGHTS).splitlines()]
+    assert rows[1] == ["body/layer_0", "(rest)", "0.5"]
+    assert lrax.group_table(SCHEDULE, {"": 0.5}, jnp.ones(2)).splitlines()[1].split() == ["(params)", "(rest)", "0.5"]
+
+
+def test_a_state_of_other_groups_is_named() -> None:
+    """Other groups, groups that become frozen, and the state of the bare optimizer are errors that say how to convert it."""
+    groups = {"^head": 0.1}
+    states = {
+        "bare": optax.adam(SCHEDULE).init(WEIGHTS),
+        "recorded": lrax.recorded(optax.adam, SCHEDULE).init(WEIGHTS),
+        "other groups": lrax.by_path(optax.adam, SCHEDULE, {"^body": 0.1}).init(WEIGHTS),
+        "frozen": lrax.by_path(optax.adam, SCHEDULE, {"^head": None}).init(WEIGHTS),
+    }
+    tx, message = (
+        lrax.by_path(optax.adam, SCHEDULE, groups),
+        r"by_path: `opt_state` must be a state of by_path.*convert_state\(",
+    )
+    for state in states.values():
+        with pytest.raises(TypeError, match=message):
+            tx.update(WEIGHTS, state, WEIGHTS)
+    with pytest.raises(TypeError, match=r"'rest', '\^head', '\^head' frozen, got .*convert_state\("):
+        lrax.by_path(optax.adam, SCHEDULE, {"^head": None}).update(WEIGHTS, tx.init(WEIGHTS), WEIGHTS)
 
 
 def test_factors_and_floors() -> None:

@@ -81,23 +81,27 @@ def test_the_state_alone_tells(tx: str) -> None:
     assert_rate(jax.jit(lrax.last_rate)(state), SCHEDULE(2))
 
 
-@pytest.mark.parametrize("plateau", [lrax.reduce_on_plateau, optax.contrib.reduce_on_plateau], ids=["lrax", "optax"])
-def test_a_plateau_counts_in(plateau: Any) -> None:
-    """Where a plateau cut the rate, the last and the next rate are cut, with the schedule and without."""
+@pytest.mark.parametrize(
+    ("plateau", "scale"),
+    [(lrax.reduce_on_plateau, 0.25), (optax.contrib.reduce_on_plateau, 0.25), (lrax.greedy, 0.5)],
+    ids=["lrax", "optax", "greedy"],
+)
+def test_a_plateau_counts_in(plateau: Any, scale: float) -> None:
+    """The scale of a plateau multiplies the last and the next learning rate, with the schedule and without."""
     tx = optax.chain(lrax.recorded(optax.sgd, SCHEDULE), plateau(factor=0.5, patience=1))
     state = tx.init(WEIGHTS)
     for _ in range(3):
         _, state = tx.update(WEIGHTS, state, WEIGHTS, value=1.0)
-    np.testing.assert_allclose(lrax.last_rate(state), 0.25 * SCHEDULE(2), rtol=1e-6)
-    np.testing.assert_allclose(lrax.last_rate(state, SCHEDULE), 0.25 * SCHEDULE(2), rtol=1e-6)
-    np.testing.assert_allclose(lrax.next_rate(state, SCHEDULE), 0.25 * SCHEDULE(3), rtol=1e-6)
+    np.testing.assert_allclose(lrax.last_rate(state), scale * SCHEDULE(2), rtol=1e-6)
+    np.testing.assert_allclose(lrax.last_rate(state, SCHEDULE), scale * SCHEDULE(2), rtol=1e-6)
+    np.testing.assert_allclose(lrax.next_rate(state, SCHEDULE), scale * SCHEDULE(3), rtol=1e-6)
 
 
 def test_a_path_where_counts_differ() -> None:
     """Counts that differ are an error that lists them; a path chooses; under jit, without one, the rate is NaN."""
     groups = {"slow": optax.MultiSteps(optax.sgd(SCHEDULE), 2).gradient_transformation(), "fast": optax.adam(SCHEDULE)}
     state = after(optax.multi_transform(groups, LABELS), 4)
-    with pytest.raises(ValueError, match=r"next_rate: `path` must choose one .* = 4.* = 2"):
+    with pytest.raises(ValueError, match=r"next_rate: `path` must be given to choose one of the counts .* = 4.* = 2"):
         lrax.next_rate(state, SCHEDULE)
     assert lrax.next_rate(state, SCHEDULE, "slow") == SCHEDULE(2)
     assert_rate(jax.jit(lambda state: lrax.last_rate(state, SCHEDULE, "fast"))(state), SCHEDULE(3))
@@ -134,9 +138,11 @@ def test_flax_nnx() -> None:
 
 def test_what_is_not_there_is_named() -> None:
     """A state without a count or a rate, and what is no factory, are errors that say what to do."""
-    with pytest.raises(ValueError, match=r"`opt_state` must hold a count, got none; use lrax.recorded"):
+    with pytest.raises(ValueError, match=r"`opt_state` must hold a count, got none; wrap the optimizer in lrax.recorded"):
         lrax.next_rate(optax.sgd(0.1).init(WEIGHTS), SCHEDULE)
-    with pytest.raises(ValueError, match=r"must hold a rate, got none; wrap the optimizer in lrax.recorded, or give the sch"):
+    with pytest.raises(
+        ValueError, match=r"must hold a learning rate, got none; wrap the optimizer in lrax.recorded, or give the sch"
+    ):
         lrax.last_rate(optax.adam(SCHEDULE).init(WEIGHTS))
     with pytest.raises(ValueError, match="a place with 'heat' in it"):
         lrax.last_rate(optax.adam(SCHEDULE).init(WEIGHTS), SCHEDULE, "heat")
@@ -147,7 +153,9 @@ def test_a_path_that_is_not_there_lists_the_places() -> None:
     state = lrax.by_path(optax.adamw, SCHEDULE, {"head": 0.1}).init(WEIGHTS)
     with pytest.raises(ValueError, match=r"a count at a place with 'heat' in it, got none; there is one at 'head', 'rest'"):
         lrax.next_rate(state, SCHEDULE, "heat")
-    with pytest.raises(ValueError, match=r"a rate at a place with 'heat' in it, got none; there is one at 'head', 'rest'"):
+    with pytest.raises(
+        ValueError, match=r"a learning rate at a place with 'heat' in it, got none; there is one at 'head', 'rest'"
+    ):
         lrax.last_rate(state, path="heat")
     with pytest.raises(ValueError, match=r"there is one at 2/count$"):
         lrax.count_of(optax.adamw(SCHEDULE).init(WEIGHTS), "heat")

@@ -13,7 +13,7 @@ def group_table(groups: Mapping[str, Any]) -> str:
     for pattern, found in groups.items():
         rate = "none" if found.suggestion is None else f"{found.suggestion:.3g}"
         band = "" if found.band is None else f"{found.band[0]:.2g} to {found.band[1]:.2g}"
-        rows.append((pattern, rate, band, f"{found.reason}: {found.explanation}"))
+        rows.append((pattern or "(rest)", rate, band, f"{found.reason}: {found.explanation}"))
     empty = all(not row[2] for row in rows[1:])
     rows = [(row[0], row[1], row[3]) if empty else row for row in rows]  # type: ignore[misc]  # rows of one length each
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
@@ -39,5 +39,5 @@ def draw_groups(groups: Mapping[str, Any], axes: Any) -> list[Any]:
         found.plot(panel)
         rate = "no suggestion" if found.suggestion is None else f"{found.suggestion:.3g}"
         panel.set_title("")
-        panel.set_title(f"{pattern}: {rate}", fontsize="medium", loc="left")
+        panel.set_title(f"{pattern or '(rest)'}: {rate}", fontsize="medium", loc="left")
     return panels

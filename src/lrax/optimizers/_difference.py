@@ -16,7 +16,7 @@ def difference(given: Any, wanted: Any) -> tuple[int, str]:
 
 
 def _walk(given: Any, wanted: Any, place: str) -> tuple[str, int]:
-    mine, others = _children(given), _children(wanted)
+    mine, others = children(given), children(wanted)
     where = f" at {place}" if place else ""
     if _kind(given) != _kind(wanted):
         return f"{_kind(given)}{where} in place of {_kind(wanted)}", 0
@@ -33,8 +33,8 @@ def _walk(given: Any, wanted: Any, place: str) -> tuple[str, int]:
     return "", agreed
 
 
-def _children(node: Any) -> list[tuple[str, Any]]:
-    """What stands one level below a node, with the key that leads there."""
+def children(node: Any) -> list[tuple[str, Any]]:
+    """The children of a node, with the key that leads to each."""
     below = jax.tree_util.tree_leaves_with_path(node, is_leaf=lambda inner: inner is not node)
     return [(jax.tree_util.keystr(path), child) for path, child in below if path]
 
@@ -44,6 +44,6 @@ def _kind(node: Any) -> str:
     return "an array" if is_leaf else type(node).__name__
 
 
-def _keys(children: list[tuple[str, Any]]) -> str:
-    shown = ", ".join(key for key, _ in children[:4])
-    return f"({shown}{', ...' if len(children) > 4 else ''})"
+def _keys(below: list[tuple[str, Any]]) -> str:
+    shown = ", ".join(key for key, _ in below[:4])
+    return f"({shown}{', ...' if len(below) > 4 else ''})"

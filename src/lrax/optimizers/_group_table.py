@@ -37,6 +37,7 @@ def group_table(schedule: Any, groups: Mapping[str, Any], params: Any, count: in
     plans = group_schedules("group_table", schedule, groups)
     labels = jax.tree_util.tree_leaves_with_path(labels_of("group_table", params, groups))
     rates = {label: "-" if plan is None else f"{float(np.asarray(plan(count))):.4g}" for label, plan in plans.items()}
-    rows = [("parameter", "group", "rate"), *((path_of(keys), label, rates[label]) for keys, label in labels)]
+    named = [(path_of(keys) or "(params)", label or "(rest)", rates[label]) for keys, label in labels]
+    rows = [("parameter", "group", "rate"), *named]
     paths, names, numbers = (max(map(len, column)) for column in zip(*rows, strict=True))
     return Text("\n".join(f"{path:{paths}}  {name:{names}}  {rate:>{numbers}}" for path, name, rate in rows))

@@ -1,4 +1,4 @@
-"""Different rates for different parameters, by their path."""
+"""Different learning rates for different parameters, by their path."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from lrax.fields._types import RATE
 from lrax.fields._words import complain, spelt
 from lrax.optimizers._places import REST
 from lrax.optimizers._rated import OptimizerFactory
-from lrax.optimizers._recorded import record
+from lrax.optimizers._recorded import Scheduled, record, wrong_state
 from lrax.schedules._algebra import Maximum, Scale
 from lrax.schedules._base import Schedule, ScheduleRule
 from lrax.schedules._decays import Constant
@@ -19,25 +19,26 @@ from lrax.schedules._decays import Constant
 
 @spelt
 def by_path(optimizer: OptimizerFactory, schedule: Any, groups: Mapping[str, Any]) -> optax.GradientTransformationExtraArgs:
-    r"""An optimizer whose rate differs between parameters: discriminative fine-tuning, layer-wise decay, frozen parts.
+    r"""An optimizer whose learning rate differs between parameters: fine-tuning, layer-wise decay, frozen parts.
 
-    A parameter's path is its keys joined by `/`, such as `encoder/layer_0/kernel`. It belongs to the first pattern that is
-    found in it; what no pattern names follows `schedule` itself.
+    The path of a parameter is its keys joined by `/`, such as `encoder/layer_0/kernel`. A parameter belongs to the first
+    pattern that is found in its path; a parameter that no pattern matches follows `schedule` itself.
 
     Args:
-      optimizer: `schedule -> optax.GradientTransformation`, such as `optax.adamw`; called once a group.
-      schedule: a schedule or a callable `count -> rate`.
-      groups: by regular expression (`re.search`): a number that multiplies the schedule; a dict of a `factor` that multiplies
-        it and a `floor` that the rate does not go below, in the warm-up neither, each may be left out; another schedule; or
-        None for parameters that stay as they are and need no optimizer state. `lrax.layerwise` makes groups by depth,
-        `lrax.theory.over_width` by width.
+      optimizer: `schedule -> optax.GradientTransformation`, such as `optax.adamw`; called once for each group.
+      schedule: a schedule or a callable `count -> learning rate`.
+      groups: by regular expression (`re.search`), one of: a number that multiplies the schedule; a dict of a `factor` that
+        multiplies it, a `floor` below which the learning rate does not go (in the warm-up neither), or both; another schedule,
+        which starts at step 0 like `schedule`; None for frozen parameters, which need no optimizer state. `lrax.layerwise`
+        makes groups by depth, `lrax.theory.over_width` by width.
 
-    Returns: an `optax.multi_transform`, whose labels are the patterns and `"rest"`. Each group keeps its rates, as
-      `lrax.recorded` does: `lrax.last_rate(opt_state, path=pattern)` tells a group's own, `lrax.group_rates(opt_state)` all.
-      `print(lrax.group_table(schedule, groups, params))` shows which parameter belongs where.
+    Returns: an `optax.multi_transform`, whose labels are the patterns and `"rest"`. Each group records its learning rate, as
+      `lrax.recorded` does: `lrax.group_rates(opt_state)` returns all of them, `lrax.last_rate(opt_state, path=pattern)` one.
+      `print(lrax.group_table(schedule, groups, params))` shows the group of each parameter.
 
-    Raises: TypeError if `optimizer` is not a factory, or a value of `groups` is none of these; ValueError if a pattern is no
-      regular expression, or, from `init`, if no parameter belongs to it.
+    Raises: TypeError if `optimizer` is not a factory, or a value of `groups` is none of these; ValueError if a pattern is not a
+      regular expression, or, from `init`, if no parameter belongs to it. `update` raises TypeError for the state of another
+      optimizer or of other groups: see `lrax.convert_state`.
 
     >>> params = {"encoder": jnp.ones(2), "head": {"kernel": jnp.ones(2), "bias": jnp.ones(2)}}
     >>> tx = by_path(optax.sgd, lrax.Constant(1.0), {"^encoder/?": 0.1, "bias$": None})
@@ -51,7 +52,17 @@ def by_path(optimizer: OptimizerFactory, schedule: Any, groups: Mapping[str, Any
         return optax.set_to_zero() if plan is None else record("by_path", optimizer, plan)
 
     transforms = {label: transform(plan) for label, plan in plans.items()}
-    return optax.multi_transform(transforms, lambda params: labels_of("by_path", params, groups))
+    inner = optax.multi_transform(transforms, lambda params: labels_of("by_path", params, groups))
+
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+        inside = getattr(state, "inner_states", {})
+        frozen = [label for label, plan in plans.items() if plan is None]
+        if set(inside) != set(transforms) or any(jax.tree.leaves(inside[label]) for label in frozen):
+            needs = f"a state of by_path with the groups {', '.join(map(repr, transforms))}"
+            raise wrong_state("by_path", state, needs + (f", {', '.join(map(repr, frozen))} frozen" if frozen else ""))
+        return inner.update(updates, state, params, **extra)
+
+    return Scheduled.made(inner.init, update, plans)
 
 
 def group_schedules(owner: str, schedule: Any, groups: Mapping[str, Any]) -> dict[str, Schedule | None]:

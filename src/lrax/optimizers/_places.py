@@ -1,4 +1,4 @@
-"""The places of an optimizer state: where its counts, rates and plateaus are."""
+"""The places of an optimizer state: where its counts, learning rates and plateaus are."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -36,28 +36,38 @@ class Place(NamedTuple):
 
     @property
     def is_schedule_count(self) -> bool:
-        """A count that a schedule is called with: optax's state for schedules holds nothing else, wrappers a rate."""
+        """A count that a schedule is called with: optax's state for schedules holds nothing else, `inject_hyperparams` more."""
         beside = self.siblings - {"count"}
-        return self.name == "count" and self.is_whole and (not beside or bool(beside & {"rate", "hyperparams"}))
+        return self.name == "count" and self.is_whole and (not beside or "hyperparams" in beside)
 
     @property
     def is_other_count(self) -> bool:
-        """A count of updates for other ends. Those of plateaus and of `optax.apply_every` start again and again."""
+        """A count of steps for another purpose. Those of plateaus and of `optax.apply_every` start again and again."""
         starts_again = self.siblings & {"plateau_count", "grad_acc"}
         return self.name in ("count", "gradient_step") and self.is_whole and not starts_again
 
     @property
-    def is_rate(self) -> bool:
-        """The rate of the last update, kept by `recorded` or by `optax.inject_hyperparams`."""
-        return (self.name == "rate" and "count" in self.siblings) or self.path.endswith("hyperparams/learning_rate")
+    def is_recorded(self) -> bool:
+        """The learning rate of the last step, recorded by `recorded` together with the step."""
+        return self.name == "rate" and "step" in self.siblings
 
     @property
-    def is_next_rate(self) -> bool:
-        return self.name == "next_rate" and "count" in self.siblings
+    def hyperparameter(self) -> str:
+        """The name of a learning rate in the hyper-parameters of `optax.inject_hyperparams`; "" elsewhere.
+
+        Optimizers with two have, for example, `learning_rate` and `adam_learning_rate`.
+        """
+        *_, above, name = ["", *self.path.split("/")]
+        return name if above == "hyperparams" and (name == "learning_rate" or name.endswith("_learning_rate")) else ""
+
+    @property
+    def is_rate(self) -> bool:
+        return self.is_recorded or bool(self.hyperparameter)
 
     @property
     def is_plateau_scale(self) -> bool:
-        return self.name == "scale" and "plateau_count" in self.siblings
+        """The scale of `reduce_on_plateau` (lrax's or optax's) or of `greedy`."""
+        return self.name == "scale" and bool(self.siblings & {"plateau_count", "worse_count"})
 
 
 def places_of(owner: str, opt_state: Any) -> list[Place]:
@@ -82,8 +92,10 @@ def _group(keys: tuple[Any, ...]) -> str | None:
     return str(names[names.index("inner_states") + 1]) if "inner_states" in names[:-1] else None
 
 
-def at_path(places: Sequence[Place], path: str) -> list[Place]:
-    """The places of the group `path`; where there is no such group, those with `path` in their names."""
+def at_path(places: Sequence[Place], path: str | None) -> list[Place]:
+    """The places of the group `path`; where there is no such group, those with `path` in their names; all for None."""
+    if path is None:
+        return list(places)
     return [place for place in places if place.group == path] or [place for place in places if path in place.path]
 
 
@@ -92,26 +104,52 @@ def counts_in(places: Sequence[Place]) -> list[Place]:
     return [place for place in places if place.is_schedule_count] or [place for place in places if place.is_other_count]
 
 
-def outermost(places: Sequence[Place]) -> list[Place]:
-    """Kept rates without those that stand inside another optimizer that keeps one."""
-    owners = [place.path.removesuffix(place.name) for place in places if place.name != "learning_rate"]
-    return [place for place in places if not any(place.path.startswith(owner + "inner_state/") for owner in owners)]
+def rates_in(places: Sequence[Place]) -> list[Place]:
+    """The stored learning rates, without those inside another optimizer that records its own.
+
+    A second one of an optimizer inside (`adam_learning_rate`) stays: the recorded one does not say what it is.
+    """
+    found = [place for place in places if place.is_rate]
+    inside = tuple(place.path.removesuffix("rate") + "inner_state/" for place in found if place.is_recorded)
+    return [place for place in found if not place.path.startswith(inside) or place.hyperparameter.endswith("_learning_rate")]
+
+
+def freshness(place: Place, places: Sequence[Place]) -> tuple[Any, Any]:
+    """Whether a stored learning rate is that of the last step, and whether it is that of another step.
+
+    Both are False before the first step is recorded. Hyper-parameters have no step: they are taken as they are.
+    """
+    if not place.is_recorded:
+        return True, False
+    own = place.path.removesuffix("rate")
+    (step,) = (one.value for one in places if one.path == own + "step")
+    counts = counts_in([one for one in places if one.path.startswith((own + "inner_state/", own + "counter/"))])
+    if not counts:
+        return False, False
+    count, agree = common(counts)
+    known = is_known(step) and all(is_known(one.value) for one in counts)
+    is_last = np.asarray(step) == np.asarray(count) - 1 if known else step == count - 1
+    return agree & (step >= 0) & is_last, agree & (step >= 0) & ~is_last
 
 
 def common(places: Sequence[Place]) -> tuple[jax.Array, Any]:
-    """The first value of some places, and whether all have it."""
+    """The first value of some places, and whether all have it; a NaN equals a NaN."""
     first, *others = (jnp.asarray(place.value) for place in places)
     if all(is_known(place.value) for place in places):
-        return first, all(np.array_equal(np.asarray(first), np.asarray(other)) for other in others)
-    equal = [first == other for other in others if other.shape == first.shape]
+        return first, all(_same(np.asarray(first), np.asarray(other)) for other in others)
+    equal = [(first == other) | ((first != first) & (other != other)) for other in others if other.shape == first.shape]
     return first, jnp.stack([*equal, jnp.ones_like(first, jnp.bool_)]).all(axis=0) & (len(equal) == len(others))
 
 
-def plateau_scale(owner: str, places: Sequence[Place], path: str) -> jax.Array:
-    """The product of the scales of the plateaus in a state; a group's own plateau is no part of other groups' rates."""
+def _same(first: Any, other: Any) -> bool:
+    return first.shape == other.shape and bool(np.all((first == other) | ((first != first) & (other != other))))
+
+
+def plateau_scale(owner: str, places: Sequence[Place], path: str | None) -> jax.Array:
+    """The product of the scales of the plateaus in a state; a group's own plateau does not scale other groups."""
     scales = [place for place in places if place.is_plateau_scale]
     grouped = [place for place in scales if place.group is not None]
-    if path:
+    if path is not None:
         here = at_path(places, path)
         scales = [
             place for place in scales if any(place is one for one in here) or (place.group is None and _covers(place, here))
@@ -126,6 +164,6 @@ def plateau_scale(owner: str, places: Sequence[Place], path: str) -> jax.Array:
 
 
 def _covers(scale: Place, places: Sequence[Place]) -> bool:
-    """Whether a plateau stands in a chain that all of some places are in."""
+    """Whether a plateau is in a chain that contains all of some places."""
     chain = scale.path.split("/")[:-2]
     return all(place.path.split("/")[: len(chain)] == chain for place in places)

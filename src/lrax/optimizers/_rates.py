@@ -1,37 +1,53 @@
-"""What is my rate: the last and the next rate of a run, read from its optimizer state."""
+"""The learning rates and the count of a run, read from its optimizer state."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
-from lrax.fields._words import spelt
-from lrax.optimizers._places import REST, Place, at_path, common, counts_in, outermost, places_of, plateau_scale
-from lrax.schedules._base import ScheduleRule
+from lrax.fields._known import is_known
+from lrax.fields._words import Shown, complain, spelt
+from lrax.optimizers._places import (
+    REST,
+    Place,
+    at_path,
+    common,
+    counts_in,
+    freshness,
+    places_of,
+    plateau_scale,
+    rates_in,
+)
+from lrax.optimizers._recorded import Scheduled
+from lrax.schedules._base import Schedule, ScheduleRule
 
 
 @spelt
-def last_rate(opt_state: Any, schedule: Any = None, path: str = "") -> jax.Array:
-    """The rate of the last update of a run.
+def last_rate(opt_state: Any, schedule: Any = None, path: str | None = None) -> jax.Array:
+    """The learning rate of the last step of a run.
 
-    A `reduce_on_plateau` in the state (ours or optax's) counts in: its scale multiplies the rate.
+    If the state holds it, that is the answer, whatever `schedule` says about that step: states of `lrax.recorded`, of
+    `lrax.by_path`, and of `optax.inject_hyperparams` with a `learning_rate`. Otherwise it is the schedule's at the last count.
+    A `reduce_on_plateau` (lrax's or optax's) or a `greedy` in the state multiplies it by its scale.
 
     Args:
-      opt_state: a state of any optax optimizer; for gradient accumulation (`optax.MultiSteps`) optimizer updates count, not
-        batches.
-      schedule: the schedule of the run, or a callable `count -> rate`. Not needed if the state keeps the rate: states of
-        `lrax.recorded`, of `lrax.by_path`, and of `optax.inject_hyperparams` with a `learning_rate`.
-      path: where several rates are in the state, a piece of the place to look at: a label of `lrax.by_path` or of
-        `optax.multi_transform`, such as `"head"`. If the state keeps the rate there, that is the answer, with `schedule` and
-        without.
+      opt_state: a state of any optax optimizer. With gradient accumulation (`optax.MultiSteps`) a step is an optimizer update,
+        not a batch.
+      schedule: the schedule of the run; a callable `count -> learning rate`; the optimizer that `recorded` or `by_path`
+        returned, itself and not one around it; or a dict of schedules by group label.
+      path: the group of parameters, for a state with several learning rates: a label of `lrax.by_path` or of
+        `optax.multi_transform`, such as `"head"`; or a piece of the path of a place in the state.
 
-    Returns: float32, a scalar (or of the shape of the state's counts). Before the first update it is the first rate. Works
-      under jit too: there, NaN where the state's places disagree.
+    Returns: float32, a scalar (or of the shape of the state's counts). Before the first step it is NaN, or the schedule's first
+      value if there is a `schedule`. Under jit, it is also NaN where this function otherwise raises because of values in the
+      state.
 
-    Raises: ValueError if there is no count (or no rate, without `schedule`) in the state, or if there are several that
-      disagree, which the message lists; TypeError if `opt_state` is no state.
+    Raises: ValueError if the state has neither a learning rate nor a count for `schedule`; if it has several that differ; or if
+      the recorded learning rate is not that of the last step, because the count was changed by hand since, and there is no
+      `schedule`. TypeError if `opt_state` is not a state.
 
     >>> schedule = lrax.Linear(0.5, 0.0, steps=10)
     >>> tx = optax.adamw(schedule)
@@ -40,72 +56,87 @@ def last_rate(opt_state: Any, schedule: Any = None, path: str = "") -> jax.Array
     0.5 0.45
     """
     places = places_of("last_rate", opt_state)
-    kept = outermost([place for place in at_path(places, path) if place.is_rate])
-    if schedule is None or (path and kept):
-        rate, agree = _agreed("last_rate", "rate", kept, places, path)
-    else:
-        count, agree = _agreed("last_rate", "count", counts_in(at_path(places, path)), places, path)
-        rate = ScheduleRule().convert("last_rate", "schedule", schedule)(count - 1)
-    return jnp.where(agree, rate.astype(jnp.float32) * plateau_scale("last_rate", places, path), jnp.nan)
+    here = at_path(places, path)
+    return _last("last_rate", rates_in(here), here, places, schedule, path)
 
 
 @spelt
-def next_rate(opt_state: Any, schedule: Any = None, path: str = "") -> jax.Array:
-    """The rate of the next update of a run, before a plateau that it may find.
+def next_rate(opt_state: Any, schedule: Any, path: str | None = None) -> jax.Array:
+    """The learning rate of the next step of a run: the schedule at the state's count.
+
+    A plateau in the state multiplies it by its present scale; the next value may lower that.
 
     Args:
       opt_state: see `last_rate`.
-      schedule: the schedule of the run, or a callable `count -> rate`. Not needed for states of `lrax.recorded` and
-        `lrax.by_path`, which keep the rate that their own schedule goes on with.
+      schedule: the schedule that the next step follows, in any form that `last_rate` accepts. For a group of `by_path` give the
+        optimizer, which knows the multiple of the group, or the group's own schedule.
       path: see `last_rate`.
 
     Returns: float32, a scalar (or of the shape of the state's counts). Under jit, NaN where the state's counts differ.
 
-    Raises: ValueError if there is no count (or no rate, without `schedule`) in the state, or there are several that differ,
-      which the message lists; TypeError if `opt_state` is no state.
+    Raises: ValueError if there is no count in the state, or there are several that differ, which the message lists; or if there
+      are several schedules and `path` does not choose one. TypeError if `opt_state` is not a state.
 
     >>> schedule = lrax.warmup_cosine(peak=0.5, total_steps=100, warmup_steps=4)
     >>> print(next_rate(optax.sgd(schedule).init(jnp.zeros(2)), schedule))
     0.1
+    >>> params = {"body": jnp.ones(2), "head": jnp.ones(2)}
+    >>> tx = lrax.by_path(optax.adamw, schedule, {"head": 2.0})
+    >>> print(next_rate(tx.init(params), tx, path="head"))
+    0.2
     """
     places = places_of("next_rate", opt_state)
-    kept = outermost([place for place in at_path(places, path) if place.is_next_rate])
-    if schedule is None or (path and kept):
-        rate, agree = _agreed("next_rate", "rate", kept, places, path)
-    else:
-        count, agree = _agreed("next_rate", "count", counts_in(at_path(places, path)), places, path)
-        rate = ScheduleRule().convert("next_rate", "schedule", schedule)(count)
+    here = at_path(places, path)
+    count, agree = _agreed("next_rate", "count", counts_in(here), places, path)
+    rate = _followed("next_rate", schedule, here, path)(count)
     return jnp.where(agree, rate * plateau_scale("next_rate", places, path), jnp.nan)
 
 
 @spelt
-def group_rates(opt_state: Any) -> dict[str, jax.Array]:
-    """The rate of the last update for each group of parameters, to be logged.
+def group_rates(opt_state: Any, schedule: Any = None) -> dict[str, jax.Array]:
+    """The learning rate of the last step for each group of parameters, to be logged.
 
     Args:
-      opt_state: a state that keeps its rates: of `lrax.by_path`, of `optax.multi_transform` over `lrax.recorded` or
-        `optax.inject_hyperparams`, or of one of these alone.
+      opt_state: a state of `lrax.by_path`, of `optax.multi_transform`, of an optimizer with two learning rates such as
+        `optax.contrib.muon`, or of any optimizer.
+      schedule: needed for groups whose learning rate is not in the state: one schedule that all follow, or a dict of schedules
+        by label, such as `{"muon": schedule, "adam": other}`, or the optimizer that `by_path` returned. States of
+        `lrax.by_path`, of `lrax.recorded` and of `optax.inject_hyperparams` hold their learning rates.
 
-    Returns: by label, float32 as `last_rate` gives it; a state without groups has the one entry `"rest"`. Frozen groups have
-      no rate. Works under jit too.
+    Returns: by label, float32 as `last_rate` returns it. Frozen groups have no entry. The hyper-parameters `learning_rate` and
+      `adam_learning_rate` of an injected `optax.contrib.muon` are those of its groups `"muon"` and `"adam"`. A state without
+      groups has one entry, `"rest"`; a collection of several states has one for each, by its place.
 
-    Raises: ValueError if the state keeps no rate; TypeError if `opt_state` is no state.
+    Raises: ValueError if the learning rate of a group is not in the state and there is no schedule for it, and as `last_rate`;
+      TypeError if `opt_state` is not a state.
 
     >>> params = {"body": jnp.ones(2), "head": jnp.ones(2)}
     >>> tx = lrax.by_path(optax.adamw, lrax.Constant(0.5), {"head": 0.1})
-    >>> print({label: f"{rate:.2f}" for label, rate in group_rates(tx.init(params)).items()})
+    >>> _, state = tx.update(params, tx.init(params), params)
+    >>> print({label: f"{rate:.2f}" for label, rate in group_rates(state).items()})
     {'head': '0.05', 'rest': '0.50'}
     """
-    places = places_of("group_rates", opt_state)
-    labels = sorted({place.group for place in places if place.is_rate and place.group is not None})
-    if not labels:
-        return {REST: last_rate(opt_state)}
-    return {label: last_rate(opt_state, path=label) for label in labels}
+    owner = "group_rates"
+    places = places_of(owner, opt_state)
+    labels = sorted({place.group for place in places if place.group is not None and (place.is_rate or place.name == "count")})
+    stored = _stored(places, labels)
+    lacking = [label for label in labels if label not in stored]
+    schedules = _by_label(owner, schedule, labels)
+    if unknown := [label for label in lacking if schedules.get(label) is None]:
+        needs = f"given for the groups that store no learning rate: {', '.join(map(repr, unknown))}"
+        remedy = f"give a dict by label such as {{{unknown[0]!r}: schedule}}, or wrap each group's optimizer in lrax.recorded"
+        raise complain(ValueError, owner, "schedule", needs, schedule, remedy)
+    found = {}
+    for name in sorted({*stored, *lacking}):
+        rates = stored.get(name, [])
+        path = name if name in labels else next((place.group for place in rates), None)
+        found[name] = _last(owner, rates, at_path(places, path), places, schedules.get(name), path)
+    return found
 
 
 @spelt
-def count_of(opt_state: Any, path: str = "") -> jax.Array:
-    """How many updates an optimizer state has seen: the count of the next one.
+def count_of(opt_state: Any, path: str | None = None) -> jax.Array:
+    """How many steps an optimizer state has made, which is the count of the next one.
 
     Args:
       opt_state: see `last_rate`.
@@ -114,7 +145,7 @@ def count_of(opt_state: Any, path: str = "") -> jax.Array:
     Returns: int32, a scalar (or of the shape of the state's counts). Under jit, -1 where the state's counts differ.
 
     Raises: ValueError if there is no count in the state, or there are several that differ, which the message lists; TypeError
-      if `opt_state` is no state.
+      if `opt_state` is not a state.
 
     >>> tx = optax.adam(0.1)
     >>> _, state = tx.update(jnp.ones(2), tx.init(jnp.zeros(2)))
@@ -126,19 +157,122 @@ def count_of(opt_state: Any, path: str = "") -> jax.Array:
     return jnp.where(agree, count, -1)
 
 
-def _agreed(owner: str, what: str, found: Sequence[Place], places: Sequence[Place], path: str) -> tuple[jax.Array, Any]:
-    """The one value of the places that were found, and whether they have one (known at run time only under jit)."""
+def _stored(places: Sequence[Place], labels: Sequence[str]) -> dict[str, list[Place]]:
+    """The stored learning rates by their names in a log; without groups and without any, an empty list as `"rest"`."""
+    stored: dict[str, list[Place]] = {}
+    whole: list[Place] = []
+    for label in (*labels, None):
+        for place in rates_in([place for place in places if place.group == label]):
+            second = place.hyperparameter.removesuffix("learning_rate").removesuffix("_")
+            if second or label is not None:
+                stored.setdefault("/".join(part for part in (label, second) if part is not None and part != ""), []).append(
+                    place
+                )
+            else:
+                whole.append(place)
+    lacking = [label for label in labels if label not in stored]
+    if not labels:
+        for place in whole:
+            above = place.path.removesuffix(place.name).removesuffix("hyperparams/").strip("/")
+            stored[above if len(whole) > 1 else REST] = [place]
+        return stored or {REST: []}
+    if len(lacking) == 1 and len(labels) > 1 and all(stored[label][0].group is None for label in labels if label in stored):
+        stored[lacking[0]] = whole  # `learning_rate` beside `adam_learning_rate`, of the groups "muon" and "adam"
+    return {name: rates for name, rates in stored.items() if rates}
+
+
+def _by_label(owner: str, schedule: Any, labels: Sequence[str]) -> Mapping[str, Any]:
+    """The schedule of each group; that of a state without groups is under `"rest"`."""
+    if isinstance(schedule, Scheduled):
+        if isinstance(schedule.schedules, Mapping):
+            return schedule.schedules
+        return {} if labels else {REST: schedule.schedules}  # groups inside `recorded` may follow other schedules
+    if not isinstance(schedule, Mapping):
+        return {} if schedule is None else dict.fromkeys(labels or [REST], schedule)
+    if strangers := [label for label in schedule if label not in (labels or [REST])]:
+        needs = f"by the labels of the state's groups, {', '.join(map(repr, labels or [REST]))}"
+        raise complain(ValueError, owner, "schedule", needs, strangers[0])
+    return schedule
+
+
+def _last(
+    owner: str, rates: Sequence[Place], here: Sequence[Place], places: Sequence[Place], schedule: Any, path: str | None
+) -> jax.Array:
+    """The learning rate of the last step: the stored one if it is that of the last step, otherwise the schedule's."""
+    scale = plateau_scale(owner, places, path)
+    if schedule is None:
+        value, holds = _agreed(owner, "learning rate", rates, places, path)
+        _check_fresh(owner, rates, places)
+    else:
+        value, holds = common(rates) if rates else (jnp.float32(jnp.nan), False)
+    for place in rates:
+        holds = holds & freshness(place, places)[0]
+    value = value.astype(jnp.float32) * scale
+    if schedule is None:
+        return jnp.where(holds, value, jnp.nan)
+    if is_known(holds) and np.all(holds):
+        return value
+    count, agree = _agreed(owner, "count", counts_in(here), places, path)
+    planned = _followed(owner, schedule, here, path)(count - 1) * scale
+    return jnp.where(holds, value, jnp.where(agree, planned, jnp.nan))
+
+
+def _check_fresh(owner: str, rates: Sequence[Place], places: Sequence[Place]) -> None:
+    """Raises if a recorded learning rate is known to be that of another step than the last one."""
+    for place in rates:
+        _, stale = freshness(place, places)
+        if is_known(stale) and np.any(stale):
+            own = place.path.removesuffix("rate")
+            step = next(one.value for one in places if one.path == own + "step")
+            needs = "a state that recorded its last step"
+            remedy = "its count was changed since: make a step first, or give the schedule"
+            raise complain(
+                ValueError, owner, "opt_state", needs, Shown(f"the learning rate of step {np.asarray(step)}"), remedy
+            )
+
+
+def _followed(owner: str, schedule: Any, here: Sequence[Place], path: str | None) -> Schedule:
+    """The schedule that the places at `path` follow."""
+    if isinstance(schedule, Scheduled):
+        schedule = schedule.schedules
+    elif isinstance(schedule, optax.GradientTransformation | optax.MultiSteps):
+        remedy = "give what recorded or by_path returned, itself and not a chain or another wrapper of it"
+        raise complain(TypeError, owner, "schedule", "a schedule, or an optimizer that knows its own", Shown("another"), remedy)
+    if not isinstance(schedule, Mapping):
+        return ScheduleRule().convert(owner, "schedule", schedule)
+    trained = {label: one for label, one in schedule.items() if one is not None}
+    labels = set(trained) if path is None else {path} if path in schedule else {place.group for place in here} & set(schedule)
+    if len(labels) != 1 or not labels <= set(trained):
+        needs = f"the label of one trained group, {' or '.join(map(repr, trained))}"
+        raise complain(ValueError, owner, "path", needs, path)
+    return ScheduleRule().convert(owner, "schedule", trained[labels.pop()])
+
+
+def _agreed(owner: str, what: str, found: Sequence[Place], places: Sequence[Place], path: str | None) -> tuple[jax.Array, Any]:
+    """The one value of the places that were found, and whether they have one; under jit the second is traced."""
     if not found:
-        remedy = "wrap the optimizer in lrax.recorded, or give the schedule" if what == "rate" else "use lrax.recorded"
-        where = ""
-        if path:
-            where = f" at a place with {path!r} in it"
-            others = [place for place in places if place.is_rate] if what == "rate" else counts_in(places)
-            names = list(dict.fromkeys(place.path if place.group is None else repr(place.group) for place in others))
-            remedy = f"there is one at {', '.join(names[:8])}" if names else remedy
-        raise ValueError(f"{owner}: `opt_state` must hold a {what}{where}, got none; {remedy}")
+        raise _missing(owner, what, places, path)
     value, agree = common(found)
     if agree is False:
-        shown = ", ".join(f"{place.path} = {np.asarray(place.value)}" for place in found)
-        raise ValueError(f"{owner}: `path` must choose one where a state holds several, got {path!r} for {shown}")
+        names = [repr(place.group) if place.group is not None and place.is_rate else place.path for place in found]
+        shown = ", ".join(f"{name} = {np.asarray(place.value)!s}" for name, place in zip(names, found, strict=True))
+        remedy = "lrax.group_rates(opt_state) returns all" if what == "learning rate" else ""
+        raise complain(ValueError, owner, "path", f"given to choose one of the {what}s {shown}", path, remedy)
     return value, agree
+
+
+def _missing(owner: str, what: str, places: Sequence[Place], path: str | None) -> Exception:
+    """The error for a state without a learning rate or without a count, in all of it or at `path`."""
+    is_rate = what == "learning rate"
+    where, remedy = "", "wrap the optimizer in lrax.recorded"
+    groups = list(dict.fromkeys(repr(place.group) for place in places if place.group is not None))
+    if is_rate:
+        remedy += ", or give the schedule"
+    if is_rate and groups and owner != "group_rates":
+        remedy += f"; lrax.group_rates(opt_state, schedules) returns those of the groups {', '.join(groups)}"
+    if path is not None:
+        where = f" at a place with {path!r} in it"
+        others = [place for place in places if place.is_rate] if is_rate else counts_in(places)
+        names = list(dict.fromkeys(place.path if place.group is None else repr(place.group) for place in others))
+        remedy = f"there is one at {', '.join(names[:8])}" if names else remedy
+    return ValueError(f"{owner}: `opt_state` must hold a {what}{where}, got none; {remedy}")

@@ -1,7 +1,7 @@
-"""An optimizer that follows a schedule and keeps its rates in its state."""
+"""An optimizer that follows a schedule and records the learning rate of its last step."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from lrax.fields._rules import LARGEST
-from lrax.fields._words import choice, complain, spelt
+from lrax.fields._words import Shown, choice, complain, spelt
 from lrax.optimizers._places import common, counts_in, places_of
 from lrax.optimizers._rated import OptimizerFactory, check_factory, make_optimizer, update_with
 from lrax.schedules._base import Schedule, ScheduleRule
@@ -18,50 +18,72 @@ from lrax.schedules._base import Schedule, ScheduleRule
 class RecordedState(NamedTuple):
     """The state of `lrax.recorded`.
 
+    The number of steps is not among the fields: the optimizer's own state counts them, and `lrax.count_of` reads it. So
+    `optax.tree_utils.tree_set(opt_state, count=...)` moves the count that the learning rate follows.
+
     Attributes:
-      count: how many updates were done, as the schedule counts them, int32.
-      rate: of the last update, float32; before the first one, of the first.
-      next_rate: of the next update, float32.
+      rate: the learning rate of the last step, float32; NaN before the first step.
+      step: the 0-based number of that step, int32; -1 before the first step.
+      counter: `optax.ScaleByScheduleState(count)` for an optimizer that does not count its steps, else `()`.
       inner_state: the optimizer's own state.
-      gradient_norm: of the gradients of the last update, float32, NaN before the first; None if it is not kept.
+      gradient_norm: the norm of the gradients of the last step, float32, NaN before the first; None if it is not recorded.
     """
 
-    count: jax.Array  # type: ignore[assignment]  # optax's word, though tuples have a method of that name
     rate: jax.Array
-    next_rate: jax.Array
+    step: jax.Array
+    counter: Any
     inner_state: Any
     gradient_norm: Any = None
+
+
+class Scheduled(optax.GradientTransformationExtraArgs):  # type: ignore[misc]  # optax has no types for mypy
+    """An optax transformation that knows its schedules: what `recorded` and `by_path` return.
+
+    Attributes:
+      schedules: one schedule, or by label those of groups, None for a frozen group.
+    """
+
+    schedules: Schedule | Mapping[str, Schedule | None] | None = None
+
+    @staticmethod
+    def made(init: Any, update: Any, schedules: Schedule | Mapping[str, Schedule | None]) -> "Scheduled":
+        """The transformation of two functions."""
+        transformation = Scheduled(init, update)
+        transformation.schedules = schedules
+        return transformation
 
 
 @spelt
 def recorded(
     optimizer: OptimizerFactory, schedule: Any, *, norm: Literal["l2", "l1"] | None = None
 ) -> optax.GradientTransformationExtraArgs:
-    """An optimizer that follows a schedule and keeps its rates in its state, for `last_rate(opt_state)`.
+    """An optimizer that follows a schedule and records the learning rate of its last step, for `last_rate(opt_state)`.
 
-    It is `optimizer(schedule)`, whose updates pass through unchanged; the rates are read off its count. So they are right
-    inside and around `optax.MultiSteps`, with `optax.inject_hyperparams`, and in every dtype. Of schedule-free optimizers they
-    are those of the optimizer inside.
+    It is `optimizer(schedule)`, and its updates are the same bit for bit. The state has one count, the optimizer's own: a count
+    that is set by hand, a restored state or another schedule takes effect with the next step. The learning rate is right inside
+    and around `optax.MultiSteps`, with `optax.inject_hyperparams`, and in every dtype. Of schedule-free optimizers it is the
+    learning rate of the optimizer inside.
 
     Args:
       optimizer: `schedule -> optax.GradientTransformation`, such as `optax.adamw` or
         `functools.partial(optax.sgd, momentum=0.9)`.
-      schedule: a schedule or a callable `count -> rate`.
-      norm: keeps the norm of the gradients that each update is given, as `gradient_norm`: the root of the sum of their
-        squares, or the sum of their sizes. A run of them is what `lrax.theory.refined` makes a schedule of.
+      schedule: a schedule or a callable `count -> learning rate`.
+      norm: records the norm of the gradients of each step as `gradient_norm`: `"l2"` is the root of the sum of squares, `"l1"`
+        the sum of absolute values. `lrax.theory.refined` makes a schedule of the norms of a run.
 
-    Returns: a transformation whose state is a `RecordedState(count, rate, next_rate, inner_state, gradient_norm)`; the numbers
-      are float32 whatever the parameters are. Rates are NaN where parts of the optimizer have counts that differ.
+    Returns: a transformation whose state is a `RecordedState(rate, step, counter, inner_state, gradient_norm)`. The learning
+      rate is float32 whatever the parameters are. It is NaN before the first step, and where parts of the optimizer have
+      different counts.
 
-    Raises: TypeError if `optimizer` is not a factory, or takes numbers only, or if `schedule` is not a schedule; ValueError for
-      another norm.
+    Raises: TypeError if `optimizer` is not a factory, or accepts numbers only, or if `schedule` is not a schedule; ValueError
+      for another norm. `update` raises TypeError for the state of another optimizer: see `lrax.convert_state`.
 
     >>> tx = recorded(optax.adamw, lrax.Linear(0.5, 0.0, steps=10))
     >>> state = tx.init(jnp.zeros(2))
     >>> _, state = tx.update(jnp.ones(2), state, jnp.zeros(2))
     >>> _, state = tx.update(jnp.ones(2), state, jnp.zeros(2))
-    >>> print(state.count, state.rate, state.next_rate)
-    2 0.45 0.4
+    >>> print(state.rate, state.step, lrax.count_of(state))
+    0.45 1 2
     """
     if norm is not None:
         choice("recorded", "norm", norm, ("l2", "l1"))
@@ -75,23 +97,47 @@ def record(
     check_factory(owner, optimizer)
     inner = _with_words(owner, optimizer, lambda: make_optimizer(owner, optimizer, schedule))
 
-    def state_after(updates_done: Any, inner_state: Any, gradient_norm: Any) -> RecordedState:
-        counts = counts_in(places_of(owner, inner_state))
-        count, agree = common(counts) if counts else (updates_done, True)
-        last, following = (jnp.where(agree, schedule(moment), jnp.nan) for moment in (count - 1, count))
-        return RecordedState(jnp.where(agree, count, updates_done), last, following, inner_state, gradient_norm)
-
     def init(params: Any) -> RecordedState:
-        nothing = None if norm is None else jnp.full((), jnp.nan, jnp.float32)
-        return state_after(jnp.zeros((), jnp.int32), _with_words(owner, optimizer, lambda: inner.init(params)), nothing)
+        inner_state = _with_words(owner, optimizer, lambda: inner.init(params))
+        counts = counts_in(places_of(owner, inner_state))
+        counter = () if counts else optax.ScaleByScheduleState(jnp.zeros((), jnp.int32))
+        count, _ = _count(owner, inner_state, counter)
+        norm_before = None if norm is None else jnp.full((), jnp.nan, jnp.float32)
+        return RecordedState(
+            jnp.full_like(schedule(count), jnp.nan), jnp.full_like(count, -1), counter, inner_state, norm_before
+        )
 
     def update(updates: Any, state: RecordedState, params: Any = None, **extra: Any) -> tuple[Any, RecordedState]:
+        if not isinstance(state, RecordedState):
+            raise wrong_state(owner, state, f"a state of {owner}")
+        before, agreed = _count(owner, state.inner_state, state.counter)
         call = functools.partial(update_with, inner, updates, state.inner_state, params, extra)
         moved, inner_state = _with_words(owner, optimizer, call, "lrax.schedules")
-        measured = None if norm is None else _norm(updates, norm)
-        return moved, state_after(jnp.minimum(state.count, LARGEST - 1) + 1, inner_state, measured)
+        counter = jax.tree.map(lambda count: jnp.minimum(count, LARGEST - 1) + 1, state.counter)
+        after, agree = _count(owner, inner_state, counter)
+        is_step = after != before  # accumulation and skipped gradients leave the count as it is
+        rate = jnp.where(is_step, schedule(before), state.rate)
+        step = jnp.where(is_step, before, state.step)
+        rate, step = (jnp.where(agreed & agree, new, none) for new, none in ((rate, jnp.nan), (step, -1)))
+        return moved, RecordedState(rate, step, counter, inner_state, None if norm is None else _norm(updates, norm))
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return Scheduled.made(init, update, schedule)
+
+
+def wrong_state(owner: str, state: Any, needs: str) -> Exception:
+    """The error for the state of another optimizer, with the call that converts it."""
+    shown = Shown(type(state).__name__)
+    remedy = "convert the state of the optimizer that made it: lrax.convert_state(opt_state, optimizer, params)"
+    return complain(TypeError, owner, "opt_state", needs, shown, remedy)
+
+
+def _count(owner: str, inner_state: Any, counter: Any) -> tuple[jax.Array, Any]:
+    """The count of a state, and whether its parts have the same one."""
+    counts = counts_in(places_of(owner, (inner_state, counter)))
+    if not counts:
+        raise complain(TypeError, owner, "opt_state", "a state whose count is an integer", inner_state)
+    count, agree = common(counts)
+    return count.astype(jnp.int32), agree
 
 
 def _norm(gradients: Any, norm: str) -> jax.Array:
