@@ -97,6 +97,27 @@ def test_the_rule(settings: dict[str, Any]) -> None:
     assert any(len(np.unique(one)) > 2 for one in np.asarray(got))
 
 
+@pytest.mark.parametrize(
+    ("settings", "values"),
+    [
+        ({"rtol": 0.0, "atol": 0.0}, [1.0, 1.0, 1.0, 1.0]),
+        ({"rtol": 0.25, "atol": 0.25, "mode": "max"}, [1.0, 1.5, 1.5, 1.5]),
+    ],
+    ids=["equal", "both"],
+)
+def test_an_improvement_is_more_than_the_tolerance(settings: dict[str, Any], values: list[float]) -> None:
+    """A value that is better by exactly the tolerance, or equal without one, lowers the scale."""
+    np.testing.assert_array_equal(scales(values, factor=0.5, patience=1, **settings), [2, 1, 0.5, 0.25])
+
+
+def test_cool_downs_and_restarts_are_exact() -> None:
+    """Each cool-down ignores exactly its judgements; the lowering that reaches `min_scale` is the first of `restart`."""
+    got = scales(np.ones(8), factor=0.5, patience=1, cooldown=2, raise_cooldown=1, min_scale=0.25)
+    np.testing.assert_array_equal(got, [2, 2, 1, 1, 1, 0.5, 0.5, 0.5])
+    got = scales(np.ones(7), factor=0.5, patience=1, min_scale=0.5, restart=2)
+    np.testing.assert_array_equal(got, [2, 1, 0.5, 1, 2, 1, 0.5])
+
+
 def test_every_number_can_be_traced_and_vmapped() -> None:
     """A batch of settings gives what each gives alone, from one compiled program."""
     values = VALUES["falls, rises, falls"].astype(np.float32)

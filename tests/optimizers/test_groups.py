@@ -165,6 +165,19 @@ def test_several_states_have_their_places_as_names() -> None:
     np.testing.assert_allclose([got["generator"], got["critic"]], [SCHEDULE(1), OTHER(1)], rtol=1e-6)
 
 
+def test_frozen_for_a_while() -> None:
+    """A group whose learning rate is 0 at first keeps its parameters, while its count and Adam's moments run."""
+    held = lrax.Sequence(lrax.Hold(0.0, 2), lrax.Linear(0.5, 0.0, 4))
+    tx = lrax.by_path(optax.adam, SCHEDULE, {"^body": held})
+    changes, state = moved(tx, 2)
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves(changes["body"]))
+    assert np.all(changes["head"]["kernel"])
+    assert lrax.next_rate(state, tx, "^body") == held(2) == 0.5
+    changes, _ = tx.update(WEIGHTS, state, WEIGHTS)
+    want, _ = moved(optax.adam(held), 3)
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), changes["body"], want["body"])
+
+
 def test_a_group_with_the_empty_name() -> None:
     """The pattern `""` takes what is left: its learning rate is its own, not that of the whole, and it has a name."""
     groups = {"^head": 0.1, "": 0.5}

@@ -100,6 +100,29 @@ def test_negative_losses() -> None:
     np.testing.assert_allclose(scales(flat, patience=5, factor=0.5)[5:12], [0.5] * 5 + [0.25] * 2)
 
 
+@pytest.mark.parametrize(
+    ("settings", "values"),
+    [
+        ({"rtol": 0.0, "atol": 0.0}, [1.0, 1.0, 1.0, 1.0, 1.0]),
+        ({"rtol": 0.0, "atol": 0.25}, [1.0, 0.75, 0.75, 0.75, 0.75]),
+        ({"rtol": 0.25, "atol": 0.0}, [-1.0, -1.25, -1.25, -1.25, -1.25]),
+        ({"rtol": 0.25, "atol": 0.25, "mode": "max"}, [1.0, 1.5, 1.5, 1.5, 1.5]),
+    ],
+    ids=["equal", "absolute", "relative", "both"],
+)
+def test_an_improvement_is_more_than_the_tolerance(settings: dict[str, Any], values: list[float]) -> None:
+    """A value that is better by exactly the tolerance, or equal without one, is not an improvement."""
+    np.testing.assert_array_equal(scales(values, factor=0.5, patience=2, **settings), [1, 1, 0.5, 0.5, 0.25])
+    more = [values[0], *np.nextafter(np.float32(values[1:]), np.float32(np.sign(values[1] - values[0]) or -1) * 9)]
+    np.testing.assert_array_equal(scales(more, factor=0.5, patience=2, **settings), [1, 1, 1, 0.5, 0.5])
+
+
+def test_the_last_judgement_of_a_cool_down_is_ignored_and_the_next_is_not() -> None:
+    """With `cooldown=2` and `patience=1` the scale is lowered at every third judgement."""
+    got = scales(np.ones(8), factor=0.5, patience=1, cooldown=2)
+    np.testing.assert_array_equal(got, [1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.125])
+
+
 def test_every_number_can_be_traced_and_vmapped() -> None:
     """A batch of settings gives what each gives alone, from one compiled program."""
     values = VALUES["noise"].astype(np.float32)
