@@ -1,5 +1,6 @@
 """A range for each group of parameters: one ramp at a time, the others held."""
 
+import dataclasses
 import itertools
 
 import jax
@@ -108,6 +109,9 @@ def test_it_prints_a_table_and_draws_a_panel_for_each(found):
     assert [axes.get_title(loc="left").partition(":")[0] for axes in panels] == ["body", "head"]
     assert "\n" not in found.plot().get_title().replace("\n", " ")
     assert found._repr_html_().count("<img") == 2
+    unnamed = dataclasses.replace(found, groups={"head": found.groups["head"], "": found.groups["body"]})
+    assert str(unnamed).splitlines()[3].split()[0] == "(rest)"
+    assert unnamed.plot_groups()[1].get_title(loc="left").startswith("(rest): ")
     with pytest.raises(ValueError, match="`found` must be a result with groups"):
         found.groups["body"].plot_groups()
 

@@ -344,3 +344,12 @@ def test_the_state_of_another_optimizer_is_named() -> None:
         lrax.next_rate(tx.init(WEIGHTS), optax.chain(optax.clip(1.0), tx))
     with pytest.raises(TypeError, match=r"recorded: `opt_state` must be a state whose count is an integer"):
         tx.update(WEIGHTS, optax.tree_utils.tree_set(tx.init(WEIGHTS), count=jnp.float32(2)), WEIGHTS)
+
+
+def test_a_fresh_state_has_no_nan() -> None:
+    """With `jax_debug_nans`, an optimizer that records starts, also where a first batch makes no step."""
+    tx = lrax.recorded(lambda rate: optax.MultiSteps(optax.sgd(rate), 2), SCHEDULE)
+    with jax.debug_nans(True):
+        _, state = run(tx, WEIGHTS, 1)
+        _, state = jax.jit(tx.update)(WEIGHTS, lrax.convert_state(state, tx, WEIGHTS), WEIGHTS)
+        assert lrax.last_rate(state) == SCHEDULE(0)

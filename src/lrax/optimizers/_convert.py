@@ -84,7 +84,8 @@ def _taken(part: "_Part", given: list[Any], steps: Any) -> Any:
             raise complain(ValueError, "convert_state", "count", needs, steps, remedy)
         return jnp.asarray(steps, dtype)
     if part.is_own:
-        return jnp.full(shape, -1 if jnp.issubdtype(dtype, jnp.integer) else jnp.nan, dtype)
+        before = {".rate": 0, ".step": -1, ".gradient_norm": jnp.nan}
+        return jnp.full(shape, next(value for name, value in before.items() if part.name.endswith(name)), dtype)
     if any(np.shape(leaf) != shape for leaf in given):
         needs = f"of the shape {shape} at {part.name}"
         raise complain(ValueError, "convert_state", "opt_state", needs, Shown(str(np.shape(given[0]))))

@@ -109,9 +109,23 @@ def rates_in(places: Sequence[Place]) -> list[Place]:
 
     A second one of an optimizer inside (`adam_learning_rate`) stays: the recorded one does not say what it is.
     """
-    found = [place for place in places if place.is_rate]
+    found = [place._replace(value=_reported(place, places)) for place in places if place.is_rate]
     inside = tuple(place.path.removesuffix("rate") + "inner_state/" for place in found if place.is_recorded)
     return [place for place in found if not place.path.startswith(inside) or place.hyperparameter.endswith("_learning_rate")]
+
+
+def step_of(place: Place, places: Sequence[Place]) -> Any:
+    """The 0-based number of the step that a recorded learning rate belongs to, -1 before the first."""
+    return next(one.value for one in places if one.path == place.path.removesuffix("rate") + "step")
+
+
+def _reported(place: Place, places: Sequence[Place]) -> Any:
+    """A stored learning rate, NaN where no step is recorded yet."""
+    if not place.is_recorded:
+        return place.value
+    step = step_of(place, places)
+    namespace = np if is_known(step) and is_known(place.value) else jnp
+    return namespace.where(namespace.asarray(step) < 0, namespace.float32(np.nan), namespace.asarray(place.value))
 
 
 def freshness(place: Place, places: Sequence[Place]) -> tuple[Any, Any]:
@@ -121,8 +135,7 @@ def freshness(place: Place, places: Sequence[Place]) -> tuple[Any, Any]:
     """
     if not place.is_recorded:
         return True, False
-    own = place.path.removesuffix("rate")
-    (step,) = (one.value for one in places if one.path == own + "step")
+    own, step = place.path.removesuffix("rate"), step_of(place, places)
     counts = counts_in([one for one in places if one.path.startswith((own + "inner_state/", own + "counter/"))])
     if not counts:
         return False, False

@@ -20,6 +20,7 @@ from lrax.optimizers._places import (
     places_of,
     plateau_scale,
     rates_in,
+    step_of,
 )
 from lrax.optimizers._recorded import Scheduled
 from lrax.schedules._base import Schedule, ScheduleRule
@@ -222,13 +223,9 @@ def _check_fresh(owner: str, rates: Sequence[Place], places: Sequence[Place]) ->
     for place in rates:
         _, stale = freshness(place, places)
         if is_known(stale) and np.any(stale):
-            own = place.path.removesuffix("rate")
-            step = next(one.value for one in places if one.path == own + "step")
-            needs = "a state that recorded its last step"
-            remedy = "its count was changed since: make a step first, or give the schedule"
-            raise complain(
-                ValueError, owner, "opt_state", needs, Shown(f"the learning rate of step {np.asarray(step)}"), remedy
-            )
+            given = Shown(f"the learning rate of step {np.asarray(step_of(place, places))}")
+            needs, remedy = "a state that recorded its last step", "its count was changed since: make a step first"
+            raise complain(ValueError, owner, "opt_state", needs, given, remedy + ", or give the schedule")
 
 
 def _followed(owner: str, schedule: Any, here: Sequence[Place], path: str | None) -> Schedule:

@@ -22,7 +22,7 @@ class RecordedState(NamedTuple):
     `optax.tree_utils.tree_set(opt_state, count=...)` moves the count that the learning rate follows.
 
     Attributes:
-      rate: the learning rate of the last step, float32; NaN before the first step.
+      rate: the learning rate of the last step, float32; 0 before the first step, which `lrax.last_rate` reports as NaN.
       step: the 0-based number of that step, int32; -1 before the first step.
       counter: `optax.ScaleByScheduleState(count)` for an optimizer that does not count its steps, else `()`.
       inner_state: the optimizer's own state.
@@ -72,8 +72,7 @@ def recorded(
         the sum of absolute values. `lrax.theory.refined` makes a schedule of the norms of a run.
 
     Returns: a transformation whose state is a `RecordedState(rate, step, counter, inner_state, gradient_norm)`. The learning
-      rate is float32 whatever the parameters are. It is NaN before the first step, and where parts of the optimizer have
-      different counts.
+      rate is float32 whatever the parameters are. It is NaN where parts of the optimizer have different counts.
 
     Raises: TypeError if `optimizer` is not a factory, or accepts numbers only, or if `schedule` is not a schedule; ValueError
       for another norm. `update` raises TypeError for the state of another optimizer: see `lrax.convert_state`.
@@ -103,9 +102,8 @@ def record(
         counter = () if counts else optax.ScaleByScheduleState(jnp.zeros((), jnp.int32))
         count, _ = _count(owner, inner_state, counter)
         norm_before = None if norm is None else jnp.full((), jnp.nan, jnp.float32)
-        return RecordedState(
-            jnp.full_like(schedule(count), jnp.nan), jnp.full_like(count, -1), counter, inner_state, norm_before
-        )
+        # 0 and not NaN: a fresh state must pass `jax_debug_nans`
+        return RecordedState(jnp.zeros_like(schedule(count)), jnp.full_like(count, -1), counter, inner_state, norm_before)
 
     def update(updates: Any, state: RecordedState, params: Any = None, **extra: Any) -> tuple[Any, RecordedState]:
         if not isinstance(state, RecordedState):
