@@ -185,6 +185,7 @@ def test_a_group_with_the_empty_name() -> None:
     state = moved(tx, 2)[1]
     got = lrax.group_rates(state)
     np.testing.assert_allclose([got["^head"], got[""]], [0.1 * SCHEDULE(1), 0.5 * SCHEDULE(1)], rtol=1e-6)
+    np.testing.assert_allclose(lrax.last_rate(state, path=""), 0.5 * SCHEDULE(1), rtol=1e-6)
     np.testing.assert_allclose(lrax.next_rate(state, tx, path=""), 0.5 * SCHEDULE(2), rtol=1e-6)
     with pytest.raises(ValueError, match="choose one of the learning rates"):
         lrax.last_rate(state)
