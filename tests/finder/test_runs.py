@@ -24,7 +24,7 @@ DATA = regression()
 
 def seed(scores, wide=2):
     """A seed whose runs ended at these losses, by place; infinite is a run that diverged."""
-    its = Seed(Start(None, None), 1.0)
+    its = Seed(Start(None, None), 1.0, Rules(None))
     for place, score in scores.items():
         rows = np.full((50, 3), score, np.float32)
         carry = START._replace(updates=np.int32(50), reason=np.int32(-1 if np.isfinite(score) else 0))

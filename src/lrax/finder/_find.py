@@ -20,7 +20,7 @@ from lrax.finder._result import Found
 from lrax.finder._rules import make_rules
 from lrax.finder._runs import Rates, Start
 from lrax.finder._search import RAMP, SHORT, Search
-from lrax.finder._stop import TimesFirst
+from lrax.finder._stop import TimesUsual
 from lrax.schedules._base import ScheduleRule
 from lrax.schedules._decays import Constant
 from lrax.schedules._phases import Geometric
@@ -38,8 +38,8 @@ LOWEST, HIGHEST = 1e-7, 100.0
 BUDGET = 450
 """The updates that `refine=True` may take."""
 
-LATE = TimesFirst(factor=10.0)
-"""The default rule to stop by, late: what is seen beyond the edge helps to find it."""
+LATE = TimesUsual(factor=10.0)
+"""The default stop rule stops late, because losses beyond the edge help to find it."""
 
 
 @spelt
@@ -91,8 +91,9 @@ def find_lr(
       rule: `(rates, losses) -> rate`, such as `lrax.finder.steepest` or `lrax.finder.valley`; by default `lrax.finder.fall`.
       smoothing: count -> weight of the new loss in the smoothed one that the stop rule sees; by default a running mean with 0.3
         on the past.
-      stop: carry -> bool; by default where the smoothed loss passes ten times the first, after at least 20 updates. None
-        for a test that runs to the ramp's end. A loss that is not finite always stops it.
+      stop: carry -> bool; by default where the smoothed loss passes ten times the usual loss of the start (the median of the
+        ramp's first 20 losses; higher if these scatter more than that), after at least 20 steps. None for a test that
+        runs to the ramp's end. A loss that is not finite always stops it.
       seeds: how many tests to run, on batches in other orders, side by side where that is faster; the suggestion is their
         median, and the band is wider where they disagree.
       initialize: `key -> learner`, to draw new parameters for every seed.

@@ -106,7 +106,7 @@ def race(
     middles: Sequence[float],
     shape: np.ndarray[Any, Any],
     first: tuple[int, ...],
-    rules: Rules,
+    rules: Sequence[Rules],
     room: int,
 ) -> list[Runs] | None:
     """Short runs of each seed around its middle; None if the data ended in one of them.
@@ -118,21 +118,17 @@ def race(
     Args:
       first: the places of the first, in quarters of a decade above the middle.
       shape: the rates of a run as parts of its highest, float32 of shape (updates,).
-      rules: the smoothing and the stop rule of every run.
+      rules: the smoothing and the stop rule of the runs of each seed.
       room: what the program has room for; the updates of a run at most.
 
     If the runner evaluates lanes, the metric after a run's last update ranks it, and is asked for nowhere else.
     """
     judge = runner.evaluating and dataclasses.replace(runner.evaluating, every=None)
     runner = dataclasses.replace(runner, evaluating=judge)
-    seeds = [Seed(start, middle, judge) for start, middle in zip(starts, middles, strict=True)]
+    seeds = [Seed(start, middle, its, judge) for start, middle, its in zip(starts, middles, rules, strict=True)]
     for places in (first, *[None] * (FEW - len(first))):
         entries = [
-            (
-                seed,
-                place,
-                begin(seed.start.state, rules._replace(schedule=Rates.of(seed.peak(place) * shape, room)), seed.start.order),
-            )
+            (seed, place, seed.begin(Rates.of(seed.peak(place) * shape, room)))
             for seed in seeds
             for place in ([seed.next(first[1] - first[0])] if places is None else places)
         ]
@@ -157,12 +153,17 @@ class Seed:
 
     start: Start
     middle: float
+    rules: Rules
     judge: Evaluating | None = None
     lanes: dict[int, Lane] = dataclasses.field(default_factory=dict)
 
     def peak(self, place: float) -> float:
         """The highest rate of the run at a place."""
         return self.middle * 10 ** (STEP * place)
+
+    def begin(self, rates: Rates) -> Lane:
+        """A run before its first update."""
+        return begin(self.start.state, self.rules._replace(schedule=rates), self.start.order)
 
     def score(self, place: int) -> float:
         """What ranks a run, the lower the better: its metric, if it is evaluated, or its end loss; infinite if it diverged."""

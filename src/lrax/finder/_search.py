@@ -14,7 +14,8 @@ from lrax.finder._fall import center, fall
 from lrax.finder._heights import POWERS, raced, ratio_of, shape_of, suggested
 from lrax.finder._result import Found, combine
 from lrax.finder._runs import FEW, Runs, Start, race
-from lrax.training._engine import Rules
+from lrax.finder._stop import TimesUsual
+from lrax.training._engine import Lane, Rules
 from lrax.training._reason import Reason
 from lrax.training._runner import Runner, begin
 
@@ -26,6 +27,9 @@ ABOVE = 10**0.5
 
 AROUND, FINER = (-2, 0, 2), (-1, 0, 1)
 """Where the first runs of a test are, and those that refine it, in quarters of a decade."""
+
+FIRST = 20
+"""The first losses of a ramp, which tell how high the loss usually is before anything is learnt."""
 
 HIGHER, OUT = (0, 2), (0, 4)
 """Where those that refine it are if the highest of those before was the best, and if none of them has left the plateau."""
@@ -93,11 +97,25 @@ class Search:
         """The curve of each seed."""
         lanes = [begin(start.state, self.rules, start.order) for start in starts]
         if runner.reads_on:  # seeds differ in their batches, so each reads on
-            lanes = [lane for one in lanes for lane in runner.advance([one], self.length, self.room)]
+            lanes = [lane for one in lanes for lane in self._ramps(runner, [one])]
         else:
-            lanes = runner.advance(lanes, self.length, self.room)
+            lanes = self._ramps(runner, lanes)
         mode = "min" if runner.evaluating is None else runner.evaluating.mode
         return [curve_of(lane, Reason.COMPLETED, mode) for lane in lanes]
+
+    def _ramps(self, runner: Runner, lanes: list[Lane]) -> list[Lane]:
+        """Runs of the ramp to its end; the default stop rule is told the usual loss as soon as the first losses are there.
+
+        The halt that this takes adds no evaluation: up to the last one before it they are made as always, and from there none.
+        """
+        if isinstance(self.rules.stop, TimesUsual):
+            halt, every = min(int(self.rules.stop.min_updates), self.length), runner.evaluating and runner.evaluating.every
+            if every:
+                lanes = runner.advance(lanes, halt - halt % every, self.room)
+            if halt < self.length:
+                lanes = dataclasses.replace(runner, evaluating=None).advance(lanes, halt, self.room)
+                lanes = [lane._replace(rules=judged(lane.rules, lane.rows[:, 1])) for lane in lanes]
+        return runner.advance(lanes, self.length, self.room)
 
     def _followed(self, runner: Runner, starts: Sequence[Start], curves: list[Curve]) -> Found | None:
         """What short runs around the fall of each seed's ramp suggest; None where the data have ended."""
@@ -106,27 +124,35 @@ class Search:
         if middle is None:
             return found_in(curves, [None] * len(curves))
         middles = [ABOVE * (middle if place is None else place) for place in centers]
-        runs = self._race(runner, starts, middles, SHORT, AROUND)
+        quiet = [losses_to(curve, middle if place is None else place) for curve, place in zip(curves, centers, strict=True)]
+        runs = self._race(runner, starts, middles, SHORT, AROUND, [judged(self.rules, losses) for losses in quiet])
         return None if runs is None else found_in(curves, [self._suggested(one) for one in runs], tuple(runs))
 
     def _refined(self, runner: Runner, again: Start, found: Found) -> Found:
         """The suggestion replaced by what longer runs around it say, unless they say nothing."""
         assert found.suggestion is not None
         middle = raced(found.suggestion, self.longer, self._ratio, POWERS[self.grows])
-        runs = self._race(runner, [again], [middle], self.longer, first_of(found.runs))
+        rules = judged(self.rules, losses_to(found.curves[0], found.suggestion))
+        runs = self._race(runner, [again], [middle], self.longer, first_of(found.runs), [rules])
         suggestion = None if runs is None else self._suggested(runs[0])
         if runs is None or suggestion is None:
             return found
         return refine(found, suggestion, runs[0])
 
     def _race(
-        self, runner: Runner, starts: Sequence[Start], middles: Sequence[float], updates: int, first: tuple[int, ...]
+        self,
+        runner: Runner,
+        starts: Sequence[Start],
+        middles: Sequence[float],
+        updates: int,
+        first: tuple[int, ...],
+        rules: Sequence[Rules],
     ) -> list[Runs] | None:
         if not runner.reads_on:
-            return race(runner, starts, middles, shape_of(self.plan, updates), first, self.rules, self.room)
+            return race(runner, starts, middles, shape_of(self.plan, updates), first, rules, self.room)
         found = []
-        for start, middle in zip(starts, middles, strict=True):  # each seed on batches of its own
-            runs = race(runner, [start], [middle], shape_of(self.plan, updates), first, self.rules, self.room)
+        for start, middle, its in zip(starts, middles, rules, strict=True):  # each seed on batches of its own
+            runs = race(runner, [start], [middle], shape_of(self.plan, updates), first, [its], self.room)
             if runs is None:
                 return None
             found += runs
@@ -134,6 +160,16 @@ class Search:
 
     def _suggested(self, runs: Runs) -> float | None:
         return None if runs.best is None else suggested(runs.best, runs.updates, self._ratio, POWERS[self.grows])
+
+
+def judged(rules: Rules, losses: np.ndarray[Any, Any]) -> Rules:
+    """The rules of a run from the state of a ramp with these losses: the default stop rule compares with the first of them."""
+    return rules._replace(stop=rules.stop.from_losses(losses)) if isinstance(rules.stop, TimesUsual) else rules
+
+
+def losses_to(curve: Curve, rate: float) -> np.ndarray[Any, Any]:
+    """The losses of a ramp up to a rate, and the first ones in any case."""
+    return curve.losses[: max(np.searchsorted(curve.rates, rate), FIRST)]
 
 
 def first_of(before: tuple[Runs, ...]) -> tuple[int, ...]:

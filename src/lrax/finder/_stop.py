@@ -4,17 +4,22 @@ Both thresholds are measured from a loss in units of the curve's own scale, so t
 negative or near zero. A loss that is not finite stops a test under every rule.
 """
 
+import dataclasses
 from typing import Annotated, Any, final
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lrax.fields._rules import Rule
-from lrax.fields._types import Delay, default
+from lrax.fields._types import Delay, Rate, default
 from lrax.fields._value import Value
 from lrax.training._engine import Carry
 
 Factor = Annotated[Any, Rule("a finite number above 1", low=1, open=True)]
+
+UNREACHED = float(np.finfo(np.float32).max)
+"""A loss that no loss passes; finite, so that no arithmetic with it is NaN."""
 
 
 @final
@@ -43,6 +48,52 @@ class TimesFirst(Value):
     def __call__(self, carry: Carry) -> jax.Array:
         scale = jnp.maximum(jnp.abs(carry.first), carry.first - carry.lowest)
         return (carry.smoothed > carry.first + (self.factor - 1) * scale) & (carry.updates >= self.min_updates)
+
+
+@final
+class TimesUsual(Value):
+    r"""Stops when the smoothed loss passes `factor` times the usual loss of the start, after at least `min_updates`.
+
+    $$smoothed > usual + (factor - 1)\,\max(|usual|,\; spread,\; usual - lowest)$$
+
+    This is the default of `lrax.find_lr`. `TimesFirst` compares with the loss of the first batch alone. That may be a tenth of
+    the next one where batches are small, or where most of them lack the rare examples. Here `usual` is the median of the first
+    losses, and `spread` is how far the highest of them is above it. `from_losses` reads both off the first `min_updates` losses
+    of a ramp. Until then it stops nothing.
+
+    Args:
+      factor: > 1.
+      min_updates: no stop before this many steps.
+      usual: the usual loss of the start.
+      spread: how far losses of the start lie above it.
+
+    Raises: ValueError if `factor` is not above 1 or `min_updates` is negative.
+    """
+
+    factor: Factor = 10.0
+    min_updates: Delay = default(20)
+    usual: Rate = default(UNREACHED)
+    spread: Rate = default(0.0)
+
+    def __call__(self, carry: Carry) -> jax.Array:
+        scale = jnp.maximum(jnp.maximum(jnp.abs(self.usual), self.spread), self.usual - carry.lowest)
+        return (carry.smoothed > self.usual + (self.factor - 1) * scale) & (carry.updates >= self.min_updates)
+
+    def from_losses(self, losses: np.ndarray[Any, Any]) -> "TimesUsual":
+        """This rule with `usual` and `spread` of losses that a ramp measured; itself if none of them is finite.
+
+        `usual` is the median of the first `min_updates` of them, `spread` is read off all. If the last of those first losses
+        are all higher than the highest of their first half, the loss already diverges there, and only this half counts.
+        """
+        losses = losses[np.isfinite(losses)].astype(np.float64)
+        first = losses[: int(self.min_updates)]
+        if not len(first):
+            return self
+        half, last = first[: -(-len(first) // 2)], first[3 * len(first) // 4 :]
+        if last.min() > half.max():
+            first = losses = half
+        usual = float(np.median(first))
+        return dataclasses.replace(self, usual=usual, spread=min(float(losses.max()) - usual, UNREACHED))
 
 
 @final
