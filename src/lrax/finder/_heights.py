@@ -5,11 +5,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lrax.fields._words import complain
-from lrax.schedules._algebra import Scale
+from lrax.finder._rescaled import rescaled
 from lrax.schedules._base import Schedule, ScheduleRule
+from lrax.schedules._decays import Constant
 from lrax.schedules._recipe import Recipe
 from lrax.theory._bound import rate_ratio
-from lrax.theory._given import planned
+from lrax.theory._given import evenly, is_long, planned, sampled, scheduled
 
 REFERENCE = 500
 """The updates of the run that a suggestion is for, where no length is given."""
@@ -70,20 +71,31 @@ def ratio_of(plan: np.ndarray[Any, Any] | None) -> float:
 
 
 def rates_of(owner: str, name: str, shape: Any, total_steps: Any) -> np.ndarray[Any, Any]:
-    """The rates of a whole run, float32 of shape (updates,), at least one above 0; an error of ours for what has none."""
-    rates = np.asarray(planned(owner, name, shape, total_steps))
+    """The learning rates of a whole run, float32 of shape (steps,); of a long run `EVEN` of them at equal distances.
+
+    Raises: ValueError for a schedule without a learning rate above 0, or with one below 0.
+    """
+    schedule, steps = scheduled(owner, name, shape, total_steps)
+    return _checked(owner, name, shape, evenly(schedule, steps) if is_long(schedule, steps) else planned(owner, name, schedule, steps))
+
+
+def _checked(owner: str, name: str, shape: Any, rates: Any) -> np.ndarray[Any, Any]:
+    rates = np.asarray(rates)
     if not np.isfinite(rates).all() or rates.min() < 0 or rates.max() <= 0:
-        remedy = "any height will do: its shape counts"
+        remedy = "any peak will do: only its shape counts"
         raise complain(ValueError, owner, name, "a schedule with rates above 0, and none below", shape, remedy)
     return rates
 
 
 def scaled(suggestion: float, shape: Any, total_steps: Any, powers: Powers) -> Schedule:
-    """`shape` at the height at which it should train best, for a suggestion; see `Found.schedule`."""
-    shape = ScheduleRule().convert("Found.schedule", "shape", shape)
+    """`shape` at the peak at which it should train best, for a suggestion; see `Found.schedule`."""
+    owner = "Found.schedule"
+    shape = ScheduleRule().convert(owner, "shape", shape)
     if total_steps is not None and isinstance(shape, Recipe) and shape.waits:
         shape = shape.over(total_steps)
-    rates = rates_of("Found.schedule", "shape", shape, total_steps)
-    ratio = float(rate_ratio(np.ones(len(rates), np.float32), rates))
-    height = suggestion * (REFERENCE / len(rates)) ** powers.length * (ratio / MIDDLE) ** powers.ratio
-    return Scale(shape, height / float(rates.max()))
+    _, steps = scheduled(owner, "shape", shape, total_steps)
+    seen = sampled(shape, steps).rates if is_long(shape, steps) else planned(owner, "shape", shape, steps)
+    rates = _checked(owner, "shape", shape, seen)
+    ratio = float(rate_ratio(Constant(1.0), shape, steps))
+    peak = suggestion * (REFERENCE / steps) ** powers.length * (ratio / MIDDLE) ** powers.ratio
+    return rescaled(shape, peak / float(rates.max()), steps)
