@@ -92,7 +92,7 @@ def height(task: Task, kind: str, result: lrax.Found) -> float | None:
         return None
     shape = np.asarray(table_shape(kind, task.updates))
     plan = lrax.Piecewise(shape, np.arange(task.updates))
-    return float(result.schedule(plan, total_steps=task.updates).factor) * float(shape.max())
+    return float(result.schedule(plan, total_steps=task.updates).values.max())
 
 
 def find(task: Task, key: jax.Array, arguments: dict[str, Any]) -> lrax.Found:

@@ -1,6 +1,8 @@
 """A metric beside the losses of a range test: kept, read by rules, drawn, and the judge of short runs."""
 
+import contextlib
 import itertools
+import warnings
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +13,7 @@ import pytest
 
 import lrax
 from lrax.finder import Reason
+from lrax.training._evaluating import contradicts
 from problems import linear_learner, regression, same, squared_error
 
 pytestmark = pytest.mark.standard_promotion  # of optax's optimizers
@@ -89,17 +92,72 @@ def test_it_judges_the_short_runs():
     smallest = lambda state: jnp.abs(state.params["weight"]).sum()  # noqa: E731
     options = {"batch_size": 16, "key": KEY, "driver": "host", "evaluate": smallest}
     for mode, sign in (("min", 1), ("max", -1)):
-        found = lrax.find_lr(linear_learner(optax.sgd), DATA, mode=mode, **options)
+        with pytest.warns(UserWarning, match="mode='max'") if mode == "min" else contextlib.nullcontext():
+            found = lrax.find_lr(linear_learner(optax.sgd), DATA, mode=mode, **options)
         (runs,) = found.runs
         assert np.isfinite(runs.scores).any()
         assert (sign * runs.scores[np.isfinite(runs.scores)] > 0).all()
         assert runs.peaks[np.argmin(runs.scores)] == pytest.approx(runs.best, rel=0.8)
         assert len(found.evaluations) == found.updates // 10
-        assert "did best by `evaluate`" in str(found)
-    low = lrax.find_lr(linear_learner(optax.sgd), DATA, **options).runs[0]
+        place = int(np.argmin(runs.scores))
+        metric = f"{sign * runs.scores[place]:.3g} (at a loss of {runs.losses[place]:.3g})"
+        assert f"{runs.peaks[place]:.2g} did best by `evaluate`: {metric}" in str(found)
+        if mode == "min":
+            low = runs
     assert low.best == pytest.approx(low.peaks[0])
     assert low.at_end
     assert low.losses[0] > low.losses.min()
+
+
+def accuracy(state):
+    """The fraction of held-out targets that are met to 0.7: larger is better."""
+    inputs, targets = HELD_OUT
+    return jnp.mean(jnp.abs(inputs @ state.params["weight"] + state.params["bias"] - targets) < 0.7)
+
+
+WRONG = "the metric of `evaluate` is worst where the loss is lowest: .* give mode="
+
+
+@pytest.mark.parametrize(("metric", "mode", "right"), [(accuracy, "min", "max"), (held_out, "max", "min")])
+def test_a_metric_of_the_wrong_mode_is_said(metric, mode, right, tmp_path):
+    """An accuracy without `mode="max"`, or a loss with it, is one warning and a sentence that name the right mode."""
+    options = {"batch_size": 16, "key": KEY, "evaluate": metric}
+    with pytest.warns(UserWarning, match=f"^find_lr: {WRONG}'{right}'") as caught:
+        found = lrax.find_lr(linear_learner(optax.sgd), DATA, mode=mode, **options)
+    assert (len(caught), caught[0].filename) == (1, __file__)
+    assert f"give mode='{right}'" in found.explanation
+    found.save(tmp_path / "found.json")
+    assert lrax.Found.load(tmp_path / "found.json").explanation == found.explanation
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "mode=" not in str(lrax.find_lr(linear_learner(optax.sgd), DATA, mode=right, **options))
+
+
+def test_a_race_says_it_too():
+    """A race that is judged by an accuracy of the wrong mode warns, and has the sentence below its table."""
+    schedules = [lrax.warmup_cosine(peak, 40, 4) for peak in np.geomspace(1e-5, 0.3, 8)]
+    options = {"rungs": [20, 20], "batch_size": 16, "key": KEY, "evaluate": accuracy}
+    with pytest.warns(UserWarning, match=f"^race: {WRONG}'max'") as caught:
+        result = lrax.race(linear_learner(optax.sgd), DATA, schedules, **options)
+    assert (len(caught), caught[0].filename) == (1, __file__)
+    assert str(result).endswith("give mode='max'")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "mode=" not in str(lrax.race(linear_learner(optax.sgd), DATA, schedules, mode="max", **options))
+
+
+def test_only_clear_evidence_contradicts():
+    """Noise hardly ever contradicts the loss, and a constant, a noisy loss or one that rises late by overfitting never does."""
+    fallen = np.array([0, 0, 0.03, 0.02, 0.09, 0.18, 0.67, 0, 0.94, 1, 0.37, 0.21])
+    losses, generator = 2.5 - 2.3 * fallen, np.random.default_rng(0)
+    judge = lambda scores: contradicts(2.5, losses, scores)  # noqa: E731
+    draws = [generator.normal(size=fallen.size) for _ in range(300)]
+    assert np.mean([judge(noise) for noise in draws]) < 0.02
+    assert not any(judge(losses + noise) for noise in draws)
+    assert not judge(np.ones(fallen.size))
+    assert not judge(np.where(fallen > 0.9, 4.0, losses))  # overfitted where the training loss is lowest
+    assert not judge(np.full(fallen.size, np.nan))
+    assert all(judge(fallen + 0.03 * noise) for noise in draws)
 
 
 def test_an_interrupt_keeps_what_was_measured_between_evaluations():

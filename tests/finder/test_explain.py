@@ -1,5 +1,7 @@
 """Reasons never mislead: what is said of a test has its numbers, and a remedy only where there is something to do."""
 
+import dataclasses
+
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -85,7 +87,7 @@ def test_a_first_loss_that_is_not_finite_points_at_the_data(bad):
             np.geomspace(1, 30, 20),
             Reason.DIVERGED,
             {"high": 2e-5},
-            "after rate 1.93e-05: start the ramp lower",
+            "after rate 1.93e-05: scale the inputs and the targets to about 1, or start the ramp lower",
         ),
         ("trained already", [*np.full(80, 0.11), 1, 9], Reason.DIVERGED, {}, "keep to rates well below that"),
         ("blew up soon", [2.0, 2.0, np.nan], Reason.NON_FINITE, {}, "after rate 0.01: start the ramp lower"),
@@ -137,11 +139,37 @@ def test_a_best_run_at_the_end_is_said(losses, side, edge):
     assert wider == (pytest.approx(3.0 if side == "highest" else 1.0), pytest.approx(3.0 if side == "lowest" else 1.0))
 
 
+@pytest.mark.parametrize(("flat", "reason"), [(1, Reason.COMPLETED), (2, Reason.FLAT), (3, Reason.FLAT)])
+def test_half_of_the_seeds_decide_whether_a_test_is_flat(flat, reason):
+    """Without a suggestion, four completed ramps of which at least two are flat are flat together."""
+    level = 2 + 0.01 * np.sin(np.arange(150))
+    curves = [curve(level if i < flat else fall(), Reason.COMPLETED) for i in range(4)]
+    assert found_in(curves, [None] * 4).reason is reason
+
+
+def test_the_text_ends_with_the_way_to_a_schedule():
+    """A suggestion is no peak for a schedule: the text says which call has it, the title of the picture does not."""
+    found = found_in([curve(fall(), Reason.COMPLETED)], [0.1])
+    assert str(found).endswith("; found.schedule(plan) has the peak for your schedule")
+    assert "found.schedule" not in found.plot().get_title()
+    assert "found.schedule" not in str(found_in([curve(fall(), Reason.COMPLETED)], [None]))
+
+
+def test_a_tiny_learning_rate_points_at_the_scale():
+    """Where the best run is near the lowest learning rate of the ramp, the remedy is the scale of the data."""
+    ramp = [curve(fall(100), Reason.COMPLETED, low=1e-4)]
+    scale = "scale the inputs and the targets to about 1"
+    low = runs([1, 2, 3, 4], 0.01)
+    assert scale not in str(found_in(ramp, [0.01], (low,)))
+    tiny = dataclasses.replace(low, peaks=low.peaks / 10)
+    assert str(found_in(ramp, [0.001], (tiny,))).count(scale) == 1
+
+
 def test_runs_that_all_diverged_are_told():
     """If every run diverged there is no suggestion, and that is said."""
     found = found_in([curve(fall(100), Reason.COMPLETED)], [None], (runs([np.inf] * 4, None),))
     assert found.suggestion is None
-    assert "4 runs of 50 updates with peaks from 0.01 to 0.3 all diverged" in str(found)
+    assert "4 runs of 50 updates with peaks from 0.01 to 0.3 all diverged: scale the inputs and the targets" in str(found)
 
 
 def test_data_that_ended_in_some_of_the_tests_are_said():

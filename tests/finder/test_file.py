@@ -2,9 +2,12 @@
 
 import copy
 import dataclasses
+import functools
 import json
+import operator
 import pathlib
 import re
+import time
 
 import jax
 import numpy as np
@@ -12,6 +15,7 @@ import optax
 import pytest
 
 import lrax
+from lrax.finder._file import to_plain
 from problems import linear_learner, regression, same, squared_error
 
 pytestmark = pytest.mark.standard_promotion  # of optax's optimizers
@@ -76,7 +80,7 @@ DAMAGES = {
     "refined": [REMOVED, 3, []],
     "refined.peaks": [REMOVED, [], [0.1], [-1.0]],
     "refined.updates": [REMOVED, 0, "many"],
-    "refined.spent": [REMOVED, 1.5, "many", -1, True],
+    "refined.spent": [REMOVED, 1.5, "many", -1, True, 10**400],
     "groups": [REMOVED, [], {"head": 3}],
     "groups.weight.curves": [REMOVED, []],
     "format": [REMOVED, "1", None, 0, 1.0],
@@ -121,6 +125,117 @@ def test_other_files_are_named(tmp_path, content):
     assert str(path) in str(caught.value)
     with pytest.raises(FileNotFoundError):
         lrax.Found.load(tmp_path / "none.json")
+
+
+def test_other_paths_are_named(tmp_path):
+    """A directory is a ValueError that names it, and what is not a path is a TypeError."""
+    with pytest.raises(ValueError, match="is a directory"):
+        lrax.Found.load(tmp_path)
+    with pytest.raises(TypeError, match=r"Found\.load: `path` must be a path, got 3"):
+        lrax.Found.load(3)
+
+
+def test_groups_in_groups_are_refused(found, tmp_path):
+    """However deep groups are nested, the answer is the error of the first level."""
+    path = tmp_path / "found.json"
+    whole = json.loads(json.dumps(to_plain(found)))
+    nested = whole["groups"]["weight"]
+    for _ in range(300):
+        nested = {**whole["groups"]["weight"], "groups": {"weight": nested}}
+    path.write_text(json.dumps({**whole, "lrax": "Found", "format": 1, "groups": {"weight": nested}}))
+    with pytest.raises(ValueError, match=r"`groups\.weight\.groups` must be empty in a group"):
+        lrax.Found.load(path)
+
+
+VALUES = [
+    None,
+    True,
+    -1,
+    0,
+    1e-50,
+    1e300,
+    10**400,
+    -(10**400),
+    "nan",
+    "NaN",
+    "inf",
+    "x",
+    "\ud800",
+    [],
+    {},
+    [[]],
+    [None],
+    {"a": 1},
+]
+
+
+def places(plain, place=()):
+    """The places of all values of a JSON document, innermost last."""
+    pairs = plain.items() if isinstance(plain, dict) else enumerate(plain) if isinstance(plain, list) else ()
+    return [place, *(found for name, value in pairs for found in places(value, (*place, name)))]
+
+
+def changed(plain, generator):
+    """A document with some values replaced, removed, repeated or nested, as text; or with its text cut or a byte changed."""
+    plain = copy.deepcopy(plain)
+    for _ in range(generator.integers(1, 3)):
+        *parents, last = (all_places := places(plain)[1:])[generator.integers(len(all_places))]
+        holder = functools.reduce(operator.getitem, parents, plain)
+        match generator.integers(4):
+            case 0:
+                del holder[last]
+            case 1:
+                holder[last] = [holder[last]] * 2
+            case _:
+                holder[last] = VALUES[generator.integers(len(VALUES))]
+    text = json.dumps(plain).encode()
+    match generator.integers(8):
+        case 0:
+            return text[: generator.integers(len(text))]
+        case 1:
+            text = bytearray(text)
+            text[generator.integers(len(text))] = generator.integers(256)
+            return bytes(text)
+    return text
+
+
+def test_no_change_of_a_file_raises_another_error(found, tmp_path):
+    """Of 400 random changes of a file each is refused with the file and a reason, or gives a result that can be used."""
+    generator, path = np.random.default_rng(0), tmp_path / "found.json"
+    found.save(path)
+    whole = json.loads(path.read_text())
+    for curve in (*whole["curves"], *whole["groups"]["weight"]["curves"]):  # a small file has more of each kind of change
+        curve.update({name: curve[name][::20] for name in ("rates", "losses", "smoothed")})
+    loaded, refused = 0, []
+    for _ in range(400):
+        path.write_bytes(changed(whole, generator))
+        try:
+            again = lrax.Found.load(path)
+        except ValueError as error:
+            refused.append(str(error))
+            continue
+        loaded += 1
+        assert str(again)
+        again.suggest(lrax.finder.valley)
+        if again.suggestion is not None:
+            assert again.schedule(lrax.Linear(1.0, 0.0, 100)).start > 0
+    assert 10 < loaded < 200
+    assert all(error.startswith("Found.load: `path` must be a") and str(path) in error for error in refused)
+
+
+@pytest.mark.slow
+def test_time_is_linear_in_the_size(tmp_path):
+    """A file of ten times as many numbers takes about ten times as long."""
+
+    def seconds(number):
+        rates = np.geomspace(1e-6, 1, number).astype(np.float32)
+        curve = lrax.finder.Curve(rates, rates, rates, lrax.finder.Reason.COMPLETED)
+        lrax.Found((curve,), lrax.finder.Reason.COMPLETED, 0.1).save(tmp_path / "found.json")
+        begun = time.process_time()
+        lrax.Found.load(tmp_path / "found.json")
+        return time.process_time() - begun
+
+    assert seconds(200_000) < 30 * seconds(20_000)
 
 
 def test_newer_files_are_named(tmp_path):

@@ -1,6 +1,7 @@
 """Short runs: which are tried, what is read off their ends, and the height of a schedule that follows."""
 
 import functools
+import tracemalloc
 
 import jax
 import jax.numpy as jnp
@@ -11,10 +12,13 @@ import pytest
 import lrax
 from compilations import compilations
 from lrax.finder._heights import COSINE, POWERS, REFERENCE, raced, rates_of, ratio_of, shape_of, suggested
+from lrax.finder._rescaled import rescaled
 from lrax.finder._runs import Seed, Start, bottom
 from lrax.finder._search import FINER, HIGHER, OUT, first_of
+from lrax.schedules import Scale
 from lrax.training._engine import START, Lane, Rules
 from problems import linear_learner, regression
+from schedule_cases import CASES, sampled
 
 pytestmark = pytest.mark.standard_promotion  # of optax's optimizers
 
@@ -83,6 +87,9 @@ def test_the_bottom_lies_between_the_runs():
     assert -1 <= bottom([-2, 0, 2], [1.0 + 1e-9, 1.0, 50.0]) < 0
     assert bottom([-2, 0, 2], [1.0, 1.0, 1.0]) == -2
     assert bottom([0, 2], [2.0, 1.0]) == 2
+    uneven = [([0, 4, 5], [100, 1, 1.0001], 4.5), ([0, 4, 5], [1.0001, 1, 100], 2), ([0, 1, 5], [100, 1, 1.0001], 3)]
+    for places, scores, half_way in uneven:
+        assert bottom(places, scores) == pytest.approx(half_way, abs=1e-3)
 
 
 def test_the_best_run_trains_best():
@@ -156,6 +163,48 @@ def test_the_height_of_a_schedule():
     assert found.schedule(waiting, 8_000) == found.schedule(whole)
 
 
+@sampled(CASES)
+def test_a_schedule_has_its_own_peak(case):
+    """A schedule times a number has the class that it had where its fields can hold that, and is within 4 ulp of `Scale`."""
+    schedule = case.make(**case.numbers)
+    steps = min(int(schedule.length or 2000), 5000)
+    found, plain, counts = rescaled(schedule, 0.0193, steps), Scale(schedule, 0.0193), np.arange(steps + 10, dtype=np.int32)
+    one, other = (np.asarray(jax.jit(lambda each: each(counts))(each)) for each in (found, plain))
+    np.testing.assert_allclose(one, other, rtol=4 * 2.0**-23, atol=2.0**-23 * np.abs(other).max())
+    unscalable = lrax.Function | lrax.schedules.Noise | lrax.schedules.power
+    kept = type(schedule).__module__.startswith("lrax.") and not isinstance(schedule, unscalable)
+    assert isinstance(found, Scale) != kept
+
+
+def test_the_peak_is_seen():
+    """`found.schedule` reads like the call that one would have written, and a scaled schedule is scaled again inside."""
+    curve = lrax.finder.Curve(*(np.ones(3, np.float32),) * 3, lrax.finder.Reason.COMPLETED)
+    found = lrax.Found((curve,), lrax.finder.Reason.COMPLETED, 0.1)
+    schedule = found.schedule(lrax.warmup_cosine(1.0, 500, 50, end=0.25))
+    assert repr(schedule).startswith("warmup_cosine(peak=0.")
+    assert schedule.end == pytest.approx(float(schedule.peak) / 4)
+    assert found.schedule(Scale(lrax.Cosine(1.0, 0.0, 500), 3.0)) == found.schedule(lrax.Cosine(1.0, 0.0, 500))
+    assert isinstance(found.schedule(lambda count: 1.0, 500), Scale)
+
+
+def test_the_length_of_a_plan_costs_nothing():
+    """The longest plans there are take a moment and little memory, and have the peak that the law of lengths gives."""
+    curve = lrax.finder.Curve(*(np.ones(3, np.float32),) * 3, lrax.finder.Reason.COMPLETED)
+    found = lrax.Found((curve,), lrax.finder.Reason.COMPLETED, 0.1)
+    tracemalloc.start()
+    lengths = np.array([2**19, 2**30, 2**31 - 1])
+    peaks = [float(found.schedule(lrax.Linear(1.0, 0.0, int(steps))).start) for steps in lengths]
+    plan = rates_of("find_lr", "plan", lrax.Linear(1.0, 0.0, 2**31 - 1), None)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 100e6
+    ratios = [float(lrax.theory.rate_ratio(lrax.Constant(1.0), lrax.Linear(1.0, 0.0, int(steps)))) for steps in lengths]
+    expected = 0.1 * (500 / lengths) ** 0.25 * np.array(ratios) / 1.6
+    np.testing.assert_allclose(peaks, expected, rtol=1e-5)
+    whole = rates_of("find_lr", "plan", lrax.Linear(1.0, 0.0, 2**19), None)
+    np.testing.assert_allclose(shape_of(plan, 50), shape_of(whole, 50), atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("shape", "options", "error", "said"),
     [
@@ -173,8 +222,9 @@ def test_a_shape_that_has_no_height_is_named(shape, options, error, said):
     with pytest.raises(error, match=said):
         found.schedule(shape, **options)
     if error is ValueError:
-        with pytest.raises(ValueError, match=r"Found\.schedule: `suggestion` must be there"):
-            lrax.Found((curve,), lrax.finder.Reason.FLAT, None).schedule(lrax.Constant(1.0), 10)
+        none = lrax.Found((curve,), lrax.finder.Reason.TOO_SHORT, None)
+        with pytest.raises(ValueError, match=r"^Found\.schedule: find_lr made no suggestion \(too short\): 3 updates are"):
+            none.schedule(lrax.Constant(1.0), 10)
 
 
 def test_a_plan_that_cannot_be_run_is_named():

@@ -9,6 +9,8 @@ import pytest
 
 import lrax
 from lrax.theory import best_scale, bound, rate_ratio
+from lrax.theory._bound import _long_terms
+from lrax.theory._given import planned
 
 UPDATES = 12
 
@@ -161,3 +163,40 @@ def test_mistakes_are_named() -> None:
         bound(np.ones(2), distance=0)
     with pytest.raises(TypeError, match=r"`gradient` must be a number above 0, or one for each of 2 updates"):
         bound(np.ones(2), gradient=np.ones(3))
+
+
+STEPS = 2**18
+LONG = {
+    "a short warm-up": (lrax.warmup_cosine(1.0, STEPS, 10), 1e-5),
+    "to zero": (lrax.Linear(1.0, 0.0, STEPS), 1e-5),
+    "a narrow peak": (
+        lrax.schedules.joined([lrax.Constant(0.01), lrax.Constant(1.0), lrax.Constant(0.01)], [1000, 1020]),
+        1e-5,
+    ),
+    "late milestones": (lrax.MultiStep(1.0, 0.1, [1000, STEPS // 2, STEPS - 50]), 1e-5),
+    "over before its end": (lrax.wsd(1.0, STEPS // 3, 0.01, 100), 1e-5),
+    "many cycles": (lrax.cyclical(0.1, 1.0, 64), 2e-3),
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_long_schedule_is_sampled_well_enough(name: str) -> None:
+    """The terms of a sampled schedule are within the documented error of the float64 formula over every step."""
+    schedule, error = LONG[name]
+    highest, start, noise = map(float, _long_terms(schedule, STEPS))
+    want = terms(np.asarray(planned("bound", "schedule", schedule, STEPS)))
+    np.testing.assert_allclose([highest, start, noise], [1.0, *want], rtol=error)
+
+
+def test_the_longest_schedules_take_no_time() -> None:
+    """At 2**31 - 1 steps the bound is that of the closed form, also under jit, where the schedule is concrete."""
+    steps, distance, gradient = 2**31 - 1, 3.0, 0.5
+    harmonic = np.log(steps - 1) + np.euler_gamma
+    want = distance**2 / (2 * steps) + 0.5 * gradient**2 * (1 + harmonic)
+    value = jax.jit(lambda distance, gradient: bound(lrax.Constant(1.0), steps, distance, gradient))(distance, gradient)
+    assert float(value) == pytest.approx(want, rel=1e-5)
+    ratio = float(rate_ratio(lrax.Constant(1.0), lrax.Constant(7.0), steps))
+    assert ratio == pytest.approx(1.0)
+    assert float(best_scale(lrax.Constant(0.0), steps)) == np.inf
+    with pytest.raises(ValueError, match=r"bound: `total_steps`"):
+        bound(lrax.Constant(1.0), steps + 1)

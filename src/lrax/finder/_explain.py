@@ -9,6 +9,7 @@ from lrax.fields._words import plural
 from lrax.finder._arrays import FEWEST
 from lrax.finder._curve import Curve
 from lrax.finder._runs import Runs
+from lrax.training._evaluating import SIGNS, WRONG, contradicts
 from lrax.training._reason import Reason
 
 LOW = 1.0
@@ -16,6 +17,12 @@ LOW = 1.0
 
 SOON = 100.0
 """A ramp that ends before it has climbed so many times its first rate began too high."""
+
+SCALE = "scale the inputs and the targets to about 1"
+"""What helps where every learning rate is too high or too low."""
+
+FIRST_LOSSES = 20
+"""The losses of a ramp whose median is the loss before anything was learnt."""
 
 GAINED = 0.05
 """A loss that made more of its fall than this in the last tenth of the ramp's decades still fell where the ramp ended."""
@@ -37,28 +44,50 @@ def explain(
     if reason is Reason.INTERRUPTED:
         return f"it was interrupted after {plural(len(curve.rates), 'update')}; what it had measured is kept"
     if runs:
-        return of_runs(suggestion, runs, refined)
+        return of_runs(suggestion, runs, refined, curve)
     return without(reason, curve) if suggestion is None else with_suggestion(reason, curve)
 
 
-def of_runs(suggestion: float | None, runs: Sequence[Runs], refined: bool) -> str:
+def contradiction(curves: Sequence[Curve], runs: Sequence[Runs]) -> str:
+    """What is added where the metric of `evaluate` is worst at the lowest loss, on ramps and at the ends of runs; else ""."""
+    starts, losses, scores = [], [], []
+    for curve in curves:
+        rates, means = curve.smooth()
+        known = np.isfinite(means)
+        at, metrics = curve.evaluated()
+        if known.any() and len(at):
+            starts.append(float(np.median(curve.losses[:FIRST_LOSSES])))
+            losses.append(np.interp(np.log(at), np.log(rates[known]), means[known]))
+            scores.append(SIGNS[curve.mode] * metrics)
+    for one in runs:
+        if one.scores is not None:
+            losses.append(one.losses)
+            scores.append(one.scores)
+    wrong = starts and contradicts(float(np.median(starts)), np.concatenate(losses), np.concatenate(scores))
+    return f"; {WRONG[curves[0].mode]}" if wrong else ""
+
+
+def of_runs(suggestion: float | None, runs: Sequence[Runs], refined: bool, ramp: Curve) -> str:
     """What short runs say, those of several seeds together."""
     lowest, highest = min(one.peaks[0] for one in runs), max(one.peaks[-1] for one in runs)
     many = f"{plural(sum(len(one.peaks) for one in runs), 'run')} of {runs[0].updates} updates with peaks from"
     tried = f"{many} {lowest:.2g} to {highest:.2g}"
     if suggestion is None:
-        return f"{tried} all diverged: let the ramp climb slower, or see why training fails so suddenly"
+        return f"{tried} all diverged: {SCALE}, or let the ramp climb slower"
     best = min(runs, key=lambda one: float(one.ranked.min()))
     place = int(best.ranked.argmin())
-    how = "ended lowest" if best.scores is None else "did best by `evaluate`"
-    told = f"{tried}, of which {float(best.peaks[place]):.2g} {how}, at a loss of {best.losses[place]:.3g}"
+    told = f"{tried}, of which {float(best.peaks[place]):.2g} ended lowest, at a loss of {best.losses[place]:.3g}"
+    if best.scores is not None:
+        metric = f"{SIGNS[ramp.mode] * best.scores[place]:.3g} (at a loss of {best.losses[place]:.3g})"
+        told = f"{tried}, of which {float(best.peaks[place]):.2g} did best by `evaluate`: {metric}"
     further = "lrax.race at rates there tells" if refined else "`refine=True` waits longer and looks there"
     if all(one.flat for one in runs):
-        return f"{told}; all ended about the same, as on a plateau or in noise: {further}"
-    if sum(one.at_end for one in runs) * 2 > len(runs):
+        told = f"{told}; all ended about the same, as on a plateau or in noise: {further}"
+    elif sum(one.at_end for one in runs) * 2 > len(runs):
         side, edge = ("highest", "higher") if place else ("lowest", "lower")
-        return f"{told}; it was the {side} of them, so the best may lie {edge} yet: {further}"
-    return told
+        told = f"{told}; it was the {side} of them, so the best may lie {edge} yet: {further}"
+    tiny = len(ramp.rates) and best.peaks[place] < SOON * ramp.rates[0]
+    return f"{told}; so low a learning rate is a sign of large inputs or targets: {SCALE}" if tiny else told
 
 
 def with_suggestion(reason: Reason, curve: Curve) -> str:
@@ -82,8 +111,6 @@ def with_suggestion(reason: Reason, curve: Curve) -> str:
 def without(reason: Reason, curve: Curve) -> str:
     """Why a test suggests nothing, and what to do."""
     updates = len(curve.rates)
-    if reason is Reason.INTERRUPTED:
-        return f"it was interrupted after {plural(updates, 'update')}; what it had measured is kept"
     if reason is Reason.DATA_ENDED:
         return data_ended(curve)
     if reason is Reason.NON_FINITE and updates and not np.isfinite(curve.losses[0]):
@@ -104,7 +131,9 @@ def without(reason: Reason, curve: Curve) -> str:
         larger = (
             "give larger batches, or keep to rates well below that: a model that is trained already has little left to gain"
         )
-        return f"{never} before it {end} after rate {blown(curve):.3g}: {'start the ramp lower' if soon else larger}"
+        return (
+            f"{never} before it {end} after rate {blown(curve):.3g}: {f'{SCALE}, or start the ramp lower' if soon else larger}"
+        )
     highest = float(curve.rates[-1])
     remedy = "let the ramp climb higher, or give larger batches" if highest < LOW else "give larger batches or a longer ramp"
     return f"{never} up to rate {highest:.3g}: {remedy}, and see that the loss depends on what is trained"

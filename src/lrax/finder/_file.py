@@ -18,6 +18,9 @@ FORMAT = 1
 NOT_FINITE = ("nan", "inf", "-inf")
 """How numbers that JSON does not know are written."""
 
+GREATEST, MOST = float(np.finfo(np.float32).max), 2**53
+"""The largest number that float32 holds, and the largest whole number that a file may have."""
+
 
 def write(found: Any, path: pathlib.Path) -> None:
     """Writes a result beside `path` first, so that a file is there whole or not at all; what a full disk cut off is removed."""
@@ -66,6 +69,8 @@ def read(path: pathlib.Path) -> dict[str, Any]:
 
     Raises: ValueError that names the file and the part that is missing or not as it must be.
     """
+    if path.is_dir():
+        raise complain(ValueError, "Found.load", "path", "a file that Found.save wrote", path.name, f"{path} is a directory")
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -81,8 +86,10 @@ def read(path: pathlib.Path) -> dict[str, Any]:
     return read_found(file)
 
 
-def read_found(file: "Part") -> dict[str, Any]:
-    """The parts of a result."""
+def read_found(file: "Part", group: bool = False) -> dict[str, Any]:
+    """The parts of a result, or of the result for a group, which has no groups itself."""
+    if group and file.part("groups").named():
+        file.part("groups").refuse("empty in a group")
     suggestion, band, refined = file.part("suggestion"), file.part("band"), file.part("refined")
     return {
         "curves": tuple(part.curve() for part in file.part("curves").items(fewest=1)),
@@ -91,7 +98,7 @@ def read_found(file: "Part") -> dict[str, Any]:
         "band": None if band.value is None else band.band(),
         "runs": tuple(part.runs() for part in file.part("runs").items()),
         "refined": None if refined.value is None else refined.runs(),
-        "groups": {name: read_found(group) for name, group in file.part("groups").named().items()},
+        "groups": {name: read_found(one, True) for name, one in file.part("groups").named().items()},
         "grows": file.part("grows").known(),
     }
 
@@ -110,7 +117,8 @@ class Part:
 
     def refuse(self, needs: str) -> NoReturn:
         """Raises ValueError: which file, which part, what it must be."""
-        shown = f"in {self.path}, `{self.place}` must be {needs}, and is {repr(self.value)[:40]}"
+        value = repr(self.value)[:40] if isinstance(self.value, str | int | float | None) else f"a {type(self.value).__name__}"
+        shown = f"in {self.path}, `{self.place}` must be {needs}, and is {value}"
         raise complain(ValueError, "Found.load", "path", "a whole file that Found.save wrote", self.path.name, shown)
 
     def part(self, name: str) -> "Part":
@@ -137,21 +145,21 @@ class Part:
 
     def whole(self, least: int) -> int:
         """A whole number."""
-        if not isinstance(self.value, int) or isinstance(self.value, bool) or self.value < least:
-            self.refuse(f"a whole number of at least {least}")
+        if not isinstance(self.value, int) or isinstance(self.value, bool) or not least <= self.value <= MOST:
+            self.refuse(f"a whole number from {least} to 2**53")
         return self.value
 
     def number(self) -> float:
         """A number that float32 can hold, or the name of one that is not finite."""
         is_number = isinstance(self.value, int | float) and not isinstance(self.value, bool)
-        if self.value not in NOT_FINITE and not (is_number and abs(self.value) <= np.finfo(np.float32).max):
+        if self.value not in NOT_FINITE and not (is_number and abs(self.value) <= GREATEST):
             self.refuse("a number")
         return float(self.value)
 
     def rate(self) -> float:
         """A finite rate above 0."""
         rate = self.number()
-        if not 0 < rate < np.inf:
+        if not 0 < np.float32(rate) < np.inf:
             self.refuse("a rate above 0")
         return rate
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ from lrax.schedules._base import ScheduleRule
 from lrax.schedules._decays import Constant
 from lrax.schedules._phases import Geometric
 from lrax.training._engine import START, Carry, Rules, stacked
+from lrax.training._evaluating import WRONG
 from lrax.training._growth import grows
 from lrax.training._learner import Learner
 from lrax.training._progress import progress_bar
@@ -180,6 +182,8 @@ def find_lr(
             if budget and keys[0] is not None:
                 again = again._replace(order=runner.order(jax.random.fold_in(keys[0], 2)))
             progressed.found = search.run(runner, starts, again, progressed.ended)
+            if progressed.found.explanation.endswith(WRONG[mode]):
+                warnings.warn(f"find_lr: {WRONG[mode]}", stacklevel=3)
             return progressed.found
     except KeyboardInterrupt as interrupt:
         interrupt.found = progressed.result()  # type: ignore[attr-defined]  # for who catches it

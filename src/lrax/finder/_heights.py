@@ -76,7 +76,9 @@ def rates_of(owner: str, name: str, shape: Any, total_steps: Any) -> np.ndarray[
     Raises: ValueError for a schedule without a learning rate above 0, or with one below 0.
     """
     schedule, steps = scheduled(owner, name, shape, total_steps)
-    return _checked(owner, name, shape, evenly(schedule, steps) if is_long(schedule, steps) else planned(owner, name, schedule, steps))
+    return _checked(
+        owner, name, shape, evenly(schedule, steps) if is_long(schedule, steps) else planned(owner, name, schedule, steps)
+    )
 
 
 def _checked(owner: str, name: str, shape: Any, rates: Any) -> np.ndarray[Any, Any]:

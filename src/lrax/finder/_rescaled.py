@@ -24,8 +24,8 @@ POINTS = 2**12
 def rescaled(schedule: Schedule, factor: float, steps: int) -> Schedule:
     """`schedule` times a number: with its own learning rates multiplied where that is the same, else a `Scale` of it.
 
-    Which fields to multiply is known by their names, for the classes of lrax. Whether the result is the same is then seen at `POINTS` steps
-    of the run and around the landmarks.
+    For the classes of lrax, the names of the fields tell which to multiply. The result is then compared with the product at
+    `POINTS` steps of the run and around the landmarks.
 
     >>> rescaled(lrax.warmup_cosine(1.0, 1000, 100), 0.02, 1000)
     warmup_cosine(peak=0.02, total_steps=1000, warmup_steps=100)

@@ -12,7 +12,7 @@ import numpy as np
 from lrax._pictures import inline, paragraph
 from lrax.fields._words import complain, name_of, plural, spelt
 from lrax.finder._curve import SMOOTH, Curve, SuggestionRule
-from lrax.finder._explain import ended_too_soon, explain
+from lrax.finder._explain import contradiction, ended_too_soon, explain
 from lrax.finder._fall import MOST, Crossed, crossed, fall
 from lrax.finder._group_table import draw_groups, group_table, plot_groups
 from lrax.finder._heights import POWERS, scaled
@@ -75,7 +75,10 @@ class Found:
           total_steps: the updates of your run, an int; by default the length of `shape`. A recipe that waits for its total
             is given it.
 
-        Returns: the schedule times a number. Its peak is the rate to give the optimizer.
+        A schedule of more than a million steps is sampled at some 100,000 of them: see `lrax.theory.bound` for the error.
+
+        Returns: the schedule with its learning rates multiplied by one number: of the same class where its fields can hold
+          that, else as a `lrax.Scale` of it.
 
         Raises: ValueError if there is no suggestion, if no length is known, or if the rates are below 0 or all 0.
 
@@ -84,11 +87,11 @@ class Found:
         >>> found = lrax.find_lr(learner, jnp.ones((8, 3)), batch_size=4, key=jax.random.key(0))
         >>> constant = found.schedule(lrax.Constant(1.0), total_steps=10_000)
         >>> cosine = found.schedule(lrax.warmup_cosine(1.0, 10_000, 1_000))
-        >>> print(f"{cosine(1_000) / constant(0):.1f} times as high")
+        >>> print(f"{cosine.peak / constant.value:.1f} times as high")
         1.8 times as high
         """
         if self.suggestion is None:
-            raise complain(ValueError, "Found.schedule", "suggestion", "there", None, self.explanation)
+            raise ValueError(f"Found.schedule: find_lr made no suggestion ({self.reason}): {self.explanation}")
         return scaled(self.suggestion, shape, total_steps, POWERS[self.grows])
 
     @property
@@ -132,7 +135,8 @@ class Found:
         ended = sum(curve.reason is Reason.DATA_ENDED for curve in self.curves)
         short = f"; the data ended in {ended} of the tests" if ended and self.reason is not Reason.DATA_ENDED else ""
         last = (self.refined,) if self.refined else self.runs
-        return explain(self.reason, self.suggestion, self.curves, last, self.refined is not None) + short
+        why = explain(self.reason, self.suggestion, self.curves, last, self.refined is not None)
+        return why + short + contradiction(self.curves, (*self.runs, *filter(None, [self.refined])))
 
     @spelt
     def suggest(
@@ -154,7 +158,8 @@ class Found:
         return f"<Found: {self}>"
 
     def __str__(self) -> str:
-        return self._sentence() + ("\n" + group_table(self.groups) if self.groups else "")
+        peak = "" if self.suggestion is None else "; found.schedule(plan) has the peak for your schedule"
+        return self._sentence() + peak + ("\n" + group_table(self.groups) if self.groups else "")
 
     def _sentence(self) -> str:
         rate = "no suggestion" if self.suggestion is None else f"suggested rate {self.suggestion:.3g}"
@@ -221,11 +226,13 @@ class Found:
     def load(path: str | os.PathLike[str]) -> "Found":
         """Reads a file that `save` wrote: the same numbers, which can be suggested from and plotted again.
 
-        Raises: OSError if there is no such file; ValueError, which names the file and its part, if it is something else, of a
-          newer format, or damaged.
+        Raises: OSError if there is no such file or it cannot be read; ValueError, which names the file and the part, if it is
+          something else, of a newer format, or damaged; TypeError if `path` is not a path.
         """
         from lrax.finder._file import read
 
+        if not isinstance(path, str | os.PathLike):
+            raise complain(TypeError, "Found.load", "path", "a path", path)
         return _made(read(pathlib.Path(path)))
 
     def _read_from(self) -> list[Crossed]:

@@ -68,8 +68,8 @@ class Runs:
       updates: of a whole run.
       spent: the updates of all.
       best: the peak at which the end is lowest, between those that were tried; None if all diverged.
-      scores: what they are ranked by, the lower the better, float32 of shape (runs,), infinite where a run diverged: the metric
-        after its last update, with the other sign where a larger one is better. None where their losses rank them.
+      scores: what they are ranked by, the lower the better, float32 of shape (runs,): the metric of `evaluate` after the last
+        update, or minus the metric with `mode="max"`; infinite where a run diverged. None where their losses rank them.
     """
 
     peaks: np.ndarray[Any, Any]
@@ -238,4 +238,4 @@ def bottom(places: Sequence[int], scores: Sequence[float]) -> float | None:
     if left * above + right * below <= 0:
         return places[i]
     moved = 0.5 * (right**2 * below - left**2 * above) / (left * above + right * below)
-    return float(places[i] + min(max(moved, -left / 2), right / 2))
+    return float(places[i] + moved)  # at most half-way, for both rises are at least 0

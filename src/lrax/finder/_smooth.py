@@ -9,7 +9,7 @@ import numpy as np
 from lrax.fields._known import is_known
 from lrax.fields._rules import Rule
 from lrax.fields._value import Value
-from lrax.fields._words import complain, spelt
+from lrax.fields._words import complain
 from lrax.finder._arrays import as_curve, median, silent, window_means
 
 Weight = Annotated[Any, Rule("a weight in [0, 1)", low=0, high=float(np.nextafter(np.float32(1), np.float32(0))))]
@@ -62,7 +62,6 @@ class DebiasedMean(Value):
 
 
 @silent
-@spelt
 def smooth(rates: Any, losses: Any, width: float = 0.5) -> Any:
     """A finished curve without its noise and without lag: a mean over the rates within `width` decades to either side.
 

@@ -235,6 +235,8 @@ class ScheduleRule:
             remedy = f"use lrax.Constant({value!r}) for a rate that does not change" if isinstance(value, int | float) else ""
             if isinstance(value, list | tuple):
                 remedy = f"unpack it: {owner}(*schedules)"
+                if value and all(isinstance(one, int | float) for one in value):
+                    remedy = f"give a schedule: lrax.Geometric({value[0]}, {value[-1]}, steps)"
             raise complain(TypeError, owner, name, "a schedule or a function count -> rate", value, remedy)
         return Function(value)
 

@@ -3,6 +3,7 @@
 import functools
 import itertools
 import os
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from lrax.fields._words import complain, spelt
 from lrax.schedules._base import Schedule
 from lrax.sweeps._batch import Lanes, as_lanes, check_lanes, take
 from lrax.sweeps._race_folder import RaceFolder
-from lrax.sweeps._race_result import Race
+from lrax.sweeps._race_result import Race, contradiction
 from lrax.sweeps._rungs import Standing
 from lrax.sweeps._score import check_part, peak_rates
 from lrax.training._learner import Learner
@@ -133,7 +134,10 @@ def race(
         standing.run(racing, lengths, keep, tail, (lambda now: None) if kept is None else functools.partial(kept.keep, racing))
     if not any(map(racing.updates, racing.lanes)):
         raise complain(ValueError, "race", "data", "an iterable of at least one batch", data)
-    return _result(batch, racing, standing, plan, tail)
+    result = _result(batch, racing, standing, plan, tail)
+    if wrong := contradiction(result):
+        warnings.warn(f"race: {wrong}", stacklevel=3)
+    return result
 
 
 def _result(batch: Lanes, racing: Racing, standing: Standing, plan: str, tail: float) -> Race:

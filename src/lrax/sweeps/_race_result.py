@@ -10,6 +10,7 @@ import numpy as np
 
 from lrax.fields._words import complain, spelt
 from lrax.schedules._base import Schedule
+from lrax.training._evaluating import SIGNS, WRONG, contradicts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -150,7 +151,8 @@ class Race:
         from lrax.sweeps._table import race_table
 
         ended = f"the data ended after {self.losses.shape[1]} updates, before the last rung did\n" if self.ended else ""
-        spent = f"{ended}{self.updates} updates in all; {self.plan}"
+        wrong = f"\n{note}" if (note := contradiction(self)) else ""
+        spent = f"{ended}{self.updates} updates in all; {self.plan}{wrong}"
         columns = self.end_losses, self.end_metrics
         return race_table(self.schedules, self.peaks, columns, self.winner is not None, self.rungs, self.order, spent)
 
@@ -188,3 +190,16 @@ class Race:
             remedy = "give lrax.race evaluate=, or draw the losses with plot"
             raise complain(ValueError, "Race.plot_evaluations", "race", "one whose lanes were evaluated", self, remedy)
         return plot_metrics(self.schedules, self.peaks, self.evaluated, self.evaluations, self.winner, axes)
+
+
+def contradiction(race: Race) -> str:
+    """What is said where the metric of `evaluate` is worst at the lowest losses, over the evaluations of all lanes; or ""."""
+    if not race.evaluations.size:
+        return ""
+    places = np.clip(race.evaluated[:, None] + np.arange(-2, 3), 0, race.losses.shape[1] - 1)
+    near = race.losses[:, places]
+    finite = np.isfinite(near)
+    known = finite.any(axis=2)
+    means = np.where(finite, near, 0).sum(axis=2)[known] / finite.sum(axis=2)[known]
+    scores = SIGNS[race.mode] * race.evaluations[known]
+    return WRONG[race.mode] if contradicts(float(np.median(race.losses[:, 0])), means, scores) else ""

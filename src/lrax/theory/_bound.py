@@ -31,10 +31,10 @@ def bound(schedule: Any, total_steps: int | None = None, distance: Any = 1.0, gr
       distance: from the start to the optimum, $D$, above 0; a number, which may be traced.
       gradient: the norm of the gradients, $G$, above 0; a number, or one for each update, shape (updates,).
 
-    Returns: a float32 scalar, within $10^{-6}$ of the float64 value for lengths to a million ($2^{20}$), in time proportional to
-      the length. Works under `jit` and `vmap`, and is differentiable in the rates, `distance` and `gradient`. A longer schedule
-      with concrete numbers is sampled at some 100,000 steps, most of them near its ends and landmarks: within 0.002 of the
-      value, and within $10^{-5}$ without cycles, unless it has peaks of a few steps away from all `landmarks`.
+    Returns: a float32 scalar, within $10^{-6}$ of the float64 value for lengths to a million ($2^{20}$), in time proportional
+      to the length. Works under `jit` and `vmap`, and is differentiable in the rates, `distance` and `gradient`. A longer
+      schedule with concrete numbers is sampled at some 100,000 steps, most of them near its ends and landmarks: within 0.002 of
+      the value, and within $10^{-5}$ without cycles, unless it has peaks of a few steps away from all `landmarks`.
 
     Raises: TypeError or ValueError if an argument is none of these.
 
@@ -129,9 +129,9 @@ def _terms_of(
 def _long_terms(schedule: Schedule, steps: int) -> tuple[jax.Array, jax.Array, jax.Array]:
     r"""`_terms` of a long schedule, where each cell of its samples counts as steps of one learning rate.
 
-    With the rate $r$ and the square $s$ in a cell of $w$ steps, and the sums $A$ of rates and $B$ of squares of all steps behind it, the
-    sum of $r (B + js) / ((A + (j-1) r)(A + jr))$ over $j = 1 \dots w$ is
-    $B w r / (A (A + wr)) + (s / r)(1/x - w/(x + w) + \psi(x + w) - \psi(x + 1))$ for $x = A/r$. The last step that moves has no term.
+    With the rate $r$ and the square $s$ in a cell of $w$ steps, and the sums $A$ of rates and $B$ of squares of all steps
+    behind it, the sum of $r (B + js) / ((A + (j-1) r)(A + jr))$ over $j = 1 \dots w$ is $B w r / (A (A + wr)) + (s / r)
+    (1/x - w/(x + w) + \psi(x + w) - \psi(x + 1))$ for $x = A/r$. The last step that moves has no term.
     """
     cells = sampled(schedule, steps)
     rates = cells.rates.astype(np.float64)

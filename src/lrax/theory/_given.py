@@ -8,10 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrax.fields._known import as_array, is_known
-from lrax.fields._rules import whole_number
+from lrax.fields._rules import LARGEST, whole_number
 from lrax.fields._words import complain
 from lrax.schedules._base import Schedule, ScheduleRule
-
 
 LONG = 2**20
 """The learning rates of a longer schedule are sampled: all of them would take seconds and gigabytes."""
@@ -38,9 +37,9 @@ class Sampled(NamedTuple):
 def sampled(schedule: Schedule, steps: int) -> Sampled:
     """The learning rates of a schedule whose numbers are concrete, in `CELLS` cells or a few more.
 
-    Cells are single steps at both ends and at landmarks (where the formula changes), and grow with the distance from these, so that a
-    short warm-up, a narrow peak and a last descent are resolved. The steps inside a cell are drawn, with a fixed seed: samples at
-    equal distances would see cycles as something else. A peak of a few steps away from all landmarks may be missed.
+    Cells are single steps at both ends and at landmarks (where the formula changes), and grow with the distance from these, so
+    that a short warm-up, a narrow peak and a last descent are resolved. The steps inside a cell are drawn, with a fixed seed:
+    samples at equal distances would see cycles as something else. A peak of a few steps away from all landmarks may be missed.
     """
     with jax.ensure_compile_time_eval():
         marks = np.unique([mark for mark in schedule.landmarks if 0 < mark < steps])
@@ -75,7 +74,10 @@ def scheduled(owner: str, name: str, given: Any, total_steps: Any) -> tuple[Sche
     Raises: TypeError or ValueError if it is neither, or its number of steps is not known or does not fit.
     """
     schedule = ScheduleRule().convert(owner, name, given)
-    return schedule, whole_number(owner, "total_steps", _length(owner, schedule) if total_steps is None else total_steps)
+    steps = whole_number(owner, "total_steps", _length(owner, schedule) if total_steps is None else total_steps)
+    if steps > LARGEST:
+        raise complain(ValueError, owner, "total_steps", f"at most {LARGEST}, the largest count", steps)
+    return schedule, steps
 
 
 def is_long(schedule: Schedule, steps: int) -> bool:

@@ -21,6 +21,17 @@ from lrax.training._reason import CODES, RUNNING, Reason
 SIGNS = {"min": 1.0, "max": -1.0}
 """What makes of a metric a score, the lower the better."""
 
+APART, NEARLY_ALL, CHANCE, STEADY, MOST = 0.3, 0.9, 0.02, 3.0, 64
+"""When scores contradict losses. Pairs count whose losses differ by more than this fraction of the fall; nearly all of these
+must contradict. Scores in a random order must do so less often than by this chance. The scores at low losses must differ from
+those at high ones by more than this many deviations of these. At most so many evaluations are looked at."""
+
+WRONG = {
+    "min": "the metric of `evaluate` is worst where the loss is lowest: if larger is better (an accuracy), give mode='max'",
+    "max": "the metric of `evaluate` is worst where the loss is lowest: if smaller is better (a loss), give mode='min'",
+}
+"""What is said where a metric contradicts the loss, by the mode that was given."""
+
 VALID = (RUNNING, CODES[Reason.DATA_ENDED])
 """Codes of lanes whose states are those of their last updates."""
 
@@ -84,6 +95,42 @@ class Evaluating:
     def score(self, metric: float) -> float:
         """What lanes are ranked by, the lower the better; infinite for a metric that is not finite."""
         return SIGNS[self.mode] * metric if math.isfinite(metric) else math.inf
+
+
+def contradicts(start: float, losses: np.ndarray[Any, Any], scores: np.ndarray[Any, Any]) -> bool:
+    """Whether scores are worst where losses are lowest, as those of an accuracy are whose mode was forgotten.
+
+    The evidence must be clear: of the pairs of evaluations with a clear difference in their losses nearly all contradict, which
+    scores in a random order would not, and by more than the scores scatter while the loss is high. So noise, a constant, or a
+    validation loss that rises in a few places contradicts nothing.
+
+    Args:
+      start: the loss before anything was learnt.
+      losses: the training losses near the evaluations, shape (evaluations,).
+      scores: what the evaluations gave, the lower the better, shape (evaluations,).
+
+    >>> losses = np.array([2.3, 2.3, 2.2, 0.9, 0.3, 0.1, 0.1])
+    >>> contradicts(2.3, losses, -losses), contradicts(2.3, losses, losses), contradicts(2.3, losses, 0 * losses)
+    (True, False, False)
+    """
+    known = np.isfinite(losses) & np.isfinite(scores)
+    losses, scores = losses[known].astype(np.float64), scores[known].astype(np.float64)
+    if not len(losses) or not start > losses.min():
+        return False
+    some = np.linspace(0, len(losses) - 1, min(len(losses), MOST)).astype(int)
+    fallen, scores = np.clip((start - losses[some]) / (start - losses.min()), 0, 1), scores[some]
+    lower, higher = np.nonzero(fallen[:, None] - fallen > APART)
+
+    def contradicting(scores: np.ndarray[Any, Any]) -> Any:
+        return np.mean(np.sign(scores[..., lower] - scores[..., higher]) / 2 + 0.5, axis=-1)
+
+    if not len(lower) or contradicting(scores) < NEARLY_ALL:
+        return False
+    high, low = scores[fallen < APART], scores[fallen > 1 - APART]
+    if not len(high) or np.median(low) - np.median(high) <= STEADY * np.median(np.abs(high - np.median(high))):
+        return False
+    shuffled = np.random.default_rng(0).permuted(np.tile(scores, (int(20 / CHANCE), 1)), axis=1)
+    return bool(np.mean(contradicting(shuffled) >= contradicting(scores)) < CHANCE)
 
 
 def last(lane: Lane) -> int:
