@@ -158,8 +158,11 @@ class Found:
         return f"<Found: {self}>"
 
     def __str__(self) -> str:
+        return self._first_line() + ("\n" + group_table(self.groups) if self.groups else "")
+
+    def _first_line(self) -> str:
         peak = "" if self.suggestion is None else "; found.schedule(plan) has the peak for your schedule"
-        return self._sentence() + peak + ("\n" + group_table(self.groups) if self.groups else "")
+        return self._sentence() + peak
 
     def _sentence(self) -> str:
         rate = "no suggestion" if self.suggestion is None else f"suggested rate {self.suggestion:.3g}"
@@ -169,7 +172,7 @@ class Found:
         return f"{rate}{band}{seeds} after {plural(self.spent, 'update')} ({why})"
 
     def _repr_html_(self) -> str:
-        whole = inline(paragraph(self._sentence()), self.plot, self._sentence())
+        whole = inline(paragraph(self._first_line()), self.plot, self._sentence())
         if not self.groups:
             return whole
         table = group_table(self.groups)
