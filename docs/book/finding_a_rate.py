@@ -181,7 +181,7 @@ found.plot(rules=[lrax.finder.edge, lrax.finder.steepest])
 # - **The other lines** are rules that read the ramp alone. `lrax.finder.edge` is half the rate at the lowest smoothed loss, and says 0.406. `lrax.finder.steepest` is where the loss falls fastest, and
 #   says 4.33: it takes the way down from a bump, beyond the edge, for the fall. A picture shows such a thing, and a number does not.
 #
-# `stop=lrax.finder.TimesFirst(2.0)` ends the ramp where the smoothed loss is above twice the first one, after at least 20 updates. The default waits for ten times the first, because
+# `stop=lrax.finder.TimesFirst(2.0)` ends the ramp where the smoothed loss is above twice the first one, after at least 20 updates. The default waits for ten times the usual loss of the start, because
 # what lies beyond the edge helps to find it.
 #
 # The ramp and the runs take 300 batches at most, and batches do not end with the data. Arrays are drawn epoch after epoch, each in a new order, and nothing is to be done. A stream of your own is any
