@@ -45,6 +45,7 @@ from lrax.optimizers._rated import OptimizerFactory
 from lrax.schedules import _flax_state as _flax_state  # tells flax.serialization of schedules
 from lrax.training._learner import Learner, make_learner
 from lrax.training._loss import ValueAndGrad
+from lrax.training._notes import calling
 
 __all__ = ["from_nnx", "from_train_state"]
 
@@ -179,7 +180,8 @@ class ModelLoss:
     def __call__(self, trained: Any, others: Any, batch: Any, *key: jax.Array) -> tuple[Any, Any]:
         """The loss, and the other variables after it, with metrics beside them if the loss has some."""
         model = nnx.merge(self.graph, trained, others, **COPIES)
-        returned = self.loss_fn(model, batch, *key)
+        with calling(f"loss_fn(model, batch{', key' * len(key)})", "`loss_fn` of from_nnx", batch=batch):
+            returned = self.loss_fn(model, batch, *key)
         parts: Any = nnx.split(model, self.wrt, ...)
         after = pure(parts[2])
         if self.has_metrics and isinstance(returned, tuple | list) and len(returned) == 2:

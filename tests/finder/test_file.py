@@ -28,7 +28,7 @@ def found():
         options = {"batch_size": 16, "key": jax.random.key(0), "seeds": 2, "refine": True}
         held_out = lambda state: -squared_error(state.params, regression(seed=1))  # noqa: E731
         whole = lrax.find_lr(linear_learner(optax.sgd), regression(), evaluate=held_out, mode="max", **options)
-        return dataclasses.replace(whole, groups={"weight": whole})
+        return dataclasses.replace(whole, groups={"weight": whole}, left_out=3, ended=True, fault="batch 2 holds NaN")
 
 
 def test_a_result_is_saved_and_loaded(found, tmp_path):
@@ -37,6 +37,7 @@ def test_a_result_is_saved_and_loaded(found, tmp_path):
     again = lrax.Found.load(tmp_path / "found.json")
     assert str(again) == str(found)
     assert (again.suggestion, again.band, again.spent) == (found.suggestion, found.band, found.spent)
+    assert (again.left_out, again.ended, again.fault) == (3, True, "batch 2 holds NaN")
     assert same([c.losses for c in again.curves], [c.losses for c in found.curves])
     assert same([one.losses for one in (*again.runs, again.refined)], [one.losses for one in (*found.runs, found.refined)])
     assert same([c.evaluations for c in again.curves], [c.evaluations for c in found.curves])
@@ -81,6 +82,9 @@ DAMAGES = {
     "refined.peaks": [REMOVED, [], [0.1], [-1.0]],
     "refined.updates": [REMOVED, 0, "many"],
     "refined.spent": [REMOVED, 1.5, "many", -1, True, 10**400],
+    "left_out": [REMOVED, -1, "1", True],
+    "ended": [REMOVED, 0, None],
+    "fault": [REMOVED, None, 3],
     "groups": [REMOVED, [], {"head": 3}],
     "groups.weight.curves": [REMOVED, []],
     "format": [REMOVED, "1", None, 0, 1.0],

@@ -12,7 +12,9 @@ import pytest
 
 import lrax
 from compilations import compilations
-from lrax.training._engine import BLOCK
+from lrax.training._engine import BLOCK, START, Rules, record
+from lrax.training._reason import Reason
+from lrax.training._runner import begin, make_runner
 from problems import linear_learner, nothing, regression
 
 pytestmark = pytest.mark.standard_promotion  # of optax's optimizers
@@ -137,12 +139,33 @@ def test_a_block_that_is_not_needed_whole_changes_nothing(length, driver):
     np.testing.assert_array_equal(result.losses[0], np.arange(2 + length))
 
 
-def test_a_stopped_lane_keeps_the_state_that_it_stopped_with():
+@pytest.mark.parametrize("driver", ["compiled", "host"])
+@pytest.mark.parametrize("stop", ["a loss that is NaN", "the stop rule"])
+def test_a_stopped_lane_keeps_the_state_that_it_stopped_with(driver, stop):
     """What blew up is not carried on: the update that stops a lane does not move its state, and none moves it afterwards."""
-    learner = lrax.Learner(jnp.zeros(()), lambda state, batch, rate: (state + 1 + 0 * rate, jnp.where(state < 3, 1.0, jnp.nan)))
-    curve = jax.jit(lambda key: lrax.range_test(learner, lambda key: jnp.zeros(2), key=key))(KEY)
-    assert (int(curve.made), float(curve.losses[3]), float(curve.losses[4])) == (4, np.inf, np.inf)
-    assert np.isfinite(curve.losses[:3]).all()
+    bad = jnp.nan if "NaN" in stop else 9.0
+    learner = lrax.Learner(jnp.zeros(()), lambda state, batch, rate: (state + 1 + 0 * rate, jnp.where(state < 3, 1.0, bad)))
+    rules = Rules(lrax.Constant(0.1), stop=jax.tree_util.Partial(lambda carry: carry.loss > 5))
+    options = {"batch_size": None, "transform": None, "accumulate": 1, "report": lambda *_: None}
+    runner = make_runner("test", [learner], lambda key: jnp.zeros(2), key=KEY, driver=driver, **options)
+    lanes = [begin(runner.states[0], rules, runner.order(KEY))]
+    for until in (6, 6 + 2 * BLOCK):
+        lanes = runner.advance(lanes, until, 6 + 2 * BLOCK)
+        (lane,) = lanes
+        assert (float(lane.state), int(lane.carry.updates)) == (3.0, 4)
+        assert Reason.NON_FINITE is list(Reason)[int(lane.carry.reason)] or "rule" in stop
+    group = runner.advance([begin(runner.states[0], rules, lanes[0].order)] * 2, 9, 9)
+    assert [float(lane.state) for lane in group] == [3.0, 3.0]
+
+
+def test_the_lowest_loss_of_a_carry_is_of_the_smoothed_ones():
+    """A stop rule sees as `lowest` the lowest smoothed loss: one lucky batch does not set it."""
+    script = jnp.float32([4.0, 0.0, 4.0, 4.0])
+    half = Rules(lrax.Constant(0.1), smoothing=jax.tree_util.Partial(lambda count: jnp.float32(0.5)))
+    carry = START
+    for loss in script:
+        carry = record(half, carry, jnp.float32(0.1), loss)
+    np.testing.assert_allclose([carry.lowest, carry.smoothed, carry.first], [2.0, 3.5, 4.0])
 
 
 def test_accumulation_over_blocks():

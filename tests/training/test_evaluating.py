@@ -83,6 +83,13 @@ def test_the_metric_ranks_the_lanes():
     np.testing.assert_allclose(averaged.end_metrics[0], averaged.evaluations[0, 2:].mean(), rtol=1e-6)
 
 
+def test_an_evaluation_where_the_last_rung_ended_is_not_in_the_next_one():
+    """The metric of a rung is the mean over the evaluations after its begin, also with the whole rung as its tail."""
+    result = run([lrax.Constant(0.01), lrax.Constant(0.02)], evaluate=held_out, every=5, rungs=(10, 10), tail=1.0, keep=1.0)
+    np.testing.assert_array_equal(result.evaluated, [5, 10, 15, 20])
+    np.testing.assert_allclose(result.end_metrics, result.evaluations[:, 2:].mean(axis=1), rtol=1e-6)
+
+
 def test_by_default_a_rung_is_evaluated_where_it_ends():
     """Without `every` there is one evaluation a rung, for each of its lanes."""
     result = run(evaluate=held_out, driver="host")

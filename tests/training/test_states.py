@@ -116,3 +116,93 @@ def test_another_hyperparameter_is_ramped_by_the_same_call():
     found = lrax.find_lr(learner, DATA, batch_size=16, key=KEY, ramp=lrax.Linear(0.05, 0.99, 60))
     assert found.updates > 20
     assert same(before, learner.state)
+
+
+def summing(state, batch, rate):
+    """An update of a weight that adds up its losses in a leaf beside it."""
+    weight, total, steps = state
+    loss, slope = jax.value_and_grad(lambda weight: jnp.mean((weight - batch) ** 2))(weight)
+    return (weight - rate.astype(slope.dtype) * slope, total + loss, steps + 1), loss
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("total", [0, 0.0, jnp.asarray(0), jnp.asarray(0.0)], ids=["int", "float", "weak int", "weak float"])
+def test_leaves_that_begin_as_numbers_are_promoted_as_in_a_scan(total, dtype):
+    """A leaf that begins as a Python number, or weakly typed, gets the dtype that the update gives it."""
+    data = jnp.ones((8, 1), dtype)
+    learner = lrax.Learner((jnp.zeros((), dtype), total, 0), summing)
+    options = {"rungs": 4, "batch_size": 8, "key": KEY}
+    for driver in ("compiled", "host"):
+        result = lrax.race(learner, data, lrax.Constant(np.float32([0.1])), driver=driver, **options)
+        assert result.state[1].dtype == dtype
+        assert (result.state[2].dtype, int(result.state[2])) == (jnp.int32, 4)
+        assert float(result.state[1]) == pytest.approx(result.losses[0].sum(), rel=0.02)
+    assert learner.state[1] is total
+
+
+def test_promotion_goes_as_far_as_it_must():
+    """A number that another promoted number is added to is promoted in turn, in every call."""
+
+    def update(state, batch, rate):
+        (first, second, third, weight), loss = state, jnp.mean(batch)
+        return (first + second, second + third, third + loss, weight - rate), loss
+
+    learner = lrax.Learner((0, 0, 0, jnp.zeros(())), update)
+    result = lrax.race(learner, [np.ones(2, np.float32)], lrax.Constant(np.float32([0.1])), rungs=3)
+    assert [float(leaf) for leaf in result.state[:3]] == [1.0, 3.0, 3.0]
+    assert lrax.find_lr(learner, [np.ones(2, np.float32)], updates=5).updates == 5
+    assert lrax.critical_rate(learner, [np.ones(2, np.float32)]).reason == "never raised"
+    made = jax.jit(lambda key: lrax.range_test(learner, lambda key: jnp.ones(2), key=key, updates=5))(KEY).made
+    assert int(made) == 5
+
+
+@pytest.mark.parametrize(
+    ("first", "after", "message"),
+    [
+        (0, lambda loss: loss > 0, r"bool\[\] at state\['extra'\] in place of int32\[\]"),
+        (0.0, lambda loss: jnp.stack([loss] * 2), r"float32\[2\] at state\['extra'\] in place of float32\[\]"),
+        (np.float32(0), lambda loss: loss.astype(jnp.float16), r"float16\[\] at state\['extra'\] in place of float32\[\]"),
+        (0, lambda loss: None, r"None at state\['extra'\] in place of int32\[\]"),
+        (0, lambda loss: (loss, loss), r"tuple at state\['extra'\] in place of int32\[\]"),
+    ],
+    ids=["a flag", "a vector", "a strong number", "nothing", "two"],
+)
+def test_what_a_scan_refuses_is_refused(first, after, message):
+    """A leaf that changes in another way than a weak dtype is named with what it was and what it became."""
+
+    def update(state, batch, rate):
+        loss = jnp.mean(batch)
+        return {"weight": state["weight"] - rate * loss, "extra": after(loss)}, loss
+
+    learner = lrax.Learner({"weight": jnp.zeros(()), "extra": first}, update)
+    with pytest.raises(ValueError, match="find_lr: the learner's update must .*state.*: " + message):
+        lrax.find_lr(learner, [np.ones(2, np.float32)])
+
+
+def test_a_changed_structure_names_what_differs():
+    """Of a state with another structure the first few differences are named by their places, and nothing else."""
+
+    def update(state, batch, rate):
+        layers = {f"layer{i}": {"kernel": leaf["kernel"] - rate} for i, leaf in enumerate(state["layers"].values())}
+        layers["layer0"]["seen"] = batch
+        return {"layers": layers, "rng": jnp.zeros(3), "step": state["step"]}, jnp.mean(batch)
+
+    layers = {f"layer{i}": {"kernel": jnp.zeros((3, 3))} for i in range(30)}
+    learner = lrax.Learner({"layers": layers, "stats": jnp.zeros(2), "step": 0, "rng": jnp.zeros(2)}, update)
+    with pytest.raises(ValueError, match="must return a state of the same structure: ") as caught:
+        lrax.find_lr(learner, [np.ones(2, np.float32)])
+    told = str(caught.value).partition("structure: ")[2]
+    assert told == (
+        "state['stats'] is missing, state['layers']['layer0']['seen'] is new, float32[3] at state['rng'] in place of float32[2]"
+    )
+
+
+def test_many_differences_are_counted():
+    """More than three differences are three and a number."""
+
+    def update(state, batch, rate):
+        return {name: jnp.stack([leaf - rate] * 2) for name, leaf in state.items()}, jnp.mean(batch)
+
+    learner = lrax.Learner({name: jnp.zeros(()) for name in "abcde"}, update)
+    with pytest.raises(ValueError, match=r"at state\['c'\] in place of float32\[\], and 2 more$"):
+        lrax.find_lr(learner, [np.ones(2, np.float32)])

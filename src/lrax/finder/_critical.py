@@ -12,6 +12,7 @@ import numpy as np
 
 from lrax.fields._words import check_whole, complain, spelt
 from lrax.finder._rises import Measuring, crossing
+from lrax.training._batches import AGAIN, told
 from lrax.training._learner import Learner
 from lrax.training._runner import Runner, make_runner
 from lrax.training._updates import check_learner
@@ -30,12 +31,18 @@ class Critical:
       reason: `"found"`, `"never raised"`, `"always raised"`, `"non-finite"` or `"data ended"`, as `rate` is.
       highest: the highest rate that was tried for.
       spent: how many updates were made, those that warmed the state included.
+      left_out: how many partial batches, each the last of a pass over an iterable, were left out.
+      ended: whether the data ended before all batches were measured.
+      fault: which batch holds a NaN or an infinity that made its loss not finite, in words; "" if none does.
     """
 
     rates: np.ndarray[Any, Any]
     reason: str
     highest: float
     spent: int
+    left_out: int = 0
+    ended: bool = False
+    fault: str = ""
 
     @property
     def rate(self) -> float:
@@ -51,13 +58,15 @@ class Critical:
     @property
     def explanation(self) -> str:
         """What `reason` means, and what to do where there is something to do."""
-        return {
+        why = {
             "found": "higher rates raise the loss of the batch that they act on",
             "never raised": f"no rate up to {self.highest:.3g} raised the loss of the batch that it acted on",
             "always raised": "the lowest rate raised the loss already: the update does not go downhill on its own batch",
-            "non-finite": "the loss was not finite before any rate had acted: look at the data and the parameters",
-            "data ended": "the data ended before a batch could be measured: give a list or a loader, not a generator",
+            "non-finite": "the loss was not finite before any rate had acted"
+            + (": look at the data and the parameters" if not self.fault else ""),
+            "data ended": f"the data ended before a batch could be measured: {AGAIN}",
         }[self.reason]
+        return why + told(self.left_out, self.ended and self.reason != "data ended", self.fault)
 
     def __float__(self) -> float:
         return self.rate
@@ -153,7 +162,7 @@ def critical_rate(
         report=lambda carry, batches, rows: None,
     )
     ends = float(start), float(lowest), float(highest)
-    return critical_of(runner, learner.state, key, batches, warm, None if warm_rate is None else float(warm_rate), ends)
+    return critical_of(runner, runner.states[0], key, batches, warm, None if warm_rate is None else float(warm_rate), ends)
 
 
 def critical_of(
@@ -182,9 +191,12 @@ def critical_of(
     found: list[float] = []
     while len(found) < batches and (sources := measuring.next()):
         found.append(crossing(measuring.rise(state, sources), start, lowest, highest))
+        if math.isnan(found[-1]):
+            measuring.look_at(sources)
         start = found[-1] if 0 < found[-1] < math.inf else start
     rates = np.array(found, np.float32)
-    return Critical(rates, reason_of(rates), highest, measuring.spent)
+    notes = dataclasses.asdict(runner.notes)
+    return Critical(rates, reason_of(rates), highest, measuring.spent, **notes)
 
 
 def middle(rates: np.ndarray[Any, Any]) -> float:

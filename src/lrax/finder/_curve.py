@@ -27,7 +27,8 @@ class Curve:
 
     Attributes:
       rates: the rate of each update that was made, float32 of shape (updates,).
-      losses: the loss of each update, measured on its batch before its rate acted, float32 of shape (updates,).
+      losses: the loss of each update, measured on its batch before its rate acted, float32 of shape (updates,). The last one is
+        NaN or infinite where that ended the test.
       smoothed: the losses as the stop rule saw them, float32 of shape (updates,).
       reason: why this lane ended.
       evaluations: where it was evaluated, float32 of shape (evaluations, 2): the rate of the update before, and the metric.
@@ -104,6 +105,8 @@ def curve_of(lane: Lane, otherwise: Reason, mode: str = "min") -> Curve:
     """The curve of a test that stands at `lane`, and why it ended: `otherwise` if it has not stopped."""
     code = int(lane.carry.reason)
     rates, losses, smoothed = lane.rows.T.copy()
+    if lane.carry.undefined and len(losses):
+        losses[-1] = np.nan  # which the engine counts as infinite
     counts, metrics = lane.evaluations.T
     evaluations = np.stack([rates[counts.astype(np.int64) - 1], metrics], axis=1)
     return Curve(rates, losses, smoothed, otherwise if code == RUNNING else list(Reason)[code], evaluations, mode)

@@ -9,11 +9,16 @@ from lrax.fields._words import plural
 from lrax.finder._arrays import FEWEST
 from lrax.finder._curve import Curve
 from lrax.finder._runs import Runs
+from lrax.training._batches import AGAIN
 from lrax.training._evaluating import SIGNS, WRONG, contradicts
 from lrax.training._reason import Reason
+from lrax.training._runner import rises
 
 LOW = 1.0
 """A ramp that ends below this rate may well have to climb higher."""
+
+TINY = 1e-5
+"""A rate up to this one does not make a loss infinite or NaN that the rates just below it have not moved."""
 
 SOON = 100.0
 """A ramp that ends before it has climbed so many times its first rate began too high."""
@@ -29,7 +34,12 @@ GAINED = 0.05
 
 
 def explain(
-    reason: Reason, suggestion: float | None, curves: Sequence[Curve], runs: Sequence[Runs] = (), refined: bool = False
+    reason: Reason,
+    suggestion: float | None,
+    curves: Sequence[Curve],
+    runs: Sequence[Runs] = (),
+    refined: bool = False,
+    fault: str = "",
 ) -> str:
     """Why a test ended and what to do about it, without a full stop.
 
@@ -39,13 +49,14 @@ def explain(
       curves: those of the seeds; the longest that ended for `reason` is told of.
       runs: the short runs that the suggestion was read from, if there were any.
       refined: whether they are those that refined it.
+      fault: which batch holds numbers that are not finite, if one does; then no other cause is named.
     """
     curve = max(curves, key=lambda one: (one.reason is reason, len(one.rates)))
     if reason is Reason.INTERRUPTED:
         return f"it was interrupted after {plural(len(curve.rates), 'update')}; what it had measured is kept"
     if runs:
         return of_runs(suggestion, runs, refined, curve)
-    return without(reason, curve) if suggestion is None else with_suggestion(reason, curve)
+    return without(reason, curve, fault) if suggestion is None else with_suggestion(reason, curve)
 
 
 def contradiction(curves: Sequence[Curve], runs: Sequence[Runs]) -> str:
@@ -94,8 +105,6 @@ def with_suggestion(reason: Reason, curve: Curve) -> str:
     """The story of a ramp alone that suggests a rate."""
     first, lowest, last = levels(curve)
     fell = f"the loss fell from {first:.3g} to {lowest:.3g}"
-    if reason is Reason.DATA_ENDED:
-        return f"{data_ended(curve)}; {fell}"
     if reason is Reason.DIVERGED:
         return f"{fell}, and rose past the stop rule's limit at rate {blown(curve):.3g}, as a range test should end"
     if reason is Reason.NON_FINITE:
@@ -108,15 +117,22 @@ def with_suggestion(reason: Reason, curve: Curve) -> str:
     return fell
 
 
-def without(reason: Reason, curve: Curve) -> str:
+def without(reason: Reason, curve: Curve, fault: str = "") -> str:
     """Why a test suggests nothing, and what to do."""
     updates = len(curve.rates)
     if reason is Reason.DATA_ENDED:
         return data_ended(curve)
-    if reason is Reason.NON_FINITE and updates and not np.isfinite(curve.losses[0]):
-        return (
-            f"the very first loss was {curve.losses[0]}, before any rate had acted: look at the data and the initial parameters"
-        )
+    if reason is Reason.NON_FINITE and updates:
+        at_once = not np.isfinite(curve.losses[0])
+        when = f"the very first loss was {loss_word(curve)}, before any rate had acted"
+        when = when if at_once else f"the loss of update {updates} was {loss_word(curve)}"
+        if fault:
+            return when
+        if at_once:
+            return f"{when}: look at the data and the initial parameters"
+        if updates > 2 and blown(curve) <= TINY and not rises(curve.losses):
+            small = f"{when} after rate {blown(curve):.3g}, which is too low to cause it"
+            return f"{small}: look at the batch of that update, and at the loss that it gives"
     if updates <= FEWEST:
         blew_up = f" before a loss that was not finite, after rate {blown(curve):.3g}: start the ramp lower"
         remedy = blew_up if reason is Reason.NON_FINITE else f" to read a rate off: give the ramp more than {FEWEST + 1}"
@@ -137,6 +153,11 @@ def without(reason: Reason, curve: Curve) -> str:
     highest = float(curve.rates[-1])
     remedy = "let the ramp climb higher, or give larger batches" if highest < LOW else "give larger batches or a longer ramp"
     return f"{never} up to rate {highest:.3g}: {remedy}, and see that the loss depends on what is trained"
+
+
+def loss_word(curve: Curve) -> str:
+    """The last loss, which is not finite, as it was: NaN, inf or -inf."""
+    return "NaN" if np.isnan(curve.losses[-1]) else str(curve.losses[-1])
 
 
 def levels(curve: Curve) -> tuple[float, float, float]:
@@ -175,4 +196,4 @@ def data_ended(curve: Curve) -> str:
     """What is said of data that ended."""
     updates = len(curve.rates)
     where = f"after {plural(updates, 'update')}, at rate {curve.rates[-1]:.3g}," if updates else "before the first update"
-    return f"the data ended {where} and could not be begun again: give a list or a loader, not a generator"
+    return f"the data ended {where} and could not be iterated again: {AGAIN}"

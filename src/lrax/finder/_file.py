@@ -61,6 +61,9 @@ def to_plain(found: Any) -> dict[str, Any]:
         "refined": None if found.refined is None else runs(found.refined),
         "groups": {pattern: to_plain(group) for pattern, group in found.groups.items()},
         "grows": found.grows,
+        "left_out": found.left_out,
+        "ended": found.ended,
+        "fault": found.fault,
     }
 
 
@@ -100,6 +103,9 @@ def read_found(file: "Part", group: bool = False) -> dict[str, Any]:
         "refined": None if refined.value is None else refined.runs(),
         "groups": {name: read_found(one, True) for name, one in file.part("groups").named().items()},
         "grows": file.part("grows").known(),
+        "left_out": file.part("left_out").whole(0),
+        "ended": file.part("ended").flag(),
+        "fault": file.part("fault").text(),
     }
 
 
@@ -167,6 +173,18 @@ class Part:
         """True, False, or null where it is not known."""
         if self.value is not None and not isinstance(self.value, bool):
             self.refuse("true, false or null")
+        return self.value
+
+    def flag(self) -> bool:
+        """True or False."""
+        if not isinstance(self.value, bool):
+            self.refuse("true or false")
+        return self.value
+
+    def text(self) -> str:
+        """A text."""
+        if not isinstance(self.value, str):
+            self.refuse("a text")
         return self.value
 
     def word(self, *words: str) -> str:

@@ -177,7 +177,7 @@ def find_lr(
                 mode=mode,
             )
             progressed.search = search = dataclasses.replace(search, grows=grows(learners[0]))
-            starts = [Start(one.state, runner.order(its)) for one, its in zip(learners, keys, strict=True)]
+            starts = [Start(state, runner.order(its)) for state, its in zip(runner.states, keys, strict=True)]
             again = starts[0]
             if budget and keys[0] is not None:
                 again = again._replace(order=runner.order(jax.random.fold_in(keys[0], 2)))

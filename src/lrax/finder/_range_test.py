@@ -11,12 +11,13 @@ from lrax.fields._words import check_whole, complain, spelt
 from lrax.finder._rules import make_rules
 from lrax.finder._stop import TimesFirst
 from lrax.schedules._phases import Geometric
+from lrax.training._accumulation import check_accumulate
 from lrax.training._batches import ArrayBatches, SampledBatches, as_batches
 from lrax.training._engine import START, Axes, run_compiled, strong
 from lrax.training._evaluating import Evaluating
 from lrax.training._learner import Learner
 from lrax.training._reason import CODES, RUNNING, Reason
-from lrax.training._updates import check_accumulate, trace_update
+from lrax.training._updates import Updates
 
 Rule = Callable[[Any], Any]
 
@@ -100,11 +101,10 @@ def range_test(
     if not isinstance(batches, ArrayBatches | SampledBatches):
         remedy = "use lrax.find_lr for an iterable, which is run from the host"
         raise complain(TypeError, "range_test", "data", "arrays or a sampler key -> batch", data, remedy)
-    traced = trace_update("range_test", learner, batches, None, key)
-    check_accumulate("range_test", learner.state, accumulate)
-    evaluating = Evaluating.checked(
-        "range_test", evaluate, EVERY if every is None and evaluate else every, "min", learner.state
-    )
+    traceable = Updates("range_test", [learner], batches, None, key)
+    check_accumulate("range_test", traceable, accumulate)
+    traced, (state,) = traceable.first, traceable.states
+    evaluating = Evaluating.checked("range_test", evaluate, EVERY if every is None and evaluate else every, "min", state)
     stops = np.array([updates] if evaluating is None else list(evaluating.stops(0, updates)), np.int32)
     room = int(stops[0])
     run = traced.program.jitted(run_compiled, room, int(accumulate), Axes.ALONE, inside=True)
@@ -116,10 +116,10 @@ def range_test(
         return (state, carry), (rows, jnp.where(carry.reason == RUNNING, metric, jnp.nan))
 
     if evaluating is None:
-        (_, carry), (rows, _) = part((learner.state, START), jnp.int32(updates))
+        (_, carry), (rows, _) = part((state, START), jnp.int32(updates))
         evaluated, metrics = jnp.zeros(0, jnp.int32), jnp.zeros(0, jnp.float32)
     else:
-        start = jax.tree.map(strong, learner.state), jax.tree.map(jnp.asarray, START)
+        start = jax.tree.map(strong, state), jax.tree.map(jnp.asarray, START)
         (_, carry), (rows, metrics) = jax.lax.scan(part, start, jnp.asarray(stops))
         rows, evaluated = rows.reshape(-1, 3)[:updates], jnp.asarray(stops)
     reason = jnp.where(carry.reason == RUNNING, jnp.int32(CODES[Reason.COMPLETED]), carry.reason)

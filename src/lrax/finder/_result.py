@@ -19,6 +19,7 @@ from lrax.finder._heights import POWERS, scaled
 from lrax.finder._named import check_rule
 from lrax.finder._runs import Runs
 from lrax.schedules._base import Schedule
+from lrax.training._batches import told
 from lrax.training._reason import Reason
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ class Found:
       groups: by their patterns, what was found for each group of parameters with the others held, if groups were asked for.
       grows: whether twice the gradients make twice the update, as with SGD, or not, as with Adam and Lion: best rates move
         otherwise then, see `schedule`. None where that is not known, as for an update of your own.
+      left_out: how many partial batches, each the last of a pass over an iterable, were left out.
+      ended: whether the data ended before all steps were made.
+      fault: which batch holds a NaN or an infinity that made its loss not finite, in words; "" if none does.
 
     Source: Smith 2015, Cyclical learning rates for training neural networks, section 3.3.
     """
@@ -53,6 +57,9 @@ class Found:
     refined: Runs | None = None
     groups: "Mapping[str, Found]" = dataclasses.field(default_factory=dict)
     grows: bool | None = None
+    left_out: int = 0
+    ended: bool = False
+    fault: str = ""
 
     @property
     def multiples(self) -> dict[str, float]:
@@ -135,8 +142,10 @@ class Found:
         ended = sum(curve.reason is Reason.DATA_ENDED for curve in self.curves)
         short = f"; the data ended in {ended} of the tests" if ended and self.reason is not Reason.DATA_ENDED else ""
         last = (self.refined,) if self.refined else self.runs
-        why = explain(self.reason, self.suggestion, self.curves, last, self.refined is not None)
-        return why + short + contradiction(self.curves, (*self.runs, *filter(None, [self.refined])))
+        why = explain(self.reason, self.suggestion, self.curves, last, self.refined is not None, self.fault)
+        too_soon = self.ended and self.reason is not Reason.DATA_ENDED
+        notes = told(self.left_out, too_soon, self.fault)
+        return why + short + notes + contradiction(self.curves, (*self.runs, *filter(None, [self.refined])))
 
     @spelt
     def suggest(

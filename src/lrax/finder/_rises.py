@@ -6,6 +6,7 @@ convolution is as fast as in training, and a search takes a dozen updates.
 """
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.training._batches import ENDED
+from lrax.training._batches import fault_of
 from lrax.training._engine import strong
 from lrax.training._programs import Program
 from lrax.training._runner import Runner
@@ -52,29 +53,47 @@ class Measuring:
         if self.waiting:
             given, self.waiting = self.waiting, []
             return given
-        if self.runner.program is None:
+        if self.runner.updates is None:
             return []
         if isinstance(self.runner.batches, Iterator):
-            found = [next(self.runner.batches, ENDED) for _ in range(self.runner.accumulate)]
-            return [] if any(batch is ENDED for batch in found) else found
+            found = []
+            for batch in itertools.islice(self.runner.batches, self.runner.accumulate):
+                self.runner.program(batch)  # an error says which batch it is
+                found.append(batch)
+            return found if len(found) == self.runner.accumulate else []
         arrays, begun = jax.tree.leaves(self.runner.batches), self.drawn
         self.drawn += self.runner.accumulate
         return [(arrays, self.order, np.int32(count)) for count in range(begun, self.drawn)]
 
     def pair(self, state: Any, rate: float, sources: list[Any]) -> tuple[Any, Any, Any]:
         """The state after an update at a rate, and the mean loss of its batches before and after."""
-        assert self.runner.program is not None
-        call, self.spent = self.runner.program.jitted(pair), self.spent + 1
+        self.spent += 1
         seen, before, last = [], [], None
         for source in sources:
             seen.append(state)
-            state, loss, last = call(self.runner.consts, state, np.float32(rate), source)
+            state, loss, last = self._call(state, rate, source)
             before.append(loss)
         if len(sources) == 1:
             return state, before[0], last
         still = [moved(state, old) for old in seen]
-        after = [call(self.runner.consts, its, np.float32(0), source)[1] for its, source in zip(still, sources, strict=True)]
+        after = [self._call(its, 0.0, source)[1] for its, source in zip(still, sources, strict=True)]
         return state, np.mean(jax.device_get(before)), np.mean(jax.device_get(after))
+
+    def look_at(self, sources: list[Any]) -> None:
+        """Notes where batches are not finite whose loss was not."""
+        notes, last = self.runner.notes, self.drawn
+        if self.runner.reads_on:
+            numbers = range(self.runner.batches.read - len(sources), self.runner.batches.read)
+            found = list(filter(None, map(self.runner.batches.recent, numbers)))
+        else:
+            found = [
+                (f"batch {number + 1}", self.runner.fetch(self.order, number)) for number in range(last - len(sources), last)
+            ]
+        notes.fault = notes.fault or fault_of(found, None)
+
+    def _call(self, state: Any, rate: float, source: Any) -> Any:
+        program, consts = self.runner.program(source if self.runner.reads_on else None)
+        return program.jitted(pair)(consts, state, np.float32(rate), source)
 
     def rise(self, state: Any, sources: list[Any]) -> Callable[[float], float]:
         """How far an update at a rate raises the loss: 0 for no more than rounding, infinite if it is not finite after it.

@@ -76,7 +76,9 @@ class Search:
         return seeds * (self.length + (FEW * SHORT if self.runs else 0)) + FEW * self.longer
 
     def suggest(self, curve: Curve) -> float | None:
-        """What the rule reads off a ramp; the default smooths by itself."""
+        """What the rule reads off a ramp; the default smooths by itself. Nothing where the data ended before the ramp did."""
+        if curve.reason is Reason.DATA_ENDED:
+            return None
         return curve.suggest(self.rule, 0.0) if self.rule is fall else curve.suggest(self.rule)
 
     def run(self, runner: Runner, starts: Sequence[Start], again: Start, ended: list[Curve]) -> Found:
@@ -91,7 +93,8 @@ class Search:
         if found is None:
             found = found_in(curves, [self.suggest(curve) for curve in curves])
         found = dataclasses.replace(found, grows=self.grows)
-        return self._refined(runner, again, found) if self.longer and found.suggestion is not None else found
+        found = self._refined(runner, again, found) if self.longer and found.suggestion is not None else found
+        return dataclasses.replace(found, **dataclasses.asdict(runner.notes))
 
     def _curves(self, runner: Runner, starts: Sequence[Start]) -> list[Curve]:
         """The curve of each seed."""
@@ -119,7 +122,7 @@ class Search:
 
     def _followed(self, runner: Runner, starts: Sequence[Start], curves: list[Curve]) -> Found | None:
         """What short runs around the fall of each seed's ramp suggest; None where the data have ended."""
-        centers = [read(curve, center) for curve in curves]
+        centers = [None if curve.reason is Reason.DATA_ENDED else read(curve, center) for curve in curves]
         middle = combine(centers)[0]
         if middle is None:
             return found_in(curves, [None] * len(curves))

@@ -122,7 +122,7 @@ def race(
             every=every,
             mode=mode,
         )
-        racing = Racing(runner, learner.state, runner.order(key), sum(lengths))
+        racing = Racing(runner, runner.states[0], runner.order(key), sum(lengths))
         for lane in range(batch.number):
             racing.enter(lane, take(batch.schedules, lane))
         plan = str(runner.plan(list(racing.lanes.values())))
@@ -164,6 +164,8 @@ def _result(batch: Lanes, racing: Racing, standing: Standing, plan: str, tail: f
         evaluations=metrics,
         end_metrics=None if evaluating is None else np.array(end_metrics, np.float32),
         mode="min" if evaluating is None else evaluating.mode,
+        left_out=racing.runner.notes.left_out,
+        fault=racing.runner.notes.fault,
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from lrax.fields._words import complain, spelt
 from lrax.schedules._base import Schedule
+from lrax.training._batches import AGAIN, told
 from lrax.training._evaluating import SIGNS, WRONG, contradicts
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Race:
       end_metrics: the metrics that ranked the lanes, of each lane's last rung, float32 of shape (lanes,); None without
         `evaluate`.
       mode: `"min"` if a smaller metric is better, `"max"` if a larger one is.
+      left_out: how many partial batches, each the last of a pass over an iterable, were left out.
+      fault: which batch holds a NaN or an infinity that made a loss not finite, in words; "" if none does.
 
     Source: Jamieson & Talwalkar 2016, Non-stochastic best arm identification and hyperparameter optimization.
     """
@@ -64,6 +67,8 @@ class Race:
     evaluations: np.ndarray[Any, Any] = dataclasses.field(default_factory=lambda: np.zeros((0, 0), np.float32))
     end_metrics: np.ndarray[Any, Any] | None = None
     mode: str = "min"
+    left_out: int = 0
+    fault: str = ""
 
     @property
     def scores(self) -> np.ndarray[Any, Any]:
@@ -150,9 +155,10 @@ class Race:
     def _table(self) -> "Table":
         from lrax.sweeps._table import race_table
 
-        ended = f"the data ended after {self.losses.shape[1]} updates, before the last rung did\n" if self.ended else ""
+        after = f"the data ended after {self.losses.shape[1]} updates, before the last rung did: {AGAIN}\n"
+        notes = told(self.left_out, False, self.fault)
         wrong = f"\n{note}" if (note := contradiction(self)) else ""
-        spent = f"{ended}{self.updates} updates in all; {self.plan}{wrong}"
+        spent = f"{after * self.ended}{self.updates} updates in all; {self.plan}{notes}{wrong}"
         columns = self.end_losses, self.end_metrics
         return race_table(self.schedules, self.peaks, columns, self.winner is not None, self.rungs, self.order, spent)
 

@@ -92,8 +92,8 @@ def read_race(path: pathlib.Path, state: Any, kinds: Iterable[type[Schedule]]) -
         fields["evaluated"] = _checked(found, "evaluated", "iu", (found["evaluated"].size,))
         fields["evaluations"] = _checked(found, "evaluations", "f", (lanes, found["evaluated"].size))
         fields["end_metrics"] = _checked(found, "end_metrics", "f", (lanes,)) if "end_metrics" in found else None
-        plain: dict[str, Any] = {"updates": int(header["updates"]), "ended": bool(header["ended"])}
-        plain |= {name: str(header[name]) for name in ("plan", "mode")}
+        plain: dict[str, Any] = {name: int(header[name]) for name in ("updates", "left_out")}
+        plain |= {"ended": bool(header["ended"])} | {name: str(header[name]) for name in ("plan", "mode", "fault")}
         ends = tuple(int(end) for end in header["ends"])
         fields |= {"schedules": _schedules(header, kinds), "ends": ends, **plain}
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:

@@ -1,6 +1,9 @@
 """Where batches come from: arrays, a sampler, or a Python iterable."""
 
+import collections
 import dataclasses
+import inspect
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -10,15 +13,55 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding
 
 from lrax.fields._known import is_traced
-from lrax.fields._words import check_arity, check_whole, complain
+from lrax.fields._words import Shown, check_arity, check_whole, complain, plural
+from lrax.training._fit import tree_bytes
+from lrax.training._notes import called_by, calling
 from lrax.training._shuffle import random_keys, shuffled
 
 ENDED = object()
 """Stands for the next batch of an iterable that has no more."""
 
 
-MOST_SKIPPED = 500
-"""So many batches after one another may be smaller than the first; a data set has one such an epoch."""
+AGAIN = "give a list or a loader that can be iterated again"
+"""What is said of data that ended."""
+
+RECENT, RECENT_BYTES = 64, 2**26
+"""Batches of an iterable that are kept for a look at those whose loss is not finite: the latest, in number and in bytes.
+
+The host reads that a run has stopped up to a dozen batches later. Large batches are not kept: the memory may be needed.
+"""
+
+
+@dataclasses.dataclass
+class DataNotes:
+    """What a result tells about its data.
+
+    Attributes:
+      left_out: how many partial batches at the ends of passes were left out.
+      ended: whether the data ended before all steps were made.
+      fault: which batch has made a loss that is not finite, and where in it; "" if none has.
+    """
+
+    left_out: int = 0
+    ended: bool = False
+    fault: str = ""
+
+
+def told(left_out: int, ended: bool, fault: str) -> str:
+    """What a result says about its data, as half-sentences, each after a semicolon; "" for nothing.
+
+    >>> print(told(2, False, "batch 3 holds NaN at [0]"))
+    ; 2 partial last batches were left out; batch 3 holds NaN at [0]: look at the data
+    """
+    left = (
+        f"{plural(left_out, 'partial last batch').replace('batchs', 'batches')} {'was' if left_out == 1 else 'were'} left out"
+    )
+    parts = (
+        (ended, f"the data ended before all updates were made: {AGAIN}"),
+        (left_out, left),
+        (fault, f"{fault}: look at the data"),
+    )
+    return "".join(f"; {text}" for said, text in parts if said)
 
 
 @jax.tree_util.register_dataclass
@@ -45,7 +88,7 @@ class ArrayBatches:
         places = batch * self.batch_size + jnp.arange(self.batch_size, dtype=jnp.int32)
         chosen = shuffled(places, examples, order, epoch)
         found = jax.tree.map(lambda array: array.at[chosen].get(mode="promise_in_bounds"), self.arrays)
-        return found if self.transform is None else self.transform(found)
+        return found if self.transform is None else transformed(self.transform, found)
 
 
 @jax.tree_util.register_dataclass
@@ -62,8 +105,15 @@ class SampledBatches:
 
     def fetch(self, order: jax.Array, count: Any) -> Any:
         """The sampler's batch, transformed."""
-        batch = self.sampler(jax.random.fold_in(order, count))
-        return batch if self.transform is None else self.transform(batch)
+        with calling("data(key)", "sampler `data`"):
+            batch = self.sampler(jax.random.fold_in(order, count))
+        return batch if self.transform is None else transformed(self.transform, batch)
+
+
+def transformed(transform: Callable[[Any], Any], batch: Any) -> Any:
+    """A batch after the user's function of every batch."""
+    with calling("transform(batch)", "argument `transform`", batch=batch):
+        return transform(batch)
 
 
 def as_batches(
@@ -80,7 +130,7 @@ def as_batches(
     if batch_size is not None:
         return _array_batches(owner, data, batch_size, transform)
     if callable(data):
-        check_arity(owner, "data", data, "a sampler: data(key) -> batch", 1)
+        _check_sampler(owner, data)
         return SampledBatches(data, transform)
     if isinstance(data, tuple | dict | np.ndarray | jax.Array):
         raise complain(ValueError, owner, "batch_size", "given with arrays", None, "say how many examples make a batch")
@@ -89,12 +139,63 @@ def as_batches(
     return data
 
 
-def _array_batches(owner: str, data: Any, batch_size: int, transform: Callable[[Any], Any] | None) -> ArrayBatches:
-    check_whole(owner, "batch_size", batch_size)
-    leaves = jax.tree.leaves(data)
+def _check_sampler(owner: str, data: Callable[..., Any]) -> None:
+    """Raises if a function cannot be called as a sampler, such as one that makes a generator."""
+    remedy = "call it: give data(), or list(data()), which can be iterated more than once"
+    inner = data
+    while hasattr(inner, "func"):  # of partial functions
+        inner = inner.func
+    if inspect.isgeneratorfunction(inner):
+        raise complain(TypeError, owner, "data", "batches, or a sampler key -> batch, not a generator function", data, remedy)
+    try:
+        inspect.signature(data).bind()
+        takes_none = not inspect.signature(data).parameters
+    except (TypeError, ValueError):
+        takes_none = False
+    if takes_none:
+        raise complain(TypeError, owner, "data", "batches, or a sampler key -> batch, not a function of nothing", data, remedy)
+    check_arity(owner, "data", data, "a sampler: data(key) -> batch", 1)
+
+
+def _check_arrays(owner: str, data: Any, batch_size: int) -> list[Any]:
+    """The leaves of data that `batch_size` was given for; raises if they are not arrays, or are batches already."""
+    needs = "arrays where `batch_size` is given"
+    if _holds_batches(data, batch_size):
+        shown = Shown(f"a list of {len(data)} batches")
+        raise complain(TypeError, owner, "data", needs, shown, "leave out `batch_size`: an iterable makes its own batches")
+    leaves = [data] if isinstance(data, Iterator) else jax.tree.leaves(data)
+    if leaves and all(isinstance(leaf, int | float | complex | np.generic) for leaf in leaves):
+        remedy = "make arrays of lists of numbers with np.asarray"
+        raise complain(TypeError, owner, "data", needs, data, remedy)
     if not leaves or not all(isinstance(leaf, np.ndarray | jax.Array) for leaf in leaves):
         remedy = "leave `batch_size` out for a sampler or for an iterable that makes its own batches"
-        raise complain(TypeError, owner, "data", "arrays where `batch_size` is given", data, remedy)
+        if any(isinstance(leaf, int | float | complex) for leaf in leaves):
+            remedy = f"make arrays of lists of numbers with np.asarray, or {remedy}"
+        raise complain(TypeError, owner, "data", needs, data, remedy)
+    return leaves
+
+
+def _holds_batches(data: Any, batch_size: int) -> bool:
+    """Whether a list holds batches, and not arrays: its parts are alike but for their leading axes.
+
+    Two arrays in a list may be alike as well; they count as batches if they have no more examples than one batch has.
+    """
+    if not isinstance(data, list) or not data:
+        return False
+    kinds, lengths = set(), []
+    for part in data:
+        leaves, structure = jax.tree.flatten(part)
+        if not leaves or not all(isinstance(leaf, np.ndarray | jax.Array) and leaf.ndim for leaf in leaves):
+            return False
+        kinds.add((structure, tuple((leaf.shape[1:], leaf.dtype) for leaf in leaves)))
+        lengths += [leaf.shape[0] for leaf in leaves]
+    nested = not jax.tree_util.all_leaves(data)
+    return len(kinds) == 1 and ((nested and len(data) > 1) or max(lengths) <= batch_size)
+
+
+def _array_batches(owner: str, data: Any, batch_size: int, transform: Callable[[Any], Any] | None) -> ArrayBatches:
+    check_whole(owner, "batch_size", batch_size)
+    leaves = _check_arrays(owner, data, batch_size)
     if any(isinstance(leaf, np.ndarray) and leaf.dtype.kind in "OSUMm" for leaf in leaves):
         raise complain(TypeError, owner, "data", "arrays of numbers", [str(leaf.dtype) for leaf in leaves])
     lengths = {leaf.shape[0] for leaf in leaves if leaf.ndim}
@@ -118,37 +219,128 @@ def _is_explicit(leaf: Any) -> bool:
     return any(kind != AxisType.Auto for kind in sharding.mesh.axis_types)
 
 
-def endless(owner: str, data: Iterable[Any], transform: Callable[[Any], Any] | None = None) -> Iterator[Any]:
-    """The batches of an iterable, transformed, begun again whenever it ends, until it yields nothing.
+class Stream(Iterator[Any]):
+    """The batches of an iterable, transformed; it is iterated again whenever it ends, until a pass yields nothing.
 
-    A batch with fewer examples than the first (the last one of an epoch, mostly) is left out, so that nothing is compiled for
-    its shape.
+    Batches may differ in all their shapes. The last one of a pass is left out if it is partial: smaller than the first in its
+    leading axes, and the same otherwise. So a data set whose size is not a multiple of the batch size compiles one program.
 
-    Raises: ValueError if batch after batch is smaller than the first; TypeError for a batch that holds no arrays of numbers.
+    Attributes:
+      notes: what a result tells about the data.
+      read: how many batches were given out.
+      place: which batch was given out last, such as "batch 3 of pass 2".
+
+    Raises: TypeError for a batch that holds something else than arrays of numbers.
     """
-    size, skipped = None, 0
-    while True:
-        found = False
-        for batch in data:
-            leaves = [leaf for leaf in jax.tree.leaves(batch) if np.ndim(leaf)]
-            examples = leaves[0].shape[0] if leaves else None
-            size = examples if size is None else size
-            skipped = skipped + 1 if examples is not None and size is not None and examples < size else 0
-            if not skipped:
-                found = True
-                ready = batch if transform is None else transform(batch)
-                _check_batch(owner, ready)
-                yield ready
-            elif skipped > MOST_SKIPPED:
-                needs = f"batches of one size: the first has {size} examples, and {skipped} after one another had fewer"
-                raise complain(
-                    ValueError, owner, "data", needs, f"{examples} examples", "begin it with a batch of the usual size"
-                )
-        if not found:
-            return
+
+    def __init__(
+        self, owner: str, data: Iterable[Any], transform: Callable[[Any], Any] | None = None, notes: DataNotes | None = None
+    ) -> None:
+        self.notes = DataNotes() if notes is None else notes
+        self.read, self.place = 0, ""
+        self._owner, self._data, self._transform = owner, data, transform
+        self._first: tuple[Any, list[Any]] | None = None
+        self._ahead: list[tuple[str, Any]] = []
+        self._recent: collections.deque[tuple[int, str, Any, int]] = collections.deque()
+        self._kept_bytes = 0
+        self._batches = (batch for turn in self._passes() for batch in turn)
+
+    def __next__(self) -> Any:
+        self.place, batch = self._ahead.pop() if self._ahead else next(self._batches)
+        self._keep(batch)
+        self.read += 1
+        return batch
+
+    def peek(self) -> Any:
+        """The next batch, which stays the next one; `ENDED` if there is none."""
+        if not self._ahead:
+            self._ahead = list(itertools.islice(self._batches, 1))
+        return self._ahead[0][1] if self._ahead else ENDED
+
+    def recent(self, number: int) -> tuple[str, Any] | None:
+        """The place and the batch of that number, if it is kept; 0 is the first that was given out."""
+        return next(((place, batch) for known, place, batch, _ in self._recent if known == number), None)
+
+    def _keep(self, batch: Any) -> None:
+        size = tree_bytes(batch)
+        self._kept_bytes += size
+        self._recent.append((self.read, self.place, batch, size))
+        while len(self._recent) > RECENT or self._kept_bytes > RECENT_BYTES:
+            self._kept_bytes -= self._recent.popleft()[-1]
+
+    def _passes(self) -> Iterator[Iterator[tuple[str, Any]]]:
+        """The passes over the data, until one yields nothing."""
+        for turn in itertools.count(1):
+            batches = self._pass(turn)
+            first = next(batches, None)
+            if first is None:
+                self.notes.ended = True
+                return
+            yield itertools.chain([first], batches)
+
+    def _pass(self, turn: int) -> Iterator[tuple[str, Any]]:
+        """The batches of a pass and their places, without a partial one at its end."""
+        found, waiting = False, None
+        for number, batch in enumerate(self._data, 1):
+            if waiting is not None:
+                yield waiting
+            place = f"batch {number}" + (f" of pass {turn}" if turn > 1 else "")
+            ready = self._ready(batch, place)
+            waiting = (place, ready) if found and self._is_partial(ready) else None
+            found = True
+            if waiting is None:
+                yield place, ready
+        self.notes.left_out += waiting is not None
+
+    def _ready(self, batch: Any, place: str) -> Any:
+        with called_by(self._owner, f"{place} of `data`"):
+            ready = batch if self._transform is None else transformed(self._transform, batch)
+        _check_batch(self._owner, ready, place)
+        leaves, structure = jax.tree.flatten(ready)
+        self._first = self._first or (structure, [(np.shape(leaf), jax.dtypes.result_type(leaf)) for leaf in leaves])
+        return ready
+
+    def _is_partial(self, batch: Any) -> bool:
+        """Whether a batch is like the first, but for fewer examples."""
+        assert self._first is not None
+        structure, first = self._first
+        leaves = jax.tree.leaves(batch)
+        shapes = [np.shape(leaf) for leaf in leaves]
+        if shapes == [shape for shape, _ in first] or jax.tree.structure(batch) != structure:
+            return False
+        return all(
+            (mine == shape or (mine[1:] == shape[1:] and 0 < len(mine) == len(shape) and mine[0] < shape[0]))
+            and jax.dtypes.result_type(leaf) == dtype
+            for leaf, mine, (shape, dtype) in zip(leaves, shapes, first, strict=True)
+        )
 
 
-def _check_batch(owner: str, batch: Any) -> None:
+def fault_of(batches: list[tuple[str, Any]], before: Any) -> str:
+    """Where in which batch numbers are not finite that were finite in the batch before; "" if all are.
+
+    Numbers that were not finite there either have made no loss so, as those of a mask.
+    """
+    usual = {} if before is None else _not_finite(before)
+    for place, batch in batches:
+        for where, what in _not_finite(batch).items():
+            if where not in usual:
+                return f"{place} holds {what}{where}"
+    return ""
+
+
+def _not_finite(batch: Any) -> dict[str, str]:
+    """Where a batch holds numbers that are not finite, and of which sort."""
+    found = {}
+    for path, leaf in jax.tree.leaves_with_path(batch):
+        if jnp.issubdtype(jax.dtypes.result_type(leaf), jnp.inexact):
+            array = np.asarray(leaf)
+            if not np.isfinite(array).all():
+                where = f" at {jax.tree_util.keystr(path)}" if path else ""
+                found[where] = "NaN" if np.isnan(array).any() else "inf"
+    return found
+
+
+def _check_batch(owner: str, batch: Any, number: str) -> None:
     """Raises if a batch holds what JAX does not take for an array."""
     for path, leaf in jax.tree.leaves_with_path(batch):
         if isinstance(leaf, jax.Array) or (isinstance(leaf, np.ndarray | np.generic) and leaf.dtype.kind not in "OSUMm"):
@@ -156,6 +348,6 @@ def _check_batch(owner: str, batch: Any) -> None:
         if not isinstance(leaf, int | float | complex):
             place, remedy = (
                 f"data{jax.tree_util.keystr(path)}",
-                "give NumPy arrays: transform=lambda batch: jax.tree.map(np.asarray, batch)",
+                f"give NumPy arrays: transform=lambda batch: jax.tree.map(np.asarray, batch) ({number})",
             )
             raise complain(TypeError, owner, place, "an array of numbers", leaf, remedy)

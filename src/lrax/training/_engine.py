@@ -76,6 +76,7 @@ class Carry(NamedTuple):
       reason: why the lane has stopped, or -1.
       part: how many batches of the next update were seen, int32; 0 without accumulation.
       total: the sum of their losses.
+      undefined: whether the last loss was NaN, which counts as infinite.
     """
 
     updates: jax.Array
@@ -86,6 +87,7 @@ class Carry(NamedTuple):
     reason: jax.Array
     part: jax.Array
     total: jax.Array
+    undefined: jax.Array
 
 
 class Lane(NamedTuple):
@@ -117,6 +119,7 @@ START = Carry(
     reason=np.int32(RUNNING),  # type: ignore[arg-type]
     part=np.int32(0),  # type: ignore[arg-type]
     total=np.float32(0),  # type: ignore[arg-type]
+    undefined=np.bool_(False),  # type: ignore[arg-type]
 )
 """The carry before the first update."""
 
@@ -150,7 +153,8 @@ def advance(
 
 def record(rules: Rules, carry: Carry, rate: jax.Array, loss: jax.Array) -> Carry:
     """The carry after an update at `rate` that measured `loss`; one that is no number counts as infinite."""
-    count, loss = carry.updates, jnp.where(jnp.isnan(loss), jnp.inf, loss)
+    count, undefined = carry.updates, jnp.isnan(loss)
+    loss = jnp.where(undefined, jnp.inf, loss)
     past = jnp.where(count == 0, loss, carry.smoothed)
     finite = jnp.isfinite(loss) & jnp.isfinite(past)
     smoothed = jnp.where(finite, past + rules.smoothing(count) * jnp.where(finite, loss - past, 0), jnp.inf)
@@ -163,6 +167,7 @@ def record(rules: Rules, carry: Carry, rate: jax.Array, loss: jax.Array) -> Carr
         reason=carry.reason,
         part=jnp.zeros_like(carry.part),
         total=jnp.zeros_like(carry.total),
+        undefined=undefined,
     )
     stopped = jnp.where(rules.stop(measured), CODES[Reason.DIVERGED], RUNNING)
     reason = jnp.where(jnp.isfinite(loss), stopped, CODES[Reason.NON_FINITE])
@@ -210,9 +215,8 @@ def run_compiled(
 
 
 def run_from_host(
-    program: Program,
+    programs: Callable[[Any], tuple[Program, list[Any]]],
     lanes: Sequence[Lane],
-    consts: list[Any],
     batches: Any,
     until: int,
     accumulate: int = 1,
@@ -222,12 +226,12 @@ def run_from_host(
 ) -> list[tuple[Any, Carry, np.ndarray[Any, Any]]]:
     """As `run_compiled`, but every batch is a call; all `lanes` see a batch before the next one is drawn.
 
+    `programs` gives the program for a batch, and the arrays that it closes over: batches of an iterable may differ in shape.
     `report` is given every carry, with its place in `lanes` and the rows that were measured so far. The host runs ahead of the
     device and reads a stop a few updates after it happened; the updates in between change nothing, and their batches, if they
     come from an iterator, are dropped. Every update reuses the memory of the state before it; the caller's state is copied
     first, unless it is donated.
     """
-    step = program.jitted(_advance_all, accumulate, axes, donated=1)
     states = [lane.state if donate else copied(lane.state) for lane in lanes]
     carries, rows = [lane.carry for lane in lanes], [[] for _ in lanes]  # type: list[Carry], list[list[Any]]
     pending: collections.deque[list[Any]] = collections.deque(maxlen=1 + LATE)
@@ -237,6 +241,8 @@ def run_from_host(
         if batch is ENDED:
             ended = True
             break
+        program, consts = programs(batch)
+        step = program.jitted(_advance_all, accumulate, axes, donated=1)
         for place, lane in enumerate(lanes):
             source = (batches, lane.order, np.int32(count)) if batch is None else batch
             states[place], carries[place], row = step(

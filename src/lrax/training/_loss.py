@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from lrax.optimizers._rated import RatedOptimizer
+from lrax.training._notes import calling, shapes_of
 
 ValueAndGrad: TypeAlias = Callable[[Callable[[Any, Any], Any], Any, Any], Any]
 """`(loss, params, batch) -> (loss, gradients)`, where `loss(params, batch)` has everything else bound."""
@@ -50,7 +51,9 @@ class LossUpdate:
         last = (used,) if self.has_key else ()
 
         def loss_of(params: Any, batch: Any) -> Any:
-            loss, aux = self._read(self.loss_fn(params, *before, batch, *last))
+            with calling(self._form, f"`loss_fn` of {self.owner}", params=params, batch=batch):
+                returned = self.loss_fn(params, *before, batch, *last)
+            loss, aux = self._read(returned)
             return (loss, aux) if self.keeps_aux else loss
 
         def value(params: Any, grad_fn: Any = None, obj_fn: Any = None) -> Any:  # line searches hand on what they do not know
@@ -61,18 +64,26 @@ class LossUpdate:
 
         loss, aux, grads = self._gradient(loss_of, state.params, batch)
         extra = {"value": loss, "grad": grads, "value_fn": value, "grad_fn": grad, "obj_fn": value}  # optax's words
-        params, opt_state = self.optimizer.apply(grads, state.opt_state, state.params, rate, extra)
+        with calling("optimizer(learning_rate).update", f"`optimizer` of {self.owner}", params=state.params):
+            params, opt_state = self.optimizer.apply(grads, state.opt_state, state.params, rate, extra)
         return TrainingState(params, opt_state, aux if self.keeps_aux else state.aux, key), loss
+
+    @property
+    def _form(self) -> str:
+        """How the loss function is called."""
+        return f"loss_fn(params, {'aux, ' * self.keeps_aux}batch{', key' * self.has_key})"
 
     def _gradient(self, loss_of: Callable[[Any, Any], Any], params: Any, batch: Any) -> tuple[jax.Array, Any, Any]:
         """The loss, the auxiliary state after it, and the gradients."""
         if self.value_and_grad is None:
             found, grads = jax.value_and_grad(loss_of, has_aux=self.keeps_aux)(params, batch)
         else:
-            returned: Any = self.value_and_grad(loss_of, params, batch)
+            form, origin = "value_and_grad(loss, params, batch)", f"`value_and_grad` of {self.owner}"
+            with calling(form, origin, params=params, batch=batch):
+                returned: Any = self.value_and_grad(loss_of, params, batch)
             if not isinstance(returned, tuple) or len(returned) != 2:
                 form = "((loss, aux), gradients)" if self.keeps_aux else "(loss, gradients)"
-                raise TypeError(f"{self.owner}: `value_and_grad` must return {form}, got {_described(returned)}")
+                raise TypeError(f"{self.owner}: `value_and_grad` must return {form}, got {shapes_of(returned)}")
             found, grads = returned
         loss, aux = found if self.keeps_aux else (found, None)
         return self._scalar("value_and_grad", loss), aux, grads
@@ -91,10 +102,10 @@ class LossUpdate:
             return returned[0], returned[1]
         form = "(loss, (aux, metrics))" if self.keeps_aux and self.has_metrics else form
         why = " and ".join(word for word, given in (("aux", self.keeps_aux), ("has_aux", self.has_metrics)) if given)
-        raise TypeError(f"{self.owner}: with `{why}`, `loss_fn` must return {form}, got {_described(returned)}")
+        raise TypeError(f"{self.owner}: with `{why}`, `loss_fn` must return {form}, got {shapes_of(returned)}")
 
     def _scalar(self, name: str, loss: Any) -> jax.Array:
-        mistake = f"{self.owner}: `{name}` must return a scalar loss, got {_described(loss)}"
+        mistake = f"{self.owner}: `{name}` must return a scalar loss, got {shapes_of(loss)}"
         if isinstance(loss, tuple | list) and len(loss) == 2:
             remedy = "give has_aux=True, and what it returns besides is dropped; what the loss updates goes in as `aux`"
             raise TypeError(f"{mistake}; {remedy}")
@@ -107,12 +118,3 @@ class LossUpdate:
             remedy = "take its real part or its absolute value" if jnp.iscomplexobj(loss) else "make it a float"
             raise TypeError(f"{mistake}; {remedy}")
         return loss
-
-
-def _described(value: Any) -> str:
-    """What a loss function returned, in a few words, whether it is traced or not."""
-    if isinstance(value, tuple | list):
-        return f"({', '.join(map(_described, value[:4]))}{', ...' if len(value) > 4 else ''})"
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
-        return f"{value.dtype}{list(value.shape)}"
-    return type(value).__name__

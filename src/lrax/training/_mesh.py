@@ -47,3 +47,8 @@ def put(tree: Any, mesh: Mesh | None, *axes: str) -> Any:
         return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
 
     return jax.tree.map(placed, tree)
+
+
+def everywhere(tree: Any, mesh: Mesh) -> Any:
+    """Arrays on all devices of a mesh, but for those that are on one already."""
+    return jax.tree.map(lambda leaf: leaf if is_placed(leaf) else put(leaf, mesh), tree)

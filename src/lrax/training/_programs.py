@@ -28,6 +28,9 @@ from lrax.training._jaxprs import is_program, opened
 FEW = 4
 """So many functions are kept for an owner."""
 
+SHAPES = 32
+"""Programs of one function, for different shapes, that are kept for an owner."""
+
 MOST = 64
 """So many programs are kept for whoever traces to them next."""
 
@@ -94,17 +97,27 @@ class Traced(NamedTuple):
 
 
 class Memory:
-    """What is kept for one owner: functions that were traced for it, so that JAX knows them again, and the latest program."""
+    """What is kept for one owner: functions that were traced for it, so that JAX knows them again, and the latest programs.
+
+    These are the programs of the last function alone, one for each of the shapes that it was traced for.
+    """
 
     def __init__(self) -> None:
         self._functions: list[Any] = []
-        self.latest: Traced | None = None
+        self._of: Any = None
+        self.latest: list[Traced] = []
 
     def same(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function that was traced before and is equal to this one, or else this one."""
         known = next((one for one in self._functions if one == function), function)
         self._functions = [known, *(one for one in self._functions if one is not known)][:FEW]
         return known
+
+    def keep(self, function: Callable[..., Any], traced: Traced) -> None:
+        """Keeps a program; of those of another function than the one before, none."""
+        same = self._of is function
+        self._of = function
+        self.latest = [traced, *(self.latest if same else [])][:SHAPES]
 
 
 class Outline(NamedTuple):
@@ -146,14 +159,14 @@ def trace(function: Callable[..., Any], *args: Any, owner: Any = None) -> Traced
     traced = jax.jit(function).trace(*args)
     closed: Any = traced.jaxpr
     out_tree: Any = jax.tree.structure(traced.out_info)
-    known = memory.latest if memory is not None else None
-    if known is not None and known.closed is closed and jax.tree.structure(known.returned) == out_tree:
-        return known
+    latest = memory.latest if memory is not None else []
+    for known in latest:
+        if known.closed is closed and jax.tree.structure(known.returned) == out_tree:
+            return known
     outline = outlined(closed, (jax.tree.structure(args), out_tree))
-    program = _program(closed, out_tree, outline, known)
-    found = Traced(program, list(closed.consts), outline, closed, traced.out_info)
+    found = Traced(_program(closed, out_tree, outline, latest), list(closed.consts), outline, closed, traced.out_info)
     if memory is not None:
-        memory.latest = found
+        memory.keep(function, found)
     return found
 
 
@@ -162,7 +175,7 @@ def call(function: Callable[..., Any], *args: Any) -> Any:
     return function(*args) if any_traced(args) else trace(function, *args)(*args)
 
 
-def _program(closed: Any, out_tree: Any, outline: Outline, known: Traced | None) -> Program:
+def _program(closed: Any, out_tree: Any, outline: Outline, latest: list[Traced]) -> Program:
     with _lock:
         if outline.whole:
             if outline.key in _shared:
@@ -172,7 +185,7 @@ def _program(closed: Any, out_tree: Any, outline: Outline, known: Traced | None)
             if len(_shared) > MOST:
                 _shared.popitem(last=False)
             return _shared[outline.key]
-    return known.program if known is not None and known.outline.same(outline) else Program(closed, out_tree)
+    return next((known.program for known in latest if known.outline.same(outline)), None) or Program(closed, out_tree)
 
 
 def _call(program: Program, consts: list[Any], *args: Any) -> Any:

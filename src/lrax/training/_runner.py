@@ -11,17 +11,18 @@ from jax.sharding import Mesh
 
 from lrax.fields._words import choice, complain
 from lrax.training._abreast import grouped, moved, split
-from lrax.training._batches import ENDED, ArrayBatches, SampledBatches, as_batches, endless
+from lrax.training._accumulation import check_accumulate
+from lrax.training._batches import ENDED, ArrayBatches, DataNotes, SampledBatches, Stream, as_batches, fault_of
 from lrax.training._engine import START, Axes, Carry, Lane, Rules, finish, run_compiled, run_from_host
 from lrax.training._evaluating import Evaluating
 from lrax.training._fit import Plan, even, plan_lanes, spans_devices, tree_bytes
 from lrax.training._jaxprs import has_convolution
 from lrax.training._learner import Learner
-from lrax.training._mesh import is_placed, put
+from lrax.training._mesh import everywhere, put
 from lrax.training._pool import run_side_by_side
-from lrax.training._programs import Program
-from lrax.training._reason import RUNNING, Reason
-from lrax.training._updates import check_accumulate, check_donated, trace_update
+from lrax.training._programs import Program, call
+from lrax.training._reason import CODES, RUNNING, Reason
+from lrax.training._updates import Updates, check_donated
 
 Report = Callable[[Carry, int, Any], None]
 """Called with a carry, of several lanes stacked where they run abreast, how many batches were seen since the last call, and the
@@ -33,9 +34,9 @@ class Runner:
     """What stays the same between the runs of one call: how the learner is updated, on what, and how updates are driven.
 
     Attributes:
-      program: the learner's update, with the drawing of its batch; None if an iterator yields nothing.
-      consts: the arrays that it closes over.
-      batches: drawn inside compiled programs, or an iterator.
+      updates: the learner's update, with the drawing of its batch; None if an iterator yields nothing.
+      states: of the learners, where runs begin.
+      batches: drawn inside compiled programs, or a `Stream`.
       accumulate: batches to one optimizer update.
       host: whether updates are called from Python.
       in_turn: whether lanes are slow abreast.
@@ -43,13 +44,14 @@ class Runner:
       abreast: how many lanes to run abreast, or None for what suits.
       donate: whether the states' memory is given away.
       mesh, axis: the mesh over whose axis lanes are divided, if any.
-      closed: what was traced, as a closed jaxpr; None if an iterator yields nothing.
       evaluating: how lanes are evaluated beside their training, if they are.
+      notes: what results tell about the data.
+      looked: which batches were looked at whose loss was not finite: their last number, and the order that they were drawn by.
       report: called as the updates go on: after every batch if the host calls them, else after every group of lanes.
     """
 
-    program: Program | None
-    consts: list[Any]
+    updates: Updates | None
+    states: list[Any]
     batches: Any
     accumulate: int
     host: bool
@@ -58,10 +60,21 @@ class Runner:
     abreast: int | None
     donate: bool
     report: Report
-    closed: Any = None
     mesh: Mesh | None = None
     axis: str = "lanes"
     evaluating: Evaluating | None = None
+    notes: DataNotes = dataclasses.field(default_factory=DataNotes)
+    looked: set[tuple[int, int]] = dataclasses.field(default_factory=set)
+
+    @property
+    def closed(self) -> Any:
+        """The traced update, as a closed jaxpr; None if an iterator yields nothing."""
+        return None if self.updates is None else self.updates.first.closed
+
+    def program(self, batch: Any = None) -> tuple[Program, list[Any]]:
+        """The program for a batch, the one that was read last, and the arrays that it closes over."""
+        assert self.updates is not None
+        return self.updates.of(batch, self.batches.place if self.reads_on else "")
 
     @property
     def reads_on(self) -> bool:
@@ -87,7 +100,7 @@ class Runner:
         Lanes of the same order see the same batches; those of an iterator are what it yields next, the same for all lanes that
         stand at the same count.
         """
-        if self.program is None:
+        if self.updates is None:
             return [lane._replace(carry=finish(lane.carry, Reason.DATA_ENDED)) for lane in lanes]
         after = list(lanes)
         todo = [i for i, lane in enumerate(lanes) if lane.carry.reason == RUNNING and lane.carry.updates < until]
@@ -121,14 +134,48 @@ class Runner:
         if not going:
             return lanes
         groups, numbers = [self._placed(grouped(group, size, axes), axes) for group in going], list(map(len, going))
+        begun, read = max(int(lane.carry.updates) for lane in lanes), self.batches.read if self.reads_on else 0
         if self.host:
             ended = self._run_from_host(groups, numbers, until, axes)
         else:
             ended = self._run_compiled(groups, numbers, until, most, axes, plan.programs)
         parts = [[part] for part in ended] if axes is Axes.ALONE else [split(group, size) for group in ended]
         for group, its in zip(going, parts, strict=True):
-            group[:] = [moved(lane, *part) for lane, part in zip(group, its, strict=False)]
+            for i, (lane, part) in enumerate(zip(list(group), its, strict=False)):
+                group[i] = moved(lane, *part)
+                if lane.carry.reason == RUNNING:
+                    self._look_at_batch(group[i], read - begun * self.accumulate)
         return [lane for group in members for lane in group]
+
+    def _look_at_batch(self, lane: Lane, skipped: int) -> None:
+        """Notes where the batch is not finite at which a lane has stopped, if its loss had not begun to rise before.
+
+        Args:
+          skipped: what is added to a count of batches to get the number of one of an iterable.
+        """
+        if int(lane.carry.reason) != CODES[Reason.NON_FINITE] or self.notes.fault or rises(lane.rows[:, 1]):
+            return
+        last = len(lane.rows) * self.accumulate
+        if (last, id(lane.order)) in self.looked:
+            return
+        self.looked.add((last, id(lane.order)))
+        numbers = range(max(last - self.accumulate - 1, 0), last)
+        if self.reads_on:
+            found = [self.batches.recent(skipped + number) for number in numbers]
+        else:
+            found = [(f"batch {number + 1}", self.fetch(lane.order, number)) for number in numbers]
+        before = None if last == self.accumulate or found[0] is None else found[0][1]
+        batches = [each for each in found[-self.accumulate :] if each is not None]
+        self.notes.fault = fault_of(batches, before)
+
+    def fetch(self, order: Any, number: int) -> Any:
+        """A drawn batch."""
+        leaves, structure = jax.tree.flatten(self.batches)
+
+        def fetch(leaves: Any, order: Any, count: Any) -> Any:
+            return jax.tree.unflatten(structure, leaves).fetch(order, count)
+
+        return call(fetch, leaves, order, np.int32(number))
 
     def _placed(self, group: Lane, axes: Axes) -> Lane:
         """A group on the mesh, if there is one: its lanes divided, their common order everywhere."""
@@ -146,8 +193,7 @@ class Runner:
             def report(group: int, carry: Carry, rows: Any) -> None:
                 self.report(carry, numbers[group], rows)
 
-            assert self.program is not None
-            return run_from_host(self.program, groups, self.consts, batches, until, self.accumulate, axes, donate, report)
+            return run_from_host(self.program, groups, batches, until, self.accumulate, axes, donate, report)
 
         if self.reads_on:
             return run(groups, numbers)
@@ -156,14 +202,14 @@ class Runner:
     def _run_compiled(
         self, groups: list[Lane], numbers: list[int], until: int, most: int, axes: Axes, programs: int
     ) -> list[Any]:
-        assert self.program is not None
         donate = self.donate or axes is not Axes.ALONE  # a group is a copy of its lanes
-        jitted = self.program.jitted(run_compiled, most, self.accumulate, axes, donated=1 if donate else None)
+        program, consts = self.program()
+        jitted = program.jitted(run_compiled, most, self.accumulate, axes, donated=1 if donate else None)
         count = int(np.max(jax.device_get(groups[0].carry.updates)))
 
         def arguments(group: Lane) -> tuple[Any, ...]:
             rest = group.carry, group.rules, group.order
-            return self.consts, group.state, rest, jax.tree.leaves(self.batches), np.int32(until)
+            return consts, group.state, rest, jax.tree.leaves(self.batches), np.int32(until)
 
         def run(call: Callable[..., Any], group: Lane, number: int) -> Any:
             state, carry, rows = call(*arguments(group))
@@ -184,9 +230,10 @@ class Runner:
         return found
 
 
-def _everywhere(tree: Any, mesh: Mesh) -> Any:
-    """Arrays on all devices of a mesh, but for those that are on one already."""
-    return jax.tree.map(lambda leaf: leaf if is_placed(leaf) else put(leaf, mesh), tree)
+def rises(losses: np.ndarray[Any, Any]) -> bool:
+    """Whether the loss before the last one was far above those before it, as it is where training diverges."""
+    before = losses[:-2]
+    return len(before) > 0 and bool(losses[-2] - before.max() > max(np.ptp(before), abs(before.max()) / 2))
 
 
 def begin(state: Any, rules: Rules, order: Any) -> Lane:
@@ -223,31 +270,25 @@ def make_runner(
         raise complain(ValueError, owner, "driver", "'host' for an iterable", driver, remedy)
     if drawn and key is None:
         raise complain(ValueError, owner, "key", "given with arrays and samplers", None, "give jax.random.key(0)")
-    batch = None
+    batch, notes = None, DataNotes()
     if not isinstance(batches, ArrayBatches | SampledBatches):
-        batches = endless(owner, batches, transform)
-        batch = next(batches, ENDED)
-        batches = batches if batch is ENDED else itertools.chain([batch], batches)
-    different = {id(learner): learner for learner in learners}.values()
-    traced = [] if batch is ENDED else [trace_update(owner, learner, batches, batch, key) for learner in different]
-    if not all(one.outline.same(traced[0].outline) for one in traced[1:]):
-        remedy = "put what differs into its state, or make it with lrax.Learner.create"
-        raise complain(ValueError, owner, "initialize", "a function whose learners have one update", learners, remedy)
-    check_accumulate(owner, learners[0].state, accumulate)
-    check_donated(owner, learners[0].state, donate)
-    evaluating = Evaluating.checked(owner, evaluate, every, mode, learners[0].state)
+        batches = Stream(owner, batches, transform, notes)
+        batch = batches.peek()
+    updates = None if batch is ENDED else Updates(owner, learners, batches, batch, key, mesh)
+    states = [learner.state for learner in learners] if updates is None else updates.states
+    if updates is not None:
+        check_accumulate(owner, updates, accumulate)
+    check_donated(owner, states[0], donate)
+    evaluating = Evaluating.checked(owner, evaluate, every, mode, states[0])
+    traced = [] if updates is None else updates.traced
     in_turn = jax.default_backend() == "cpu" and any(has_convolution(one.closed.jaxpr) for one in traced)
     host = driver == "host" or not drawn or (driver is None and in_turn)
     inside = [one.outline.consts for one in traced]
-    one_program = host or spans_devices((learners[0].state, batches if drawn else None, inside))
-    program, consts, closed = (traced[0].program, traced[0].consts, traced[0].closed) if traced else (None, [], None)
-    if mesh is not None:
-        consts = _everywhere(consts, mesh)
-        batches = _everywhere(batches, mesh) if drawn else batches
+    one_program = host or spans_devices((states[0], batches if drawn else None, inside))
     return Runner(
-        program=program,
-        consts=consts,
-        batches=batches,
+        updates=updates,
+        states=states,
+        batches=everywhere(batches, mesh) if drawn and mesh is not None else batches,
         accumulate=int(accumulate),
         host=host,
         in_turn=in_turn,
@@ -255,8 +296,8 @@ def make_runner(
         abreast=abreast,
         donate=donate,
         report=report,
-        closed=closed,
         mesh=mesh,
         axis=axis,
         evaluating=evaluating,
+        notes=notes,
     )

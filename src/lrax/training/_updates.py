@@ -1,21 +1,44 @@
-"""A learner's update on its data: traced and checked before anything is compiled."""
+"""Learners' updates on their data: traced and checked before anything is compiled, once for each shape of batch."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
+from jax.sharding import Mesh
 
 from lrax.fields._known import any_traced, is_traced
-from lrax.fields._words import check_whole, complain
+from lrax.fields._words import Shown, complain
+from lrax.optimizers._difference import differences
 from lrax.training._batches import ArrayBatches, SampledBatches
 from lrax.training._depends import reaches
 from lrax.training._engine import strong
+from lrax.training._grouped import GroupUpdate
 from lrax.training._learner import Learner
-from lrax.training._programs import Traced, trace
+from lrax.training._loss import LossUpdate
+from lrax.training._mesh import everywhere
+from lrax.training._notes import called_by, calling, shapes_of
+from lrax.training._programs import Program, Traced, trace
+
+MOST = 32
+"""Shapes that the batches of one call may have.
+
+Each compiles a program, which takes a second or more, so data of endlessly many lengths would never end. Sorted into buckets
+whose lengths grow by a fifth, batches from 8 to 2,000 long have 31 shapes.
+"""
+
+NNX = (
+    "take values that a call of the model makes, such as sown ones, out of it in the loss: nnx.pop(model, nnx.Intermediate), "
+    "or the class of the variable"
+)
+"""What is said of an NNX state to which an update adds variables."""
+
+ROUNDS = 4
+"""Traces in which the weakly typed leaves of a state get their dtypes; each may change those of others."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,37 +60,137 @@ class Step:
         if self.draws:
             arrays, order, count = source
             source = jax.tree.unflatten(self.drawn, arrays).fetch(order, count)
-        returned = self.update(state, source, rate)
+        inner = self.update
+        while isinstance(inner, GroupUpdate):
+            inner = inner.update
+        noted = isinstance(inner, LossUpdate)  # which makes notes of what it calls itself
+        arguments = {"state": state, "batch": source}
+        with (
+            contextlib.nullcontext() if noted else calling("update(state, batch, rate)", "`update` of the learner", **arguments)
+        ):
+            returned = self.update(state, source, rate)
         if isinstance(returned, tuple) and len(returned) == 2:
             return jax.tree.map(strong, returned[0]), returned[1]
         return returned
 
 
-def trace_update(owner: str, learner: Learner, batches: Any, batch: Any, key: Any) -> Traced:
-    """The learner's update on its batches.
+def signature(batch: Any) -> Hashable:
+    """What programs for a batch are chosen by: its structure, and the shapes, dtypes and weak types in it."""
+    leaves, structure = jax.tree.flatten(batch)
+    return structure, tuple(map(jax.typeof, leaves))
 
-    Args:
-      batches: drawn inside compiled programs, or else an iterator.
-      batch: one of an iterator.
-      key: draws the batches.
 
-    Raises: TypeError or ValueError if the update does not return a state like the one it got, and a loss.
+class Updates:
+    """The update that some learners share, traced for each shape of batch that it meets.
+
+    Attributes:
+      states: of the learners. Leaves that were weakly typed, such as a Python 0, have the dtypes that the update gives them.
+      first: the update of the first learner on the first batch.
+      traced: the same of all different learners.
+
+    Raises: TypeError or ValueError if an update does not return a state like the one it got, and a loss; ValueError if learners
+      have other updates.
     """
+
+    def __init__(self, owner: str, learners: Sequence[Learner], batches: Any, batch: Any, key: Any, mesh: Mesh | None = None):
+        self._owner, self._learners, self._batches, self._key, self._mesh = owner, learners, batches, key, mesh
+        self._drawn = isinstance(batches, ArrayBatches | SampledBatches)
+        for learner in learners:
+            _check_state(owner, learner)
+        self._states = {id(learner): learner.state for learner in learners}
+        self._first_batch = batch
+        self._programs: dict[Hashable, tuple[Program, list[Any]]] = {}
+        source = "drawn from `data`" if self._drawn else "batch 1 of `data`"
+        self.traced = self._trace(batch, source, settle=True)
+        self.first = self.traced[0]
+        self.states = [self._states[id(learner)] for learner in learners]
+        self._add(batch, self.traced)
+
+    def of(self, batch: Any = None, place: str = "") -> tuple[Program, list[Any]]:
+        """The program for a batch of an iterable, and the arrays that it closes over; for drawn batches, the one there is.
+
+        Args:
+          place: which batch it is, for errors.
+
+        Raises: ValueError if it is of another shape than `MOST` before.
+        """
+        kind = None if self._drawn else signature(batch)
+        if kind not in self._programs:
+            if len(self._programs) == MOST:
+                remedy = "pad batches to a few lengths (buckets), for each shape compiles a program"
+                shown = Shown(f"{shapes_of(batch)} as {place}")
+                raise complain(ValueError, self._owner, "data", f"batches of at most {MOST} different shapes", shown, remedy)
+            self._add(batch, self._trace(batch, f"{place} of `data`", settle=False))
+        return self._programs[kind]
+
+    def first_call(self) -> tuple[Program, list[Any], Callable[[int], Any]]:
+        """The program for the first batch, the arrays that it closes over, and what it draws a batch of any number from."""
+        program, consts = self.of(self._first_batch)
+        if not self._drawn:
+            return program, consts, lambda number: self._first_batch
+        arrays, order = jax.tree.leaves(self._batches), self._batches.order(self._key)
+        return program, consts, lambda number: (arrays, order, np.int32(number))
+
+    def _add(self, batch: Any, traced: list[Traced]) -> None:
+        if not all(one.outline.same(traced[0].outline) for one in traced[1:]):
+            remedy = "put what differs into its state, or make it with lrax.Learner.create"
+            needs = "a function whose learners have one update"
+            raise complain(ValueError, self._owner, "initialize", needs, list(self._learners), remedy)
+        program, consts = traced[0].program, traced[0].consts
+        kind = None if self._drawn else signature(batch)
+        self._programs[kind] = program, consts if self._mesh is None else everywhere(consts, self._mesh)
+
+    def _trace(self, batch: Any, source: str, settle: bool) -> list[Traced]:
+        """The update of each different learner on a batch."""
+        was = first = ""
+        if not settle and not self._drawn:
+            first = f", where the first was {shapes_of(self._first_batch)}"
+            was = f"; this was {source}, {shapes_of(batch)}{first}"
+        different = {id(one): one for one in self._learners}
+        with called_by(self._owner, source + first):
+            return [self._trace_one(one, batch, was, settle) for one in different.values()]
+
+    def _trace_one(self, learner: Learner, batch: Any, was: str, settle: bool) -> Traced:
+        step = Step(learner.update, self._drawn, jax.tree.structure(self._batches if self._drawn else ()))
+        source = (jax.tree.leaves(self._batches), self._batches.order(self._key), np.int32(0)) if self._drawn else batch
+        rate = jax.ShapeDtypeStruct((), jnp.float32)  # type: ignore[no-untyped-call]  # jax
+        for _ in range(ROUNDS if settle else 1):
+            before = self._states[id(learner)]
+            state = jax.tree.map(jnp.asarray, before)
+            traced = trace(step, state, rate, source, owner=learner)
+            self._states[id(learner)] = settled(before, traced.returned) if settle else before
+            if signature(self._states[id(learner)]) == signature(before):
+                break
+        check_returned(self._owner, self._states[id(learner)], traced.returned, was)
+        if settle:
+            check_rate(self._owner, traced.closed, len(jax.tree.leaves(state)))
+        return traced
+
+
+def settled(state: Any, returned: Any) -> Any:
+    """A state whose weakly typed leaves have the dtypes of those that an update returned, as in the carry of `jax.lax.scan`."""
+    new = returned[0] if isinstance(returned, tuple) and len(returned) == 2 else None
+    before: Any = jax.tree.structure(state)
+    if before != jax.tree.structure(new):
+        return state
+
+    def one(old: Any, after: Any) -> Any:
+        if not jax.typeof(old).weak_type or np.shape(old) != after.shape:
+            return old
+        changes = jax.dtypes.result_type(old) != after.dtype == jnp.result_type(old, after.dtype)
+        return jnp.asarray(old, after.dtype) if changes else old
+
+    return jax.tree.map(one, state, new)
+
+
+def _check_state(owner: str, learner: Learner) -> None:
+    """Raises for what is not a learner, or for one whose memory was given away."""
     if not isinstance(learner, Learner):
         raise complain(TypeError, owner, "learner", "a lrax.Learner", learner, "make one with lrax.Learner.create")
     arrays = [leaf for leaf in jax.tree.leaves(learner.state) if isinstance(leaf, jax.Array) and not is_traced(leaf)]
     if any(leaf.is_deleted() for leaf in arrays):
         remedy = "a run with donate=True has given it away; make a learner from fresh arrays"
         raise complain(ValueError, owner, "learner", "a learner whose state still has its memory", "deleted arrays", remedy)
-    state = jax.tree.map(jnp.asarray, learner.state)
-    drawn = isinstance(batches, ArrayBatches | SampledBatches)
-    source = (jax.tree.leaves(batches), batches.order(key), np.int32(0)) if drawn else batch
-    step = Step(learner.update, drawn, jax.tree.structure(batches if drawn else ()))
-    rate = jax.ShapeDtypeStruct((), jnp.float32)  # type: ignore[no-untyped-call]  # jax
-    traced = trace(step, state, rate, source, owner=learner)
-    check_returned(owner, state, traced.returned)
-    check_rate(owner, traced.closed, len(jax.tree.leaves(state)))
-    return traced
 
 
 def check_rate(owner: str, closed: Any, leaves: int) -> None:
@@ -79,29 +202,40 @@ def check_rate(owner: str, closed: Any, leaves: int) -> None:
         )
 
 
-def check_returned(owner: str, state: Any, returned: Any) -> None:
-    """Raises if an update does not return a state like `state`, and a loss."""
+def check_returned(owner: str, state: Any, returned: Any, was: str = "") -> None:
+    """Raises if an update does not return a state like `state`, and a loss; `was` tells of the batch."""
     if not isinstance(returned, tuple) or len(returned) != 2:
-        raise TypeError(f"{owner}: the learner's update must return (state, loss), got {type(returned).__name__}")
+        raise TypeError(f"{owner}: the learner's update must return (state, loss), got {type(returned).__name__}{was}")
     new, loss = returned
     if not hasattr(loss, "shape"):
         found = type(loss).__name__
-        raise TypeError(f"{owner}: the learner's update must return (state, loss), got {found} in place of the loss")
+        raise TypeError(f"{owner}: the learner's update must return (state, loss), got {found} in place of the loss{was}")
     if loss.shape != ():
-        raise ValueError(f"{owner}: the loss must be a scalar, got shape {loss.shape}; average it over the batch")
+        raise ValueError(f"{owner}: the loss must be a scalar, got shape {loss.shape}; average it over the batch{was}")
     if jnp.issubdtype(loss.dtype, jnp.complexfloating):
-        raise TypeError(f"{owner}: the loss must be real, got {loss.dtype}; give its absolute value, say")
+        raise TypeError(f"{owner}: the loss must be real, got {loss.dtype}; give its absolute value, say{was}")
     before: Any = jax.tree.structure(state)
-    after: Any = jax.tree.structure(new)
-    if before != after:
-        raise ValueError(f"{owner}: the learner's update must return a state of the same structure, got {after} from {before}")
-    for (path, old), changed in zip(jax.tree.leaves_with_path(state), jax.tree.leaves(new), strict=True):
-        if (old.shape, old.dtype) != (changed.shape, changed.dtype):
-            place = jax.tree_util.keystr(path)
-            raise ValueError(
-                f"{owner}: the learner's update must keep the state's shapes and dtypes, but state{place} was "
-                f"{old.dtype}{list(old.shape)} and became {changed.dtype}{list(changed.shape)}"
-            )
+    if before != jax.tree.structure(new):
+        found = differences(new, state, "state")
+        remedy = f"; {NNX}" if _is_nnx(new) and "is new" in found else ""
+        raise ValueError(f"{owner}: the learner's update must return a state of the same structure: {found}{remedy}{was}")
+    pairs = zip(jax.tree.leaves(state), jax.tree.leaves(new), strict=True)
+    if any((np.shape(old), jax.dtypes.result_type(old)) != (changed.shape, changed.dtype) for old, changed in pairs):
+        found = differences(new, state, "state")
+        raise ValueError(f"{owner}: the learner's update must keep the state's shapes and dtypes: {found}{was}")
+
+
+def _is_nnx(state: Any) -> bool:
+    """Whether a state holds one of Flax NNX."""
+    kind = getattr(sys.modules.get("flax.nnx"), "State", None)
+    found = []
+
+    def look(node: Any) -> bool:
+        found.append(kind is not None and isinstance(node, kind))
+        return False
+
+    jax.tree.leaves(state, is_leaf=look)
+    return any(found)
 
 
 def check_learner(owner: str, learner: Learner, key: Any) -> None:
@@ -115,16 +249,6 @@ def check_learner(owner: str, learner: Learner, key: Any) -> None:
         jax.eval_shape(jax.random.fold_in, key, 0)
     except (TypeError, ValueError) as error:
         raise complain(TypeError, owner, "key", "a random key", key, "give jax.random.key(0)") from error
-
-
-def check_accumulate(owner: str, state: Any, accumulate: int) -> None:
-    """Raises if gradients are accumulated by the optimizer and the caller does not know."""
-    check_whole(owner, "accumulate", accumulate)
-    nodes = jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, optax.MultiStepsState))
-    accumulates = any(isinstance(node, optax.MultiStepsState) for node in nodes)
-    if accumulates and accumulate == 1:
-        remedy = "give the number of batches to one optimizer update, every_k_schedule of optax.MultiSteps"
-        raise complain(ValueError, owner, "accumulate", "above 1 where the optimizer accumulates gradients", accumulate, remedy)
 
 
 def check_donated(owner: str, state: Any, donate: bool) -> None:
