@@ -104,7 +104,7 @@ def test_both_losses_see_the_same_noise():
 def test_accumulated_gradients_are_one_update():
     """Over four batches that make one update it is the critical rate of the four as one batch."""
     accumulated = learner(lambda rate: optax.MultiSteps(optax.sgd(rate), 4).gradient_transformation())
-    with pytest.raises(ValueError, match="critical_rate: `accumulate` must be above 1"):
+    with pytest.raises(ValueError, match="critical_rate: `accumulate` must be 4"):
         lrax.critical_rate(accumulated, (INPUTS, TARGETS), batch_size=16, key=KEY)
     critical = lrax.critical_rate(accumulated, (INPUTS, TARGETS), batch_size=16, key=KEY, accumulate=4, batches=2)
     slope = gradient(np.zeros(6))

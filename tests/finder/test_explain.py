@@ -62,9 +62,9 @@ def test_a_blow_up_after_good_updates_is_an_end_like_another(bad):
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_first_loss_that_is_not_finite_points_at_the_data(bad):
     """Only a first loss that is not finite, which no rate has caused, sends one to the data and the initial parameters."""
-    text = told([bad], Reason.NON_FINITE)
+    text, loss = told([bad], Reason.NON_FINITE), "NaN" if np.isnan(bad) else "inf"
     assert text == (
-        f"no suggestion after 1 update (non-finite: the very first loss was {bad}, before any rate had acted: "
+        f"no suggestion after 1 update (non-finite: the very first loss was {loss}, before any rate had acted: "
         "look at the data and the initial parameters)"
     )
 
@@ -103,6 +103,44 @@ def test_no_suggestion_says_why(case, losses, reason, ends, said):
     assert text.startswith("no suggestion after ")
     assert said in text
     assert "as a range test should end" not in text
+
+
+@pytest.mark.parametrize(
+    ("losses", "rate", "said"),
+    [
+        (
+            [2.0, 2.1, 2.05, np.nan],
+            1e-7,
+            "the loss of update 4 was NaN after rate 1e-07, which is too low to cause it: look at",
+        ),
+        (
+            [2.0, 2.1, 2.05, np.inf],
+            1e-7,
+            "the loss of update 4 was inf after rate 1e-07, which is too low to cause it: look at",
+        ),
+        ([2.0, 2.1, 2.05, np.nan], 1e-2, "start the ramp lower"),
+        ([2.0, 2.1, 90.0, np.nan], 1e-7, "start the ramp lower"),
+        ([2.0, np.inf], 1e-7, "start the ramp lower"),
+    ],
+    ids=["NaN", "infinite", "at a high rate", "after a rise", "after the first update"],
+)
+def test_a_rate_that_is_too_low_to_matter_is_not_blamed(losses, rate, said):
+    """A loss that stops at a tiny rate, without a rise before, points at its batch and at the loss, others at the ramp."""
+    text = told(losses, Reason.NON_FINITE, low=rate, high=rate * 1.01)
+    assert said in text
+    assert ("lower" in said) == ("lower" in text)
+
+
+def test_a_batch_that_is_at_fault_is_told_in_place_of_advice():
+    """With a batch that holds a NaN there is no advice about rates or parameters, whether there were runs or not."""
+    fault = "batch 4 holds NaN at [0]"
+    for losses in ([np.nan], [2.0, np.nan], [2.0, 2.1, 2.05, np.nan]):
+        text = str(dataclasses.replace(found_in([curve(losses, Reason.NON_FINITE)], [None]), fault=fault))
+        assert text.endswith("NaN; batch 4 holds NaN at [0]: look at the data)") or "had acted; batch 4" in text
+    runs_of = found_in([curve(fall(100), Reason.COMPLETED)], [None], (runs([np.inf] * 4, None),))
+    text = str(dataclasses.replace(runs_of, fault=fault))
+    assert "all ended at a loss that was not finite; batch 4 holds NaN at [0]: look at the data" in text
+    assert "diverged" not in text
 
 
 def test_a_rule_that_reads_nothing_is_not_called_flat():

@@ -60,7 +60,7 @@ def test_rules_that_cannot_be_hashed():
         ({"rule": lambda rates, losses: losses}, "`rule` must be a function .* -> one rate"),
         ({"ramp": lrax.Geometric(np.array([1e-4, 1e-3], np.float32), 1.0, 50)}, "`ramp` must be one schedule, not a batch"),
         ({"data": np.array(["a", "b"])}, "`data` must be arrays of numbers"),
-        ({"data": lambda: DATA, "batch_size": None}, r"`data` must be callable as a sampler: data\(key\) -> batch"),
+        ({"data": lambda: DATA, "batch_size": None}, r"`data` must be batches, .*; call it: give data\(\)"),
     ],
 )
 def test_arguments_that_cannot_be_used_are_named(options, message):
@@ -106,7 +106,7 @@ def test_bad_arguments_are_named(error, message, change):
         (TypeError, r"must return \(state, loss\), got", lambda state, batch, rate: state),
         (ValueError, r"the loss must be a scalar, got shape \(3,\)", lambda state, batch, rate: (state, jnp.zeros(3))),
         (ValueError, "same structure", lambda state, batch, rate: ((state, state), jnp.float32(0))),
-        (ValueError, r"was float32\[\] and became int32\[\]", lambda state, batch, rate: (jnp.int32(0), jnp.float32(0))),
+        (ValueError, r"state changed from float32\[\] to int32\[\]", lambda state, batch, rate: (jnp.int32(0), jnp.float32(0))),
     ],
 )
 def test_bad_updates_are_named(error, message, update):

@@ -194,7 +194,7 @@ def test_accumulation_and_transform():
     assert compiled.losses.shape == (4, 8)
     np.testing.assert_allclose(compiled.losses, host.losses, rtol=1e-4)
     np.testing.assert_allclose(compiled.losses[:, 0], compiled.losses[0, 0])
-    with pytest.raises(ValueError, match="`accumulate` must be above 1"):
+    with pytest.raises(ValueError, match="`accumulate` must be 2"):
         run(learner)
 
 

@@ -179,7 +179,7 @@ def test_a_state_whose_shape_follows_the_batch_is_named(call):
     data = [np.ones((4, 2), np.float32), np.ones((6, 2), np.float32)]
     options = {"schedules": lrax.Constant(np.float32([0.1])), "rungs": 4} if call == "race" else {}
     message = (
-        rf"{call}: .*keep the state's shapes and dtypes: float32\[6\] at state\['last'\] in place of float32\[4\]; "
+        rf"{call}: .*keep the state's shapes and dtypes: state\['last'\] changed from float32\[4\] to float32\[6\]; "
         r"this was batch 2 of `data`, float32\[6, 2\], where the first was float32\[4, 2\]"
     )
     with pytest.raises(ValueError, match=message):
@@ -339,6 +339,18 @@ def test_a_nan_in_a_batch_of_an_iterable_is_named():
     assert "batch 1 holds inf at [0]: look at the data" in str(critical)
 
 
+def test_data_that_end_a_ramp_in_its_fall_suggest_nothing():
+    """Where a batch that holds a NaN ends the ramp nothing is suggested, also if the loss had fallen before."""
+    data = [BATCHES[i % 4] for i in range(90)] + [with_nan(BATCHES[0], (3, 1))]
+    for options in ({}, {"updates": 95}):
+        found = lrax.find_lr(linear_learner(), data, stop=None, **options)
+        assert (found.suggestion, found.runs) == (None, ())
+        assert found.fault == "batch 91 holds NaN at [0]"
+        assert f"the loss of update {found.updates} was NaN; batch 91 holds" in str(found)
+    group = lrax.find_lr(linear_learner(), [*data[:45], data[-1]], ramp=lrax.Geometric(1e-6, 1e-2, 99), seeds=2)
+    assert (group.suggestion, group.fault) == (None, "batch 46 holds NaN at [0]")
+
+
 def test_numbers_that_a_mask_hides_are_not_blamed():
     """What is not finite in a batch whose loss is finite is not the cause in the next one; the loss is named instead."""
 
@@ -350,6 +362,8 @@ def test_numbers_that_a_mask_hides_are_not_blamed():
     batches = [(np.float32([1, np.nan, 2]), np.int32(i)) for i in range(8)]
     found = lrax.find_lr(learner, batches)
     assert (found.updates, found.fault) == (6, "")
+    masked = [(np.float32([1, np.nan if i % 2 else 3, 2]), np.int32(i)) for i in range(8)]
+    assert lrax.find_lr(learner, masked).fault == ""
     assert "the loss of update 6 was NaN after rate 2.31e-07, which is too low to cause it" in str(found)
     assert "start the ramp lower" not in str(found)
 

@@ -240,3 +240,35 @@ def test_resnet_runs_on_small_images():
     assert found.updates == 8
     assert np.isfinite(found.losses).all()
     assert same(before, lrax.flax.pure(nnx.state(model)))
+
+
+class Keeping(nnx.Module):
+    """A model that makes a variable when it is called."""
+
+    def __init__(self, rngs):
+        self.layer = nnx.Linear(4, 1, rngs=rngs)
+
+    def __call__(self, inputs):
+        self.seen = nnx.Variable(inputs.mean())
+        return self.layer(inputs)[:, 0]
+
+
+def test_a_variable_that_a_call_makes_is_named():
+    """An NNX model that adds a variable when it is called is an error that names the variable and how to take it out."""
+    learner = lrax.flax.from_nnx(Keeping(nnx.Rngs(0)), lambda model, batch: jnp.mean(model(batch[0]) ** 2), optax.sgd)
+    with pytest.raises(
+        ValueError, match=r"same structure: state\S*\['seen'\]\S* is new; .*nnx\.pop\(model, nnx\.Intermediate\)"
+    ):
+        lrax.find_lr(learner, DATA, batch_size=16, key=KEY)
+
+
+def test_an_error_of_the_loss_of_a_model_has_a_note():
+    """The note shows the call as `from_nnx` documents it."""
+    learner = lrax.flax.from_nnx(Keeping(nnx.Rngs(0)), lambda model, batch: model.missing(batch), optax.sgd)
+    with pytest.raises(AttributeError, match="missing") as caught:
+        lrax.find_lr(learner, DATA, batch_size=16, key=KEY)
+    notes = [note for note in caught.value.__notes__ if note.startswith("lrax")]
+    assert notes[0].startswith(
+        "lrax: find_lr called loss_fn(model, batch), the `loss_fn` of from_nnx, with batch (float32[16, 4]"
+    )
+    assert len(notes) == 1

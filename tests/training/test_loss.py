@@ -126,8 +126,8 @@ def test_losses_with_metrics():
     [
         (lambda params, batch: (jnp.zeros(()), 1.0), {}, TypeError, r"got \(float32\[\], float\); give has_aux=True, and wha"),
         (lambda params, batch: batch[1] * params["bias"], {}, ValueError, r"got float32\[16\]; average it .*: loss.mean\(\)"),
-        (lambda params, batch: None, {}, TypeError, r"got NoneType; return the loss alone"),
-        (lambda params, batch: {"loss": 0.0}, {}, TypeError, r"got dict; return the loss alone"),
+        (lambda params, batch: None, {}, TypeError, r"got None; return the loss alone"),
+        (lambda params, batch: {"loss": 0.0}, {}, TypeError, r"got \{'loss': float\}; return the loss alone"),
         (lambda params, batch: jnp.int32(3), {}, TypeError, r"got int32\[\]; make it a float"),
         (lambda params, batch: params["bias"] * 1j, {}, TypeError, r"got complex64\[\]; take its real part"),
         (lambda params, batch: jnp.zeros(()), {"has_aux": True}, TypeError, r"with `has_aux`.* \(loss, metrics\), got float32"),

@@ -55,7 +55,7 @@ def explain(
     if reason is Reason.INTERRUPTED:
         return f"it was interrupted after {plural(len(curve.rates), 'update')}; what it had measured is kept"
     if runs:
-        return of_runs(suggestion, runs, refined, curve)
+        return of_runs(suggestion, runs, refined, curve, fault)
     return without(reason, curve, fault) if suggestion is None else with_suggestion(reason, curve)
 
 
@@ -78,11 +78,13 @@ def contradiction(curves: Sequence[Curve], runs: Sequence[Runs]) -> str:
     return f"; {WRONG[curves[0].mode]}" if wrong else ""
 
 
-def of_runs(suggestion: float | None, runs: Sequence[Runs], refined: bool, ramp: Curve) -> str:
+def of_runs(suggestion: float | None, runs: Sequence[Runs], refined: bool, ramp: Curve, fault: str = "") -> str:
     """What short runs say, those of several seeds together."""
     lowest, highest = min(one.peaks[0] for one in runs), max(one.peaks[-1] for one in runs)
     many = f"{plural(sum(len(one.peaks) for one in runs), 'run')} of {runs[0].updates} updates with peaks from"
     tried = f"{many} {lowest:.2g} to {highest:.2g}"
+    if suggestion is None and fault:
+        return f"{tried} all ended at a loss that was not finite"
     if suggestion is None:
         return f"{tried} all diverged: {SCALE}, or let the ramp climb slower"
     best = min(runs, key=lambda one: float(one.ranked.min()))

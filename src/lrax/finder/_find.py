@@ -83,7 +83,9 @@ def find_lr(
     Args:
       learner: a state and its update; `lrax.Learner.create`, or `lrax.flax` for Flax models.
       data: a pytree of arrays with a common leading axis, with `batch_size`; or a sampler `key -> batch`; or a Python iterable
-        of batches, which is begun again when it ends before the ramp does (batches smaller than its first are left out).
+        of batches, which is iterated again when it ends before the ramp does. Its batches may differ in shape and dtype: each
+        of at most 32 shapes compiles a program. The last batch of a pass is left out if it has fewer examples than the
+        first and is the same otherwise.
       key: random key that draws the batches; needed for arrays and samplers.
       batch_size: examples in a batch, for arrays. They are drawn without replacement, epoch after epoch; the last
         partial batch of an epoch is dropped, and a batch is never larger than the data.
@@ -106,7 +108,8 @@ def find_lr(
       transform: a function of every batch: called on the host with the batches of an iterable (`jax.device_put`, say), inside
         the compiled program otherwise.
       accumulate: batches to one optimizer update, for learners that accumulate gradients (`optax.MultiSteps`); the ramp moves
-        once an update, and the loss is the mean over its batches.
+        once an update, and the loss is the mean over its batches. The counts of `optax.MultiSteps` are checked for it, once,
+        from the learner's state.
       driver: `"compiled"` runs all updates in one program, `"host"` calls the compiled update from Python, which is faster for
         convolutions on the CPU. By default what suits the data and the platform; the curve is the same.
       donate: gives the memory of the learner's state away, for models that fit only once: one ramp is run, and the state cannot

@@ -89,7 +89,7 @@ class Measuring:
             found = [
                 (f"batch {number + 1}", self.runner.fetch(self.order, number)) for number in range(last - len(sources), last)
             ]
-        notes.fault = notes.fault or fault_of(found, None)
+        notes.fault = notes.fault or fault_of(found, [])
 
     def _call(self, state: Any, rate: float, source: Any) -> Any:
         program, consts = self.runner.program(source if self.runner.reads_on else None)

@@ -91,7 +91,7 @@ class Search:
         ended += curves
         found = self._followed(runner, starts, curves) if self.runs else None
         if found is None:
-            found = found_in(curves, [self.suggest(curve) for curve in curves])
+            found = found_in(curves, [None if runner.notes.fault else self.suggest(curve) for curve in curves])
         found = dataclasses.replace(found, grows=self.grows)
         found = self._refined(runner, again, found) if self.longer and found.suggestion is not None else found
         return dataclasses.replace(found, **dataclasses.asdict(runner.notes))
@@ -124,7 +124,7 @@ class Search:
         """What short runs around the fall of each seed's ramp suggest; None where the data have ended."""
         centers = [None if curve.reason is Reason.DATA_ENDED else read(curve, center) for curve in curves]
         middle = combine(centers)[0]
-        if middle is None:
+        if middle is None or runner.notes.fault:  # then the data ended the ramp, and not its rates
             return found_in(curves, [None] * len(curves))
         middles = [ABOVE * (middle if place is None else place) for place in centers]
         quiet = [losses_to(curve, middle if place is None else place) for curve, place in zip(curves, centers, strict=True)]

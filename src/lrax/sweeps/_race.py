@@ -79,7 +79,7 @@ def race(
       every: updates from one evaluation to the next; a rung ends with one in any case, and by default it is the only one.
       mode: `"min"` where a smaller metric is better, `"max"` for an accuracy.
 
-    Returns: a `Race`. With an iterable that ends and cannot be begun again, the race ends there.
+    Returns: a `Race`. With an iterable that ends and cannot be iterated again, the race ends there.
 
     Raises: TypeError or ValueError for arguments that cannot be used, before anything runs.
 

@@ -25,6 +25,9 @@ ENDED = object()
 AGAIN = "give a list or a loader that can be iterated again"
 """What is said of data that ended."""
 
+BEFORE = 3
+"""Batches with finite losses that one whose loss is not finite is compared with."""
+
 RECENT, RECENT_BYTES = 64, 2**26
 """Batches of an iterable that are kept for a look at those whose loss is not finite: the latest, in number and in bytes.
 
@@ -315,12 +318,12 @@ class Stream(Iterator[Any]):
         )
 
 
-def fault_of(batches: list[tuple[str, Any]], before: Any) -> str:
-    """Where in which batch numbers are not finite that were finite in the batch before; "" if all are.
+def fault_of(batches: list[tuple[str, Any]], before: list[tuple[str, Any]]) -> str:
+    """Where in which batch numbers are not finite that were finite in the batches before; "" if all are.
 
-    Numbers that were not finite there either have made no loss so, as those of a mask.
+    Numbers that were not finite there either have made no loss so, as those that a mask hides.
     """
-    usual = {} if before is None else _not_finite(before)
+    usual = {where for _, batch in before for where in _not_finite(batch)}
     for place, batch in batches:
         for where, what in _not_finite(batch).items():
             if where not in usual:

@@ -26,7 +26,8 @@ class Learner(Value):
     Args:
       state: any pytree of arrays.
       update: a pure function `(state, batch, rate) -> (state, loss)`, where `rate` is a float32 scalar, the new state has
-        the structure, shapes and dtypes of the old, and `loss` is a scalar, measured on `batch` before the update.
+        the structure, shapes and dtypes of the old, and `loss` is a scalar, measured on `batch` before the update. A leaf of
+        `state` that is a Python number, or weakly typed, may become of another dtype, as in `jax.lax.scan`.
 
     Raises: TypeError if `update` cannot be called with three arguments.
 

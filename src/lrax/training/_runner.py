@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from lrax.fields._words import choice, complain
 from lrax.training._abreast import grouped, moved, split
 from lrax.training._accumulation import check_accumulate
-from lrax.training._batches import ENDED, ArrayBatches, DataNotes, SampledBatches, Stream, as_batches, fault_of
+from lrax.training._batches import BEFORE, ENDED, ArrayBatches, DataNotes, SampledBatches, Stream, as_batches, fault_of
 from lrax.training._engine import START, Axes, Carry, Lane, Rules, finish, run_compiled, run_from_host
 from lrax.training._evaluating import Evaluating
 from lrax.training._fit import Plan, even, plan_lanes, spans_devices, tree_bytes
@@ -159,14 +159,13 @@ class Runner:
         if (last, id(lane.order)) in self.looked:
             return
         self.looked.add((last, id(lane.order)))
-        numbers = range(max(last - self.accumulate - 1, 0), last)
+        numbers = range(max(last - self.accumulate - BEFORE, 0), last)
         if self.reads_on:
             found = [self.batches.recent(skipped + number) for number in numbers]
         else:
             found = [(f"batch {number + 1}", self.fetch(lane.order, number)) for number in numbers]
-        before = None if last == self.accumulate or found[0] is None else found[0][1]
-        batches = [each for each in found[-self.accumulate :] if each is not None]
-        self.notes.fault = fault_of(batches, before)
+        split = len(numbers) - self.accumulate
+        self.notes.fault = fault_of(list(filter(None, found[split:])), list(filter(None, found[:split])))
 
     def fetch(self, order: Any, number: int) -> Any:
         """A drawn batch."""
