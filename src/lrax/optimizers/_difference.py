@@ -39,7 +39,7 @@ def differences(given: Any, wanted: Any, name: str = "") -> str:
 
 
 def children(node: Any) -> list[tuple[str, Any]]:
-    """What is one level below a node, with the key that leads there."""
+    """The children of a node, with the key that leads to each."""
     below = jax.tree_util.tree_leaves_with_path(node, is_leaf=lambda inner: inner is not node)
     return [(jax.tree_util.keystr(path), child) for path, child in below if path]
 
