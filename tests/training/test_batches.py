@@ -223,14 +223,15 @@ BATCHES = [tuple(array[i : i + 16] for array in DATA) for i in range(0, 64, 16)]
 
 @pytest.mark.parametrize(
     "data",
-    [lambda: zip(*(array.reshape(4, 16, -1).squeeze() for array in DATA), strict=True), lambda: iter(BATCHES * 5)],
+    [lambda: zip(*(array.reshape(4, 16, -1).squeeze() for array in DATA), strict=True), lambda: iter([*BATCHES * 16][:62])],
     ids=["zip", "iterator of a list"],
 )
 def test_a_ramp_that_the_data_ended_suggests_nothing(data):
-    """A one-shot iterable that ends in the ramp gives a curve, no suggestion and no schedule, and says what to do."""
-    found = lrax.find_lr(linear_learner(), data(), refine=True)
-    assert (found.suggestion, found.ended) == (None, True)
-    assert found.reason is lrax.finder.Reason.DATA_ENDED
+    """A one-shot iterable that ends in the ramp, even in its fall, gives no suggestion and no schedule, and says what to do."""
+    for options in ({"refine": True}, {"updates": 100}):
+        found = lrax.find_lr(linear_learner(), data(), **options)
+        assert (found.suggestion, found.ended) == (None, True)
+        assert found.reason is lrax.finder.Reason.DATA_ENDED
     assert "give a list or a loader that can be iterated again" in str(found)
     with pytest.raises(ValueError, match=r"Found.schedule: there is no suggestion to scale: the data ended after"):
         found.schedule(lrax.Constant(1.0), total_steps=100)

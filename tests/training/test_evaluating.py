@@ -8,6 +8,8 @@ import pytest
 
 import lrax
 from compilations import compilations
+from lrax.training._engine import START, Lane
+from lrax.training._racing import Racing
 from problems import linear_learner, regression, same, squared_error
 
 pytestmark = pytest.mark.standard_promotion  # of optax's optimizers
@@ -84,10 +86,13 @@ def test_the_metric_ranks_the_lanes():
 
 
 def test_an_evaluation_where_the_last_rung_ended_is_not_in_the_next_one():
-    """The metric of a rung is the mean over the evaluations after its begin, also with the whole rung as its tail."""
-    result = run([lrax.Constant(0.01), lrax.Constant(0.02)], evaluate=held_out, every=5, rungs=(10, 10), tail=1.0, keep=1.0)
-    np.testing.assert_array_equal(result.evaluated, [5, 10, 15, 20])
-    np.testing.assert_allclose(result.end_metrics, result.evaluations[:, 2:].mean(axis=1), rtol=1e-6)
+    """A lane that has made no update since the last rung has no metric in this one: that of the last rung's end is not its."""
+    carry = START._replace(updates=np.int32(10))
+    lane = Lane(None, carry, None, None, evaluations=np.float32([[5, 3.0], [10, 2.0]]))
+    racing = Racing(None, None, None, 20, {0: lane})
+    assert racing.end_metric(0, 0.25, since=5) == 2.0
+    assert racing.end_metric(0, 1.0, since=0) == 2.5
+    assert np.isnan(racing.end_metric(0, 1.0, since=10))
 
 
 def test_by_default_a_rung_is_evaluated_where_it_ends():

@@ -122,7 +122,7 @@ class Search:
 
     def _followed(self, runner: Runner, starts: Sequence[Start], curves: list[Curve]) -> Found | None:
         """What short runs around the fall of each seed's ramp suggest; None where the data have ended."""
-        centers = [None if curve.reason is Reason.DATA_ENDED else read(curve, center) for curve in curves]
+        centers = [read(curve, center) for curve in curves]
         middle = combine(centers)[0]
         if middle is None or runner.notes.fault:  # then the data ended the ramp, and not its rates
             return found_in(curves, [None] * len(curves))
