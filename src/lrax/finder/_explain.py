@@ -132,9 +132,10 @@ def without(reason: Reason, curve: Curve, fault: str = "") -> str:
             return when
         if at_once:
             return f"{when}: look at the data and the initial parameters"
-        if updates > 2 and blown(curve) <= TINY and not rises(curve.losses):
-            small = f"{when} after rate {blown(curve):.3g}, which is too low to cause it"
-            return f"{small}: look at the batch of that update, and at the loss that it gives"
+        if blown(curve) <= TINY and not rises(curve.losses):
+            small = f"{when} after rate {blown(curve):.3g}, which is {'hardly' if updates > 2 else 'seldom'} the cause"
+            lower = ", or start the ramp lower" if updates == 2 else ""  # one finite loss does not tell whether it has risen
+            return f"{small}: look at the batch of that update, and at the loss that it gives{lower}"
     if updates <= FEWEST:
         blew_up = f" before a loss that was not finite, after rate {blown(curve):.3g}: start the ramp lower"
         remedy = blew_up if reason is Reason.NON_FINITE else f" to read a rate off: give the ramp more than {FEWEST + 1}"

@@ -332,14 +332,15 @@ def fault_of(batches: list[tuple[str, Any]], before: list[tuple[str, Any]]) -> s
 
 
 def _not_finite(batch: Any) -> dict[str, str]:
-    """Where a batch holds numbers that are not finite, and of which sort."""
+    """Where a batch holds numbers that are not finite, and of which sort, or no numbers, whose mean is NaN."""
     found = {}
     for path, leaf in jax.tree.leaves_with_path(batch):
         if jnp.issubdtype(jax.dtypes.result_type(leaf), jnp.inexact):
-            array = np.asarray(leaf)
+            array, where = np.asarray(leaf), f" at {jax.tree_util.keystr(path)}" if path else ""
             if not np.isfinite(array).all():
-                where = f" at {jax.tree_util.keystr(path)}" if path else ""
                 found[where] = "NaN" if np.isnan(array).any() else "inf"
+            elif not array.size:
+                found[where] = "no numbers"
     return found
 
 
