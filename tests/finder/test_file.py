@@ -204,14 +204,14 @@ def changed(plain, generator):
 
 
 def test_no_change_of_a_file_raises_another_error(found, tmp_path):
-    """Of 400 random changes of a file each is refused with the file and a reason, or gives a result that can be used."""
+    """Of 600 random changes of a file each is refused with the file and a reason, or gives a result that can be used."""
     generator, path = np.random.default_rng(0), tmp_path / "found.json"
     found.save(path)
     whole = json.loads(path.read_text())
     for curve in (*whole["curves"], *whole["groups"]["weight"]["curves"]):  # a small file has more of each kind of change
         curve.update({name: curve[name][::20] for name in ("rates", "losses", "smoothed")})
     loaded, refused = 0, []
-    for _ in range(400):
+    for _ in range(600):
         path.write_bytes(changed(whole, generator))
         try:
             again = lrax.Found.load(path)
@@ -223,7 +223,7 @@ def test_no_change_of_a_file_raises_another_error(found, tmp_path):
         again.suggest(lrax.finder.valley)
         if again.suggestion is not None:
             assert again.schedule(lrax.Linear(1.0, 0.0, 100)).start > 0
-    assert 10 < loaded < 200
+    assert 10 < loaded < 300
     assert all(error.startswith("Found.load: `path` must be a") and str(path) in error for error in refused)
 
 

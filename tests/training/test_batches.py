@@ -233,7 +233,7 @@ def test_a_ramp_that_the_data_ended_suggests_nothing(data):
         assert (found.suggestion, found.ended) == (None, True)
         assert found.reason is lrax.finder.Reason.DATA_ENDED
     assert "give a list or a loader that can be iterated again" in str(found)
-    with pytest.raises(ValueError, match=r"Found.schedule: there is no suggestion to scale: the data ended after"):
+    with pytest.raises(ValueError, match=r"Found.schedule: find_lr made no suggestion .data ended.: the data ended after"):
         found.schedule(lrax.Constant(1.0), total_steps=100)
 
 
