@@ -3,7 +3,6 @@
 import jax.numpy as jnp
 
 import lrax
-from lrax.schedules._combinators import Until
 from schedule_case import Case
 
 COMBINATORS: dict[str, Case] = {
@@ -49,6 +48,21 @@ COMBINATORS: dict[str, Case] = {
         {"start": 2.0, "steps": 250, "length_factor": 2.0},
         (250, 750),
     ),
+    "Cycle: each length from the one before": Case(
+        lambda start, steps, length_factor: lrax.Cycle(lrax.Cosine(start, 0.1, steps), length_factor, rounding="each"),
+        {"start": 2.0, "steps": 25, "length_factor": 1.1},
+        (25, 53, 84),
+    ),
+    "Cycle: ends between two steps": Case(
+        lambda start, steps, length_factor: lrax.Cycle(lrax.Cosine(start, 0.1, steps), length_factor, 0.9, "none"),
+        {"start": 2.0, "steps": 25, "length_factor": 1.1},
+        (25, 53, 83),
+    ),
+    "Cycle: shrinking to a smallest length": Case(
+        lambda start, steps, min_steps: lrax.Cycle(lrax.Linear(start, 0.1, steps), 0.9, min_steps=min_steps),
+        {"start": 2.0, "steps": 25, "min_steps": 7},
+        (25, 48, 68, 200),
+    ),
     "Cycle: same lengths": Case(
         lambda start, end, steps, value_factor: lrax.Cycle(lrax.Cosine(start, end, steps), 1, value_factor),
         {"start": 2.0, "end": 0.01, "steps": 250, "value_factor": 0.5},
@@ -91,6 +105,11 @@ COMBINATORS: dict[str, Case] = {
         {"start": 0.1, "steps": 100, "times": 3},
         (100, 200, 300),
     ),
+    "Repeat: in so many steps": Case(
+        lambda start, times, total_steps: lrax.Repeat(lrax.Cosine(start, 0.001, 1), times, total_steps),
+        {"start": 0.1, "times": 3, "total_steps": 100},
+        (34, 67, 100),
+    ),
     "Scale": Case(
         lambda start, steps, factor: lrax.Scale(lrax.Cosine(start, 0.0, steps), factor),
         {"start": 0.3, "steps": 100, "factor": 0.5},
@@ -126,7 +145,7 @@ COMBINATORS: dict[str, Case] = {
         {"low": 0.1, "start": 0.3, "steps": 100},
         (100,),
     ),
-    "Until": Case(lambda high, steps: Until(lrax.Constant(high), steps), {"high": 0.1, "steps": 100}, (100,)),
+    "Until": Case(lambda high, steps: lrax.schedules.Until(lrax.Constant(high), steps), {"high": 0.1, "steps": 100}, (100,)),
     "Warmup": Case(
         lambda start, factor, warmup_steps: lrax.Warmup(lrax.MultiStep(1.0, factor, [250, 750, 900]), warmup_steps, start),
         {"start": 0.01, "factor": 0.5, "warmup_steps": 250},

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 
 import lrax
-from lrax.schedules._tables import Knots
 from schedule_case import Case
 
 
@@ -29,7 +28,9 @@ DECAYS: dict[str, Case] = {
     ),
     "InverseSqrt": Case(lrax.InverseSqrt, {"start": 0.1, "timescale": 100.0}),
     "InverseTime": Case(lrax.InverseTime, {"start": 0.1, "timescale": 100.0}),
-    "Knots": Case(Knots, {"values": [0.1, 0.5, 0.01], "whole": [0, 28, 96], "part": [0.0, 0.25, 0.0], "steps": 96}, (28, 96)),
+    "Knots": Case(
+        lrax.schedules.Knots, {"values": [0.1, 0.5, 0.01], "counts": [0, 28, 96], "parts": [0.0, 0.25, 0.0]}, (28, 96)
+    ),
     "MultiStep": Case(lrax.MultiStep, {"start": 1.0, "factor": 0.5, "boundaries": [250, 750, 900]}, (250, 750, 900)),
     "Noise": Case(lrax.schedules.Noise, {"spread": 0.3, "seed": 5, "deviation": 1.0}),
     "Noise: uniform": Case(lambda spread, seed: lrax.schedules.Noise(spread, seed, mode="uniform"), {"spread": 0.3, "seed": 5}),
@@ -49,4 +50,5 @@ DECAYS: dict[str, Case] = {
     "Spline": Case(lrax.Spline, {"values": [0.1, 1.0, 0.5, 0.5, 0.2], "counts": [5, 100, 200, 250, 300]}, (5, 100, 200, 250)),
     "Spline: two values": Case(lrax.Spline, {"values": [0.1, 1.0], "counts": [5, 100]}, (5, 100)),
     "StepDecay": Case(lrax.StepDecay, {"start": 1.0, "factor": 0.5, "every": 250, "floor": 0.1}, (250, 500, 1000)),
+    "Wave": Case(lrax.schedules.Wave, {"high": 0.1, "low": 0.001, "steps": 201, "waves": 4}, (26, 51, 101, 201)),
 }

@@ -99,7 +99,7 @@ GOOD: dict[type[lrax.Schedule], dict[str, Any]] = {
     lrax.Cooldown: {"schedule": lrax.Constant(0.1), "begin": 5, "steps": 10, "end": 0.0, "mode": "linear", "power": 2.0},
     lrax.Cosine: PHASE,
     lrax.schedules.CosinePower: PHASE | {"power": 2.0},
-    lrax.Cycle: {"phase": lrax.Cosine(**PHASE), "length_factor": 1, "value_factor": 1.0},
+    lrax.Cycle: {"phase": lrax.Cosine(**PHASE), "length_factor": 1, "value_factor": 1.0, "rounding": "none", "min_steps": 1},
     lrax.schedules.ExpHyperbolic: {"start": 1.0, "low": 0.1, "steps": 10, "horizon": 20},
     lrax.Exponential: {"start": 1.0, "factor": 0.9, "every": 1, "floor": 0.1},
     lrax.Function: {"function": abs},
@@ -119,7 +119,7 @@ GOOD: dict[type[lrax.Schedule], dict[str, Any]] = {
     lrax.schedules.PolynomialRestarts: PHASE | {"power": 2.0},
     lrax.Power: {"start": 1.0, "power": -0.5, "timescale": 1.0},
     lrax.schedules.Relaxation: PHASE | {"ratio": 0.1},
-    lrax.Repeat: {"schedule": lrax.Linear(**PHASE), "times": 3},
+    lrax.Repeat: {"schedule": lrax.Linear(**PHASE), "times": 3, "total_steps": 20},
     lrax.Rex: PHASE | {"beta": 0.5},
     lrax.Scale: {"schedule": lrax.Constant(0.1), "factor": 0.5},
     lrax.Shift: {"schedule": lrax.Constant(0.1), "offset": 1},
@@ -130,6 +130,9 @@ GOOD: dict[type[lrax.Schedule], dict[str, Any]] = {
     lrax.Triangle: {"low": 0.1, "high": 1.0, "steps": 10, "rise": 0.5, "mode": "linear"},
     lrax.Warmup: {"schedule": lrax.Constant(0.1), "warmup_steps": 5, "start": 0.0, "mode": "linear", "power": 2.0},
     lrax.schedules.Extension: {"schedule": lrax.Linear(1.0, 0.1, 10), "begin": 5, "total_steps": 20, "mode": "stretch"},
+    lrax.schedules.Knots: {"values": [1.0, 0.5], "counts": [3, 9], "parts": [0.0, 0.5], "mode": "linear"},
+    lrax.schedules.Until: {"schedule": lrax.Constant(0.1), "steps": 10},
+    lrax.schedules.Wave: {"high": 1.0, "low": 0.1, "steps": 10, "waves": 3},
     lrax.schedules.Warp: {"phase": lrax.Linear(**PHASE), "power": 2.0},
 }
 for made in (case.build() for case in CASES.values()):

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 import lrax
-from lrax.schedules._combinators import Until
 from lrax.schedules._dips import Dips
 from lrax.schedules._recipe import Recipe
 from oracle_shapes import (
@@ -128,6 +127,10 @@ def piecewise(schedule: Any, count: int) -> float:
 
 def repeat(schedule: Any, count: int) -> float:
     """The remainder, or the end."""
+    if schedule.total_steps is not None:
+        total, phase = number(schedule.total_steps), schedule.schedule
+        past = count * number(schedule.times) % total if count < total else total
+        return SHAPES[type(phase).__name__.lower()](number(phase.start), number(phase.end), *parts(past, total))
     size, times = length(schedule.schedule), number(schedule.times)
     return rate(schedule.schedule, count % size if count < times * size else size)
 
@@ -164,17 +167,41 @@ def length(schedule: Any) -> int:
 
 
 def cycle(schedule: Any, count: int) -> float:
-    """Cycles are counted one by one as long as their length changes; the next length is a ceiling of whole numbers."""
+    """Cycles are counted one by one as long as their length changes, in whole numbers and fractions."""
     factor = Fraction(number(schedule.length_factor.numerator), number(schedule.length_factor.denominator))
-    size, index = length(schedule.phase), 0
-    while count >= size:
-        following = min(math.ceil(size * factor), 2**31 - 1)
-        if following == size:
-            index, count = index + count // size, count % size
+    first, index, exact = length(schedule.phase), 0, Fraction(length(schedule.phase))
+    warm = number(schedule.phase.warmup_steps) + 1 if isinstance(schedule.phase, lrax.Warmup) else 1
+    least, past = max(number(schedule.min_steps), warm), Fraction(count)
+    while past >= (size := max(math.floor(exact + Fraction(1, 2)) if schedule.rounding == "nearest" else exact, least)):
+        following = math.ceil(exact * factor) if schedule.rounding == "each" else exact * factor
+        if following == exact or (factor < 1 and size == least):
+            index, past = index + past // size, past % size
             break
-        index, count, size = index + 1, count - size, following
-    phase = schedule.phase if size == length(schedule.phase) else schedule.phase.resized(np.int32(size))
-    return power(number(schedule.value_factor), index) * rate(phase, count)
+        index, past, exact = index + 1, past - size, following
+    grown = power(number(schedule.value_factor), index)
+    if schedule.rounding == "none":
+        shape = SHAPES[type(schedule.phase).__name__.lower()]
+        ends = number(schedule.phase.start), number(schedule.phase.end)
+        return grown * shape(*ends, float(past / size), float(1 - past / size))
+    phase = schedule.phase if size == first else schedule.phase.resized(np.int32(min(size, 2**31 - 1)))
+    return grown * rate(phase, int(past))
+
+
+def wave(schedule: Any, count: int) -> float:
+    """The fraction of a wave, in whole numbers."""
+    steps, waves = number(schedule.steps), number(schedule.waves)
+    past = count * waves % steps
+    done, left = (Fraction(2 * min(past, steps - past), steps), Fraction(abs(steps - 2 * past), steps))
+    return cosine(number(schedule.high), number(schedule.low), float(done), float(left))
+
+
+def knots(schedule: Any, count: int) -> float:
+    """The shape between two places, at those that are stored."""
+    values, parts = np.asarray(schedule.values).tolist(), np.asarray(schedule.parts, np.float64)
+    places = (np.asarray(schedule.counts) + parts).tolist()
+    i = sum(place <= count for place in places[1:-1])
+    done, left = ((at - since) / (places[i + 1] - places[i]) for at, since in ((count, places[i]), (places[i + 1], count)))
+    return SHAPES[schedule.mode](values[i], values[i + 1], *(min(max(part, 0.0), 1.0) for part in (done, left)))
 
 
 def warmup(schedule: Any, count: int) -> float:
@@ -251,7 +278,6 @@ FORMULAS: dict[type, Callable[[Any, int], float]] = {
     lrax.schedules.CosinePower: shaped(cosine_power, "power"),
     lrax.Cycle: cycle,
     Dips: dips,
-    Until: lambda s, count: rate(s.schedule, count),
     lrax.schedules.ExpHyperbolic: exp_hyperbolic,
     lrax.Exponential: exponential,
     lrax.Geometric: shaped(geometric),
@@ -259,6 +285,7 @@ FORMULAS: dict[type, Callable[[Any, int], float]] = {
     lrax.schedules.Hyperbolic: hyperbolic,
     lrax.InverseSqrt: inverse_sqrt,
     lrax.InverseTime: lambda s, count: number(s.start) / (1 + count / number(s.timescale)),
+    lrax.schedules.Knots: knots,
     lrax.Linear: shaped(linear),
     lrax.Maximum: lambda s, count: max(rate(part, count) for part in s.schedules),
     lrax.Minimum: lambda s, count: min(rate(part, count) for part in s.schedules),
@@ -283,6 +310,8 @@ FORMULAS: dict[type, Callable[[Any, int], float]] = {
     lrax.Sum: lambda s, count: math.fsum(rate(part, count) for part in s.schedules),
     lrax.schedules.Tanh: shaped(tanh, "first", "last"),
     lrax.Triangle: triangle,
+    lrax.schedules.Until: lambda s, count: rate(s.schedule, count),
     lrax.Warmup: warmup,
     lrax.schedules.Warp: warp,
+    lrax.schedules.Wave: wave,
 }

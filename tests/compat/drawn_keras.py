@@ -70,7 +70,7 @@ KERAS: dict[str, Drawn] = {
         {
             "initial_learning_rate": positive,
             "first_decay_steps": steps,
-            "t_mul": st.sampled_from([1.0, 2.0, 3.0, 1.5, 1.25]),
+            "t_mul": st.sampled_from([1.0, 2.0, 3.0, 1.5, 1.25, 1.05, 1.001]),
             "m_mul": factor,
             "alpha": share,
         },

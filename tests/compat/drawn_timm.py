@@ -3,6 +3,7 @@
 import bisect
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ again = {
     "lr": positive,
     "t_initial": steps,
     "lr_min": st.floats(0.0, 0.5),
-    "cycle_mul": st.sampled_from([1.0, 2.0]),
+    "cycle_mul": st.sampled_from([1.0, 2.0, 1.5, 1.1]),
     "cycle_decay": factor,
     "cycle_limit": st.integers(1, 3),
     **warm,
@@ -48,22 +49,29 @@ def cycled(
     cycle_limit: int,
     weight: Callable[[float], float],
 ) -> float:
-    """A weight of what is above `lr_min`, cycle by cycle."""
-    index, length = 0, t_initial
-    while t >= length:
-        index, t, length = index + 1, t - length, int(length * cycle_mul)
-    return lr_min + (lr * cycle_decay**index - lr_min) * weight(t / length) if index < cycle_limit else lr_min
+    """A weight of what is above `lr_min`, cycle by cycle; a cycle may end between two counts."""
+    index, length, past = 0, Fraction(t_initial), Fraction(t)
+    while past >= length:
+        index, past, length = index + 1, past - length, length * Fraction(str(cycle_mul))
+    return lr_min + (lr * cycle_decay**index - lr_min) * weight(float(past / length)) if index < cycle_limit else lr_min
 
 
 def cycling(t: int, weight: Callable[[float], float], to_first: bool = False, **given: Any) -> float:
-    """A schedule of cycles with its warm-up."""
+    """A schedule of cycles with its warm-up; at count 0 timm has not used its formula yet."""
     before = {name: given.pop(name) for name in warm}
+    if t == 0 and not before["warmup_t"]:
+        return given["lr"]
 
     def schedule(at: int) -> float:
         return cycled(at, weight=weight, **given)
 
     reaches = schedule(before["warmup_t"]) if to_first and not before["warmup_prefix"] else None
     return warmed(t, given["lr"], schedule, **before, reaches=reaches)
+
+
+def whole_if_warped(arguments: dict[str, Any]) -> bool:
+    """Cycles whose time runs as a power have to have whole lengths."""
+    return arguments["k_decay"] == 1 or arguments["cycle_mul"] in (1.0, 2.0)
 
 
 def wsd(
@@ -100,13 +108,15 @@ TIMM: dict[str, Drawn] = {
     "CosineLRScheduler": Drawn(
         {**again, "k_decay": st.one_of(st.just(1.0), st.floats(0.5, 3.0))},
         lambda t, k_decay, **given: cycling(t, lambda done: f.cosine(1, 0, done**k_decay), **given),
+        fits=whole_if_warped,
     ),
     "PolyLRScheduler": Drawn(
         {**again, "power": power, "k_decay": st.one_of(st.just(1.0), st.floats(0.5, 3.0))},
         lambda t, power, k_decay, **given: cycling(t, lambda done: (1 - done**k_decay) ** power, **given),
+        fits=whole_if_warped,
     ),
     "TanhLRScheduler": Drawn(
-        {**again, "lb": st.floats(-7.0, -1.0), "ub": st.floats(1.0, 4.0)},
+        {**again, "lb": st.floats(-7.0, -0.1), "ub": st.floats(1.0, 4.0)},
         lambda t, lb, ub, **given: cycling(
             t, lambda done: (1 - math.tanh(lb * (1 - done) + ub * done)) / 2, to_first=True, **given
         ),

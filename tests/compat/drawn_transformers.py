@@ -9,7 +9,7 @@ from compat import formulas as f
 from compat.drawn import Drawn, delay, positive, power, share, words
 
 lengths = {"lr": positive, "num_warmup_steps": delay, "num_training_steps": st.integers(21, 60)}
-cycles = st.sampled_from([0.5, 0.5, 1.0, 0.75, 1.3])
+cycles = st.one_of(st.sampled_from([0.5, 0.5, 1.0, 0.75, 1.3]), st.floats(0.01, 5.0))
 
 
 def warmed(t: int, lr: float, steps: int, schedule: f.Rate) -> float:

@@ -1,6 +1,7 @@
 """Schedules made of schedules: the tutorials' own numbers, boundaries, lengths."""
 
 import math
+from fractions import Fraction
 from typing import Any
 
 import jax
@@ -9,6 +10,9 @@ import numpy as np
 import pytest
 
 import lrax
+import oracle
+from lrax.fields._ratio import Ratio
+from lrax.schedules._cycles import find_cycle, find_real_cycle, real_fractions
 
 MULTI_STEP = lrax.MultiStep(1.0, 0.5, [250, 750, 900])
 
@@ -71,20 +75,159 @@ def test_tutorial_cycles() -> None:
     np.testing.assert_allclose(sgdr(jnp.asarray(iterations - 1)), want, rtol=1e-5)
 
 
-def test_cycle_boundaries_are_exact() -> None:
-    """Cycles whose lengths grow, shrink or stay begin where integer arithmetic says, to 2**31 - 1, traced lengths too."""
-    begins = jax.jit(lambda steps, factor, counts: lrax.Cycle(lrax.Linear(1.0, 0.0, steps), factor)(counts))
-    for steps in (1, 7, 250, 10**6):
-        for numerator, denominator in ((6, 5), (11, 10), (2, 1), (3, 4), (1, 1), (101, 100)):
-            length, begun, starts = steps, 0, []
-            while begun < 2**31 and len(starts) < 200:
-                starts.append(begun)
-                begun, length = begun + length, -(-length * numerator // denominator)
-            counts = np.array((starts[-8:] + starts[:8])[:16] + [0] * (16 - len(starts[-8:] + starts[:8])), np.int32)
-            known = lrax.Cycle(lrax.Linear(1.0, 0.0, steps), numerator / denominator)
-            np.testing.assert_array_equal(known(jnp.asarray(counts)), np.ones(16))
-            traced = begins(jnp.int32(steps), jnp.float32(numerator / denominator), jnp.asarray(counts))
-            np.testing.assert_array_equal(traced, np.ones(16))
+@pytest.mark.parametrize("factor", [1.1, 0.9, 1.5])
+def test_tutorial_cycles_of_any_factor(factor: float) -> None:
+    """`rounding="each"` gives the tutorial's own loop for factors whose lengths are not whole, growing and shrinking."""
+    cycle = lrax.Cycle(lrax.Linear(1.0, 0.0, 50), factor, 0.9, rounding="each")
+    exact = Fraction(str(factor))  # 50 * 1.1 is 55.000000000000007 in Python
+    want = [tutorial_cycle(lambda length, at: 1 - at / length, 50, exact, 0.9, i) for i in range(800)]
+    np.testing.assert_allclose(cycle(jnp.arange(800)), want, rtol=2e-6, atol=1e-7)
+
+
+def cycles_of(length: int, factor: Fraction, least: int, rounding: str, most: int) -> tuple[list[int], list[int]]:
+    """Where cycles begin and how long they are, in Python's integers: up to the largest count, or until lengths stay."""
+    begins, sizes, begun, exact = [], [], 0, Fraction(length)
+    while begun < 2**31 and len(begins) < most:
+        size = max(math.floor(exact + Fraction(1, 2)), least) if rounding == "nearest" else int(exact)
+        begins.append(begun)
+        sizes.append(min(size, 2**31 - 1))
+        begun, before = begun + size, exact
+        exact = exact * factor if rounding == "nearest" else Fraction(max(math.ceil(exact * factor), least))
+        if exact == before or (factor < 1 and size == least):
+            break
+    return begins, sizes
+
+
+find_cycles = jax.jit(jax.vmap(find_cycle, in_axes=(0, None, None, None, None)), static_argnames="rounding")
+AWKWARD = [(10, 1.05), (10, 1.1), (5, 1.1), (100, 1.01), (10, 0.95), (100, 0.99), (3000, 0.5), (250, 1.2), (2**30, 0.9999)]
+
+
+@pytest.mark.parametrize("rounding", ["nearest", "each"])
+def test_cycle_lengths_are_exact(rounding: Any) -> None:
+    """Every cycle begins and ends where Python's integers say, to count 2**31 - 1 and over hundreds of cycles, traced too."""
+    random = np.random.default_rng(0)
+    drawn = [(int(10 ** random.uniform(0, 9)), Fraction(*map(int, random.integers(1, 32768, 2)))) for _ in range(10)]
+    near = [(int(10 ** random.uniform(0, 4)), 1 + Fraction(int(random.choice([-1, 1])), int(q))) for q in range(2, 999, 99)]
+    halves = [(2**k, Fraction(3, 2)) for k in range(1, 31, 7)] + [(5**k, Fraction(6, 5)) for k in (1, 5, 13)]
+    for length, given in [*AWKWARD, *drawn, *near, *halves]:
+        factor = Fraction(str(given)) if isinstance(given, float) else given
+        least = int(random.choice([1, 1 + length // 3]))
+        begins, sizes = cycles_of(length, factor, least, rounding, 700)
+        shown = sorted({*range(min(8, len(begins))), *random.integers(0, len(begins), 12).tolist(), len(begins) - 1})
+        places = [(begins[k] + at, k, at, sizes[k]) for k in shown for at in (0, sizes[k] - 1) if begins[k] + at < 2**31]
+        counts, *want = np.array(places + places[:1] * (48 - len(places))).T
+        ratio = Ratio(jnp.int32(factor.numerator), jnp.int32(factor.denominator))
+        got = find_cycles(jnp.asarray(counts, jnp.int32), jnp.int32(length), ratio, jnp.int32(least), rounding)
+        np.testing.assert_array_equal(np.array(got), np.array(want), err_msg=f"{length} {factor} {least}")
+
+
+def test_cycle_starts_are_peaks() -> None:
+    """A cycle whose factor is a number, concrete, traced or in a batch, is at its peak where a cycle begins."""
+    factors = np.array([1.05, 1.1, 0.9, 1.0])
+    starts = [(cycles_of(20, Fraction(str(factor)), 1, "nearest", 30)[0] * 30)[:30] for factor in factors]
+    begins = jax.jit(jax.vmap(lambda factor, counts: lrax.Cycle(lrax.Linear(1.0, 0.0, 20), factor)(counts)))
+    np.testing.assert_array_equal(begins(jnp.asarray(factors, jnp.float32), jnp.array(starts)), np.ones((4, 30)))
+    for factor, counts in zip(factors, starts, strict=True):
+        np.testing.assert_array_equal(lrax.Cycle(lrax.Linear(1.0, 0.0, 20), factor)(jnp.array(counts)), np.ones(30))
+    batch = lrax.Cycle(lrax.Linear(1.0, 0.0, np.array([20, 30])), np.array([1.1, 2.0]))
+    np.testing.assert_array_equal(batch(20), [1.0, np.float32(1 / 3)])
+
+
+find_real_cycles = jax.jit(jax.vmap(find_real_cycle, in_axes=(0, None, None, None)))
+
+
+def test_cycles_between_two_steps_are_exact() -> None:
+    """With `rounding="none"` cycles begin and last as fractions do; one that begins at a count begins there."""
+    random = np.random.default_rng(1)
+    drawn = [(int(10 ** random.uniform(0, 6)), Fraction(*map(int, random.integers(1, 32768, 2)))) for _ in range(6)]
+    for length, factor in [(10, Fraction(3, 2)), (4096, Fraction(5, 4)), (7, Fraction(21, 20)), (50, Fraction(9, 10)), *drawn]:
+        begins, sizes = [Fraction(0)], [Fraction(length)]
+        while len(begins) < 300 and begins[-1] < 2**31 and sizes[-1] > 3:
+            begins.append(begins[-1] + sizes[-1])
+            sizes.append(max(sizes[-1] * factor, Fraction(3)))
+        last = min(2**31, begins[-1])
+        around = [math.ceil(begin) + step for begin in begins[:8] + begins[-8:] for step in (-1, 0)]
+        counts = [min(max(count, 0), math.ceil(last) - 1) for count in around]
+        ratio = Ratio(jnp.int32(factor.numerator), jnp.int32(factor.denominator))
+        counts += counts[:1] * (32 - len(counts))
+        index, past, whole = find_real_cycles(jnp.array(counts, jnp.int32), jnp.int32(length), ratio, jnp.int32(3))
+        done, left = real_fractions(past, whole)
+        for at, count in enumerate(counts):
+            k = sum(begin <= count for begin in begins) - 1
+            assert index[at] == k, (length, factor, count)
+            want = float((count - begins[k]) / sizes[k])
+            assert oracle.ulps(done[at], want) <= 4
+            assert oracle.ulps(left[at], float(1 - (count - begins[k]) / sizes[k])) <= 4
+
+
+def test_short_cycles() -> None:
+    """Cycles that shrink stay at `min_steps`, or at their warm-up and one step more, and still reach their peak."""
+    shrinking = lrax.Cycle(lrax.Linear(1.0, 0.0, 100), 0.5, min_steps=10)
+    np.testing.assert_allclose(shrinking(jnp.array([187, 188, 197, 198, 10**6 + 8])), [1 / 13, 1, 0.1, 1, 1], rtol=1e-5)
+    ones = lrax.Cycle(lrax.Linear(1.0, 0.0, 8), 0.5, 0.9)
+    np.testing.assert_allclose(ones(jnp.array([14, 15, 16])), 0.9 ** np.array([3.0, 4, 5]), rtol=1e-6)  # as documented
+    for phase in (lrax.Warmup(lrax.Linear(1.0, 0.0, 90), 10), lrax.warmup_cosine(1.0, 100, 10)):
+        warmed = lrax.Cycle(phase, 0.5)
+        late = warmed(jnp.arange(10**6, 10**6 + 11))
+        assert late.max() == 1.0
+        assert warmed(10**6 + 11) == late[0]
+    assert lrax.Cycle(phase, 0.5).landmarks == [100, 150, 175, 188]
+
+
+def test_cycle_landmarks() -> None:
+    """The marks of a cycle are the counts at which it begins anew, however lengths are rounded."""
+    phase = lrax.Linear(1.0, 0.0, 10)
+    assert lrax.Cycle(phase, 1.05).landmarks == [10, 21, 32, 44]
+    assert lrax.Cycle(phase, 1.05, rounding="each").landmarks == [10, 21, 33, 46]
+    assert lrax.Cycle(phase, 1.05, rounding="none").landmarks == [10, 21, 32, 44]
+    assert lrax.Cycle(phase, 0.5, min_steps=4).landmarks == [10, 15, 19, 23]
+
+
+def test_cycle_mistakes() -> None:
+    """A smallest length above the first, and a rounding that a phase cannot have, are refused with what to do."""
+    with pytest.raises(ValueError, match=r"Cycle: `min_steps` must be at most the first length \(10\), got 20"):
+        lrax.Cycle(lrax.Linear(1.0, 0.0, 10), 0.5, min_steps=20)
+    with pytest.raises(ValueError, match=r"Cycle: `rounding` must be 'nearest' or 'each' for a Warmup, got 'none'; only a"):
+        lrax.Cycle(lrax.Warmup(lrax.Linear(1.0, 0.0, 10), 2), 1.5, rounding="none")
+    with pytest.raises(ValueError, match=r"Cycle: `rounding` must be one of .*'each'.*, got 'up'"):
+        lrax.Cycle(lrax.Linear(1.0, 0.0, 10), 1.5, rounding="up")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"Repeat: `schedule` must be a phase with a curve where `total_steps` is given"):
+        lrax.Repeat(lrax.Warmup(lrax.Linear(1.0, 0.0, 10), 2), 3, 25)
+
+
+def test_cycle_arguments_are_kept() -> None:
+    """The rounding and the smallest length are shown, saved and read, and left out where they are the default."""
+    cycle = lrax.Cycle(lrax.Linear(1.0, 0.0, 10), 0.95, rounding="each", min_steps=4)
+    assert repr(cycle) == "Cycle(phase=Linear(start=1.0, end=0.0, steps=10), length_factor=0.95, rounding='each', min_steps=4)"
+    assert lrax.from_json(lrax.to_json(cycle)) == cycle == eval(repr(cycle), vars(lrax))
+    config = {"kind": "Cycle", "phase": {"kind": "Linear", "start": 1.0, "end": 0.0, "steps": 10}, "min_steps": 4}
+    assert repr(lrax.from_config(config)) == "Cycle(phase=Linear(start=1.0, end=0.0, steps=10), min_steps=4)"
+    assert [leaf.dtype for leaf in jax.tree.leaves(cycle)][-1] == np.int32
+
+
+def test_repeat_in_so_many_steps() -> None:
+    """Seven cycles in 100 steps are at each hundredth where fractions say, and then hold the end; another total moves them."""
+    seven = lrax.Repeat(lrax.Linear(1.0, 0.0, 1), 7, 100)
+    want = [1 - float(Fraction(7 * t, 100) % 1) for t in range(100)] + [0.0, 0.0]
+    np.testing.assert_allclose(seven(jnp.arange(102)), want, rtol=1e-6)
+    assert seven.length == 100
+    assert seven.over(300)(299) == lrax.Repeat(lrax.Linear(1.0, 0.0, 5), 7, 300)(299) < 0.03
+    large = lrax.Repeat(lrax.Linear(1.0, 0.0, 1), 997, 2**31 - 1)
+    counts = [2**31 - 2, 2**30, 10**9 + 7]
+    want = [float(1 - Fraction(997 * t, 2**31 - 1) % 1) for t in counts]
+    np.testing.assert_allclose(large(np.array(counts)), want, rtol=1e-6)
+
+
+def test_wave() -> None:
+    """A wave is at its top, its middle and its bottom where whole numbers say, at any count."""
+    wave = lrax.schedules.Wave(2.0, 0.0, steps=5, waves=2)
+    np.testing.assert_array_equal(wave(np.array([0, 5, 10**9, 2**31 - 3])), [2.0] * 4)
+    slow = lrax.schedules.Wave(2.0, 0.0, steps=2**31 - 2)
+    np.testing.assert_allclose(slow(np.array([2**30 - 1, 2**29, 2**31 - 2])), [0.0, 1.0, 2.0], rtol=1e-6)
+    counts = np.random.default_rng(2).integers(0, 2**31, 64)
+    odd = lrax.schedules.Wave(1.0, 0.25, steps=2_037_111_334, waves=677)
+    want = [oracle.rate(odd, int(count)) for count in counts]
+    np.testing.assert_allclose(odd(counts), want, rtol=1e-6)
 
 
 def test_sequence_is_its_parts() -> None:

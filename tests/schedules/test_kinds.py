@@ -12,7 +12,6 @@ from scipy.interpolate import PchipInterpolator
 import lrax
 from lrax import schedules as kinds
 from lrax.fields._ratio import Ratio
-from lrax.schedules._noise import MersenneNoise
 from schedule_cases import rates
 
 RANDOM = np.random.default_rng(0)
@@ -86,33 +85,6 @@ def test_noise_is_within_its_spread_and_as_distributed() -> None:
     seeds = np.asarray(jax.jit(jax.vmap(lambda seed: kinds.Noise(0.2, seed)(5)))(jnp.arange(1000)))
     assert len(np.unique(seeds)) > 990
     assert seeds[7] == kinds.Noise(0.2, 7)(5)
-
-
-def mersenne(seed: int, spread: float) -> float:
-    """PyTorch's first normal number within a spread, from NumPy's twister, which is seeded alike."""
-    twister = np.random.RandomState(seed)
-
-    def uniform() -> float:
-        high, low = (int.from_bytes(twister.bytes(4), "little") for _ in range(2))
-        return (high << 32 | low) % 2**53 / 2**53
-
-    while True:
-        angle, radius = 2 * math.pi * uniform(), math.sqrt(-2 * math.log1p(-uniform()))
-        for drawn in (radius * math.cos(angle), radius * math.sin(angle)):
-            if abs(drawn) < spread:
-                return drawn
-
-
-def test_noise_of_a_twister() -> None:
-    """Timm's noise is PyTorch's number, also where hundreds have to be drawn; it has a gradient, and can be saved."""
-    counts = jnp.arange(64)
-    for spread, seed in ((0.67, 42), (0.004, 2**31 - 1)):
-        noise = MersenneNoise(spread, seed)
-        want = [1 + mersenne((seed + count) % 2**32, spread) for count in range(64)]
-        np.testing.assert_allclose(rates(noise, counts), want, atol=5e-7)
-        assert lrax.from_json(lrax.to_json(noise)) == noise
-    slope = jax.jit(jax.grad(lambda deviation: MersenneNoise(0.67, 42, deviation)(0)))(1.0)
-    np.testing.assert_allclose(slope, mersenne(42, 0.67), rtol=1e-5)
 
 
 def test_hyperbolas_begin_alike() -> None:

@@ -1,23 +1,22 @@
-"""What the peers' schedules are put together from, beside lrax's own kinds."""
+"""What the schedules of other libraries are made of, in addition to the classes of lrax."""
 
 import math
-from collections.abc import Callable
 from collections.abc import Sequence as Many
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
+from lrax.compat._arguments import KNOWN
 from lrax.fields._known import is_known
 from lrax.fields._rules import LARGEST
 from lrax.fields._types import DELAY
 from lrax.fields._words import complain
 from lrax.schedules._base import Schedule
 from lrax.schedules._combinators import Sequence, Until
-from lrax.schedules._cycles import Cycle
+from lrax.schedules._cycles import Cycle, Wave
 from lrax.schedules._decays import Constant, Exponential, StepDecay
 from lrax.schedules._phases import Cosine
-from lrax.schedules._tables import Knots
 from lrax.schedules._time import Stretch
 
 
@@ -39,74 +38,90 @@ def join(owner: str, name: str, schedules: Many[Any], boundaries: Many[Any]) -> 
 
 
 def exponential(start: Any, factor: Any, every: Any = 1, floor: Any = 0.0) -> Exponential:
-    """Multiplies by `factor` over every `every` updates; a Python float keeps the digits that float32 would lose.
+    """Multiplies by `factor` over every `every` steps; a Python float keeps the digits that float32 would lose.
 
-    As a float32, 0.9999 is off by 2e-8, and its power to 100,000 by 2e-3. So the factor of as many updates as halve (or
-    double) the rate is stored, and their number.
+    As a float32, 0.9999 is off by 2e-8, and its power to 100,000 by 2e-3. So the factor of about as many steps as halve (or
+    double) the learning rate is stored, and their number: of all such numbers the one whose factor float32 rounds least.
 
     >>> print(exponential(0.1, 0.9999))
-    Exponential(start=0.1, factor=0.50000626, every=6931)
+    Exponential(start=0.1, factor=0.522081, every=6499)
     """
-    known = isinstance(factor, float | int) and isinstance(every, int) and factor > 0 and factor != 1
-    times = round(abs(math.log(2) / math.log(factor))) if known else 1
-    times = max(1, min(times, LARGEST // every)) if known else 1
-    return Exponential(start, factor**times, every * times, floor)
+    if not (isinstance(factor, float | int) and isinstance(every, int) and factor > 0 and factor != 1):
+        return Exponential(start, factor, every, floor)
+    most = max(1, min(round(abs(math.log(2) / math.log(factor))), LARGEST // every))
+    best = min(range(most, max(most - TRIED, 0), -1), key=lambda times: lost(factor**times) / times)
+    return Exponential(start, factor**best, every * best, floor)
+
+
+TRIED = 512
+"""Of so many numbers of steps the best is taken."""
+
+
+def lost(factor: float) -> float:
+    """What float32 loses of a factor, as a fraction of it."""
+    return abs(float(np.float32(factor)) / factor - 1)
 
 
 def step_decay(start: Any, factor: Any, every: Any, floor: Any = 0.0) -> Schedule:
-    """Multiplies by `factor` every `every` updates; a Python float near 1, of which many are multiplied, keeps its digits.
+    """Multiplies by `factor` every `every` steps; a Python float of which many are multiplied keeps its digits.
+
+    Those are the factors near 1, and all above 1 that float32 rounds: of a learning rate that grows, nothing becomes too small
+    to matter.
 
     >>> print(step_decay(0.1, 0.5, 30))
     StepDecay(start=0.1, factor=0.5, every=30)
     >>> print(step_decay(0.1, 0.99, 30))
-    Stretch(schedule=Exponential(start=0.1, factor=0.49983704, every=69), every=30)
+    Stretch(schedule=Exponential(start=0.1, factor=0.6491026, every=43), every=30)
     """
-    if isinstance(factor, float) and 0.95 < factor < 1:
+    if isinstance(factor, float) and factor > 0.95 and lost(factor):
         return Stretch(exponential(start, factor, floor=floor), every)
     return StepDecay(start, factor, every, floor)
 
 
-def wave(high: Any, low: Any, steps: Any, cycles: Any = 0.5) -> Schedule:
-    """A cosine wave for ever, `cycles` of it in `steps` updates, which are to be known unless it is half a one.
+def wave(owner: str, high: Any, low: Any, steps: Any, cycles: Any = 0.5) -> Schedule:
+    """A cosine wave for ever, `cycles` of it in `steps` steps, which must be concrete unless it is half a one.
 
-    >>> print([f"{rate:.2f}" for rate in wave(1.0, 0.0, 10, cycles=0.4)(jnp.array([0, 10, 25]))])
+    >>> print([f"{rate:.2f}" for rate in wave("wave", 1.0, 0.0, 10, cycles=0.4)(jnp.array([0, 10, 25]))])
     ['1.00', '0.10', '1.00']
     """
-    if cycles == 0:
-        return Constant(high)
     if cycles == 0.5:
         return Cycle(Sequence(Cosine(high, low, steps), Cosine(low, high, steps)))
-    half = Fraction(steps) / (2 * Fraction(cycles).limit_denominator(1000))
-    if half.denominator == 1:
-        return wave(high, low, int(half))
-    turns = half.denominator * (1 + half.denominator % 2)  # so many, and it begins anew at a count
-    places = [half * turn for turn in range(turns + 1)]
-    return Cycle(knots([low if turn % 2 else high for turn in range(turns + 1)], places, int(places[-1])))
+    for_all = KNOWN.convert(owner, "num_training_steps", steps)
+    if np.ndim(for_all):
+        raise complain(ValueError, owner, "num_training_steps", "one number where `num_cycles` is not 0.5", steps)
+    turns = Fraction(float(cycles)) / int(for_all) % 1  # in a step; whole turns are not seen
+    turns = min(turns, 1 - turns)  # nor is the direction
+    if turns == 0:
+        return Constant(high)
+    times = math.ceil(1 / (turns * 2**30))  # so slow a wave may change every few steps: by less than float32 shows
+    nearest = (1 / (turns * times)).limit_denominator(int((LARGEST - 1) * turns * times))
+    slow = Wave(high, low, nearest.numerator, nearest.denominator)
+    return slow if times == 1 else Stretch(slow, min(times, LARGEST))
 
 
-def restarts(highs: Callable[[int], Any], low: Any, first: int, factor: float, limit: int | None = None) -> Schedule:
-    """Half a cosine again and again, whose lengths are multiplied by a `factor` and not rounded: one table to the last count.
+def all_whole(first: int, factor: Fraction, number: int) -> bool:
+    """Whether `number` lengths are whole, each `factor` times the one before.
 
-    Args:
-      highs: the rate at which a cycle begins, from its index.
-      low: the rate at which each ends.
-      first: the length of the first cycle.
-      factor: of the lengths, at least 1.
-      limit: how many cycles there are, of all that fit.
-
-    >>> print([f"{rate:.2f}" for rate in restarts(lambda i: 1.0, 0.0, 5, 1.5)(jnp.array([4, 5, 12, 13]))])
-    ['0.10', '1.00', '0.01', '1.00']
+    >>> all_whole(4, Fraction(3, 2), 3), all_whole(4, Fraction(3, 2), 4)
+    (True, False)
     """
-    by, begin, size, i = Fraction(factor).limit_denominator(10**6), Fraction(0), Fraction(first), 0
-    values, places = [], []
-    while begin <= LARGEST and (limit is None or i < limit):
-        values += [highs(i), low]
-        places += [begin, begin + size]
-        begin, size, i = begin + size, size * by, i + 1
-    return knots(values, places, min(int(begin), LARGEST))
+    return factor.denominator == 1 or first % factor.denominator ** min(number - 1, 32) == 0
 
 
-def knots(values: list[Any], places: Many[Any], steps: int) -> Schedule:
-    """Values at places between counts, half a cosine between each two; of two at one place the later holds."""
-    whole = [min(int(place), LARGEST) for place in places]
-    return Knots(values, whole, [float(place - int(place)) for place in places], steps, "cosine")
+def total_of(first: int, factor: Fraction, number: int) -> int:
+    """The sum of `number` lengths, each `factor` times the one before and not rounded: rounded up, at most 2**31 - 1.
+
+    >>> total_of(4, Fraction(3, 2), 4)
+    33
+    """
+    if factor == 1 or number == 1:
+        return min(first * number, LARGEST)
+    if number * math.log(factor) > 64:
+        return LARGEST
+    if number > EXACT:  # the sum is not whole then, unless by chance
+        return min(math.ceil(first * math.expm1(number * math.log(factor)) / float(factor - 1)), LARGEST)
+    return min(math.ceil(first * (factor**number - 1) / (factor - 1)), LARGEST)
+
+
+EXACT = 4096
+"""The sum of so many lengths is taken in whole numbers, however many digits these have."""

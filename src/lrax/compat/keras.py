@@ -5,15 +5,16 @@ Their counts are lrax's. Learners of Keras models are `lrax.keras`; here are its
 
 from typing import Any
 
-from lrax.compat._arguments import KNOWN, KnownRate, NotNegative, checked
-from lrax.compat._parts import exponential, restarts, step_decay
+from lrax.compat._arguments import KnownRate, NotNegative, checked
+from lrax.compat._parts import exponential, step_decay
 from lrax.fields._given import Boundaries, Delay, Positive, Rate, Rates, Steps
 from lrax.fields._known import as_array, is_known
+from lrax.fields._ratio import LARGEST_RATIO
 from lrax.fields._words import complain
 from lrax.schedules._algebra import Sum
 from lrax.schedules._base import Schedule
 from lrax.schedules._combinators import Warmup
-from lrax.schedules._cycles import Cycle
+from lrax.schedules._cycles import Cycle, Rounding
 from lrax.schedules._decays import Constant, InverseTime, PolynomialRestarts
 from lrax.schedules._phases import Cosine, Polynomial
 from lrax.schedules._tables import PiecewiseConstant as Table
@@ -152,13 +153,13 @@ def CosineDecayRestarts(
 
     Args:
       initial_learning_rate: rate at count 0.
-      first_decay_steps: updates of the first cycle, an integer > 0; known, if `t_mul` is not whole.
-      t_mul: how many times as long each cycle is as the one before, at least 1. Where that makes lengths that are not whole, a
-        cycle ends between two updates.
+      first_decay_steps: steps of the first cycle, an integer > 0.
+      t_mul: how many times as long each cycle is as the one before, at least 1, as `length_factor` of `lrax.Cycle`. Where that
+        makes lengths that are not whole, a cycle ends between two steps.
       m_mul: how many times as high each begins, > 0.
       alpha: what each falls to, as a part of the first rate; `m_mul` does not lower it.
 
-    Raises: ValueError if a number is out of range; TypeError for a traced length where it is to be known.
+    Raises: ValueError if a number is out of range; TypeError for a traced `t_mul`.
 
     >>> print([f"{rate:.2f}" for rate in CosineDecayRestarts(1.0, 2, m_mul=0.5)(jnp.array([0, 1, 2, 4, 6]))])
     ['1.00', '0.50', '0.50', '0.25', '0.25']
@@ -167,12 +168,13 @@ def CosineDecayRestarts(
         raise complain(
             ValueError, "CosineDecayRestarts", "t_mul", "at least 1", t_mul, "what shrinks ends, and Keras then gives NaN"
         )
+    if t_mul > LARGEST_RATIO:
+        raise complain(ValueError, "CosineDecayRestarts", "t_mul", f"at most {LARGEST_RATIO}", t_mul, "use CosineDecay")
     first, low = initial_learning_rate, alpha * initial_learning_rate
-    if t_mul != int(t_mul):
-        steps: Any = KNOWN.convert("CosineDecayRestarts", "first_decay_steps", first_decay_steps)
-        return restarts(lambda i: low + (first - low) * m_mul**i, low, steps, t_mul)
-    falls = Cycle(Cosine(first - low, 0.0, first_decay_steps), int(t_mul), m_mul)
-    return Cycle(Cosine(first, low, first_decay_steps), int(t_mul)) if is_one(m_mul) else Sum(Constant(low), falls)
+    rounding: Rounding = "nearest" if t_mul == int(t_mul) else "none"
+    if is_one(m_mul):
+        return Cycle(Cosine(first, low, first_decay_steps), t_mul, rounding=rounding)
+    return Sum(Constant(low), Cycle(Cosine(first - low, 0.0, first_decay_steps), t_mul, m_mul, rounding))
 
 
 def is_one(number: Any) -> bool:

@@ -6,9 +6,9 @@ A schedule is a rate as a function of the update count. Here are also their plan
 from lrax.schedules._algebra import Clip, Maximum, Minimum, Product, Scale, Sum
 from lrax.schedules._base import Function, Phase, Schedule, ScheduleLike
 from lrax.schedules._clock import Clock, Clocked
-from lrax.schedules._combinators import Cooldown, Sequence, Warmup
+from lrax.schedules._combinators import Cooldown, Sequence, Until, Warmup
 from lrax.schedules._cooldown_phases import OneMinusSqrt, OneMinusSquare, Relaxation, Rex, Tanh
-from lrax.schedules._cycles import Cycle, Repeat
+from lrax.schedules._cycles import Cycle, Repeat, Wave
 from lrax.schedules._cyclic_recipes import cyclical, one_cycle, one_cycle_momentum, one_cycle_two_phase, sgdr
 from lrax.schedules._decays import (
     Constant,
@@ -28,7 +28,7 @@ from lrax.schedules._plan import Extension, branch, extend
 from lrax.schedules._recipes import flat_cosine, inverse_sqrt, noam, warmup_cosine, warmup_linear, wsd
 from lrax.schedules._splines import Spline
 from lrax.schedules._staged_recipes import power, tri_stage, wsd_s
-from lrax.schedules._tables import Piecewise, PiecewiseConstant
+from lrax.schedules._tables import Knots, Piecewise, PiecewiseConstant
 from lrax.schedules._time import Shift, Stretch, Warp
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "Hyperbolic",
     "InverseSqrt",
     "InverseTime",
+    "Knots",
     "Linear",
     "Maximum",
     "Minimum",
@@ -77,8 +78,10 @@ __all__ = [
     "Sum",
     "Tanh",
     "Triangle",
+    "Until",
     "Warmup",
     "Warp",
+    "Wave",
     "branch",
     "cyclical",
     "extend",

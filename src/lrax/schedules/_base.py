@@ -166,6 +166,11 @@ class Phase(Schedule):
         return dataclasses.replace(self, steps=length)  # type: ignore[call-arg]  # every kind has the field
 
 
+def has_curve(schedule: Schedule) -> bool:
+    """Whether a schedule is a phase whose learning rate is its curve at a fraction of its length, and nothing else."""
+    return isinstance(schedule, Phase) and type(schedule).rate is Phase.rate
+
+
 @jax.jit
 def _rates(schedule: Schedule, counts: jax.Array) -> jax.Array:
     return jax.vmap(schedule)(counts)

@@ -94,3 +94,32 @@ def times_ratio(number: Any, numerator: Any, denominator: Any, up: bool = False)
     rest = rest // denominator + (up & (rest % denominator > 0)).astype(np.int32)
     fits = number // denominator <= (largest - rest) // numerator
     return array.where(fits, array.where(fits, number // denominator, zero) * numerator + rest, largest)
+
+
+@jax.jit  # so that a call outside jit finds the compiled loop again
+def multiply_divide(a: jax.Array, b: jax.Array, divisor: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The quotient and the remainder of `a * b / divisor`, where the product may need 62 bits.
+
+    Doubles and adds, bit by bit of `a`, and keeps the remainder below the divisor, so nothing wraps.
+
+    Args:
+      a: int32, >= 0.
+      b: int32, from 0 to `divisor`.
+      divisor: int32, >= 1.
+
+    >>> multiply_divide(jnp.int32(2**31 - 2), jnp.int32(2**31 - 3), jnp.int32(2**31 - 1))
+    (Array(2147483644, dtype=int32), Array(2, dtype=int32))
+    """
+    times, number, modulus = (wide.astype(jnp.uint32) for wide in broadcast(a, b, divisor))
+
+    def reduced(quotient: jax.Array, remainder: jax.Array) -> tuple[jax.Array, jax.Array]:
+        over = remainder >= modulus
+        return quotient + over.astype(jnp.uint32), jnp.where(over, remainder - modulus, remainder)
+
+    def one_bit(i: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        quotient, remainder = reduced(carry[0] * 2, carry[1] * 2)
+        bit = (times >> (30 - i).astype(jnp.uint32)) & 1
+        return reduced(quotient, remainder + bit * number)
+
+    quotient, remainder = jax.lax.fori_loop(0, 31, one_bit, (times * 0, times * 0))
+    return quotient.astype(jnp.int32), remainder.astype(jnp.int32)

@@ -1,10 +1,11 @@
-"""Arithmetic that keeps its last digits: complements of powers, and differences of products that nearly cancel."""
+"""Arithmetic that keeps its last digits: powers and their complements, differences that nearly cancel, and wide numbers."""
 
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
+from lrax.fields._rules import LARGEST
 from lrax.schedules._counting import fractions
 
 
@@ -120,3 +121,66 @@ def _shift_left(value: jax.Array, places: jax.Array) -> tuple[jax.Array, jax.Arr
     within = jnp.where(short, places, places - 32)  # XLA leaves shifts by 32 and more undefined
     low = jnp.where(short, value << within, 0).astype(jnp.uint32)
     return jnp.where(short, value >> (32 - within), value << within), low
+
+
+Wide: TypeAlias = tuple[jax.Array, ...]
+"""A number from 0 up to 2**32, a multiple of 2**-64: six words of 16 bits in uint32 arrays, the first two before the point.
+
+Words of 16 bits, because a product of two of them fits uint32, which is all that JAX has without x64.
+"""
+
+
+def as_wide(number: jax.Array) -> Wide:
+    """An integer (int32, at least 0) as a wide number."""
+    number = number.astype(jnp.uint32)
+    return number >> 16, number & 0xFFFF, *(number * 0,) * 4
+
+
+def wide_times(number: Wide, numerator: jax.Array, denominator: jax.Array) -> Wide:
+    """`number * numerator / denominator`, rounded down to a multiple of 2**-64; the largest wide number if it is more.
+
+    The result is exact if it is a multiple of 2**-64. Both integers are uint32, from 1 to 2**15.
+    """
+    carry, products = number[0] * 0, []
+    for word in reversed(number):
+        product = word * numerator + carry
+        products.append(product & 0xFFFF)
+        carry = product >> 16
+    fits, rest, quotients = carry < denominator, carry, []
+    for product in reversed(products):
+        dividend = (rest << 16) | product
+        quotient = jax.lax.div(dividend, denominator)
+        rest = dividend - quotient * denominator
+        quotients.append(jnp.where(fits, quotient, 0xFFFF).astype(jnp.uint32))
+    return tuple(quotients)
+
+
+def wide_minus(number: Wide, other: Wide) -> tuple[Wide, jax.Array]:
+    """`number - other`, and whether that is at least 0; only then is the first right."""
+    borrow, words = number[0] * 0, []
+    for word, taken in zip(reversed(number), reversed(other), strict=True):
+        difference = word - taken - borrow
+        words.append(difference & 0xFFFF)
+        borrow = difference >> 31
+    return tuple(reversed(words)), borrow == 0
+
+
+def wide_whole(number: Wide, rounding: Literal["down", "nearest", "up"]) -> jax.Array:
+    """A wide number as the int32 below, nearest (a half is rounded up) or above; at most 2**31 - 1.
+
+    >>> half = wide_times(as_wide(jnp.int32(5)), jnp.uint32(1), jnp.uint32(2))
+    >>> print(*(wide_whole(half, rounding) for rounding in ("down", "nearest", "up")))
+    2 3 3
+    """
+    whole, rest = (number[0] << 16) | number[1], number[2] * 0
+    if rounding == "nearest":
+        rest = number[2] >> 15
+    if rounding == "up":
+        rest = ((number[2] | number[3] | number[4] | number[5]) > 0).astype(jnp.uint32)
+    return jnp.minimum(jnp.minimum(whole, LARGEST) + rest, LARGEST).astype(jnp.int32)
+
+
+def wide_float(number: Wide) -> jax.Array:
+    """A wide number as float32, to an ulp."""
+    high, middle, low = ((number[i] << 16) | number[i + 1] for i in (0, 2, 4))
+    return (low.astype(jnp.float32) * 2.0**-64 + middle.astype(jnp.float32) * 2.0**-32) + high.astype(jnp.float32)

@@ -8,12 +8,15 @@ import numpy as np
 
 from lrax.fields._known import is_known
 from lrax.fields._rules import Rule
-from lrax.fields._types import Boundaries, Delay, Rates
+from lrax.fields._types import Boundaries, Held, Numbers, Rates, Wholes
 from lrax.fields._words import complain
 from lrax.schedules._base import Schedule
 from lrax.schedules._counting import fractions
 from lrax.schedules._modes import Mode
 from lrax.schedules._shapes import SHAPES
+
+PLACES = Rule("a list of whole counts", np.int32, rank=1)
+PARTS = Rule("a list of numbers from 0 to 1", low=0, high=1, rank=1)
 
 
 @final
@@ -101,41 +104,58 @@ class Piecewise(Schedule):
 
 @final
 class Knots(Schedule):
-    r"""Leads through `values` at places between the counts, with one shape between each two, up to count `steps`.
+    r"""Leads through `values` at places that may lie between two counts, with one shape between each two.
 
     $$\eta(t) = shape\!\left(v_i, v_{i+1}, \tfrac{t - k_i}{k_{i+1} - k_i}\right) \quad (k_i \le t < k_{i+1}), \qquad
-    k_i = whole_i + part_i$$
+    k_i = counts_i + parts_i$$
+
+    The first value is held before the first place, the last one after the last. For places that are counts use `Piecewise`.
 
     Args:
-      values: rates; shape (n,).
-      whole: the places, rounded down, rising; shape (n,).
-      part: what was rounded away, in [0, 1); shape (n,).
-      steps: count from which the rate is held, at or before the last place.
-      mode: the shape's name.
+      values: learning rates, one for each place, at least two; shape (n,).
+      counts: the places, rounded down, integers; one below 0 is a place before the first step; shape (n,).
+      parts: what was rounded away, from 0 to 1; shape (n,). `counts + parts` rises strictly.
+      mode: shape between them: `"linear"`, `"cosine"` or another (see `Cooldown`).
 
-    Raises: ValueError if a number is out of range.
+    Raises: ValueError if the three lists are not of one length, the places do not rise, or `mode` is unknown.
 
-    >>> print(Knots(values=[0.0, 3.0, 0.0], whole=[0, 1, 4], part=[0.0, 0.5, 0.0], steps=4)(jnp.arange(5)))
+    Source: PyTorch, `OneCycleLR`, whose peak is at `pct_start * total_steps - 1`.
+
+    >>> print(Knots(values=[0.0, 3.0, 0.0], counts=[0, 1, 4], parts=[0.0, 0.5, 0.0])(jnp.arange(5)))
     [0.  2.  2.4 1.2 0. ]
     """
 
     values: Rates
-    whole: Annotated[Any, Rule("a list of whole numbers", np.int32, rank=1)]
-    part: Annotated[Any, Rule("a list of numbers from 0 up to 1", low=0, high=1, rank=1)]
-    steps: Delay
+    counts: Annotated[Held[Wholes, jax.Array], PLACES]
+    parts: Annotated[Held[Numbers, jax.Array], PARTS]
     mode: Mode = "linear"
 
+    def check(self) -> None:
+        sizes = {np.shape(one)[-1] for one in (self.values, self.counts, self.parts)}
+        if len(sizes) > 1 or max(sizes) < 2:
+            needs = "as long as `counts` and `parts`, at least two"
+            raise complain(ValueError, "Knots", "values", needs, self.values)
+        if is_known(self.counts) and is_known(self.parts):
+            places = np.asarray(self.counts, np.float64) + np.asarray(self.parts, np.float64)
+            if np.any(np.diff(places, axis=-1) <= 0):
+                raise complain(ValueError, "Knots", "counts", "such that `counts + parts` rises strictly", self.counts)
+
+    @property
+    def landmarks(self) -> list[int]:
+        places = zip(np.asarray(self.counts).tolist(), np.asarray(self.parts).tolist(), strict=True)
+        return [max(count + (part > 0), 0) for count, part in places]
+
     def rate(self, count: jax.Array) -> jax.Array:
-        values, whole, part = jnp.asarray(self.values), jnp.asarray(self.whole), jnp.asarray(self.part)
-        count = jnp.minimum(count, self.steps)
-        reached = whole + (part > 0).astype(jnp.int32)
+        values, counts, parts = jnp.asarray(self.values), jnp.asarray(self.counts), jnp.asarray(self.parts)
+        reached = counts + (parts > 0).astype(jnp.int32)
         i = jnp.clip(jnp.searchsorted(reached, count, side="right") - 1, 0, len(values) - 2)
-        span = (whole[i + 1] - whole[i]).astype(jnp.float32) + (part[i + 1] - part[i])
-        past = (count - whole[i]).astype(jnp.float32) - part[i]
-        ahead = (whole[i + 1] - count).astype(jnp.float32) + part[i + 1]
+        count = jnp.clip(count, counts[0], reached[-1])
+        span = (counts[i + 1] - counts[i]).astype(jnp.float32) + (parts[i + 1] - parts[i])
+        past = (count - counts[i]).astype(jnp.float32) - parts[i]
+        ahead = (counts[i + 1] - count).astype(jnp.float32) + parts[i + 1]
         done, left = jnp.clip(past / span, 0, 1), jnp.clip(ahead / span, 0, 1)
         return SHAPES[self.mode](values[i], values[i + 1], done, left)
 
     @property
     def length(self) -> Any:
-        return self.steps
+        return jnp.maximum(self.counts[..., -1] + (self.parts[..., -1] > 0).astype(np.int32), 0)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from lrax.fields._rules import LARGEST
 from lrax.fields._types import Offset, Positive, TimeFactor
 from lrax.fields._words import complain
-from lrax.schedules._base import Phase, Schedule, ScheduleLike
+from lrax.schedules._base import Schedule, ScheduleLike, has_curve
 from lrax.schedules._counting import add_lengths, fractions, times_ratio
 from lrax.schedules._exact import power_complement
 
@@ -128,7 +128,7 @@ class Warp(Schedule):
     power: Positive
 
     def check(self) -> None:
-        if not isinstance(self.phase, Phase) or type(self.phase).rate is not Phase.rate:
+        if not has_curve(self.phase):
             raise complain(
                 TypeError, "Warp", "phase", "a phase with a curve", self.phase, "use Linear, Cosine, Polynomial, ..."
             )

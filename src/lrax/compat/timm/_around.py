@@ -7,16 +7,17 @@ from fractions import Fraction
 from typing import Annotated, Any
 
 from lrax.compat._arguments import KNOWN
-from lrax.compat._parts import restarts
+from lrax.compat._parts import all_whole, total_of
 from lrax.fields._known import is_known
+from lrax.fields._ratio import nearest_ratio
 from lrax.fields._rules import LARGEST, whole_number
 from lrax.fields._words import complain
 from lrax.schedules._algebra import Product, Sum
-from lrax.schedules._base import Schedule
+from lrax.schedules._base import Schedule, has_curve
 from lrax.schedules._combinators import Sequence, Until, Warmup
-from lrax.schedules._cycles import Cycle
+from lrax.schedules._cycles import Cycle, Rounding
 from lrax.schedules._decays import Constant
-from lrax.schedules._noise import MersenneNoise
+from lrax.schedules._noise import Noise
 from lrax.schedules._phases import Hold, Linear
 from lrax.schedules._time import Shift
 
@@ -53,7 +54,7 @@ class Around:
         if len(end) > 1:
             raise complain(ValueError, self.owner, "noise_range_t", "a count, or two", places)
         begin, *end = (whole_number(self.owner, "noise_range_t", place, low=0) for place in (begin, *end))
-        noise: Schedule = MersenneNoise(self.noise_pct, self.noise_seed, self.noise_std)
+        noise: Schedule = Noise(self.noise_pct, self.noise_seed, self.noise_std)
         begin, last = max(begin, 1), end[0] if end else LARGEST
         if last <= begin:
             return Constant(1.0)
@@ -72,7 +73,6 @@ def cycles(
     cycle_mul: float,
     cycle_decay: Any,
     cycle_limit: int,
-    is_cosine: bool = False,
 ) -> Schedule:
     """A phase a number of times, each longer and beginning lower, and then `lr_min`.
 
@@ -81,22 +81,16 @@ def cycles(
       phase: makes the first cycle, from where it begins and where it ends.
       lr, lr_min: where it begins and ends.
       t_initial, cycle_mul, cycle_decay, cycle_limit: as timm has them.
-      is_cosine: whether the phase is half a cosine, whose cycles may end between two counts.
     """
-    by = Fraction(cycle_mul).limit_denominator(10**6)
-    lengths = [t_initial * by**i for i in range(cycle_limit if by != 1 else 1)]
-    if any(length.denominator != 1 for length in lengths):
-        if not is_cosine:
-            remedy = "choose cycle_mul and t_initial so that the cycles have whole lengths"
-            raise complain(ValueError, owner, "cycle_mul", "such that no cycle ends between two counts", cycle_mul, remedy)
-        endless = restarts(lambda i: lr * cycle_decay**i, lr_min, t_initial, cycle_mul, cycle_limit)
-        whole = sum(lengths)
-        return Sequence(Until(endless, min(-(-whole.numerator // whole.denominator), LARGEST)), Constant(lr_min))
-    one = is_known(cycle_decay) and cycle_decay == 1
-    again = (
-        Cycle(phase(lr, lr_min), float(by))
-        if one
-        else Sum(Cycle(phase(lr, 0.0), float(by), cycle_decay), Cycle(phase(0.0, lr_min), float(by)))
-    )
-    total = int(sum(lengths)) if by != 1 else t_initial * cycle_limit
-    return Sequence(Until(again, min(total, LARGEST)), Constant(lr_min))
+    by = Fraction(*nearest_ratio(float(cycle_mul)))
+    rounding: Rounding = "nearest" if all_whole(t_initial, by, cycle_limit) else "none"
+    falls = phase(lr, lr_min)
+    if rounding == "none" and not has_curve(falls):
+        remedy = "choose cycle_mul and t_initial so that the cycles have whole lengths, or leave out k_decay"
+        raise complain(ValueError, owner, "cycle_mul", "such that no cycle ends between two counts", cycle_mul, remedy)
+    again: Schedule = Cycle(falls, cycle_mul, rounding=rounding)
+    if not is_known(cycle_decay) or cycle_decay != 1:
+        again = Sum(
+            Cycle(phase(lr, 0.0), cycle_mul, cycle_decay, rounding), Cycle(phase(0.0, lr_min), cycle_mul, rounding=rounding)
+        )
+    return Sequence(Until(again, total_of(t_initial, by, cycle_limit)), Constant(lr_min))

@@ -6,13 +6,15 @@ from typing import Annotated, Any
 from lrax.compat._arguments import KNOWN, KnownDelay, KnownRate, KnownSteps, NotNegative, checked
 from lrax.compat.timm._around import Around, NoiseRange, cycles
 from lrax.fields._given import Offset, Positive, Rate
+from lrax.fields._ratio import LARGEST_RATIO
 from lrax.fields._rules import Rule
 from lrax.schedules._base import Schedule
 from lrax.schedules._cooldown_phases import Tanh
-from lrax.schedules._phases import Cosine, Polynomial
-from lrax.schedules._time import Warp
+from lrax.schedules._combinators import Sequence
+from lrax.schedules._phases import Cosine, Hold, Polynomial
+from lrax.schedules._time import Shift, Warp
 
-Mul = Annotated[Any, KNOWN, Rule("a number of at least 1", low=1)]
+Mul = Annotated[Any, KNOWN, Rule(f"a number from 1 to {LARGEST_RATIO}", low=1, high=LARGEST_RATIO)]
 
 
 @checked
@@ -38,8 +40,8 @@ def CosineLRScheduler(
       lr: the rate of the optimizer.
       t_initial: updates of the first cycle, an integer > 0.
       lr_min: what each cycle falls to.
-      cycle_mul: how many times as long each cycle is as the one before, at least 1. Cycles may end between two updates, unless
-        `k_decay` is given.
+      cycle_mul: how many times as long each cycle is as the one before, at least 1, as `length_factor` of `lrax.Cycle`. Cycles
+        may end between two steps, unless `k_decay` is given.
       cycle_decay: how many times as high each begins, > 0.
       cycle_limit: how many there are, an integer > 0.
       warmup_t: updates of the warm-up.
@@ -61,8 +63,7 @@ def CosineLRScheduler(
         return _warped(Cosine(start, end, t_initial), k_decay)
 
     around = Around(owner, lr, warmup_t, warmup_lr_init, warmup_prefix, noise_range_t, noise_pct, noise_std, noise_seed)
-    plain = _is_one(k_decay)
-    return around(cycles(owner, phase, lr, lr_min, t_initial, cycle_mul, cycle_decay, cycle_limit, plain))
+    return around(cycles(owner, phase, lr, lr_min, t_initial, cycle_mul, cycle_decay, cycle_limit))
 
 
 @checked
@@ -88,8 +89,7 @@ def PolyLRScheduler(
     Args:
       lr, t_initial, lr_min: see `CosineLRScheduler`.
       power: exponent, > 0.
-      cycle_mul: at least 1, and such that all cycles have whole lengths.
-      cycle_decay, cycle_limit, warmup_t, warmup_lr_init, warmup_prefix: see `CosineLRScheduler`.
+      cycle_mul, cycle_decay, cycle_limit, warmup_t, warmup_lr_init, warmup_prefix: see `CosineLRScheduler`.
       noise_range_t, noise_pct, noise_std, noise_seed, k_decay: see `CosineLRScheduler`.
 
     Raises: ValueError if a number is out of range.
@@ -129,8 +129,7 @@ def TanhLRScheduler(
     Args:
       lr, t_initial, lr_min: see `CosineLRScheduler`.
       lb, ub: arguments of the tangent at the first and the last count of a cycle, rising.
-      cycle_mul: at least 1, and such that all cycles have whole lengths.
-      cycle_decay, cycle_limit, warmup_t, warmup_lr_init: see `CosineLRScheduler`.
+      cycle_mul, cycle_decay, cycle_limit, warmup_t, warmup_lr_init: see `CosineLRScheduler`.
       warmup_prefix: whether the schedule begins after the warm-up; otherwise it leads to where the schedule then is.
       noise_range_t, noise_pct, noise_std, noise_seed: see `CosineLRScheduler`.
 
@@ -147,7 +146,8 @@ def TanhLRScheduler(
         return Tanh(begins, stops, t_initial, lb, ub)
 
     around = Around(owner, lr, warmup_t, warmup_lr_init, warmup_prefix, noise_range_t, noise_pct, noise_std, noise_seed)
-    return around(cycles(owner, phase, lr, lr_min, t_initial, cycle_mul, cycle_decay, cycle_limit), reaches_first=True)
+    schedule = around(cycles(owner, phase, lr, lr_min, t_initial, cycle_mul, cycle_decay, cycle_limit), reaches_first=True)
+    return schedule if warmup_t else Sequence(Hold(lr, 1), Shift(schedule, 1))  # timm sets `lr` before its first formula
 
 
 def _is_one(number: Any) -> bool:

@@ -111,4 +111,4 @@ def _cycle(
     places = [place for place, _ in knots]
     whole = [math.floor(place) for place in places]
     part = [place - floor for place, floor in zip(places, whole, strict=True)]
-    return Knots([value for _, value in knots], whole, part, total_steps - 1, WORDS[anneal_strategy])
+    return Knots([value for _, value in knots], whole, part, WORDS[anneal_strategy])

@@ -1,10 +1,9 @@
 """Transformers' cosines: all but the one with restarts climb back after the end."""
 
-from fractions import Fraction
 from typing import Annotated, Any
 
 from lrax.compat._arguments import KNOWN, KnownDelay, KnownSteps, NotNegative, Share, after, checked
-from lrax.compat._parts import knots, wave
+from lrax.compat._parts import wave
 from lrax.fields._given import Delay, Rate, Steps
 from lrax.fields._words import complain
 from lrax.schedules._base import Schedule
@@ -33,7 +32,7 @@ def get_cosine_schedule_with_warmup(
     >>> print([f"{rate:.2f}" for rate in get_cosine_schedule_with_warmup(1.0, 2, 6)(jnp.array([0, 1, 2, 4, 6, 10]))])
     ['0.00', '0.50', '1.00', '0.50', '0.00', '1.00']
     """
-    return _waved(lr, 0.0, num_warmup_steps, num_training_steps, num_cycles)
+    return _waved("get_cosine_schedule_with_warmup", lr, 0.0, num_warmup_steps, num_training_steps, num_cycles)
 
 
 @checked
@@ -55,11 +54,8 @@ def get_cosine_with_hard_restarts_schedule_with_warmup(
     ['1.00', '0.50', '1.00', '0.50', '0.00']
     """
     steps = after(num_warmup_steps, num_training_steps)
-    each = Fraction(steps, num_cycles)
-    if each.denominator == 1:
-        return Warmup(Repeat(Cosine(lr, 0.0, int(each)), num_cycles), num_warmup_steps)
-    ends = [each * k for i in range(num_cycles) for k in (i, i + 1)]
-    return Warmup(knots([lr, 0.0] * num_cycles, ends, steps), num_warmup_steps)
+    falls = Cosine(lr, 0.0, -(-steps // num_cycles))
+    return Warmup(Repeat(falls, num_cycles, steps if steps % num_cycles else None), num_warmup_steps)
 
 
 @checked
@@ -82,8 +78,9 @@ def get_cosine_with_min_lr_schedule_with_warmup(
     >>> print(get_cosine_with_min_lr_schedule_with_warmup(1.0, 2, 6, min_lr_rate=0.25)(jnp.array([0, 2, 6])))
     [0.   1.   0.25]
     """
-    low = _low("get_cosine_with_min_lr_schedule_with_warmup", lr, min_lr, min_lr_rate)
-    return _waved(lr, low, num_warmup_steps, num_training_steps, num_cycles)
+    owner = "get_cosine_with_min_lr_schedule_with_warmup"
+    low = _low(owner, lr, min_lr, min_lr_rate)
+    return _waved(owner, lr, low, num_warmup_steps, num_training_steps, num_cycles)
 
 
 @checked
@@ -109,8 +106,9 @@ def get_cosine_with_min_lr_schedule_with_warmup_lr_rate(
     >>> print([f"{rate:.2f}" for rate in ahead(jnp.array([0, 1, 3, 5, 7]))])
     ['0.25', '0.50', '1.00', '0.50', '0.00']
     """
-    low = _low("get_cosine_with_min_lr_schedule_with_warmup_lr_rate", lr, min_lr, min_lr_rate)
-    falls = wave(lr, low, after(num_warmup_steps, num_training_steps), num_cycles)
+    owner = "get_cosine_with_min_lr_schedule_with_warmup_lr_rate"
+    low = _low(owner, lr, min_lr, min_lr_rate)
+    falls = wave(owner, lr, low, after(num_warmup_steps, num_training_steps), num_cycles)
     if warmup_lr_rate is None or not num_warmup_steps:
         return Shift(Warmup(falls, num_warmup_steps), 1)
     if num_warmup_steps == 1:  # theirs never reaches the top
@@ -118,9 +116,9 @@ def get_cosine_with_min_lr_schedule_with_warmup_lr_rate(
     return Warmup(falls, num_warmup_steps - 1, start=lr * warmup_lr_rate)
 
 
-def _waved(lr: Any, low: Any, warmup_steps: Any, steps: Any, cycles: Any) -> Schedule:
+def _waved(owner: str, lr: Any, low: Any, warmup_steps: Any, steps: Any, cycles: Any) -> Schedule:
     """A warm-up and a wave."""
-    return Warmup(wave(lr, low, after(warmup_steps, steps), cycles), warmup_steps)
+    return Warmup(wave(owner, lr, low, after(warmup_steps, steps), cycles), warmup_steps)
 
 
 def _low(owner: str, lr: Any, rate: Any, share: Any) -> Any:

@@ -159,5 +159,5 @@ def _falls(lr: Any, low: Any, steps: int, decay_type: str, cycles: float) -> Sch
     if decay_type == "cosine" and cycles == 0.5:
         return Cosine(lr, low, steps)
     if decay_type == "cosine":
-        return Until(wave(lr, low, steps, cycles), steps)
+        return Until(wave("get_wsd_schedule", lr, low, steps, cycles), steps)
     return Linear(lr, low, steps) if decay_type == "linear" else OneMinusSqrt(lr, low, steps)
