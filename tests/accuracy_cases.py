@@ -154,9 +154,7 @@ MEASURED: dict[str, Measured] = {
     "Repeat, in so many steps": Measured(
         lambda n: [lrax.Repeat(lrax.Cosine(*ends, 1), 3, n) for ends in ENDS], changes=lambda n: [n // 3, n // 3 * 2, n]
     ),
-    "Wave": Measured(
-        lambda n: [kinds.Wave(*ends, n, 3) for ends in ENDS], changes=lambda n: [n // 6 * k for k in range(1, 7)]
-    ),
+    "Wave": Measured(lambda n: [kinds.Wave(*ends, n, 3) for ends in ENDS], changes=lambda n: [n // 6 * k for k in range(1, 7)]),
     "Cycle, ends between two steps": Measured(
         lambda n: [lrax.Cycle(lrax.Cosine(*ends, max(n // 9, 1)), 1.1, 1.0, "none") for ends in ENDS],
         changes=lambda n: [n // 9, n // 9 * 21 // 10],

@@ -11,12 +11,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax as _optax
 import pytest
 
 import lrax
 import oracle
 from lrax import compat
 from lrax.compat import djl, mxnet, optax, torch
+from lrax.schedules._elsewhere import NAMES
 
 FILES = ("mxnet", "djl", "torch", "optax", "keras", "timm", "transformers")
 GOLDEN = pathlib.Path(__file__).parent / "golden"
@@ -192,6 +194,18 @@ MISTAKES = {
         lambda: optax.join_schedules([lrax.Constant(0.1)] * 3, [5, 3]),
         "join_schedules: `boundaries` must be counts in rising order",
     ),
+    "timm unsorted": (
+        lambda: compat.timm.MultiStepLRScheduler(1.0, [3, 1], 0.5),
+        "MultiStepLRScheduler: `decay_t` must be counts in rising order, got [3, 1]; sort them",
+    ),
+    "keras factor": (
+        lambda: compat.keras.CosineDecayRestarts(1.0, 5, t_mul=1e6),
+        "CosineDecayRestarts: `t_mul` must be at most",
+    ),
+    "transformers traced": (
+        lambda: jax.jit(lambda n: compat.transformers.get_cosine_schedule_with_warmup(1.0, 0, n, num_cycles=0.7)(0))(9),
+        "get_cosine_schedule_with_warmup: `num_training_steps` must be known",
+    ),
     "optax scale": (
         lambda: optax.piecewise_constant_schedule(0.1, {3: -1.0}),
         "piecewise_constant_schedule: `boundaries_and_scales` must be factors of at least 0",
@@ -207,9 +221,10 @@ def test_mistakes(make: Callable[[], object], says: str) -> None:
 
 
 def test_no_kinds_of_its_own() -> None:
-    """What a schedule of a peer is made of lives with the schedules, so that `from_json` knows it without `lrax.compat`."""
+    """A schedule of another library is made of public classes, so that its repr can be read and `from_json` knows it."""
     kinds = {type(part) for peer in PEERS for case in PEERS[peer]["cases"] for part in _inside(build(peer, case))}
     assert {kind.__module__.rpartition(".")[0] for kind in kinds} == {"lrax.schedules"}
+    assert {kind.__name__ for kind in kinds} <= {*lrax.schedules.__all__, "Partial"}
 
 
 def _inside(schedule: lrax.Schedule) -> list[lrax.Schedule]:
@@ -217,6 +232,63 @@ def _inside(schedule: lrax.Schedule) -> list[lrax.Schedule]:
     fields = [getattr(schedule, name) for name in schedule._rules]
     parts = [part for field in fields for part in (field if isinstance(field, tuple) else (field,))]
     return [schedule, *(inner for part in parts if isinstance(part, lrax.Schedule) for inner in _inside(part))]
+
+
+OPTIMIZERS = {"an optax one": _optax.sgd(0.1), "another": object()}
+PASTED: dict[str, tuple[Callable[[Any], object], str]] = {
+    "OneCycleLR": (
+        lambda o: torch.OneCycleLR(o, max_lr=0.01, total_steps=900),
+        r"OneCycleLR\(max_lr, total_steps, epochs, ...\)",
+    ),
+    "SequentialLR": (lambda o: torch.SequentialLR(o, [1, 2], [3]), r"SequentialLR\(schedulers, milestones\)"),
+    "by name": (lambda o: torch.StepLR(optimizer=o, step_size=3), r"StepLR\(lr, step_size, gamma\)"),
+    "StepLR": (lambda o: torch.StepLR(o, 3), r"give its learning rate as `lr`: the schedule is given to"),
+    "ReduceLROnPlateau": (lambda o: torch.ReduceLROnPlateau(o, mode="min"), r"ReduceLROnPlateau\(lr, mode, factor, ...\)"),
+    "timm": (lambda o: compat.timm.CosineLRScheduler(o, t_initial=9), r"CosineLRScheduler\(lr, t_initial, lr_min, ...\)"),
+    "transformers": (
+        lambda o: compat.transformers.get_scheduler("linear", o, 2, 9),
+        r"get_scheduler\(name, lr, num_warmup_steps,",
+    ),
+    "transformers, by name": (
+        lambda o: compat.transformers.get_linear_schedule_with_warmup(optimizer=o, num_warmup_steps=2, num_training_steps=9),
+        r"get_linear_schedule_with_warmup\(lr,",
+    ),
+}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+@pytest.mark.parametrize(("call", "says"), PASTED.values(), ids=PASTED)
+def test_a_call_with_an_optimizer(call: Callable[[Any], object], says: str, optimizer: Any) -> None:
+    """A call that is pasted with its optimizer is answered with leaving it out, and with how the call reads."""
+    with pytest.raises(TypeError, match=rf"leave the optimizer out.*{says}"):
+        call(optimizer)
+
+
+LEFT_OUT: dict[str, tuple[Callable[[], object], str]] = {
+    "momentum": (lambda: torch.OneCycleLR(0.1, 90, cycle_momentum=False), "`cycle_momentum`: leave it out; .*OneCycleMomentum"),
+    "a cycle's": (lambda: torch.CyclicLR(0.1, 1.0, max_momentum=0.9), r"`max_momentum`: .*CyclicLR\(base_lr=max_momentum"),
+    "an epoch": (lambda: torch.StepLR(0.1, 30, last_epoch=4), r"`last_epoch`: leave it out.*lrax.Shift\(schedule, last_epoch"),
+    "verbose": (lambda: torch.ExponentialLR(0.1, 0.9, verbose=True), "`verbose`: leave it out; lrax.table"),
+    "epochs": (lambda: compat.timm.StepLRScheduler(0.1, 3, t_in_epochs=True), "`t_in_epochs`: .*lrax.Stretch"),
+    "a name": (lambda: compat.keras.CosineDecay(0.1, 9, name="x"), "`name`: leave it out"),
+    "unknown": (lambda: torch.StepLR(0.1, 30, gama=0.5), "no argument `gama`; did you mean `gamma`"),
+}
+
+
+@pytest.mark.parametrize(("call", "says"), LEFT_OUT.values(), ids=LEFT_OUT)
+def test_arguments_that_only_the_other_library_has(call: Callable[[], object], says: str) -> None:
+    """An argument that no function here takes is answered with what to do instead."""
+    with pytest.raises(TypeError, match=says):
+        call()
+
+
+def test_names_of_other_libraries_in_a_configuration() -> None:
+    """`from_config` names the function that makes another library's schedule, for every one that there is."""
+    assert {library: names.split() for library, names in NAMES.items()} == {
+        peer: getattr(compat, peer).__all__ for peer in FILES
+    }
+    with pytest.raises(ValueError, match=r"got 'OneCycleLR'; lrax.compat.torch.OneCycleLR\(...\) makes it"):
+        lrax.from_config({"kind": "OneCycleLR", "max_lr": 0.1})
 
 
 def test_no_peer_is_imported() -> None:

@@ -1,6 +1,5 @@
 """Kinds that others have too: splines as SciPy's, noise, time that runs at a real factor, what is close to a limit."""
 
-import math
 from typing import Any
 
 import jax

@@ -126,8 +126,14 @@ def test_a_loop_that_flushes() -> None:
         ({"fraction": 0.5, "total_steps": 9, "accumulate": 2}, "`accumulate` must be left out where a `fraction`"),
         ({"examples": 5, "batch_size": 2, "flush": True}, "`flush` must be left out where no `epochs` are counted"),
         ({"epochs": 1, "dataset_size": 9, "clock": lrax.Clock(8), "flush": True}, "`flush` must be left out where a `clock`"),
-        ({"epochs": 1, "dataset_size": 9, "clock": lrax.Clock(8), "accumulate": 2}, "`accumulate` must be left out where a `cl"),
-        ({"epochs": 1, "dataset_size": 9, "clock": lrax.Clock(8), "batch_size": 3}, "`batch_size` must be a divisor of the clo"),
+        (
+            {"epochs": 1, "dataset_size": 9, "clock": lrax.Clock(8), "accumulate": 2},
+            "`accumulate` must be left out where a `cl",
+        ),
+        (
+            {"epochs": 1, "dataset_size": 9, "clock": lrax.Clock(8), "batch_size": 3},
+            "`batch_size` must be a divisor of the clo",
+        ),
         ({"epochs": 1, "dataset_size": 9, "batch_size": 2, "accumulate": 0}, "`accumulate` must be an integer of at least 1"),
     ],
 )

@@ -2,11 +2,13 @@
 
 import functools
 import inspect
-from collections.abc import Callable
-from typing import Annotated, Any, ParamSpec, TypeAlias, get_args, get_type_hints
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ParamSpec, TypeAlias, TypeVar, get_args, get_type_hints
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from lrax.fields._known import is_known
 from lrax.fields._rules import Rule
@@ -16,6 +18,7 @@ from lrax.fields._words import Shown, bind, complain
 from lrax.schedules._base import Schedule
 
 Arguments = ParamSpec("Arguments")
+Returned = TypeVar("Returned")
 
 NotNegative: TypeAlias = Annotated[Any, Rule("a finite number, at least 0", low=0)]
 """An argument that holds a number that may be 0."""
@@ -45,6 +48,60 @@ Share: TypeAlias = Annotated[Any, Rule("a number from 0 to 1", low=0, high=1)]
 """An argument that holds a part of something, all and nothing included."""
 
 
+MOMENTUM = "leave it out; the momentum is a schedule of its own, "
+ELSEWHERE = {
+    "last_epoch": "leave it out, because a schedule has no state; lrax.Shift(schedule, last_epoch + 1) is one that is resumed",
+    "verbose": "leave it out; lrax.table(schedule) shows the learning rates",
+    "cycle_momentum": MOMENTUM + "lrax.compat.torch.OneCycleMomentum",
+    "base_momentum": MOMENTUM + "lrax.compat.torch.OneCycleMomentum",
+    "max_momentum": MOMENTUM + "lrax.compat.torch.OneCycleMomentum",
+    "t_in_epochs": "leave it out; lrax.Stretch(schedule, every=steps_per_epoch) is a schedule that counts epochs",
+    "noise_type": "leave it out; the noise is normal",
+    "initialize": "leave it out; a schedule changes no optimizer",
+    "eps": "leave it out; the smallest change is 0",
+    "name": "leave it out; a schedule has no name",
+}
+"""Arguments of other libraries that no function here takes, and what to do instead."""
+OF_CYCLES = MOMENTUM + "CyclicLR(base_lr=max_momentum, max_lr=base_momentum, ...)"
+WITH_OPTIMIZERS = ("lrax.compat.torch", "lrax.compat.timm", "lrax.compat.transformers")
+"""The libraries whose functions take an optimizer first."""
+
+
+def is_optimizer(value: Any) -> bool:
+    """Whether an argument is an optimizer of some library: an object that is no number, word, list or function."""
+    if isinstance(value, optax.GradientTransformation):
+        return True
+    plain = (int, float, complex, str, bytes, list, tuple, Mapping, np.ndarray, np.generic, jax.Array, type(None))
+    return not isinstance(value, plain) and not callable(value)
+
+
+def fitting(function: Callable[..., Any], signature: inspect.Signature, args: Any, kwargs: Any) -> inspect.BoundArguments:
+    """`signature.bind`; a call that was copied from code for another library is answered with what to change."""
+    owner, names = function.__name__, list(signature.parameters)
+    call = f"; it is {owner}({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+    if function.__module__.startswith(WITH_OPTIMIZERS) and ("optimizer" in kwargs or any(map(is_optimizer, args))):
+        instead = ", and give its learning rate as `lr`" if "lr" in names else ""
+        given = "the schedule is given to an optimizer, as in optax.sgd(schedule)"
+        raise TypeError(f"{owner}: leave the optimizer out{instead}: {given}{call}")
+    for name in kwargs:
+        if name in ELSEWHERE and name not in names:
+            remedy = OF_CYCLES if owner == "CyclicLR" and "momentum" in name else ELSEWHERE[name]
+            raise TypeError(f"{owner}: there is no argument `{name}`: {remedy}{call}")
+    return bind(function.__qualname__, signature, args, kwargs)
+
+
+def fitted(function: Callable[Arguments, Returned]) -> Callable[Arguments, Returned]:
+    """`function`; a call that does not fit is answered with how it reads, or with what to change in one from elsewhere."""
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Returned:
+        fitting(function, signature, args, kwargs)
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
 def checked(function: Callable[Arguments, Schedule]) -> Callable[Arguments, Schedule]:
     """`function`, whose arguments are checked first: by the rules in their annotations; None only where one allows it.
 
@@ -57,7 +114,7 @@ def checked(function: Callable[Arguments, Schedule]) -> Callable[Arguments, Sche
 
     @functools.wraps(function)
     def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Schedule:
-        bound = bind(function.__qualname__, signature, args, kwargs)
+        bound = fitting(function, signature, args, kwargs)
         for name, value in bound.arguments.items():
             if value is None and name not in optional and all(rule is KNOWN for rule in rules[name]):
                 needed = signature.parameters[name].default is inspect.Parameter.empty

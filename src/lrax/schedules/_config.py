@@ -17,6 +17,7 @@ from lrax.fields._value import Value, _fields, has_default
 from lrax.fields._words import complain, did_you_mean, spelt
 from lrax.schedules._base import Schedule
 from lrax.schedules._clock import Clock
+from lrax.schedules._elsewhere import made_by
 
 VERSION = 1
 """The version of the format; a change that older readers would misread adds one."""
@@ -115,7 +116,11 @@ class Reader:
 
     def _kind(self, name: str, place: str) -> type[Value]:
         if name not in self.known or name == "Function":
-            remedy = did_you_mean(name, self.known) or f"give your own kinds: {self.owner}({self.name}, kinds=[...])"
+            remedy = (
+                made_by(name)
+                or did_you_mean(name, self.known)
+                or f"give your own kinds: {self.owner}({self.name}, kinds=[...])"
+            )
             raise complain(ValueError, self.owner, f"{place}.kind", "the name of a kind", name, remedy)
         return self.known[name]
 

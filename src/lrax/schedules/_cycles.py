@@ -94,9 +94,10 @@ class Cycle(Schedule):
         least = max(int(self.min_steps), int(shortest(self.phase)))
         found, begin, length = [], Fraction(0), Fraction(max(int(self.phase.length), least))
         for _ in range(4):
-            begin += math.floor(length + Fraction(1, 2)) if self.rounding == "nearest" else length
+            begin += Fraction(math.floor(length + Fraction(1, 2))) if self.rounding == "nearest" else length
             found.append(math.ceil(begin))
-            length = max(math.ceil(length * factor) if self.rounding == "each" else length * factor, Fraction(least))
+            following = length * factor
+            length = max(Fraction(math.ceil(following)) if self.rounding == "each" else following, Fraction(least))
         return found
 
     def rate(self, count: jax.Array) -> jax.Array:
@@ -142,9 +143,7 @@ def find_cycle(
         size, rest = jnp.maximum(wide_whole(following, "nearest"), least), local - length
         stays = size == length if rounding == "each" else shrinks & (size == least)
         following = tuple(jnp.where(going, new, old) for new, old in zip(following, exact, strict=True))
-        index, local, length = (
-            jnp.where(going, new, old) for new, old in ((index + 1, index), (rest, local), (size, length))
-        )
+        index, local, length = (jnp.where(going, new, old) for new, old in ((index + 1, index), (rest, local), (size, length)))
         return going & (rest >= size) & ~stays, index, local, length, following
 
     going = (count >= length) & (numerator != denominator) & ~(shrinks & (length == least))

@@ -1,6 +1,6 @@
 """Noise that is a function of a seed and the count."""
 
-from typing import Annotated, Any, Literal, final
+from typing import Annotated, Literal, final
 
 import jax
 import jax.numpy as jnp

@@ -4,11 +4,11 @@ In place of the optimizer each function takes its learning rate, `lr`. The rate 
 `step_update(count)`. For schedulers that count epochs, put the result in `lrax.Stretch(schedule, every=updates_per_epoch)`.
 What is theirs, and kept:
 without `warmup_prefix` the warm-up covers the beginning of the schedule (and climbs to a rate that it may jump down from); a
-milestone of `MultiStepLRScheduler` comes one early; `TanhLRScheduler` stops short of both ends. At count 0 timm has not called
-its formula yet, and uses `lr` itself: that differs from the formula, which is given here, by 8e-7 of a tanh.
+milestone of `MultiStepLRScheduler` comes one early; `TanhLRScheduler` stops short of both ends, but uses `lr` itself at count
+0, before its first formula.
 
-Noise is timm's own number at every count: PyTorch's generator, seeded with `noise_seed` plus the count, is calculated here.
-There is none at count 0, where timm has not drawn yet.
+Noise is another random stream than timm's: normal numbers of the same standard deviation and the same bounds, which depend on
+`noise_seed` and the count, drawn by `lrax.schedules.Noise`. There is none at count 0, where timm has not drawn yet.
 
 `PlateauLRScheduler` is a transformation for the end of an `optax.chain`.
 """

@@ -9,8 +9,8 @@ from lrax.fields._given import Offset, Positive, Rate
 from lrax.fields._ratio import LARGEST_RATIO
 from lrax.fields._rules import Rule
 from lrax.schedules._base import Schedule
-from lrax.schedules._cooldown_phases import Tanh
 from lrax.schedules._combinators import Sequence
+from lrax.schedules._cooldown_phases import Tanh
 from lrax.schedules._phases import Cosine, Hold, Polynomial
 from lrax.schedules._time import Shift, Warp
 

@@ -1,17 +1,18 @@
 """timm's schedulers that drop, at counts or by a loss."""
 
+import itertools
 from collections.abc import Sequence as Many
 from typing import Annotated, Any, Literal
 
 import optax
 
-from lrax.compat._arguments import KNOWN, KnownDelay, checked
+from lrax.compat._arguments import KNOWN, KnownDelay, checked, fitted
 from lrax.compat._parts import exponential, step_decay
 from lrax.compat._plateaus import plateau
 from lrax.compat.timm._around import Around, NoiseRange
 from lrax.compat.torch import MultiStepLR
 from lrax.fields._given import Offset, Positive, Rate
-from lrax.fields._words import spelt
+from lrax.fields._words import complain
 from lrax.schedules._base import Schedule
 from lrax.schedules._time import Stretch
 
@@ -80,11 +81,13 @@ def MultiStepLRScheduler(
       warmup_t, warmup_lr_init, warmup_prefix: see `CosineLRScheduler`; mind the default of the last.
       noise_range_t, noise_pct, noise_std, noise_seed: see `CosineLRScheduler`.
 
-    Raises: ValueError if a number is out of range.
+    Raises: ValueError if the milestones are unsorted or a number is out of range.
 
     >>> print(MultiStepLRScheduler(1.0, decay_t=[2, 4], decay_rate=0.5)(jnp.arange(5)))
     [1.   0.5  0.5  0.25 0.25]
     """
+    if any(after < before for before, after in itertools.pairwise(decay_t)):
+        raise complain(ValueError, "MultiStepLRScheduler", "decay_t", "counts in rising order", decay_t, "sort them")
     first = 0 if warmup_t else 1  # at count 0 of a run timm has not called its formula yet
     falls = MultiStepLR(lr, [max(at - 1, first) for at in decay_t], decay_rate)
     return Around(
@@ -100,7 +103,7 @@ def MultiStepLRScheduler(
     )(falls)
 
 
-@spelt
+@fitted
 def PlateauLRScheduler(
     lr: Any,
     decay_rate: Any = 0.1,

@@ -81,7 +81,8 @@ def MultiStepLR(lr: Rate, milestones: Annotated[Many[int], KNOWN], gamma: Positi
 def ConstantLR(lr: Rate, factor: Factor = 1 / 3, total_iters: KnownDelay = 5) -> Schedule:
     """The rate times `factor` for `total_iters` updates, and then the rate itself.
 
-    With `total_iters=0` PyTorch never takes `factor` back, and neither does this.
+    With `total_iters=0` PyTorch never takes `factor` back, and neither does this. (As a later part of a `SequentialLR` PyTorch
+    then uses `lr` itself; give `lrax.Constant(lr)` there.)
 
     Args:
       lr: rate from count `total_iters` on.

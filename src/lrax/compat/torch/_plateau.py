@@ -4,11 +4,11 @@ from typing import Any, Literal
 
 import optax
 
+from lrax.compat._arguments import fitted
 from lrax.compat._plateaus import plateau
-from lrax.fields._words import spelt
 
 
-@spelt
+@fitted
 def ReduceLROnPlateau(
     lr: Any,
     mode: Literal["min", "max"] = "min",

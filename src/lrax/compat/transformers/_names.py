@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from lrax.compat._arguments import fitted
 from lrax.compat.transformers import _cosines, _plateaus, _warmed
-from lrax.fields._words import choice, complain, spelt
+from lrax.fields._words import choice, complain
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "linear": _warmed.get_linear_schedule_with_warmup,
@@ -22,9 +23,11 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 ALONE = ("constant", "reduce_lr_on_plateau", "greedy")
 WITHOUT_TOTAL = ("constant_with_warmup", "inverse_sqrt")
+WITHOUT_KWARGS = ("constant_with_warmup",)
+"""Names for which transformers leaves `scheduler_specific_kwargs` out."""
 
 
-@spelt
+@fitted
 def get_scheduler(
     name: str,
     lr: Any,
@@ -40,7 +43,7 @@ def get_scheduler(
         `"reduce_lr_on_plateau"` or `"greedy"`, which are transformations.
       lr: the rate of the optimizer.
       num_warmup_steps, num_training_steps: in updates, where the schedule needs them.
-      scheduler_specific_kwargs: further arguments of its function.
+      scheduler_specific_kwargs: further arguments of its function; not used for `"constant"` and `"constant_with_warmup"`.
 
     Raises: ValueError for an unknown name or a length that is missing; TypeError for an argument that its function has not.
 
@@ -50,6 +53,7 @@ def get_scheduler(
     function = FUNCTIONS[choice("get_scheduler", "name", name, tuple(FUNCTIONS))]
     if name == "constant":
         return function(lr)
+    scheduler_specific_kwargs = None if name in WITHOUT_KWARGS else scheduler_specific_kwargs
     given = dict(scheduler_specific_kwargs or {})
     needed = {"num_warmup_steps": num_warmup_steps, "num_training_steps": num_training_steps}
     if name in ALONE:

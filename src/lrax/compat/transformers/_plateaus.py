@@ -5,14 +5,15 @@ from typing import Any, Literal
 import numpy as np
 import optax
 
+from lrax.compat._arguments import fitted
 from lrax.compat._plateaus import least, plateau, tolerances
 from lrax.fields._known import is_known
 from lrax.fields._types import DELAY, POSITIVE
-from lrax.fields._words import complain, spelt
+from lrax.fields._words import complain
 from lrax.optimizers._greedy import greedy
 
 
-@spelt
+@fitted
 def get_reduce_on_plateau_schedule(
     lr: Any,
     mode: Literal["min", "max"] = "min",
@@ -31,7 +32,7 @@ def get_reduce_on_plateau_schedule(
     return plateau(owner, lr, mode, factor, patience, threshold, threshold_mode, cooldown, min_lr)
 
 
-@spelt
+@fitted
 def get_greedy_schedule(
     lr: Any,
     mode: Literal["min", "max"] = "min",
