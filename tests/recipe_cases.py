@@ -61,7 +61,15 @@ RECIPES: dict[str, Case] = {
     ),
     "sgdr: with a warm-up": Case(
         lrax.sgdr,
-        {"peak": 2.0, "end": 0.01, "cycle_steps": 250, "length_factor": 2.0, "value_factor": 0.5, "warmup_steps": 20},
+        {
+            "peak": 2.0,
+            "end": 0.01,
+            "cycle_steps": 250,
+            "length_factor": 2.0,
+            "value_factor": 0.5,
+            "warmup_steps": 20,
+            "min_steps": 7,
+        },
         (20, 250, 270, 750),
     ),
     "warmup_cosine": Case(lrax.warmup_cosine, {"peak": 0.5, "total_steps": 200, "warmup_steps": 4, "end": 0.01}, (4, 200)),

@@ -54,14 +54,16 @@ lrax.plot(
 # ## One cycle, and cycles
 #
 # `one_cycle` is a triangle and a cool-down ([Smith & Topin 2017](https://arxiv.org/abs/1708.07120)); `cyclical` is a triangle again and again ([Smith
-# 2015](https://arxiv.org/abs/1506.01186)); `sgdr` restarts a cosine, each time twice as long and, here, half as high.
+# 2015](https://arxiv.org/abs/1506.01186)); a `Cycle` of a cosine restarts it, each time twice as long and half as high. MXNet's tutorial makes each cycle as
+# long as the ceiling of the factor times the one before: that is `rounding="each"`. By default each length is the nearest integer to the first one times a power of
+# the factor, so that rounding does not add up; for whole factors the two are the same, and `sgdr` is the short way to write it.
 
 # %%
 axes = lrax.plot(
     {
         "one cycle": lrax.one_cycle(0.1, 0.5, cycle_steps=500, cooldown_steps=750, end=0.001),
         "cyclical": lrax.cyclical(0.5, 2.0, cycle_steps=500),
-        "warm restarts": lrax.sgdr(2.0, 0.01, cycle_steps=250, length_factor=2, value_factor=0.5),
+        "warm restarts": lrax.Cycle(lrax.Cosine(2.0, 0.01, steps=250), length_factor=2, value_factor=0.5, rounding="each"),
     },
     steps=1740,
 )

@@ -1,7 +1,9 @@
 """The peers' special cases: documented values of an argument that mean something else, known or traced."""
 
+import math
 import re
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import jax
@@ -11,8 +13,10 @@ import optax
 import pytest
 
 import lrax
-from lrax.compat import djl, mxnet, torch
+from lrax import compat
+from lrax.compat import djl, mxnet, torch, transformers
 from lrax.compat import optax as ours
+from schedule_cases import rates
 
 COUNTS = jnp.arange(6)
 SPECIAL: dict[str, tuple[Callable[..., Any], str, Any, Any]] = {
@@ -136,3 +140,101 @@ def test_none_where_it_is_allowed() -> None:
     assert repr(torch.CyclicLR(0.1, 1.0, 5, None)) == repr(torch.CyclicLR(0.1, 1.0, 5))
     assert repr(ours.exponential_decay(1.0, 2, 0.5, end_value=None)) == repr(ours.exponential_decay(1.0, 2, 0.5))
     assert repr(djl.FactorTracker(1.0, 0.5, None, None)) == repr(djl.FactorTracker(1.0, 0.5))
+
+
+WAVES = [
+    *((0, 3_000_000, 0.997), (100, 10_000, 0.70710678), (29, 31, 2.11516107), (0, 1000, math.pi / 2), (42, 823, 3.0437230338)),
+    *((0, 50_000_000, 0.997), (0, 2**31 - 1, 0.3), (0, 100, 1e-9), (0, 100, 5e-324), (0, 7, 1e9 + 0.1), (3, 5, 3.0)),
+]
+
+
+@pytest.mark.parametrize(("warm", "steps", "cycles"), WAVES)
+def test_waves_of_any_float(warm: int, steps: int, cycles: float) -> None:
+    """A cosine of any number of cycles is exact within training and long after it, and is a few numbers whatever its length."""
+    schedule = transformers.get_cosine_schedule_with_warmup(1.0, warm, steps, num_cycles=cycles)
+    counts = [warm, warm + 1, steps // 2 + warm, steps - 1, steps, min(3 * steps, 2**31 - 1), 10**6, 10**8 + 3, 2**31 - 1]
+    turns = [float(Fraction(cycles) * (count - warm) / (steps - warm) % 1) for count in counts]
+    want = (1 + np.cos(2 * np.pi * np.array(turns))) / 2
+    np.testing.assert_allclose(rates(schedule, np.array(counts, np.int32)), want, atol=1e-6)
+    assert len(lrax.to_json(schedule)) < 300
+    decays = transformers.get_wsd_schedule(1.0, warm, steps - warm, num_stable_steps=0, num_cycles=cycles)
+    np.testing.assert_allclose(decays(warm + (steps - warm) // 2), schedule(warm + (steps - warm) // 2), atol=1e-7)
+
+
+@pytest.mark.parametrize("gamma", [1.0001, 1.001, 1.01, 1.05, 1.3, 0.9999, 0.97])
+def test_many_factors_near_1(gamma: float) -> None:
+    """A staircase of many drops keeps the digits of a Python float, also where it climbs; so does a smooth decay."""
+    count = min(int(abs(20 / math.log(gamma))), 1_000_000)
+    for schedule in (
+        torch.StepLR(1e-6, 1, gamma),
+        torch.ExponentialLR(1e-6, gamma),
+        compat.keras.ExponentialDecay(1e-6, 1, gamma, staircase=True),
+        compat.timm.StepLRScheduler(1e-6, 1, gamma),
+        ours.exponential_decay(1e-6, 1, gamma, staircase=True),
+    ):
+        np.testing.assert_allclose(schedule(count), 1e-6 * gamma**count, rtol=1e-6)
+    np.testing.assert_allclose(torch.StepLR(1e-6, 1, 1.0001)(100_000), 0.0220155, rtol=1e-5)
+    assert repr(torch.StepLR(1.0, 30, 1.5)) == "StepDecay(start=1.0, factor=1.5, every=30)"
+
+
+def test_lrax_factors_near_1() -> None:
+    """The documented staircase of a factor near 1 is right over a million steps, as `Exponential` with `every` is."""
+    grows = lrax.Exponential(1e-6, 1.00001**69_315, every=69_315)
+    np.testing.assert_allclose(grows(1_000_000), 1e-6 * 1.00001**1_000_000, rtol=2e-6)
+    np.testing.assert_allclose(lrax.Stretch(grows, 3)(3_000_002), 1e-6 * 1.00001**1_000_000, rtol=2e-6)
+
+
+@pytest.mark.parametrize("lb", [-0.5, -3.19, -5.0, -7.0])
+def test_a_tangent_begins_at_its_rate(lb: float) -> None:
+    """At count 0, or in the first epoch, timm's tangent is at `lr` itself; with a warm-up, where that begins."""
+    schedule = compat.timm.TanhLRScheduler(1.0, 10, lb=lb)
+    tangent = [(1 - math.tanh(lb * (1 - t / 10) + 3.0 * t / 10)) / 2 for t in range(10)]
+    np.testing.assert_allclose(schedule(np.arange(10)), [1.0, *tangent[1:]], rtol=2e-6)
+    np.testing.assert_allclose(lrax.Stretch(schedule, 5)(np.array([0, 4, 5])), [1.0, 1.0, tangent[1]], rtol=2e-6)
+    assert compat.timm.TanhLRScheduler(1.0, 10, lb=lb, warmup_t=3, warmup_lr_init=0.125)(0) == 0.125
+
+
+def test_cycles_that_hardly_grow() -> None:
+    """Cycles a little longer each are as the formulas of Keras and timm have them after thousands, and are a few numbers."""
+    by, first, k = Fraction(1001, 1000), 100, 3000
+    begin = first * (by**k - 1) / (by - 1)
+    count = math.ceil(begin + first * by**k / 3)
+    want = (1 + math.cos(math.pi * float((count - begin) / (first * by**k)))) / 2
+    keras = compat.keras.CosineDecayRestarts(1.0, first, t_mul=1.001)
+    timm = compat.timm.CosineLRScheduler(1.0, first, cycle_mul=1.001, cycle_limit=10**6)
+    for schedule in (keras, timm):
+        np.testing.assert_allclose(schedule(count), want, rtol=1e-5)
+        assert len(lrax.to_json(schedule)) < 400
+    few = compat.timm.CosineLRScheduler(1.0, 10, cycle_mul=1.5, cycle_limit=4)
+    np.testing.assert_allclose(few(np.array([81, 82])), [(1 + math.cos(math.pi * (81 - 47.5) / 33.75)) / 2, 0.0], atol=1e-7)
+
+
+def test_hard_restarts_of_any_length() -> None:
+    """Restarts that end between two steps are exact for millions of steps, and are a few numbers."""
+    schedule = transformers.get_cosine_with_hard_restarts_schedule_with_warmup(1.0, 0, 3_000_001, num_cycles=997)
+    counts = [0, 1, 3009, 3010, 1_500_000, 3_000_000, 3_000_001]
+    want = [(1 + math.cos(math.pi * float(Fraction(997 * t, 3_000_001) % 1))) / 2 if t < 3_000_001 else 0.0 for t in counts]
+    np.testing.assert_allclose(schedule(np.array(counts)), want, atol=1e-6)
+    assert len(lrax.to_json(schedule)) < 300
+
+
+def test_arguments_that_transformers_does_not_use() -> None:
+    """`get_scheduler` leaves out the further arguments of the schedules that transformers leaves them out of."""
+    for name in ("constant", "constant_with_warmup", "inverse_sqrt"):
+        given = transformers.get_scheduler(name, 0.1, 10, 100, scheduler_specific_kwargs={"num_cycles": 2})
+        assert given == transformers.get_scheduler(name, 0.1, 10, 100)
+    with pytest.raises(TypeError, match="num_cycles"):
+        transformers.get_scheduler("linear", 0.1, 10, 100, scheduler_specific_kwargs={"num_cycles": 2})
+
+
+def test_noise_of_timm() -> None:
+    """Timm's noise is drawn from a stream of lrax: within its bounds, from its range of counts on, the same for a seed."""
+    plain = compat.timm.CosineLRScheduler(0.1, 4000)
+    noisy = compat.timm.CosineLRScheduler(0.1, 4000, noise_range_t=[1000, 3000], noise_pct=0.2, noise_std=0.1, noise_seed=7)
+    counts = np.arange(4000)
+    factor = np.asarray(rates(noisy, counts)) / np.asarray(rates(plain, counts))
+    np.testing.assert_allclose(factor[[*range(1000), *range(3000, 3990)]], 1.0, rtol=1e-5)
+    assert np.abs(factor[1000:3000] - 1).max() < 0.2
+    assert 0.08 < np.std(factor[1000:3000]) < 0.11  # a normal number of 0.1, drawn again beyond 0.2
+    again = compat.timm.CosineLRScheduler(0.1, 4000, noise_range_t=1000, noise_pct=0.2, noise_std=0.1, noise_seed=7)
+    assert again(2000) == noisy(2000)

@@ -16,7 +16,7 @@ from jax.sharding import Mesh, PartitionSpec
 import lrax
 from compilations import compilations
 from devices import xla_flags
-from lrax.schedules._combinators import Until
+from lrax.schedules import Until
 from schedule_cases import KINDS, Case, each, rates, sampled
 
 every_case = each()

@@ -244,3 +244,9 @@ def test_words() -> None:
 def test_steps_for_a_clock(amounts: dict[str, Any], steps: int) -> None:
     """Examples, epochs and tokens become the count at which so much was seen."""
     assert lrax.steps_for(**amounts, clock=lrax.Clock([256, 512], [1000])) == steps
+
+
+def test_units_are_rounded_up() -> None:
+    """An amount that is not a whole number of units is one unit more."""
+    assert lrax.Clock(3, unit=4).units(5) == 2
+    assert lrax.Clock(3, unit=4).units(4) == 1

@@ -118,3 +118,9 @@ def test_plans_that_make_no_sense(change: Any, message: str) -> None:
     """A change that would shorten, climb or come too late is an error that says so."""
     with pytest.raises(ValueError, match=message):
         change()
+
+
+def test_a_branch_that_stays() -> None:
+    """A cool-down may end at the learning rate that it begins at."""
+    stable = lrax.Warmup(lrax.Constant(0.5), 10)
+    np.testing.assert_array_equal(lrax.branch(stable, 120, at=100, end=0.5)(np.array([100, 110, 120])), [0.5] * 3)

@@ -2,6 +2,9 @@
 
 from typing import final
 
+import numpy as np
+
+from lrax.fields._known import is_known
 from lrax.fields._shares import DelayOrShare, MaybeDelayOrShare, Total
 from lrax.fields._types import (
     Fraction,
@@ -202,10 +205,12 @@ class sgdr(Recipe):  # noqa: N801  # a recipe is called as a function
       peak: rate at the top of the first cycle.
       end: rate that the first cycle falls to.
       cycle_steps: length of the first cycle in updates, its warm-up included.
-      length_factor: what the length is multiplied by from cycle to cycle, rounded up.
+      length_factor: what the length is multiplied by from cycle to cycle: the length of cycle k is the integer nearest to
+        `cycle_steps * length_factor**k` (`Cycle` has another rule, too).
       value_factor: what both rates are multiplied by from cycle to cycle.
       warmup_steps: length of the warm-up at the start of each cycle, the same for all, whose first rate is above zero: in
         updates, or as a share of `cycle_steps`; None or 0 for none.
+      min_steps: the smallest length of a cycle, for a `length_factor` below 1; see `Cycle`.
 
     Made of a `Cycle` of a `Cosine`, with a `Warmup` within if asked.
 
@@ -225,9 +230,14 @@ class sgdr(Recipe):  # noqa: N801  # a recipe is called as a function
     length_factor: LengthFactor = default(2)
     value_factor: Positive = default(1.0)
     warmup_steps: MaybeDelayOrShare = default(None)
+    min_steps: Steps = default(1)
 
     def made(self) -> Schedule:
+        if is_known(self.min_steps) and is_known(self.cycle_steps) and np.any(self.min_steps > self.cycle_steps):
+            raise complain(ValueError, "sgdr", "min_steps", f"at most `cycle_steps` ({self.cycle_steps})", self.min_steps)
         if self.warmup_steps is None:
-            return Cycle(Cosine(self.peak, self.end, self.cycle_steps), self.length_factor, self.value_factor)
-        steps, warm = shared_out("sgdr", self.cycle_steps, warmup_steps=self.warmup_steps)
-        return Cycle(first_rate(Cosine(self.peak, self.end, steps), warm), self.length_factor, self.value_factor)
+            phase: Schedule = Cosine(self.peak, self.end, self.cycle_steps)
+        else:
+            steps, warm = shared_out("sgdr", self.cycle_steps, warmup_steps=self.warmup_steps)
+            phase = first_rate(Cosine(self.peak, self.end, steps), warm)
+        return Cycle(phase, self.length_factor, self.value_factor, min_steps=self.min_steps)

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from typing import Annotated, Any
 
+import numpy as np
+
 from lrax.compat._arguments import checked
 from lrax.compat._parts import exponential
 from lrax.fields._given import Positive, Rate, Steps
-from lrax.fields._rules import Choice
+from lrax.fields._rules import Choice, Rule
 from lrax.schedules._algebra import Product, Sum
 from lrax.schedules._base import CallableRule, Function, Schedule
 from lrax.schedules._combinators import Sequence
@@ -14,6 +16,9 @@ from lrax.schedules._cycles import Cycle
 from lrax.schedules._decays import Constant
 from lrax.schedules._phases import Cosine, Linear
 from lrax.schedules._time import Shift, Stretch
+
+TIMES = Rule("an integer, at least 1", np.int32, low=1, remedy="lrax.sgdr(length_factor=...) takes any number above 0")
+Times = Annotated[int | Any, TIMES]
 
 
 @checked
@@ -34,7 +39,7 @@ def CosineAnnealingLR(lr: Rate, T_max: Steps, eta_min: Rate = 0.0) -> Schedule:
 
 
 @checked
-def CosineAnnealingWarmRestarts(lr: Rate, T_0: Steps, T_mult: Steps = 1, eta_min: Rate = 0.0) -> Schedule:
+def CosineAnnealingWarmRestarts(lr: Rate, T_0: Steps, T_mult: Times = 1, eta_min: Rate = 0.0) -> Schedule:
     """Falls from `lr` to `eta_min` along half a cosine, again and again, each time `T_mult` times as long.
 
     Args:

@@ -23,8 +23,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 ALONE = ("constant", "reduce_lr_on_plateau", "greedy")
 WITHOUT_TOTAL = ("constant_with_warmup", "inverse_sqrt")
-WITHOUT_KWARGS = ("constant_with_warmup",)
-"""Names for which transformers leaves `scheduler_specific_kwargs` out."""
+"""Names that need no total length, and for which transformers does not use `scheduler_specific_kwargs`."""
 
 
 @fitted
@@ -43,7 +42,8 @@ def get_scheduler(
         `"reduce_lr_on_plateau"` or `"greedy"`, which are transformations.
       lr: the rate of the optimizer.
       num_warmup_steps, num_training_steps: in updates, where the schedule needs them.
-      scheduler_specific_kwargs: further arguments of its function; not used for `"constant"` and `"constant_with_warmup"`.
+      scheduler_specific_kwargs: further arguments of its function; as in transformers, they are not used for `"constant"`,
+        `"constant_with_warmup"` and `"inverse_sqrt"`.
 
     Raises: ValueError for an unknown name or a length that is missing; TypeError for an argument that its function has not.
 
@@ -53,8 +53,7 @@ def get_scheduler(
     function = FUNCTIONS[choice("get_scheduler", "name", name, tuple(FUNCTIONS))]
     if name == "constant":
         return function(lr)
-    scheduler_specific_kwargs = None if name in WITHOUT_KWARGS else scheduler_specific_kwargs
-    given = dict(scheduler_specific_kwargs or {})
+    given = {} if name in WITHOUT_TOTAL else dict(scheduler_specific_kwargs or {})
     needed = {"num_warmup_steps": num_warmup_steps, "num_training_steps": num_training_steps}
     if name in ALONE:
         return function(lr, **given)
