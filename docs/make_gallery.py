@@ -128,6 +128,11 @@ SECTIONS: dict[str, dict[str, Entry]] = {
             "Any curve through points, with one shape between.",
             {"values[1]": 0.1, "values[2]": 0.03, "counts[1]": 200, "counts[2]": 700, "counts[3]": 1000},
         ),
+        "Knots": Entry(
+            "Knots([0.0, 0.1, 0.0], counts=[0, 249, 1000], parts=[0.0, 0.5, 0.0])",
+            "A `Piecewise` whose values may be reached between two steps: PyTorch's one-cycle.",
+            {"values[1]": 0.1, "counts[1] + parts[1]": (0, 249.5), "counts[2]": 1000},
+        ),
         "Spline": Entry(
             "Spline([0.0, 0.1, 0.03, 0.0], counts=[0, 200, 700, 1000])",
             "A smooth curve through points; a shape to search.",
@@ -159,6 +164,11 @@ SECTIONS: dict[str, dict[str, Entry]] = {
             "A factor to multiply with: another one at every update, the same for a seed.",
             {"1 + spread": 1.2, "1 − spread": 0.8},
         ),
+        "Wave": Entry(
+            "Wave(0.1, 0.02, steps=1000, waves=3)",
+            "A cosine that climbs back, for ever; its period need not be whole.",
+            {"high": 0.1, "low": 0.02, "steps": (0, 1000)},
+        ),
         "PolynomialRestarts": Entry(
             "PolynomialRestarts(0.1, 0.01, steps=300)",
             "A polynomial whose horizon moves on: Keras's `cycle=True`.",
@@ -180,6 +190,11 @@ SECTIONS: dict[str, dict[str, Entry]] = {
             "Repeat(Triangle(0.02, 0.1, 250), times=4)",
             "A number of cycles, and then the end is held.",
             {"1": (0, 250), "2": (250, 500), "3": (500, 750), "times": (750, 1000)},
+        ),
+        "Until": Entry(
+            "Until(InverseSqrt(0.1, 50), steps=400)",
+            "The first steps of a schedule that has no end, or another one: so that it can be followed or repeated.",
+            {"steps": (0, 400)},
         ),
         "Warmup": Entry(
             "Warmup(StepDecay(0.1, 0.5, 300), warmup_steps=150)",

@@ -72,8 +72,8 @@ def test_special_cases(make: Callable[..., Any], what: str, special: Any, usual:
     counts = np.arange(6)
     with jax.numpy_dtype_promotion("standard"):  # of optax
         want = [np.asarray(jax.jit(jax.vmap(make(optax, value)))(counts), np.float32) for value in (special, usual)]
-    for value, rates in zip((special, usual), want, strict=True):
-        np.testing.assert_allclose(make(ours, value)(COUNTS), rates, rtol=1e-5, atol=1e-7)
+    for value, expected in zip((special, usual), want, strict=True):
+        np.testing.assert_allclose(make(ours, value)(COUNTS), expected, rtol=1e-5, atol=1e-7)
     batch = jax.vmap(lambda value: make(ours, value)(COUNTS))(jnp.array([special, usual], dtype))
     np.testing.assert_allclose(batch, want, rtol=1e-5, atol=1e-7)
 
