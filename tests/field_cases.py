@@ -12,6 +12,7 @@ from lrax.fields._types import TimeFactor
 from lrax.schedules._base import MaybeSchedule
 from lrax.schedules._clock import SCALING
 from lrax.schedules._recipe import Recipe
+from lrax.schedules._tables import PARTS, PLACES
 from schedule_cases import CASES
 
 RATES = {
@@ -93,6 +94,10 @@ BY_RULE = {
     )
 } | {id(MaybeSchedule.__metadata__[0].rule): SCHEDULE, id(STEPS_OR_SHARE): LENGTHS, id(DELAY_OR_SHARE): DELAY}
 BY_RULE |= {id(TOTAL): LENGTHS, id(ENDS_OR_SHARES): BOUNDARIES, id(SCALING): RATES | {"a string": ("log", ValueError)}}
+BY_RULE |= {
+    id(PLACES): {"a number": (5, ValueError), "not whole": ([1.0, 2.5], ValueError), "words": (["a", "b"], TypeError)},
+    id(PARTS): LIST | {"above 1": ([0.0, 1.5], ValueError), "below 0": ([-0.5, 0.5], ValueError)},
+}
 GOOD: dict[type[lrax.Schedule], dict[str, Any]] = {
     lrax.Clip: {"schedule": lrax.Constant(0.1), "low": 0.0, "high": 1.0},
     lrax.Constant: {"value": 0.1},

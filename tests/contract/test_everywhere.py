@@ -120,7 +120,8 @@ import jax
 from schedule_cases import CASES
 from contract.test_everywhere import in_shard_map
 assert len(jax.devices()) == 4
-for name in ("Cycle: growing", "Extension", "MultiStep", "sgdr: with a warm-up"):
+names = ["Cycle: growing", "Cycle: ends between two steps", "Wave", "Noise", "Extension", "MultiStep"]
+for name in [*names, "sgdr: with a warm-up"]:
     in_shard_map(CASES[name], jax.devices())
 print("as one")
 """

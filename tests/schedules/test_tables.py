@@ -63,3 +63,16 @@ def compiled_lines(schedule: lrax.Schedule) -> int:
 def test_the_program_does_not_grow(make: object) -> None:
     """Ten or ten thousand boundaries or cycles: the same number of instructions."""
     assert compiled_lines(make(10)) == compiled_lines(make(10_000))
+
+
+def test_knots_must_rise() -> None:
+    """Places that do not rise, and lists that are not of one length, are refused."""
+    with pytest.raises(
+        ValueError, match=r"Knots: `counts` must be such that `counts \+ parts` rises strictly, got \[0.0, 3.5, 3.5\]"
+    ):
+        lrax.schedules.Knots([0.0, 1.0, 0.0], [0, 3, 3], [0.0, 0.5, 0.5])
+    with pytest.raises(ValueError, match="Knots: `values` must be as long as `counts` and `parts`, at least two"):
+        lrax.schedules.Knots([0.0, 1.0], [0, 3, 9], [0.0, 0.5, 0.5])
+    early = lrax.schedules.Knots([1.0, 0.0], [-2, 2], [0.5, 0.5])
+    np.testing.assert_allclose(early(np.arange(4)), [0.625, 0.375, 0.125, 0.0], rtol=1e-6)
+    assert early.length == 3

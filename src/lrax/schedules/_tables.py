@@ -138,7 +138,7 @@ class Knots(Schedule):
         if is_known(self.counts) and is_known(self.parts):
             places = np.asarray(self.counts, np.float64) + np.asarray(self.parts, np.float64)
             if np.any(np.diff(places, axis=-1) <= 0):
-                raise complain(ValueError, "Knots", "counts", "such that `counts + parts` rises strictly", self.counts)
+                raise complain(ValueError, "Knots", "counts", "such that `counts + parts` rises strictly", places.tolist())
 
     @property
     def landmarks(self) -> list[int]:
