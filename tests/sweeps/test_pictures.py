@@ -121,6 +121,21 @@ def test_curves_of_any_numbers(losses):
     Sweep.create(lrax.Constant(PEAKS), losses).plot_curves().figure.draw_without_rendering()
 
 
+def test_curves_with_gaps_are_drawn_through_them():
+    """A metric of every third step is a line through what was measured; it ends where a seed has its last value."""
+    curve, gap = np.full((4, 12), np.nan), np.nan
+    curve[:, ::3] = [[5, 4, 3, 2], [5, 3, 2, 1], [5, 9, gap, gap], [gap, gap, gap, gap]]
+    axes = Sweep.create([lrax.Constant(rate) for rate in (0.1, 0.2, 0.3, 0.3)], curve).plot_curves()
+    one, best, lost = (line.get_ydata() for line in axes.lines if line.get_linewidth() > 1)
+    np.testing.assert_allclose(one, [5, 14 / 3, 13 / 3, 4, 11 / 3, 10 / 3, 3, 8 / 3, 7 / 3, 2, gap, gap])
+    np.testing.assert_allclose(best[9:], [1, gap, gap])
+    assert np.isnan(lost).all()
+    faint = [line for line in axes.lines if line.get_alpha() == 0.15]
+    np.testing.assert_array_equal(faint[0].get_xdata(), [0, 3, 6, 9])
+    np.testing.assert_array_equal(faint[0].get_ydata(), [5, 4, 3, 2])
+    axes.figure.draw_without_rendering()
+
+
 def race(rates, rungs=(8, 8, 16), **options):
     """A race of constant rates on the linear problem."""
     schedules = [lrax.Constant(rate) for rate in rates]

@@ -107,6 +107,24 @@ def test_shapes_that_diverge_are_last() -> None:
     assert "diverged" in str(result)
 
 
+def test_a_shape_diverges_by_its_score_alone() -> None:
+    """A metric that is not the score may be NaN; a curve that is measured at every other step has its end as the score."""
+
+    def hollow(schedule: Any, key: jax.Array) -> Any:
+        return {"loss": schedule(STEPS - 1) + jax.random.uniform(key), "return": jnp.full(3, jnp.nan)}
+
+    def sparse(schedule: Any, key: jax.Array) -> Any:
+        loss = schedule(STEPS - 1) + jax.random.uniform(key)
+        return jnp.stack([loss, jnp.nan, loss, jnp.nan])
+
+    options = {"key": jax.random.key(0), "propose": grid_shapes(2), "rungs": (1,), "fresh": 2}
+    slope = lambda end: lrax.Linear(1.0, end, STEPS)  # noqa: E731
+    found = search_shapes(hollow, slope, {"end": [0.5, 1.0]}, [0.1], score=lambda metrics: metrics["loss"], **options)
+    assert np.isfinite(found.scores).all()
+    again = search_shapes(sparse, slope, {"end": [0.5, 1.0]}, [0.1], **options)
+    np.testing.assert_allclose(again.scores, found.scores, rtol=1e-6)
+
+
 def test_proposals() -> None:
     """Random ones come once, a grid has its ends, halving goes to where scores are low, and the cube is never left."""
     nothing = Tried(np.zeros((0, 3)), np.zeros(0))

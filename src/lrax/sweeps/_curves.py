@@ -35,7 +35,8 @@ def plot_curves(settings: Sequence[Setting], losses: np.ndarray[Any, Any], axes:
     for setting, mean in zip(settings, means, strict=True):
         colour, kind = colours.to_rgba(setting.peak), kind_of(setting.schedule)
         for curve in losses[list(setting.lanes)] if few else ():
-            axes.plot(np.where(np.isfinite(curve), curve, np.nan), color=colour, linewidth=0.8, alpha=0.15)
+            known = np.flatnonzero(np.isfinite(curve))  # a metric may be measured at every fifth step alone
+            axes.plot(known, curve[known], color=colour, linewidth=0.8, alpha=0.15)
         name = f"{setting.peak:.3g}" if len(kinds) == 1 else f"{kind} {setting.peak:.3g}"
         style: dict[str, Any] = {"color": colour, "linestyle": kinds[kind], "linewidth": 1.2, "label": name if few else "_"}
         if setting is best:
@@ -142,13 +143,16 @@ def _finished(axes: "Axes", means: np.ndarray[Any, Any], first: Any, colours: An
 
 
 def running_mean(curve: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The mean of a thirtieth of the updates around each, as far as they are finite; NaN where the curve is not.
+    """The mean of the finite losses in a thirtieth of the steps around each; on a line between them, NaN before and after.
 
     >>> print(running_mean(np.array([1.0, 3.0, np.nan])), running_mean(np.arange(90.0))[:3])
     [ 1.  3. nan] [0.5 1.  2. ]
+    >>> print(running_mean(np.array([np.inf, 1.0, np.nan, 3.0, np.nan])))
+    [nan  1.  2.  3. nan]
     """
     known, window = np.isfinite(curve), np.ones(1 + len(curve) // 60 * 2)
     if not known.any():
         return np.full(len(curve), math.nan)
     sums, counts = (np.convolve(part, window, "same") for part in (np.where(known, curve, 0.0), known))
-    return np.where(known, sums / np.maximum(counts, 1), np.nan)
+    places = np.flatnonzero(known)
+    return np.interp(np.arange(len(curve)), places, (sums / np.maximum(counts, 1))[places], left=math.nan, right=math.nan)

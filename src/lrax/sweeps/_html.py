@@ -32,4 +32,5 @@ def _table(table: Table) -> str:
     head, *rows = table.rows
     body = "".join(row(cells, "td") for cells in rows)
     notes = "<br>".join(map(escaping.escape, table.notes))
-    return f"<table><thead>{row(head, 'th')}</thead><tbody>{body}</tbody></table><p>{notes}</p>"
+    verdict = f"<p>{escaping.escape(table.verdict)}</p>" if table.verdict else ""
+    return f"{verdict}<table><thead>{row(head, 'th')}</thead><tbody>{body}</tbody></table><p>{notes}</p>"

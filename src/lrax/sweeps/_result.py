@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from lrax.fields._known import is_key
@@ -21,6 +20,8 @@ from lrax.sweeps._settings import Margin, Setting, margin_of, ranked, settings_o
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from lrax.sweeps._table import Table
+
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Sweep:
@@ -32,7 +33,7 @@ class Sweep:
       schedules: one a lane.
       metrics: what the training function returned, NumPy arrays with the lane axis in front.
       scores: of each lane, the lower the better, float64 of shape (lanes,); NaN where it diverged.
-      diverged: of each lane, whether its score or any number in its metrics is not finite, bool of shape (lanes,).
+      diverged: of each lane, whether its score is not finite, bool of shape (lanes,). Other metrics may hold NaN or inf.
       peaks: of each lane, the highest rate of its schedule, float32 of shape (lanes,).
       plan: how the lanes were run, in words.
     """
@@ -57,10 +58,11 @@ class Sweep:
         Raises: TypeError or ValueError for schedules, metrics or a score that do not fit.
 
         >>> print(Sweep.create(lrax.Constant(jnp.array([0.1, 0.2])), jnp.array([3.0, jnp.nan])))
+        best: Constant(value=0.1), score 3; every other setting has a run that diverged
            schedule             peak rate  score  lanes
         *  Constant(value=0.1)        0.1      3  0
            Constant(value=0.2)        0.2      -  1      diverged
-        best: Constant(value=0.1), score 3; every other diverged
+        1 of 2 runs diverged: their scores are not finite
         """
         lanes = as_lanes("Sweep.create", schedules)
         check_arrays("Sweep.create", "metrics", metrics)
@@ -78,7 +80,7 @@ class Sweep:
 
     @property
     def best(self) -> Setting | None:
-        """The setting with the lowest score of those none of whose lanes diverged; None if all have one that did."""
+        """The setting with the lowest score among those without a run that diverged; None if every setting has one."""
         return next(iter(ranked(self.settings)), None)
 
     @property
@@ -155,15 +157,17 @@ class Sweep:
         return f"<Sweep: {len(self.schedules)} lanes, {len(self.settings)} settings, {int(self.diverged.sum())} diverged>"
 
     def __str__(self) -> str:
-        from lrax.sweeps._table import sweep_table
-
-        return str(sweep_table(self.settings, self.scores, self.plan))
+        return str(self._table())
 
     def _repr_html_(self) -> str:
         from lrax.sweeps._html import html
+
+        return html(self._table, self.plot, repr(self))
+
+    def _table(self) -> "Table":
         from lrax.sweeps._table import sweep_table
 
-        return html(lambda: sweep_table(self.settings, self.scores, self.plan), self.plot, repr(self))
+        return sweep_table(self.settings, self.scores, self.metrics, self.plan)
 
     @spelt
     def plot(self, axes: "Axes | None" = None) -> "Axes":
@@ -185,7 +189,7 @@ class Sweep:
         """Draws the losses of every setting over the updates: running means, their median over seeds; the best in black.
 
         The colour is that of the peak rate, the dashes are those of the kind. Of a few settings the losses themselves are drawn
-        too. A line ends where the first of its seeds diverged.
+        too. A line joins the losses that are finite, and ends where the first of its seeds has its last one.
 
         Args:
           axes: where to draw; by default new axes.
@@ -199,7 +203,7 @@ class Sweep:
         from lrax.sweeps._curves import plot_curves
 
         if losses is None:
-            curves = [leaf for leaf in jax.tree.leaves(self.metrics) if np.ndim(leaf) == 2]
+            curves = [leaf for leaf in jax.tree.leaves(self.metrics) if np.ndim(leaf) == 2 and not is_key(leaf)]
             if len(curves) != 1:
                 remedy = "give one metric, such as sweep.metrics['losses']"
                 raise complain(ValueError, "plot_curves", "losses", "given unless one metric is a curve", None, remedy)
@@ -213,18 +217,9 @@ class Sweep:
 def outcome(lanes: Lanes, metrics: Any, score: Score | None, plan: str) -> Sweep:
     """The outcome for lanes and a score that have been checked."""
     scores = np.array(default_scores(metrics) if score is None else jax.vmap(score)(metrics), np.float64)
-    diverged = ~np.isfinite(scores)
-    for leaf in jax.tree.leaves(metrics):
-        if jnp.issubdtype(leaf.dtype, jnp.inexact):
-            diverged |= ~_finite(leaf).reshape(lanes.number, -1).all(axis=1)
+    diverged = ~np.isfinite(scores)  # by the score alone: other metrics may be NaN where nothing was measured
     scores[diverged] = np.nan
     peaks = np.asarray(peak_rates(lanes.schedules))
     schedules = tuple(lanes.one(lane) for lane in range(lanes.number))
     held = jax.tree.map(lambda leaf: leaf if is_key(leaf) else np.asarray(leaf), metrics)
     return Sweep(schedules, held, scores, diverged, peaks, plan)
-
-
-def _finite(leaf: Any) -> np.ndarray[Any, Any]:
-    """Which numbers are finite; NumPy knows no bfloat16, and JAX would cut float64 down."""
-    array = np.asarray(leaf)
-    return np.isfinite(array) if array.dtype.kind in "fc" else np.asarray(jnp.isfinite(leaf))

@@ -85,8 +85,8 @@ def run_sweep(
 
     Args:
       train, schedules, others, mesh, axis: as for `lrax.sweep`.
-      score: metrics of one lane -> scalar, the lower the better; by default, where the metrics are one array, its
-        `lrax.sweeps.end_loss`.
+      score: metrics of one run -> scalar, the lower the better; by default, if the metrics are one array, its
+        `lrax.sweeps.end_loss`. A run has diverged if its score is not finite. Other metrics may hold NaN or inf: they are kept.
       lanes: how many are trained at a time, the rest in turn. By default, on an accelerator, all that fit into nine tenths of
         its free memory; on the CPU, groups whose state fits the caches, one group a core, and single lanes for
         convolutions. `Sweep.plan` says what it was and why.
@@ -107,11 +107,11 @@ def run_sweep(
     ...         return weight - schedule(count) * 2 * weight, weight**2
     ...     return jax.lax.scan(update, 1.0, jnp.arange(12))[1]
     >>> print(run_sweep(train, lrax.Constant(jnp.array([0.01, 0.1, 2.0]))))  # doctest: +ELLIPSIS
+    best: Constant(value=0.1), score 0.01231, lower than the runner-up, Constant(value=0.01), by 0.6557; not tested, ...
        schedule              peak rate      score  lanes
        Constant(value=0.01)       0.01      0.668  0
     *  Constant(value=0.1)         0.1    0.01231  1
        Constant(value=2.0)           2  1.175e+10  2
-    best: Constant(value=0.1), score 0.01231, 0.6557 ahead of the next
     3 lanes, ... at a time...
     """
     batch = _checked("run_sweep", train, schedules, others, lanes, mesh, axis)

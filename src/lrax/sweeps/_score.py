@@ -18,27 +18,49 @@ Score: TypeAlias = Callable[[Any], Any]
 
 @spelt
 def end_loss(losses: Any, tail: float = 0.25) -> jax.Array:
-    """The loss at the end of a run: the mean over the last quarter of its updates.
+    """The loss at the end of a run: the mean over the last quarter of its steps.
 
-    A mean, because a rate at which the loss jumps about is to be charged for its jumps; over many updates, because one batch
-    says little. A loss that is not finite makes it not finite.
+    A mean, so that a learning rate at which the loss jumps about pays for the jumps; over many steps, because one batch says
+    little.
+
+    A NaN between two losses is a step at which nothing was measured, as in a validation loss of every fifth step. It is left
+    out. If nothing was measured in the tail, the last loss that was measured counts. At the end of a run as many NaNs in a row
+    are left out as there are between two losses. More of them say that the run diverged, and so does an infinite loss in the
+    tail: the result is then not finite.
 
     Args:
-      losses: float (..., updates), or a scalar, which is its own end.
-      tail: the part of the updates that is looked at, in (0, 1].
+      losses: float (..., steps), at least one step; or a scalar, which is its own end.
+      tail: the fraction of the steps that is averaged, in (0, 1].
 
     Returns: float of shape (...).
 
-    Raises: ValueError if `tail` is not in (0, 1].
+    Raises: ValueError if `tail` is not in (0, 1], or if there are no steps.
 
     >>> print(end_loss(jnp.array([9.0, 5.0, 2.0, 1.0, 3.0, 2.0, 2.0, 1.0])))
     1.5
+    >>> print(end_loss(jnp.array([9.0, jnp.nan, 4.0, jnp.nan])), end_loss(jnp.array([9.0, 4.0, jnp.nan, jnp.nan])))
+    4.0 nan
     """
     tail = check_part("end_loss", "tail", tail)
     losses = jnp.asarray(losses)
     if losses.ndim == 0:
         return losses
-    return jnp.mean(losses[..., -part_of(losses.shape[-1], tail) :], axis=-1)
+    if not losses.shape[-1]:
+        raise complain(ValueError, "end_loss", "losses", "the losses of at least one step", f"shape {losses.shape}")
+    return jnp.mean(losses, axis=-1, where=_counted(jnp, losses, tail))
+
+
+def _counted(xp: Any, losses: Any, tail: float) -> Any:
+    """Which losses of shape (..., steps) the end loss is the mean of, in NumPy or `jnp`."""
+    steps = losses.shape[-1]
+    places, measured = xp.broadcast_to(xp.arange(steps), losses.shape), ~xp.isnan(losses)
+    found = xp.sort(xp.where(measured, places, -1), axis=-1)  # -1 for each NaN, then the places of the losses, rising
+    last = found[..., -1:]
+    gaps = xp.where(found[..., :-1] >= 0, xp.diff(found, axis=-1) - 1, 0)  # the NaNs between each two losses
+    trailing = steps - 1 - last
+    ended = trailing <= xp.max(gaps, axis=-1, keepdims=True, initial=0)
+    inside = places >= xp.minimum(last, steps - part_of(steps, tail))
+    return xp.where(ended, measured & inside, True)  # all, NaNs included, where the run diverged
 
 
 def check_part(owner: str, name: str, value: Any) -> float:
@@ -52,7 +74,8 @@ def check_part(owner: str, name: str, value: Any) -> float:
 def default_scores(metrics: Any) -> np.ndarray[Any, Any]:
     """The end loss of each lane of metrics that are one array, in float64: what float32 cannot hold has not diverged."""
     losses = np.asarray(jax.tree.leaves(metrics)[0]).astype(np.float64)
-    return losses if losses.ndim == 1 else losses[:, -part_of(losses.shape[1], 0.25) :].mean(axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):  # a score that is not finite is an answer, and no warning
+        return losses if losses.ndim == 1 else np.mean(losses, axis=1, where=_counted(np, losses, 0.25))
 
 
 def check_score(owner: str, score: Score | None, metrics: Any) -> None:

@@ -42,7 +42,7 @@ class Sampled(Schedule):
 
 @dataclasses.dataclass(frozen=True)
 class Scored:
-    """A training function that returns its score alone, NaN where a metric is not finite; equal for equal parts."""
+    """A training function that returns its score alone, NaN if it is not finite; equal for equal parts."""
 
     train: Callable[..., Any]
     score: Score | None
@@ -57,9 +57,7 @@ class Scored:
         metrics = checked_metrics(self.train(*arguments))
         check_score("search_shapes", self.score, jax.eval_shape(lambda: metrics))
         score = end_loss(jax.tree.leaves(metrics)[0]) if self.score is None else self.score(metrics)
-        numbers = [jnp.asarray(leaf) for leaf in jax.tree.leaves(metrics)]
-        finite = [jnp.isfinite(leaf).all() for leaf in numbers if jnp.issubdtype(leaf.dtype, jnp.inexact)]
-        return jnp.where(jnp.stack([*finite, jnp.isfinite(score)]).all(), jnp.asarray(score, jnp.float32), jnp.nan)
+        return jnp.where(jnp.isfinite(score), jnp.asarray(score, jnp.float32), jnp.nan)
 
 
 def _call(train: Callable[..., Any], *arguments: Any) -> Any:

@@ -210,6 +210,6 @@ def _spread(scores: np.ndarray[Any, Any]) -> str:
 def _difference(ahead: Ahead) -> str:
     if not math.isfinite(ahead.ahead):
         return "not to be compared"
-    sure = "" if abs(ahead.ahead) > 2 * ahead.error else ", not to be told apart"
+    sure = "" if abs(ahead.ahead) > 2 * ahead.error else ", not significantly different"
     word = "behind by" if ahead.ahead >= 0 else "ahead by"
     return f"{word} {abs(ahead.ahead):.3g} ± {ahead.error:.2g}{sure}"

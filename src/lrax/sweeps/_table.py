@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from lrax.schedules._named import labels
@@ -23,18 +25,20 @@ class Table(NamedTuple):
       rows: of cells; the first is the header.
       right: the columns that are set to the right.
       notes: lines below.
+      verdict: a line above, "" for none.
     """
 
     rows: list[list[str]]
     right: tuple[int, ...]
     notes: list[str]
+    verdict: str = ""
 
     def __str__(self) -> str:
-        return "\n".join([*align(self.rows, self.right), *self.notes])
+        return "\n".join([*([self.verdict] if self.verdict else []), *align(self.rows, self.right), *self.notes])
 
 
-def sweep_table(settings: Sequence[Setting], scores: np.ndarray[Any, Any], plan: str) -> Table:
-    """One row a setting, then the best and its margin, then how it was run."""
+def sweep_table(settings: Sequence[Setting], scores: np.ndarray[Any, Any], metrics: Any, plan: str) -> Table:
+    """The best setting compared with the runner-up, one row for each setting, then what to know and how it was run."""
     best = next(iter(ranked(settings)), None)
     shown = settings
     if len(settings) > ROWS:
@@ -53,27 +57,60 @@ def sweep_table(settings: Sequence[Setting], scores: np.ndarray[Any, Any], plan:
         spans = [span] if seeds else []
         rows.append([mark, names[setting.lanes], f"{setting.peak:.4g}", score, *spans, ranges(setting.lanes), diverged])
     notes = [f"... and {len(settings) - ROWS} settings that are worse"] if len(settings) > ROWS else []
-    notes.append(_verdict(settings, scores, names))
     if best is not None:
         place = next(i for i, setting in enumerate(settings) if setting is best)
         notes += range_note([setting.schedule for setting in settings], [setting.peak for setting in settings], place)
+    diverged = np.isnan(scores)
+    if diverged.any() and best is not None:
+        notes.append(f"{diverged.sum()} of {len(scores)} runs diverged: their scores are not finite")
+    notes += not_finite_notes(metrics, diverged)
     if plan:
         notes.append(f"{len(scores)} lanes, {plan}")
-    return Table(rows, (2, 3), notes)
+    return Table(rows, (2, 3), notes, _verdict(settings, scores, names))
+
+
+def not_finite_notes(metrics: Any, diverged: np.ndarray[Any, Any]) -> list[str]:
+    """A line for each metric with numbers that are not finite in runs that did not diverge; in all runs if all diverged."""
+    notes = []
+    chosen = ~diverged if not diverged.all() else diverged
+    for path, leaf in jax.tree.leaves_with_path(metrics):
+        if not jnp.issubdtype(leaf.dtype, jnp.inexact) or not np.size(leaf):
+            continue
+        lacking = ~_finite(leaf)[chosen].reshape(chosen.sum(), -1)
+        each, size = lacking.sum(axis=1), lacking.shape[1]
+        if each.any():
+            up_to = "" if (each == each[0]).all() else "up to "
+            what = "steps" if np.ndim(leaf) == 2 else "numbers"
+            where = f" at {up_to}{each.max()} of {size} {what}" if np.ndim(leaf) > 1 else ""
+            runs = f" in {(each > 0).sum()} of {len(each)} runs" if not each.all() or np.ndim(leaf) == 1 else ""
+            notes.append(f"metrics{jax.tree_util.keystr(path)} is not finite{where}{runs}")
+    return notes
+
+
+def _finite(leaf: Any) -> np.ndarray[Any, Any]:
+    """Which numbers are finite; NumPy may not know the dtype, such as bfloat16, and JAX would cut float64 down."""
+    array = np.asarray(leaf)
+    return np.isfinite(array) if array.dtype.kind in "fc" else np.asarray(jnp.isfinite(leaf))
 
 
 def _verdict(settings: Sequence[Setting], scores: np.ndarray[Any, Any], names: Mapping[Any, str]) -> str:
-    best, margin = next(iter(ranked(settings)), None), margin_of(settings, scores)
-    if best is None:
-        return "no best: every setting has a lane that diverged"
-    text = f"best: {names[best.lanes]}, score {best.score:.4g}"
+    """Which setting is the best, and how it compares with the runner-up: one sentence."""
+    order, margin = ranked(settings), margin_of(settings, scores)
+    if not order:
+        return "no best: every setting has a run that diverged, whose score is not finite"
+    median = f" (median of {len(order[0].lanes)} seeds)" if len(order[0].lanes) > 1 else ""
+    best = "best" if margin is None or margin.ahead >= 0 else "best by the median"
+    text = f"{best}: {names[order[0].lanes]}, score {order[0].score:.4g}{median}"
     if margin is None:
-        return text + ("; every other diverged" if len(settings) > 1 else "")
+        return text + ("; every other setting has a run that diverged" if len(settings) > 1 else "")
+    other, size = names[order[1].lanes], f"{abs(margin.ahead):.4g}"
+    word = "lower" if margin.ahead >= 0 else "higher"
     if math.isnan(margin.error):
-        return f"{text}, {margin.ahead:.4g} ahead of the next"
-    sure = "" if margin.ahead > 2 * margin.error else ": not to be told apart"
-    ahead = "ahead of the next" if margin.ahead >= 0 else "behind the next in the mean"
-    return f"{text}, {abs(margin.ahead):.4g} ± {margin.error:.2g} {ahead} over {margin.seeds} seeds{sure}"
+        return f"{text}, {word} than the runner-up, {other}, by {size}; not tested, for that takes several seeds"
+    size = f"by {size} ± {margin.error:.2g} in the mean over {margin.seeds} seeds"
+    if abs(margin.ahead) > 2 * margin.error:
+        return f"{text}, significantly {word} than the runner-up, {other}, {size}"
+    return f"{text}, not significantly different from the runner-up, {other}: {word} {size}"
 
 
 def race_table(
@@ -102,10 +139,10 @@ def race_table(
 
 
 def range_note(schedules: Sequence[Any], peaks: Sequence[float], best: int) -> list[str]:
-    """What to do where the best rate stands at an end of what was tried."""
+    """What to do if the best peak learning rate is at an end of those that were tried."""
     end = end_of_range(schedules, peaks, best)
     direction = {"highest": "higher", "lowest": "lower", None: ""}[end]
-    return [f"the best peak rate, {peaks[best]:.4g}, is the {end} that was tried: try {direction} ones"] if end else []
+    return [f"the best peak learning rate, {peaks[best]:.4g}, is the {end} that was tried: try {direction} ones"] if end else []
 
 
 def align(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
