@@ -111,7 +111,7 @@ result.plot()
 # ## Seeds
 #
 # A best rate of one seed may be luck. `cross` makes every schedule meet every key; lanes with equal schedules are the seeds of one setting, and its score is
-# their median. The last line says by how much the best is ahead of the next, with a standard error, and whether that is enough to tell them apart.
+# their median. The table says how far the best is from the runner-up in the mean over seeds, with a standard error, and whether that is significant.
 
 # %%
 best = int(jnp.argmin(jnp.abs(peaks - result.best.peak)))
@@ -124,7 +124,7 @@ result.plot()
 # %% [markdown]
 # Seeds take back what one seed seemed to say. Over eight of them 0.175 has the lowest median, 0.105 is 0.0003 behind, and the dots of four of the five rates
 # lie in one band. The margin is even negative, -0.005 ± 0.006: medians rank the settings, but the margin is a mean of differences, and by that the next one
-# is ahead. The table says that they are not to be told apart. Only 0.227 is seen to be worse.
+# is ahead. The table says that the two are not significantly different. Only 0.227 is seen to be worse.
 #
 # ## A race
 #
