@@ -87,7 +87,7 @@ def test_commands_that_read_files_find_something() -> None:
 
 
 def test_every_python_that_is_allowed_is_tested() -> None:
-    """The oldest Python of pyproject.toml runs with the oldest libraries, and each Python of the classifiers is in the matrix."""
+    """The oldest Python that is allowed runs with the oldest libraries, and each Python of the classifiers is in the matrix."""
     oldest = PROJECT["requires-python"].removeprefix(">=")
     assert f'python: "{oldest}", libraries: oldest' in SCRIPTS["tests.yml"]
     (matrix,) = re.findall(r"python: (\[.*\])", SCRIPTS["tests.yml"])

@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.experimental
 import jax.numpy as jnp
@@ -171,3 +173,103 @@ def test_what_python_is_only_told_is_taken(tmp_path):
     lrax.run_sweep(logged, RATES, folder=tmp_path, lanes=1)
     jax.effects_barrier()
     assert len(told) == 3
+
+
+def scaled(data, schedule):
+    """A training function that takes its data as an argument."""
+    return jnp.sum(data.astype(jnp.float32)) * schedule(0)
+
+
+class Scaling:
+    """A training function that holds its data."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def __call__(self, schedule):
+        return scaled(self.data, schedule)
+
+    method = __call__
+
+
+@jax.tree_util.register_pytree_node_class
+class Node(Scaling):
+    """The same as a pytree, whose data is a leaf."""
+
+    def tree_flatten(self):
+        return (self.data,), None
+
+    @classmethod
+    def tree_unflatten(cls, _, leaves):
+        return cls(*leaves)
+
+
+BOUND = {
+    "Partial": lambda data: jax.tree_util.Partial(scaled, data),
+    "Partial by keyword": lambda data: jax.tree_util.Partial(lambda schedule, data: scaled(data, schedule), data=data),
+    "Partial of a dict": lambda data: jax.tree_util.Partial(lambda held, schedule: scaled(held["x"], schedule), {"x": data}),
+    "Partial of a jitted function": lambda data: jax.tree_util.Partial(jax.jit(scaled), data),
+    "Partial of a Partial": lambda data: jax.tree_util.Partial(
+        jax.tree_util.Partial(lambda a, b, s: a * scaled(b, s), 2.0), data
+    ),
+    "Partial of a Python number": lambda data: jax.tree_util.Partial(lambda number, s: number * s(0), float(data[1])),
+    "functools.partial": lambda data: functools.partial(scaled, data),
+    "functools.partial of a Partial": lambda data: functools.partial(jax.tree_util.Partial(scaled, data)),
+    "an object that is called": Scaling,
+    "a method": lambda data: Scaling(data).method,
+    "a pytree that is called": Node,
+}
+
+
+@pytest.mark.parametrize("kind", BOUND)
+def test_data_bound_to_the_training_function_count(kind, tmp_path):
+    """Other data that is bound, however it is, is another sweep; a copy of it, and the same data in NumPy, is the same."""
+    make, data = BOUND[kind], jnp.arange(4, dtype=jnp.float32)
+    first = lrax.run_sweep(make(data), RATES, folder=tmp_path)
+    for same in (data.copy(), np.asarray(data)):
+        np.testing.assert_array_equal(lrax.run_sweep(make(same), RATES, folder=tmp_path).metrics, first.metrics)
+    with pytest.raises(ValueError, match=ANOTHER):
+        lrax.run_sweep(make(data + 1), RATES, folder=tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["Partial", "functools.partial"])
+@pytest.mark.parametrize("other", [lambda a: a.astype(jnp.float16), lambda a: a[:, None], lambda a: a[:3], lambda a: -a[::-1]])
+def test_the_dtype_shape_and_order_of_data_count(kind, other, tmp_path):
+    """The same numbers in another dtype, shape or order, or some of them, are other data."""
+    data = jnp.arange(4, dtype=jnp.float32)
+    lrax.run_sweep(BOUND[kind](data), RATES, folder=tmp_path)
+    with pytest.raises(ValueError, match=ANOTHER):
+        lrax.run_sweep(BOUND[kind](other(data)), RATES, folder=tmp_path)
+
+
+def first_rate(schedule):
+    """A training function that asks for one learning rate alone."""
+    return schedule(0)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lrax.Cosine(RATES.value, 0.0, 100),
+        lrax.Linear(RATES.value, 0.0, 101),
+        [lrax.Linear(rate, 0.0, 100) for rate in RATES.value[::-1]],
+        [lrax.Linear(RATES.value[0], 0.0, 100), *[lrax.Cosine(rate, 0.0, 100) for rate in RATES.value[1:]]],
+    ],
+    ids=["class", "length", "order", "classes"],
+)
+def test_schedules_count_even_if_the_metrics_are_the_same(other, tmp_path):
+    """Another schedule is another sweep, also where the training function asks for what the two have in common."""
+    lrax.run_sweep(first_rate, lrax.Linear(RATES.value, 0.0, 100), folder=tmp_path)
+    with pytest.raises(ValueError, match=DIFFERS["schedules"]):
+        lrax.run_sweep(first_rate, other, folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda a: a.astype(np.int8), lambda a: a + 1, lambda a: {"a": a}], ids=["dtype", "values", "structure"]
+)
+def test_arrays_next_to_the_schedules_count(change, tmp_path):
+    """They count even if the training function does not use them."""
+    others = np.arange(3, dtype=np.int32)
+    lrax.run_sweep(lambda schedule, other: schedule(0), RATES, others, folder=tmp_path)
+    with pytest.raises(ValueError, match=DIFFERS["others"]):
+        lrax.run_sweep(lambda schedule, other: schedule(0), RATES, change(others), folder=tmp_path)

@@ -93,6 +93,79 @@ def test_another_race_s_folder_is_refused(changed, said, tmp_path):
         run(tmp_path, **changed)
 
 
+def held(array):
+    """A loss that closes over an array, the update's sampler, its metric and what is done to its batches, in the same way."""
+    inner = jax.jit(lambda: jnp.asarray(array, jnp.float32).sum())
+    return {
+        "loss": lrax.Learner.create(lambda params, batch: (params - inner()) ** 2 + 0 * batch.mean(), jnp.zeros(()), optax.sgd),
+        "bound loss": lrax.Learner.create(
+            jax.tree_util.Partial(lambda bound, params, batch: (params - bound.sum()) ** 2 + 0 * batch.mean(), array),
+            jnp.zeros(()),
+            optax.sgd,
+        ),
+        "sampler": lambda key: inner() * jax.random.normal(key, (4,)),
+        "bound sampler": jax.tree_util.Partial(
+            lambda bound, key: jnp.asarray(bound)[jax.random.randint(key, (2,), 0, 3)], array
+        ),
+        "evaluate": lambda state: state.params * inner(),
+        "bound evaluate": functools.partial(lambda bound, state: state.params * bound.sum(), array),
+        "transform": lambda batch: batch * inner(),
+    }
+
+
+PARTS = {
+    "loss": ("learner", "another learner"),
+    "bound loss": ("learner", "another learner"),
+    "sampler": ("data", "another learner"),  # batches are drawn in the program of the update
+    "bound sampler": ("data", "another learner"),
+    "evaluate": ("evaluate", "evaluated in another way"),
+    "bound evaluate": ("evaluate", "evaluated in another way"),
+    "transform": ("transform", "another learner"),
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_arrays_in_each_part_of_a_race_count(part, tmp_path):
+    """Other numbers that the loss, sampler, metric or transform holds are another race; a copy of them is the same."""
+    argument, words = PARTS[part]
+    learner = lrax.Learner.create(lambda params, batch: (params - batch.mean()) ** 2, jnp.zeros(()), optax.sgd)
+    options = {"learner": learner, "data": lambda key: jax.random.normal(key, (4,)), "batch_size": None, "rungs": 2}
+    array = np.arange(3, dtype=np.float32)
+    options = {**options, "schedules": lrax.Constant(np.float32([0.1, 0.2]))}
+    first = run(tmp_path, **{**options, argument: held(array)[part]})
+    assert_same_race(run(tmp_path, **{**options, argument: held(array.copy())[part]}), first)
+    with pytest.raises(ValueError, match=rf"this very race, got .*race.npz.*{words}"):
+        run(tmp_path, **{**options, argument: held(array + 1)[part]})
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"data": (DATA[0].astype(np.float16), DATA[1])}, "another learner"),
+        ({"data": (DATA[0][::-1], DATA[1])}, "other data"),
+        ({"batch_size": 8}, "another learner"),
+        ({"schedules": lrax.Linear(RATES.value, RATES.value, 18)}, "other schedules"),
+        ({"schedules": [lrax.Constant(rate) for rate in RATES.value[::-1]]}, "other schedules"),
+        ({"rungs": (5, 6, 8)}, "other rungs"),
+        ({"tail": 0.5}, "another way to keep lanes"),
+        ({"evaluate": lambda state: state.params["bias"], "every": 2}, "evaluated in another way"),
+    ],
+    ids=["dtype", "order", "batch size", "class", "order of schedules", "rungs", "tail", "evaluate"],
+)
+def test_a_race_is_known_by_all_of_it(changed, words, one_race):
+    """The dtype and order of the data, the class and order of schedules, the rungs and how they are ranked count."""
+    with pytest.raises(ValueError, match=rf"this very race, got .*race.npz.*{words}"):
+        run(one_race, **changed)
+
+
+@pytest.fixture(scope="module")
+def one_race(tmp_path_factory):
+    """A folder with the race of these tests."""
+    with jax.numpy_dtype_promotion("standard"):
+        run(folder := tmp_path_factory.mktemp("race"))
+    return folder
+
+
 def outcome(folder):
     """The race, or the name of the file that the error names."""
     try:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import lrax
+from lrax.sweeps._score import peak_rates
 from small_sweep import PEAKS, run, train
 
 
@@ -72,6 +73,16 @@ def test_peak_rates():
     ]
     result = lrax.sweeps.Sweep.create(schedules, np.zeros(4))
     np.testing.assert_allclose(result.peaks, [0.3, 0.7, 0.5, 0.2], rtol=1e-3)
+
+
+def test_peak_rates_are_fine():
+    """The step of the peak is found to four millionths of the length, whichever side of it falls faster, and at both ends."""
+    rises = np.float32([0.0301, 0.1234, 0.4999, 0.7301, 0.9702])
+    for steps in (10_001, 1_234_567, 2_000_000_000):
+        found = peak_rates(lrax.Triangle(np.zeros(5, np.float32), np.ones(5, np.float32), np.full(5, steps), rise=rises))
+        np.testing.assert_array_less(1 - found, (4e-6 + 1 / steps) / np.minimum(rises, 1 - rises) + 1e-6)
+        ends = peak_rates(lrax.Linear(np.float32([0, 1]), np.float32([1, 0]), np.full(2, steps)))
+        np.testing.assert_array_equal(ends, 1)
 
 
 def test_end_loss():

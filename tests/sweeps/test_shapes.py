@@ -145,6 +145,21 @@ def test_proposals() -> None:
     assert means[3] < means[2] < means[1] < means[0]
 
 
+def test_halving_comes_closer_by_halves() -> None:
+    """Each round proposes two points around each of the best, up to 1/4, then 1/8, then 1/16 away on each axis."""
+    halving, key = halving_shapes(64, rounds=4), jax.random.key(3)
+    points = halving(key, 2, Tried(np.zeros((0, 2)), np.zeros(0)))
+    for done, away in enumerate([1 / 4, 1 / 8, 1 / 16], 1):
+        scores = np.abs(points - 0.5).sum(axis=1)
+        more = halving(jax.random.fold_in(key, done), 2, Tried(points, scores))
+        assert len(more) == 64 >> done
+        best = points[np.argsort(scores, kind="stable")[: len(more) // 2]]
+        apart = np.abs(more - np.concatenate([best, best])).max(axis=0)
+        assert (apart <= away).all()
+        assert (apart > 0.6 * away).all()
+        points = np.concatenate([points, more])
+
+
 def test_mistakes_are_named() -> None:
     """Spaces, rates, shapes and proposals that cannot be used are errors of ours."""
     search = functools.partial(search_shapes, train, shape, key=jax.random.key(0), rungs=(1,))

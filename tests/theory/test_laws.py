@@ -89,6 +89,29 @@ def test_a_law_is_a_value() -> None:
     np.testing.assert_allclose(law.end(lrax.Constant(0.1), 400), 1.25)
 
 
+@pytest.mark.parametrize("kind", ["annealing", "multi_power"])
+def test_a_law_is_its_formula(kind: Any) -> None:
+    """A curve is the formula of `fit_law` for any numbers: each fall counts from the step that it is made at."""
+    numbers = {
+        "annealing": {"L0": 1.0, "A": 0.8, "alpha": 0.4, "C": 0.3, "memory": 0.2},
+        "multi_power": {"L0": 0.9, "A": 0.6, "alpha": 0.3, "B": 0.3, "beta": 0.6, "gamma": 0.5, "C": 20.0},
+    }[kind]
+    rates = np.array([0.5, 1.0, 1.0, 0.8, 0.5, 0.5, 0.2, 0.1])  # one step a stretch
+    counts, losses = LossLaw(kind, numbers, 1.0, len(rates), 0.0).curve(rates)
+    falls, area, time = np.append(0, np.maximum(-np.diff(rates), 0)), np.cumsum(rates) / 8, np.arange(1, 9) / 8
+    want = numbers["L0"] + numbers["A"] * area ** -numbers["alpha"]
+    for step in range(len(rates)):
+        for k in range(step + 1):
+            if kind == "annealing":
+                memory = numbers["memory"]
+                want[step] -= numbers["C"] * falls[k] * memory * (1 - np.exp(-(time[step] - k / 8) / memory))
+            else:
+                moved = numbers["C"] * (area[step] - (area[k] - rates[k] / 8)) * rates[k] ** -numbers["gamma"]
+                want[step] -= numbers["B"] * falls[k] * (1 - (1 + moved) ** -numbers["beta"])
+    np.testing.assert_array_equal(counts, np.arange(1, 9))
+    np.testing.assert_allclose(losses, want, rtol=1e-6)
+
+
 def test_mistakes_are_named() -> None:
     """Runs that cannot be fitted are errors of ours."""
     with pytest.raises(TypeError, match=r"fit_law: `runs` must be a list of pairs \(schedule, losses\)"):

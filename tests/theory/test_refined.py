@@ -46,6 +46,20 @@ def test_the_median_filter_takes_no_notice_of_spikes() -> None:
     assert refined(spiked, smooth=0)(50) < 1e-4
 
 
+def test_smooth_is_the_width_of_the_filter() -> None:
+    """A filter of a tenth of 200 norms is 21 wide, ends reflected: it takes no notice of 10 spikes in a row, and follows 11."""
+    for spikes, noticed in ((10, False), (11, True)):
+        norms = np.ones(200)
+        norms[60 : 60 + spikes] = 1000
+        found, plain = refined(norms, smooth=0.1)(np.arange(200)), refined(np.ones(200))(np.arange(200))
+        assert bool(np.abs(found - plain).max() > 1e-3) == noticed
+    norms = np.random.default_rng(0).uniform(0.5, 2, 40)
+    mirrored = np.pad(norms, 4, mode="reflect")
+    smoothed = np.array([np.median(mirrored[i : i + 9]) for i in range(40)])
+    want = smoothed**-2.0 * np.cumsum(smoothed[::-1] ** -2.0)[::-1]
+    np.testing.assert_allclose(refined(norms, smooth=0.2)(np.arange(40)), want / want.max(), rtol=1e-5)
+
+
 def test_norms_may_be_traced() -> None:
     """Under jit it is the same."""
     norms = jnp.linspace(2.0, 1.0, 30)

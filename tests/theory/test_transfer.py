@@ -92,6 +92,15 @@ def test_multiples_of_mup() -> None:
     assert theory.over_width(net(64), net(64)) == {}
 
 
+def test_the_first_axis_that_grew_counts() -> None:
+    """Where axes grew by different factors, the multiple is one over the growth of the first of them."""
+    wide, narrow = ({"a": jnp.ones(shape)} for shape in ((6, 8, 20), (6, 2, 4)))
+    assert theory.over_width(wide, narrow) == {"^(a)$": 0.25}
+    wide, narrow = ({"a": jnp.ones(shape)} for shape in ((15, 8), (3, 4)))
+    assert theory.over_width(wide, narrow) == {"^(a)$": 0.2}
+    assert theory.over_width(wide, narrow, "sgd") == {}
+
+
 def test_multiples_go_into_by_path() -> None:
     """What comes out are groups: each array moves by its multiple of the rate."""
     wide, narrow = ({"in": jnp.ones((2, w)), "hidden": jnp.ones((w, w))} for w in (8, 2))

@@ -101,7 +101,7 @@ def check_score(owner: str, score: Score | None, metrics: Any) -> None:
 
 
 def peak_rate(schedule: Schedule) -> jax.Array:
-    """The highest rate of a schedule, to a quarter of a millionth of its length; of an endless one, in 1000 updates."""
+    """The highest learning rate of a schedule, to four millionths of its length; of an endless one, in 1000 steps."""
     if isinstance(schedule, Either):
         return jax.lax.switch(schedule.index, [lambda kind=kind: peak_rate(kind) for kind in schedule.kinds])
     length = jnp.asarray(1000 if schedule.length is None else schedule.length, jnp.int32)
