@@ -82,6 +82,11 @@ def test_a_lane_that_diverges_is_out():
     assert "diverged" in str(result)
 
 
+def test_the_part_that_goes_on_is_that_of_all_runs_of_the_rung():
+    """Runs that diverged leave their places to the others: of four with two that diverge, both others go on by half."""
+    assert list(run(schedules=[0.01, 3e38, 0.1, 2e38], rungs=(4, 4)).rungs) == [2, 1, 2, 1]
+
+
 def test_all_lanes_may_diverge():
     """If nothing trains, there is no best lane and no state, and no error."""
     result = run(schedules=[3e38, 2e38])
@@ -140,6 +145,12 @@ def test_a_race_and_a_sweep_mean_the_same_by_a_tail():
     fine = np.isfinite(result.end_losses)
     np.testing.assert_allclose(result.end_losses[fine], lrax.sweeps.end_loss(result.losses[fine], tail=0.28), rtol=1e-5)
     assert fine.sum() == 3
+
+
+def test_a_tail_is_that_of_the_rung():
+    """A run is ranked by the mean loss of the last part of the rung, not of all steps that it made."""
+    result = run(schedules=RATES[:3], rungs=(16, 8), tail=0.5, keep=1.0)
+    np.testing.assert_allclose(result.end_losses, result.losses[:, -4:].mean(axis=1), rtol=1e-5)
 
 
 def test_progress_and_table(capsys):

@@ -75,6 +75,12 @@ def test_peak_rates():
     np.testing.assert_allclose(result.peaks, [0.3, 0.7, 0.5, 0.2], rtol=1e-3)
 
 
+def test_the_peak_of_an_endless_schedule_is_that_of_a_thousand_steps():
+    """A peak at step 900 is found; of one at step 2000, the learning rate after half of the warm-up counts."""
+    schedules = [lrax.Warmup(lrax.Constant(0.3), steps) for steps in (900, 2000)]
+    np.testing.assert_allclose(lrax.sweeps.Sweep.create(schedules, np.zeros(2)).peaks, [0.3, 0.15], rtol=2e-3)
+
+
 def test_peak_rates_are_fine():
     """The step of the peak is found to four millionths of the length, whichever side of it falls faster, and at both ends."""
     rises = np.float32([0.0301, 0.1234, 0.4999, 0.7301, 0.9702])

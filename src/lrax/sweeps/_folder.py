@@ -190,7 +190,7 @@ def _header(found: dict[str, np.ndarray[Any, Any]]) -> tuple[dict[str, str], np.
     indices = found["lanes"]
     if not isinstance(identity, dict):
         raise ValueError("its fingerprint is no table")
-    if indices.ndim != 1 or indices.dtype.kind not in "iu" or len(set(indices.tolist())) != len(indices):
+    if indices.ndim != 1 or indices.dtype.kind not in "iu" or len(set(indices.tolist())) != len(indices) or not len(indices):
         raise ValueError("its lanes are no numbers")
     return identity, indices
 
@@ -200,7 +200,7 @@ def _part(found: dict[str, np.ndarray[Any, Any]], name: str, array: np.ndarray[A
     part = found.get(name)
     if part is None:
         raise ValueError(f"it lacks {name}")
-    bytes_alone = part.dtype.kind == "V" and part.dtype.itemsize == array.dtype.itemsize
+    bytes_alone = part.dtype.kind == array.dtype.kind == "V" and part.dtype.itemsize == array.dtype.itemsize
     if not (part.dtype == array.dtype or bytes_alone) or part.shape != (lanes, *array.shape[1:]):
         raise ValueError(f"its {name} is {part.dtype}{list(part.shape)}")
     return part.view(array.dtype)

@@ -100,7 +100,7 @@ class RaceFolder:
             found = _files.read(self.path)
             header = json.loads(str(found["race"]))
             identity = dict(header["identity"])
-        except (ValueError, KeyError, TypeError) as error:
+        except Exception as error:
             raise self._foreign(error) from error
         if identity != self.identity:
             other = " and ".join(words for part, words in DIFFERS.items() if identity.get(part) != self.identity[part])
@@ -109,28 +109,46 @@ class RaceFolder:
                 f"({other or 'another version'}); give another folder, or remove the file"
             )
         try:
-            lanes = {lane: _lane(found, lane, its, lane in header["states"]) for lane, its in racing.lanes.items()}
-            plain = {**header["standing"], **{name: found[name] for name in ("end_losses", "scores", "rungs")}}
-            now = Standing(**plain)
-            if {now.end_losses.shape, now.scores.shape, now.rungs.shape} != {(len(lanes),)} or not set(now.inside) <= set(
-                header["states"]
-            ):
-                raise ValueError("other lanes")
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+            states = set(header["states"])
+            lanes = {lane: _lane(found, lane, its, lane in states, racing.most) for lane, its in racing.lanes.items()}
+            now = _standing(header["standing"], found, len(lanes), states)
+        except Exception as error:
             raise self._foreign(error) from error
         racing.lanes.update(lanes)
         return now
 
     def _foreign(self, error: Exception) -> ValueError:
-        return ValueError(f"race: `folder` holds {self.path}, which is no whole file of a race ({error}); remove it")
+        reason = _files.reason_of(error)
+        return ValueError(f"race: `folder` holds {self.path}, which is no whole file of a race ({reason}); remove it")
 
 
-def _lane(found: dict[str, Any], number: int, lane: Any, has_state: bool) -> Any:
-    """A lane as it was kept."""
+def _standing(plain: dict[str, Any], found: dict[str, np.ndarray[Any, Any]], number: int, states: set[int]) -> Standing:
+    """How the race stands, with every entry checked."""
+    arrays: dict[str, Any] = {name: found[name] for name in ("end_losses", "scores", "rungs")}
+    now = Standing(**plain, **arrays)
+    first = Standing.first(number)
+    for name in ("end_losses", "scores", "rungs"):
+        array, like = getattr(now, name), getattr(first, name)
+        if (array.shape, array.dtype) != (like.shape, like.dtype):
+            raise ValueError(f"its {name} are {array.dtype}{list(array.shape)}")
+    counts = [now.ended, now.begun, *now.inside, *now.ends, *([] if now.spare is None else [now.spare])]
+    if type(now.over) is not bool or any(type(count) is not int or not 0 <= count < 2**31 for count in counts):
+        raise ValueError("its standing holds other things than counts")
+    if not {*now.inside, *([] if now.spare is None else [now.spare])} <= states <= set(range(number)):
+        raise ValueError("its lanes are not those that have states")
+    if now.inside != sorted(set(now.inside)) or now.ends != sorted(set(now.ends)) or now.begun != max(now.ends, default=0):
+        raise ValueError("its lanes or its rungs are not in order")
+    return now
+
+
+def _lane(found: dict[str, Any], number: int, lane: Any, has_state: bool, most: int) -> Any:
+    """A lane as it was kept, after at most so many updates."""
     carry = Carry(*(_like(found[f"{number}/{name}"], getattr(lane.carry, name)) for name in Carry._fields))
     rows, evaluations = found[f"{number}/rows"], found[f"{number}/evaluations"]
-    if rows.shape != (int(carry.updates), 3) or evaluations.shape[1:] != (2,):
+    if rows.shape != (int(carry.updates), 3) or len(rows) > most or evaluations.shape[1:] != (2,):
         raise ValueError("a curve of another length")
+    if {rows.dtype, evaluations.dtype} != {np.dtype(np.float32)}:
+        raise ValueError("a curve of another dtype")
     leaves, structure = jax.tree.flatten(lane.state)
     state = [_like(found[f"{number}/state/{i}"], leaf) for i, leaf in enumerate(leaves)] if has_state else None
     return lane._replace(
@@ -145,7 +163,7 @@ def _plain(leaf: Any) -> np.ndarray[Any, Any]:
 def _like(array: np.ndarray[Any, Any], leaf: Any) -> Any:
     """An array of a file as the leaf that it was: of its shape and dtype, a random key if that is what it was."""
     wanted = _plain(leaf)
-    if array.dtype.kind == "V":  # NumPy keeps bfloat16 and the like as bytes
+    if array.dtype.kind == wanted.dtype.kind == "V":  # NumPy keeps bfloat16 and the like as bytes
         array = array.view(wanted.dtype)
     if array.shape != wanted.shape or array.dtype != wanted.dtype:
         raise ValueError(f"an array of {array.dtype}{array.shape} where {wanted.dtype}{wanted.shape} belongs")

@@ -1,9 +1,10 @@
 """Sweeps and races in one file: arrays by name, and JSON that says what they are. No code is run by reading one."""
 
+import contextlib
 import dataclasses
 import json
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,11 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrax.fields._known import is_key, is_known
+from lrax.fields._value import is_batch
 from lrax.fields._words import complain
 from lrax.schedules._base import Function, Schedule
-from lrax.schedules._json import from_json, to_json
+from lrax.schedules._config import Reader
+from lrax.schedules._json import to_json
 from lrax.schedules._named import kind_of
-from lrax.sweeps._files import packed, read, save
+from lrax.sweeps._files import packed, read, reason_of, save
 from lrax.sweeps._settings import first_lanes
 
 FORMAT = 1
@@ -47,18 +50,20 @@ def write_sweep(
 
 def read_sweep(path: pathlib.Path, kinds: Iterable[type[Schedule]]) -> dict[str, Any]:
     """The fields of a sweep; see `Sweep.load`."""
+    reader = Reader("Sweep.load", "path", kinds)
     found, header = _read("Sweep", path)
-    try:
-        lanes = len(header["schedules"])
+    with _reading("Sweep", path):
+        schedules = _schedules(header, reader)
+        shape = (len(schedules),)
         fields = {
-            name: _checked(found, name, kind, (lanes,)) for name, kind in (("scores", "f"), ("diverged", "b"), ("peaks", "f"))
+            name: _checked(found, name, kind, shape) for name, kind in (("scores", "f"), ("diverged", "b"), ("peaks", "f"))
         }
+        if (fields["diverged"] == np.isfinite(fields["scores"])).any():
+            raise ValueError("its diverged runs are not those without a finite score")
         metrics = _read_tree(header["metrics"], found)
-        if any(np.shape(leaf)[:1] != (lanes,) for leaf in jax.tree.leaves(metrics)):
-            raise ValueError("metrics without a lane axis")
-        return {"schedules": _schedules(header, kinds), "metrics": metrics, "plan": str(header["plan"]), **fields}
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise _unreadable("Sweep", path, error) from error
+        if any(np.shape(leaf)[:1] != shape for leaf in jax.tree.leaves(metrics)):
+            raise ValueError("its metrics have no leading axis for the runs")
+        return {"schedules": schedules, "metrics": metrics, "plan": _typed(header, "plan", str), **fields}
 
 
 def write_race(path: pathlib.Path, schedules: Sequence[Schedule], state: Any, plan: Any, **fields: Any) -> None:
@@ -73,7 +78,7 @@ def write_race(path: pathlib.Path, schedules: Sequence[Schedule], state: Any, pl
     end_metrics = fields.pop("end_metrics")
     arrays |= {} if end_metrics is None else {"end_metrics": end_metrics}
     places = jax.tree.leaves_with_path(state)
-    header = {"plan": plan, **fields, "state": None if state is None else [jax.tree_util.keystr(place) for place, _ in places]}
+    header = {"plan": plan, **fields, "state": None if state is None else _places(state)}
     for i, (_, leaf) in enumerate(places):
         arrays[f"state/{i}"] = np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf)
     _write("Race", path, schedules, header, arrays)
@@ -81,42 +86,55 @@ def write_race(path: pathlib.Path, schedules: Sequence[Schedule], state: Any, pl
 
 def read_race(path: pathlib.Path, state: Any, kinds: Iterable[type[Schedule]]) -> dict[str, Any]:
     """The fields of a race; see `Race.load`."""
+    reader = Reader("Race.load", "path", kinds)
     found, header = _read("Race", path)
-    try:
-        lanes = len(header["schedules"])
+    with _reading("Race", path):
+        schedules = _schedules(header, reader)
+        lanes = len(schedules)
         fields: dict[str, Any] = {name: _checked(found, name, "f", (lanes,)) for name in ("end_losses", "peaks")}
         fields |= {name: _checked(found, name, "iu", (lanes,)) for name in ("rungs", "order")}
-        fields["losses"] = _checked(found, "losses", "f", (lanes, found["losses"].shape[-1]))
-        if sorted(fields["order"].tolist()) != list(range(lanes)):
-            raise ValueError("an order that is none")
+        fields["losses"] = _checked(found, "losses", "f", (lanes, *found["losses"].shape[1:2]))
         fields["evaluated"] = _checked(found, "evaluated", "iu", (found["evaluated"].size,))
         fields["evaluations"] = _checked(found, "evaluations", "f", (lanes, found["evaluated"].size))
         fields["end_metrics"] = _checked(found, "end_metrics", "f", (lanes,)) if "end_metrics" in found else None
-        plain: dict[str, Any] = {name: int(header[name]) for name in ("updates", "left_out")}
-        plain |= {"ended": bool(header["ended"])} | {name: str(header[name]) for name in ("plan", "mode", "fault")}
-        ends = tuple(int(end) for end in header["ends"])
-        fields |= {"schedules": _schedules(header, kinds), "ends": ends, **plain}
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise _unreadable("Race", path, error) from error
-    if state is None or header["state"] is None:
-        return {**fields, "state": None}
-    return {**fields, "state": _state(state, header["state"], found)}
+        fields |= {"schedules": schedules, "ends": tuple(_typed({"ends": end}, "ends", int) for end in header["ends"])}
+        plain = {"updates": int, "left_out": int, "ended": bool, "plan": str, "mode": str, "fault": str}
+        fields |= {name: _typed(header, name, kind) for name, kind in plain.items()}
+        if sorted(fields["order"].tolist()) != list(range(lanes)):
+            raise ValueError("its order does not have each run once")
+        if not fields["ends"] or list(fields["ends"]) != sorted({0, *fields["ends"]})[1:]:
+            raise ValueError("its ends do not rise from above 0")
+        if fields["losses"].shape[1] != fields["ends"][-1]:
+            raise ValueError("its losses do not go to the end of the last rung")
+        if ((fields["rungs"] < 0) | (fields["rungs"] > len(fields["ends"]))).any() or fields["mode"] not in ("min", "max"):
+            raise ValueError("its rungs or its mode are those of no race")
+        places = None if header["state"] is None else _typed(header, "state", list)
+        saved = [found[f"state/{i}"] for i in range(len(places or ()))]
+        if not all(isinstance(place, list) and [type(part) for part in place] == [str, str] for place in places or ()):
+            raise ValueError("its state has no paths")
+    return {**fields, "state": None if state is None or places is None else _state(path, state, places, saved)}
 
 
-def _state(like: Any, places: list[str], found: dict[str, np.ndarray[Any, Any]]) -> Any:
+def _places(state: Any) -> list[list[str]]:
+    """The path and the dtype of each leaf of a state."""
+    leaves = jax.tree.leaves_with_path(state)
+    return [[jax.tree_util.keystr(path), str(jax.dtypes.result_type(leaf))] for path, leaf in leaves]
+
+
+def _state(path: pathlib.Path, like: Any, places: list[list[str]], saved: list[np.ndarray[Any, Any]]) -> Any:
     """The saved numbers in a state of the same structure."""
-    own = jax.tree.leaves_with_path(like)
-    if [jax.tree_util.keystr(place) for place, _ in own] != places:
+    own = _places(like)
+    if [place for place, _ in own] != [place for place, _ in places]:
         needs = "a state like the one that was saved, such as learner.state"
-        raise complain(ValueError, "Race.load", "state", needs, [jax.tree_util.keystr(place) for place, _ in own])
+        raise complain(ValueError, "Race.load", "state", needs, [place for place, _ in own], f"it was saved in {path}")
     leaves = []
-    for i, (place, leaf) in enumerate(own):
+    for leaf, (place, dtype), (_, wanted), array in zip(jax.tree.leaves(like), own, places, saved, strict=True):
         shape = jax.eval_shape(jax.random.key_data, leaf) if is_key(leaf) else leaf
-        array = found.get(f"state/{i}", np.zeros(0))
-        if array.shape != np.shape(shape) or array.dtype.itemsize != jax.dtypes.result_type(shape).itemsize:
-            needs = f"of the shapes and dtypes that were saved: {array.dtype}{list(array.shape)}"
-            raise complain(ValueError, "Race.load", f"state{jax.tree_util.keystr(place)}", needs, leaf)
-        numbers = jnp.asarray(array.view(jax.dtypes.result_type(shape)))
+        kind = jax.dtypes.result_type(shape)
+        if array.shape != np.shape(shape) or dtype != wanted or array.dtype.itemsize != kind.itemsize:
+            needs = f"of the shapes and dtypes that were saved: {wanted[:60]}{list(array.shape)}"
+            raise complain(ValueError, "Race.load", f"state{place}", needs, leaf, f"it was saved in {path}")
+        numbers = jnp.asarray(array.view(kind))
         leaves.append(jax.random.wrap_key_data(numbers, impl=jax.random.key_impl(leaf)) if is_key(leaf) else numbers)
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
@@ -130,20 +148,36 @@ def _write(
 
 
 def _read(name: str, path: pathlib.Path) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
-    try:
+    with _reading(name, path):
         found = read(path)
         header = json.loads(str(found["header"]))
-        kind, version = header["lrax"], int(header["format"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _unreadable(name, path, error) from error
+        kind, version = _typed(header, "lrax", str), _typed(header, "format", int)
     if kind != name or version > FORMAT:
-        remedy = "a newer lrax wrote it: update lrax" if kind == name else f"it is a {kind}"
-        raise complain(ValueError, f"{name}.load", "path", f"a {name} of format {FORMAT} or older", str(path), remedy)
+        remedy = "a newer lrax wrote it: update lrax" if kind == name else f"it is a {kind[:60]}"
+        raise _foreign(name, path, f"a {name} of format {FORMAT} or older", remedy)
     return found, header
 
 
-def _unreadable(name: str, path: pathlib.Path, error: Exception) -> Exception:
-    return complain(ValueError, f"{name}.load", "path", f"a file that {name}.save wrote", str(path), str(error))
+@contextlib.contextmanager
+def _reading(name: str, path: pathlib.Path) -> Iterator[None]:
+    """What is raised while a file is read is an error that names the file: JAX and NumPy do not say what they may raise."""
+    try:
+        yield
+    except Exception as error:
+        raise _foreign(name, path, f"a file that {name}.save wrote", reason_of(error)) from error
+
+
+def _foreign(name: str, path: pathlib.Path, needs: str, reason: str) -> ValueError:
+    """An error that has the whole path, which `complain` would cut."""
+    return ValueError(f"{name}.load: `path` must be {needs}, got {str(path)!r}; {reason}")
+
+
+def _typed(header: Mapping[str, Any], name: str, kind: type[Any]) -> Any:
+    """An entry of a header, which must be of a type; a whole number is a count."""
+    value: Any = header[name]
+    if type(value) is not kind or (kind is int and not 0 <= value < 2**63):
+        raise ValueError(f"its {name} is not {'a count' if kind is int else f'of type {kind.__name__}'}")
+    return value
 
 
 def _checked(found: dict[str, np.ndarray[Any, Any]], name: str, kinds: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
@@ -160,17 +194,36 @@ def _schedule_text(schedule: Schedule, lane: int) -> dict[str, Any]:
         return {"name": getattr(function, "__qualname__", kind_of(schedule)), "lane": lane}
 
 
-def _schedules(header: dict[str, Any], kinds: Iterable[type[Schedule]]) -> tuple[Schedule, ...]:
-    kinds = tuple(kinds)
+def _schedules(header: dict[str, Any], reader: Reader) -> tuple[Schedule, ...]:
     made: dict[str, Schedule] = {}
-
-    def read_one(entry: dict[str, Any]) -> Schedule:
-        return from_json(entry["json"], kinds) if "json" in entry else Function(Lost(str(entry["name"]), int(entry["lane"])))
-
-    for entry in header["schedules"]:
+    found = []
+    for i, entry in enumerate(header["schedules"]):
         text = json.dumps(entry)
-        made[text] = made[text] if text in made else read_one(entry)
-    return tuple(made[json.dumps(entry)] for entry in header["schedules"])
+        try:
+            made[text] = made[text] if text in made else _schedule(entry, reader)
+        except Exception as error:
+            raise ValueError(f"its schedule {i}: {reason_of(error)}") from error
+        found.append(made[text])
+    if not found:
+        raise ValueError("it has no schedules")
+    return tuple(found)
+
+
+def _schedule(entry: dict[str, Any], reader: Reader) -> Schedule:
+    """One schedule, or what stands for one that has no JSON."""
+    if "json" not in entry:
+        return Function(Lost(_typed(entry, "name", str), _typed(entry, "lane", int)))
+    data = json.loads(_typed(entry, "json", str))
+    schedule = None if _is_nested(data) else reader.document(data)  # a batch of many axes may be far larger than its text
+    if schedule is None or is_batch(schedule):
+        raise ValueError("it is a batch")
+    return schedule
+
+
+def _is_nested(data: Any) -> bool:
+    """Whether there is a list in a list: what no field of one schedule is."""
+    parts = data.values() if isinstance(data, dict) else data if isinstance(data, list) else ()
+    return any((isinstance(data, list) and isinstance(part, list)) or _is_nested(part) for part in parts)
 
 
 def _write_tree(tree: Any, arrays: dict[str, Any]) -> Any:
@@ -198,12 +251,26 @@ def _by_path(tree: Any) -> dict[str, Any]:
 def _read_tree(plain: Any, found: dict[str, np.ndarray[Any, Any]]) -> Any:
     if plain is None:
         return None
-    if "array" in plain:
-        kind, array = plain["dtype"], found[plain["array"]]
-        if kind.startswith("key "):
-            return jax.random.wrap_key_data(jnp.asarray(array), impl=kind.removeprefix("key "))
-        return array.view(jnp.dtype(kind)) if array.dtype.kind == "V" else array
-    if "dict" in plain:
-        return {key: _read_tree(part, found) for key, part in plain["dict"]}
-    parts = [_read_tree(part, found) for part in plain.get("tuple", plain.get("list", ()))]
-    return tuple(parts) if "tuple" in plain else parts
+    if set(plain) == {"array", "dtype"}:
+        return _read_array(found[plain["array"]], _typed(plain, "dtype", str))
+    ((container, parts),) = plain.items()
+    if container == "dict":
+        named = {key: _read_tree(part, found) for key, part in parts}
+        if len(named) == len(parts) and {type(key) for key in named} <= {str, int}:
+            return named
+    elif container in ("list", "tuple"):
+        made = [_read_tree(part, found) for part in parts]
+        return made if container == "list" else tuple(made)
+    raise ValueError("its metrics are not described")
+
+
+def _read_array(array: np.ndarray[Any, Any], kind: str) -> Any:
+    """One metric as it was: random keys and dtypes that NumPy does not know were kept as plain numbers."""
+    if kind.startswith("key "):
+        return jax.random.wrap_key_data(jnp.asarray(array), impl=kind.removeprefix("key "))
+    wanted = jnp.dtype(kind)
+    if array.dtype.kind == wanted.kind == "V" and array.dtype.itemsize == wanted.itemsize:
+        return array.view(wanted)
+    if array.dtype.name != wanted.name or wanted.kind not in "biufc":
+        raise ValueError(f"its metrics hold {array.dtype} in place of {kind[:60]}")
+    return array
