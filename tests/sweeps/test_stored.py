@@ -105,6 +105,30 @@ def test_own_kinds_are_asked_for(tmp_path):
         Sweep.load(tmp_path / "sweep")
 
 
+def test_metrics_that_are_not_finite_come_back(tmp_path):
+    """NaN and inf in a metric that is not the score are the same from a folder and from a file, and so is who diverged."""
+
+    def sparse(schedule):
+        return {"loss": schedule(0) - 0.05, "m": jnp.array([jnp.nan, jnp.inf, -jnp.inf, 1.0]) * jnp.ones(4)}
+
+    options = {"score": lambda metrics: jnp.log(metrics["loss"]), "folder": tmp_path / "sweep"}
+    first, again = (lrax.run_sweep(sparse, lrax.Constant(PEAKS), **options) for _ in range(2))
+    first.save(tmp_path / "file")
+    for result in (first, again, Sweep.load(tmp_path / "file")):
+        np.testing.assert_array_equal(result.metrics["m"], np.float32([[np.nan, np.inf, -np.inf, 1]] * 4))
+        np.testing.assert_array_equal(result.diverged, [True, True, False, False])  # log of what is not above 0
+        assert str(result) == str(first)
+        assert result.best.lanes == (2,)
+    assert "metrics['m'] is not finite at 3 of 4 steps" in str(first)
+
+
+def test_what_is_not_a_schedule_class_is_named(tmp_path):
+    """A mistake in `kinds` is told as such, and not as a damaged file."""
+    Sweep.create(lrax.Constant(PEAKS), np.arange(4.0)).save(tmp_path / "sweep")
+    with pytest.raises(TypeError, match=r"Sweep\.load: `kinds` must be a list of subclasses of lrax\.Schedule, got 3"):
+        Sweep.load(tmp_path / "sweep", kinds=(3,))
+
+
 def test_a_race_comes_back(race, tmp_path):
     """A race has the same numbers, table and picture; its state comes back into one like it."""
     result, learner = race

@@ -135,7 +135,8 @@ class Race:
             numbers take the place of. Without it, the race that is returned has none.
           kinds: your own kinds of schedules that may be in it.
 
-        Raises: ValueError if the file is something else, or of a newer format, or if `state` does not fit.
+        Raises: ValueError, with the file's name, if the file is something else, of a newer format, or was changed after it was
+          written, or if `state` does not fit; TypeError or ValueError for `kinds` that are not schedule classes.
         """
         from lrax.sweeps._stored import read_race
 

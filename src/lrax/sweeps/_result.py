@@ -147,7 +147,8 @@ class Sweep:
         Returns: a sweep; metrics in dicts, lists and tuples come back in them, those in other containers in dicts by field. A
           schedule that had no JSON has its name, and raises TypeError when it is asked for a rate.
 
-        Raises: ValueError if the file is something else, or of a newer format.
+        Raises: ValueError, with the file's name, if the file is something else, of a newer format, or was changed after it was
+          written; TypeError or ValueError for `kinds` that are not schedule classes.
         """
         from lrax.sweeps._stored import read_sweep
 
