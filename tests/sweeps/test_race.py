@@ -169,6 +169,7 @@ def test_progress_and_table(capsys):
         (ValueError, "`rungs` must be one or more", {"rungs": ()}),
         (ValueError, "`rungs` must be one or more", {"rungs": (4, 0)}),
         (ValueError, "`rungs` must be one or more", {"rungs": 2.5}),
+        (ValueError, "`rungs` must be one or more", {"rungs": (4, True)}),
         (ValueError, "`keep` must be above 0", {"keep": 0.0}),
         (ValueError, "`keep` must be above 0", {"keep": "half"}),
         (ValueError, "`keep` must be above 0", {"keep": np.float32(1.5)}),
@@ -256,6 +257,18 @@ def test_the_best_of_an_earlier_rung_wins_if_all_others_diverge():
     result = run(learner, schedules=[0.1, 0.2, 0.6, 0.7], rungs=(8, 8))
     assert result.winner == 1
     assert int(result.state["count"]) == 8
+
+
+def test_runs_that_went_further_come_first():
+    """The order is by rungs first: a run that went on is better than one that was left, also where losses rise later."""
+
+    def update(state, batch, rate):
+        return {"count": state["count"] + 1, "rate": rate}, rate + jax.numpy.where(state["count"] < 4, 0.0, 9.0)
+
+    learner = lrax.Learner({"count": jax.numpy.zeros((), np.int32), "rate": jax.numpy.float32(0)}, update)
+    result = run(learner, schedules=[0.4, 0.3, 0.2, 0.1], rungs=(4, 4))
+    assert list(result.order) == [3, 2, 1, 0]
+    assert result.scores[3] > result.scores[0]
 
 
 def test_the_first_rung_needs_two_updates():

@@ -41,6 +41,21 @@ def test_the_margin_is_paired_over_seeds():
     assert "not significantly different" in str(noisy)
 
 
+def test_a_margin_of_unequal_seeds():
+    """With other numbers of seeds the difference is that of the means, and the error that of two independent means."""
+    rates = [lrax.Constant(0.1)] * 2 + [lrax.Constant(0.2)] * 4
+    result = lrax.sweeps.Sweep.create(rates, np.array([1.0, 2.0, 2.0, 3.0, 4.0, 7.0]))
+    np.testing.assert_allclose(result.margin, (2.5, np.sqrt(0.5 / 2 + np.var([2, 3, 4, 7], ddof=1) / 4), 2))
+    assert [(one.low, one.high) for one in result.settings] == [(1.0, 2.0), (2.0, 7.0)]
+
+
+def test_settings_differ_by_class_and_numbers():
+    """Equal numbers in another class, and other numbers in the same class, make another setting."""
+    rates = [lrax.Linear(0.1, 0.0, 9), lrax.Cosine(0.1, 0.0, 9), lrax.Linear(0.1, 0.0, 8), lrax.Linear(0.1, 0.0, 9)]
+    result = lrax.sweeps.Sweep.create(rates, np.arange(4.0))
+    assert [setting.lanes for setting in result.settings] == [(0, 3), (1,), (2,)]
+
+
 def test_all_lanes_may_diverge():
     """If nothing trains, the table says so and there is no best."""
     result = lrax.sweeps.Sweep.create(lrax.Constant(PEAKS), np.full(4, np.nan))

@@ -11,6 +11,8 @@ import pytest
 
 import lrax
 from lrax.sweeps import Tried, grid_shapes, halving_shapes, random_shapes, search_shapes
+from lrax.sweeps._proposals import arguments_of
+from lrax.sweeps._shapes_result import Standing
 
 STEPS = 40
 RATES = [0.05, 0.1, 0.2]
@@ -143,6 +145,49 @@ def test_proposals() -> None:
         means.append(np.abs(more - 0.8).sum(axis=1).mean())
     assert len(points) == 32 + 16 + 8 + 4
     assert means[3] < means[2] < means[1] < means[0]
+
+
+def test_places_in_a_range_are_equally_likely() -> None:
+    """Whole numbers and choices have equal parts of the axis, a range has its ends, a grid of one is the middle."""
+    points = np.linspace(0, 1, 4001)[:, None]
+    for place, want in (((3, 6), [3, 4, 5, 6]), ([9, 2, 7, 5], [9, 2, 7, 5])):
+        values = arguments_of({"x": place}, points)["x"]
+        assert [abs(int((values == one).sum()) - 1000) <= 1 for one in want] == [True] * 4
+    np.testing.assert_allclose(arguments_of({"x": (0.5, 2.0)}, points[[0, 2000, 4000]])["x"], [0.5, 1.25, 2.0])
+    np.testing.assert_array_equal(grid_shapes(1)(jax.random.key(0), 2, Tried(np.zeros((0, 2)), np.zeros(0))), [[0.5, 0.5]])
+
+
+def standing(scores: Any) -> Standing:
+    """A schedule that was tried at peaks 1, 4 and 16."""
+    return Standing(np.ones(3, np.float32), 1.0, np.array([1.0, 4.0, 16.0]), np.array(scores, float))
+
+
+def test_peaks_are_compared_by_all_of_their_seeds() -> None:
+    """A peak with fewer seeds than another is not the best; new peaks are half-way to the neighbours, or beyond the end."""
+    nan = np.nan
+    one = standing([[0.0, nan], [2.0, 4.0], [3.0, 4.0]])
+    np.testing.assert_array_equal(one.means, [np.inf, 3.0, 3.5])
+    assert (one.best, one.seeds, one.at_end, one.near()) == (1, 2, False, [0, 1, 2])
+    assert one.refine() == [1, 3]
+    np.testing.assert_allclose(one.peaks, [1, 2, 4, 8, 16])
+    assert one.near() == [1, 2, 3]
+    low, high = standing([[1.0], [2.0], [3.0]]), standing([[3.0], [2.0], [1.0]])
+    assert low.at_end
+    assert high.at_end
+    assert (low.refine(), high.refine()) == ([0, 2], [2, 4])
+    np.testing.assert_allclose((low.peaks, high.peaks), ([0.25, 1, 2, 4, 16], [1, 4, 8, 16, 64]))
+
+
+def test_the_order_is_by_seeds_and_the_error_that_of_a_mean(found: Any) -> None:
+    """Shapes that came through more rungs are first, then those with lower scores; errors are of n - 1 degrees of freedom."""
+    seeds = [found.standings[place].seeds for place in found.order]
+    assert seeds == sorted(seeds, reverse=True)
+    assert len(set(seeds)) == 2
+    for number in set(seeds):
+        scores = [found.scores[place] for place in found.order if found.standings[place].seeds == number]
+        assert scores == sorted(scores)
+    apart = found.fresh["constant"] - found.fresh["best"]
+    np.testing.assert_allclose(found.ahead("constant").error, np.std(apart, ddof=1) / np.sqrt(8))
 
 
 def test_halving_comes_closer_by_halves() -> None:

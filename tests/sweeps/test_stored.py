@@ -214,6 +214,11 @@ def test_rows_and_csv(race, tmp_path):
     ]
     assert (rows[1]["peak"], rows[1]["loss"], rows[1]["half"], rows[1]["metrics.score"]) == (0.05, 1.0, 1.0, 1)
     assert all(isinstance(value, int | float | str) for row in rows for value in row.values())
+    assert [row["setting"] for row in run().rows()] == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
+    keys = Sweep.create(
+        lrax.Constant(PEAKS), {"key": jax.random.split(KEY, 4), "a": {"b": np.ones(4)}}, lambda one: one["a"]["b"]
+    )
+    assert list(keys.rows()[0])[7:] == ["a.b"]
     result.to_csv(tmp_path / "sweep.csv")
     with (tmp_path / "sweep.csv").open(newline="") as file:
         read = list(csv.DictReader(file))
@@ -221,6 +226,8 @@ def test_rows_and_csv(race, tmp_path):
     rows = race[0].rows()
     assert [row["place"] for row in sorted(rows, key=lambda row: row["end_loss"])] == [0, 1, 2, 3]
     assert [row["diverged"] for row in rows] == [False, False, False, True]
+    moved = dataclasses.replace(race[0], order=np.array([1, 2, 0, 3]))
+    assert [row["place"] for row in moved.rows()] == [2, 0, 1, 3]
     race[0].to_csv(tmp_path / "race.csv")
     with pytest.raises(OSError, match=r"Race\.to_csv: `path` could not be written: No such file"):
         race[0].to_csv(tmp_path / "nowhere" / "race.csv")

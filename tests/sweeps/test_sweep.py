@@ -204,6 +204,7 @@ def test_double_precision():
     ("error", "message", "arguments", "options"),
     [
         (ValueError, "`lanes` must be an integer of at least 1", (), {"lanes": 0}),
+        (ValueError, "`lanes` must be an integer of at least 1, got True", (), {"lanes": True}),
         (TypeError, "`train` must be callable as", (np.arange(7),), {}),
         (TypeError, "`mesh` must be", (), {"mesh": 3}),
     ],
@@ -218,6 +219,8 @@ def test_others_of_another_length_are_named():
     """What stands beside must have one entry a lane."""
     with pytest.raises(ValueError, match=r"`others\[0\]` must be arrays with one leading axis, one entry a lane \(7\)"):
         lrax.sweep(noisy, lrax.Constant(PEAKS), np.arange(6))
+    with pytest.raises(ValueError, match=r"`others\[0\]` must be .*; make an array of the list with jnp.asarray"):
+        lrax.sweep(noisy, lrax.Constant(PEAKS), [1, 2, 3, 4, 5, 6, 7])
 
 
 def test_arrays_of_a_partial_are_shared():

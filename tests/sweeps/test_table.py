@@ -69,6 +69,13 @@ def test_ends_are_those_of_a_kind():
     assert "that was tried" not in str(Sweep.create([*constants, *cosines], np.array([3.0, 2.0, 1.0, 5.0, 0.0])))
 
 
+def test_peaks_that_are_equal_to_four_digits_are_one():
+    """Rounding does not make a range of two learning rates."""
+    assert "that was tried" not in str(
+        Sweep.create([lrax.Constant(r) for r in (0.1, 0.100001, 0.2)], np.array([3.0, 2.0, 1.0]))
+    )
+
+
 def test_a_race_says_it_too():
     """A winner at the end of its range is said by the race's table."""
     rates = [lrax.Constant(rate) for rate in (1e-5, 1e-4, 1e-3)]

@@ -9,7 +9,7 @@ import pytest
 
 import lrax
 from lrax.theory import best_scale, bound, rate_ratio
-from lrax.theory._bound import _long_terms
+from lrax.theory._bound import _long_terms, _tails
 from lrax.theory._given import planned
 
 UPDATES = 12
@@ -105,6 +105,13 @@ def test_a_norm_for_each_update() -> None:
     np.testing.assert_allclose(bound(jnp.asarray(shapes()[0]), gradient=norms), formula(shapes()[0], norms), rtol=5e-7)
 
 
+def test_sums_of_long_runs_are_exact() -> None:
+    """Each sum from a step to the end is the float64 one to two ulp, at a length that does not fill its rows."""
+    numbers = np.random.default_rng(0).uniform(0, 1, 999_000).astype(np.float32)
+    want = np.cumsum(numbers[::-1].astype(np.float64))[::-1]
+    np.testing.assert_allclose(jax.jit(_tails)(numbers), want, rtol=2.4e-7)
+
+
 def test_long_runs() -> None:
     """Of a cosine over a million updates float32 gives what float64 does."""
     rates = 0.01 * warmed(1_000_000, 100_000, lambda steps: fall(steps, steps, "cosine"))
@@ -157,6 +164,10 @@ def test_mistakes_are_named() -> None:
         bound(np.ones((2, 3)))
     with pytest.raises(ValueError, match=r"best_scale: `schedule` must be at least one rate, finite and none below 0"):
         best_scale(np.array([1.0, -1.0]))
+    with pytest.raises(ValueError, match=r"bound: `schedule` must be at least one rate, finite and none below 0"):
+        bound(np.array([1.0, np.inf]))
+    with pytest.raises(ValueError, match=r"`distance` must be a number above 0, got inf"):
+        bound(np.ones(2), distance=np.inf)
     with pytest.raises(ValueError, match=r"`total_steps` must be left out, or the number of rates \(2\), got 3"):
         bound(np.ones(2), 3)
     with pytest.raises(ValueError, match=r"`distance` must be a number above 0, got 0"):

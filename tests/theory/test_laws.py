@@ -82,6 +82,16 @@ def test_spikes_pull_little() -> None:
     np.testing.assert_allclose(one, other, rtol=0.01)
 
 
+def test_what_is_skipped_does_not_count() -> None:
+    """Losses in the first part of each run, as long as `skip` says, leave the law as it is; twenty losses are enough."""
+    plan = lrax.Linear(PEAK, 0.0, 20)
+    losses = 1 + 0.5 * np.arange(1, 21.0) ** -0.5
+    odd = np.where(np.arange(20) < 9, 7.0, losses)
+    one, other = (fit_law([(plan, curve)], "annealing", skip=0.5) for curve in (losses, odd))
+    assert one.parameters == other.parameters
+    assert fit_law([(plan, odd)], "annealing", skip=0).parameters != one.parameters
+
+
 def test_a_law_is_a_value() -> None:
     """It has the numbers of its formula, and may be made from them again."""
     law = LossLaw("annealing", {"L0": 1.0, "A": 0.5, "alpha": 0.5, "C": 0.0, "memory": 0.1}, 0.1, 100, 0.0)

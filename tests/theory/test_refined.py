@@ -60,6 +60,19 @@ def test_smooth_is_the_width_of_the_filter() -> None:
     np.testing.assert_allclose(refined(norms, smooth=0.2)(np.arange(40)), want / want.max(), rtol=1e-5)
 
 
+def test_many_norms_are_taken_together_by_medians() -> None:
+    """Of 4,000 norms each four neighbours become one: a single spike in each four is not seen."""
+    norms = np.ones(4000)
+    norms[::4] = 1000
+    want = lrax.Linear(1.0, 0.0, 4000)(np.arange(0, 4000, 100))
+    np.testing.assert_allclose(refined(norms, smooth=0)(np.arange(0, 4000, 100)), want, rtol=1e-3)
+
+
+def test_a_filter_may_be_as_wide_as_the_run() -> None:
+    """`smooth=1` takes all norms together, as far as they reach."""
+    np.testing.assert_allclose(refined([1.0, 1.0, 9.0, 1.0, 1.0], smooth=1)(np.arange(5)), [1, 0.8, 0.6, 0.4, 0.2], rtol=1e-6)
+
+
 def test_norms_may_be_traced() -> None:
     """Under jit it is the same."""
     norms = jnp.linspace(2.0, 1.0, 30)

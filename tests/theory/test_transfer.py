@@ -101,6 +101,11 @@ def test_the_first_axis_that_grew_counts() -> None:
     assert theory.over_width(wide, narrow, "sgd") == {}
 
 
+def test_a_model_may_become_narrower() -> None:
+    """From a wide model to a narrow one the multiples are the inverse."""
+    assert set(theory.over_width(net(64), net(256)).values()) == {4.0}
+
+
 def test_multiples_go_into_by_path() -> None:
     """What comes out are groups: each array moves by its multiple of the rate."""
     wide, narrow = ({"in": jnp.ones((2, w)), "hidden": jnp.ones((w, w))} for w in (8, 2))
