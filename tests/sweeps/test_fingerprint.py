@@ -268,8 +268,9 @@ def test_schedules_count_even_if_the_metrics_are_the_same(other, tmp_path):
     "change", [lambda a: a.astype(np.int8), lambda a: a + 1, lambda a: {"a": a}], ids=["dtype", "values", "structure"]
 )
 def test_arrays_next_to_the_schedules_count(change, tmp_path):
-    """They count even if the training function does not use them."""
+    """They count even if the training function does not use them; NumPy's int64 is what JAX makes of it."""
     others = np.arange(3, dtype=np.int32)
-    lrax.run_sweep(lambda schedule, other: schedule(0), RATES, others, folder=tmp_path)
+    for same in (others, np.arange(3, dtype=np.int64), jnp.arange(3, dtype=jnp.int32)):
+        lrax.run_sweep(lambda schedule, other: schedule(0), RATES, same, folder=tmp_path)
     with pytest.raises(ValueError, match=DIFFERS["others"]):
         lrax.run_sweep(lambda schedule, other: schedule(0), RATES, change(others), folder=tmp_path)

@@ -238,6 +238,22 @@ def test_the_bar_counts_lanes_and_not_their_padding(capsys):
     assert "24/24" in capsys.readouterr().err
 
 
+def test_the_bar_counts_fewer_runs_in_later_rungs(capsys):
+    """Its total is the steps that will be made: all runs in the first rung, half of them in the next."""
+    run(schedules=[0.01, 0.02, 0.03, 0.04], rungs=(8, 4), progress=True)
+    shown = capsys.readouterr().err
+    assert "40/40" in shown
+    assert "/48" not in shown
+
+
+def test_an_end_metric_is_that_of_the_last_rung():
+    """Evaluations of rungs before do not count, whatever the tail is."""
+    options = {"evaluate": lambda state: state.params["bias"], "every": 2, "tail": 1.0}
+    result = run(schedules=RATES[:2], rungs=(4, 4), keep=1.0, **options)
+    np.testing.assert_array_equal(result.evaluated, [2, 4, 6, 8])
+    np.testing.assert_allclose(result.end_metrics, result.evaluations[:, 2:].mean(axis=1), rtol=1e-6)
+
+
 def test_data_that_end_with_a_rung():
     """A rung in which nothing was trained does not count."""
     batch = jax.tree.map(lambda leaf: leaf[:8], DATA)
