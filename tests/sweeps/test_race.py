@@ -248,7 +248,7 @@ def test_the_bar_counts_fewer_runs_in_later_rungs(capsys):
 
 def test_an_end_metric_is_that_of_the_last_rung():
     """Evaluations of rungs before do not count, whatever the tail is."""
-    options = {"evaluate": lambda state: state.params["bias"], "every": 2, "tail": 1.0}
+    options = {"evaluate": lambda state: squared_error(state.params, DATA), "every": 2, "tail": 1.0}
     result = run(schedules=RATES[:2], rungs=(4, 4), keep=1.0, **options)
     np.testing.assert_array_equal(result.evaluated, [2, 4, 6, 8])
     np.testing.assert_allclose(result.end_metrics, result.evaluations[:, 2:].mean(axis=1), rtol=1e-6)
