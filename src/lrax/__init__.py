@@ -23,6 +23,7 @@ from lrax.optimizers._group_table import group_table
 from lrax.optimizers._groups import by_path
 from lrax.optimizers._layers import layerwise
 from lrax.optimizers._plateau import reduce_on_plateau
+from lrax.optimizers._rated import at_lr
 from lrax.optimizers._rates import count_of, group_rates, last_rate, next_rate
 from lrax.optimizers._recorded import recorded
 from lrax.schedules._algebra import Clip, Maximum, Minimum, Product, Scale, Sum
@@ -96,6 +97,7 @@ __all__ = [
     "Triangle",
     "Warmup",
     "__version__",
+    "at_lr",
     "branch",
     "by_path",
     "citation",

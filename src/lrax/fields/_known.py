@@ -6,6 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+NEEDS_NUMBERS = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
+"""What JAX raises where a function asks for the number of a traced value, as `float(x)`, `np.log(x)` and `if x:` do."""
+
 
 def is_traced(value: object) -> bool:
     """Whether `value` stands for an array of a program that is being traced."""

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from lrax.fields._words import complain
+from lrax.fields._known import NEEDS_NUMBERS
+from lrax.fields._words import Shown, complain, spelt
 from lrax.optimizers._difference import difference
 from lrax.schedules._base import Schedule
 
@@ -58,6 +59,62 @@ def update_with(
             del extra[refused[1]]
 
 
+@spelt
+def at_lr(
+    optimizer: OptimizerFactory, learning_rate: Any, *, hyperparameter: str = "learning_rate"
+) -> optax.GradientTransformationExtraArgs:
+    """The optimizer at one learning rate, for a state that may have been made in any way.
+
+    `optax.adam(0.1)`, `optax.adam(schedule)` and `optax.inject_hyperparams(optax.adam)(learning_rate=0.1)` have states of
+    different structure, and each fails on a state of the others. The update of `at_lr` takes the structure that it is given,
+    and returns the same one. So a train step can be called at any learning rate, in the middle of a run.
+
+    Args:
+      optimizer: the factory that the state's optimizer was made with, `learning_rate -> optax.GradientTransformation`, such
+        as `optax.adamw` or `functools.partial(optax.sgd, momentum=0.9)`.
+      learning_rate: a number, or a scalar array of any floating dtype; it may be traced.
+      hyperparameter: the name that is overridden in a state of `optax.inject_hyperparams`.
+
+    Returns: a transformation. `update(grads, opt_state, params)` makes the step at `learning_rate`, keeps the structure of
+      `opt_state`, and advances its counts by one. `init(params)` makes the state of `optimizer(learning_rate)`.
+
+    Raises: TypeError if `optimizer` is not a factory or `learning_rate` is not a scalar. From `update`: ValueError if
+      `opt_state` is not a state of `optimizer`.
+
+    >>> params, grads = jnp.ones(3), jnp.ones(3)
+    >>> for made_with in (0.001, lrax.warmup_cosine(0.001, total_steps=100, warmup_steps=9)):
+    ...     opt_state = optax.sgd(made_with).init(params)
+    ...     updates, opt_state = at_lr(optax.sgd, 0.5).update(grads, opt_state, params)
+    ...     print(updates)
+    [-0.5 -0.5 -0.5]
+    [-0.5 -0.5 -0.5]
+    """
+    check_factory("at_lr", optimizer)
+    if callable(learning_rate):
+        remedy = "an optimizer that follows a schedule is made with it: optimizer(schedule)"
+        raise complain(TypeError, "at_lr", "learning_rate", "a number, or a scalar array", learning_rate, remedy)
+    if np.shape(learning_rate) != ():
+        shown = Shown(f"shape {np.shape(learning_rate)}")
+        raise complain(TypeError, "at_lr", "learning_rate", "a scalar", shown, "use jax.vmap for several learning rates")
+    return optimizer_at("at_lr", optimizer, learning_rate, hyperparameter)
+
+
+def optimizer_at(
+    owner: str, factory: OptimizerFactory, rate: Any, hyperparameter: str = "learning_rate"
+) -> optax.GradientTransformationExtraArgs:
+    """`at_lr`, under the name of the function that is to blame."""
+
+    def init(params: Any) -> Any:
+        return make_optimizer(owner, factory, rate).init(params)
+
+    def update(grads: Any, opt_state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+        shapes = grads if params is None else params  # gradients have the structure and shapes of the parameters
+        rated = RatedOptimizer.matching(owner, factory, shapes, opt_state, hyperparameter)
+        return rated.update(grads, opt_state, params, rate, extra)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
 @dataclasses.dataclass(frozen=True)
 class RatedOptimizer:
     """An optimizer whose rate is an argument of every update.
@@ -93,7 +150,7 @@ class RatedOptimizer:
             except (TypeError, ValueError) as error:  # some factories take only numbers, some only schedules
                 failed = failed or error
                 if candidate is candidates[-1] and not differences:
-                    raise failed from None  # what it said to a number, which is what most take
+                    raise _not_made(owner, factory, failed) from failed.__cause__  # of a number, which most factories take
                 continue
             structure: Any = jax.tree.structure(fresh)
             if opt_state is None or structure == jax.tree.structure(opt_state):
@@ -110,20 +167,35 @@ class RatedOptimizer:
         """A fresh optimizer state."""
         return self._make(jnp.zeros((), jnp.float32)).init(params)
 
-    def apply(
+    def update(
         self, grads: Any, opt_state: Any, params: Any, rate: jax.Array, extra: Mapping[str, Any] | None = None
     ) -> tuple[Any, Any]:
-        """The parameters and the optimizer state after one update at `rate`; `extra` is for optimizers that need the loss."""
+        """What is added to the parameters, and the optimizer state after it; `extra` is for optimizers that need the loss."""
         if self.injected:
             opt_state = jax.tree.map_with_path(
                 lambda path, leaf: jnp.asarray(rate, leaf.dtype) if is_hyperparameter(path, self.hyperparameter) else leaf,
                 opt_state,
             )
-        updates, opt_state = update_with(self._make(rate), grads, opt_state, params, extra or {})
+        return update_with(self._make(rate), grads, opt_state, params, extra or {})
+
+    def apply(
+        self, grads: Any, opt_state: Any, params: Any, rate: jax.Array, extra: Mapping[str, Any] | None = None
+    ) -> tuple[Any, Any]:
+        """The parameters and the optimizer state after one update at `rate`."""
+        updates, opt_state = self.update(grads, opt_state, params, rate, extra)
         return optax.apply_updates(params, updates), opt_state
 
     def _make(self, rate: jax.Array) -> optax.GradientTransformation:
         return make_optimizer(self.owner, self.factory, (lambda count: rate) if self.by == "schedule" else rate)
+
+
+def _not_made(owner: str, factory: OptimizerFactory, error: Exception) -> Exception:
+    """What a factory raised, or why, where it asked for the number of a traced learning rate."""
+    if not isinstance(error, NEEDS_NUMBERS):
+        return error
+    reason = str(error).strip().partition("\n")[0]
+    remedy = f"it raised: {reason}; compute with jnp, without float(), int() or `if` on the learning rate"
+    return complain(TypeError, owner, "optimizer", "a function of a traced learning rate", factory, remedy)
 
 
 def _check_shapes(owner: str, opt_state: Any, fresh: Any) -> None:
