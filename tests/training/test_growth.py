@@ -87,3 +87,29 @@ def test_heights_move_as_the_optimizer_asks(optimizer, power, higher):
     short, long = (float(found.schedule(lrax.Constant(1.0), steps)(0)) for steps in (100, 10_000))
     np.testing.assert_allclose(short / long, 100**power, rtol=1e-4)
     np.testing.assert_allclose(found.schedule(lrax.warmup_cosine(1.0, 10_000, 1_000))(1_000) / long, higher, rtol=0.01)
+
+
+@pytest.mark.parametrize(("optimizer", "expected"), [(optax.sgd, True), (optax.adam, False), (labelled, True)])
+@pytest.mark.standard_promotion
+def test_of_a_hand_written_update_with_its_optimizer(optimizer, expected):
+    """Of a hand-written update it is known from the optimizer that the learner is given, whatever its state is called."""
+
+    def update(state, batch, lr):
+        params, opt_state = state["weights"], state["moments"]
+        grads = jax.grad(loss_fn)(params, batch)
+        changes, opt_state = lrax.at_lr(optimizer, lr).update(grads, opt_state, params)
+        return {"weights": optax.apply_updates(params, changes), "moments": opt_state}, loss_fn(params, batch)
+
+    state = {"moments": optimizer(0.1).init(PARAMS), "key": KEY, "weights": PARAMS}
+    assert grows(lrax.Learner(state, update, optimizer=optimizer)) is expected
+    assert grows(lrax.Learner(state, update)) is None
+
+
+@pytest.mark.standard_promotion
+def test_the_finder_knows_the_optimizer_of_a_hand_written_update():
+    """`found.grows` of a hand-written update with `optimizer=` is that of the same learner made by `Learner.create`."""
+    created = linear_learner(optax.sgd)
+    found = lrax.find_lr(
+        lrax.Learner(created.state, lambda *args: created.update(*args), optax.sgd), DATA, batch_size=16, key=KEY
+    )
+    assert found.grows is True

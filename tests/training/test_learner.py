@@ -200,3 +200,49 @@ def test_a_learner_says_in_a_line_what_it_trains():
     )
     assert jax.jit(lambda its: repr(its) and its.state)(learner) is not None
     assert repr(lrax.Learner(learner.state, update)) == repr(learner)
+
+
+def test_an_optimizer_beside_an_update_is_checked():
+    """What is given as the optimizer of a hand-written update must be a factory; `Learner.create` stores its own."""
+    with pytest.raises(TypeError, match=r"Learner: `optimizer` must be a function rate -> optimizer"):
+        lrax.Learner(jnp.zeros(()), lambda state, batch, lr: (state, lr), optimizer=optax.sgd(0.1))
+    assert lrax.Learner.create(squared_error, linear_params(), momentum).optimizer is momentum
+
+
+def of_a_number(state, batch, lr):
+    """Asks for the number of the learning rate."""
+    return state - float(lr), jnp.sum(state)
+
+
+def of_numpy(state, batch, lr):
+    """Computes with NumPy."""
+    return state - np.sqrt(np.asarray(lr)), jnp.sum(state)
+
+
+def of_a_branch(state, batch, lr):
+    """Decides by the learning rate."""
+    return (state - lr if lr > 0.1 else state), jnp.sum(state)
+
+
+@pytest.mark.parametrize("update", [of_a_number, of_numpy, of_a_branch])
+def test_an_update_that_asks_for_the_number_of_the_learning_rate(update):
+    """An update that fails on a traced learning rate is an error that says so, with what JAX said as its cause."""
+    learner = lrax.Learner(jnp.zeros(()), update)
+    with pytest.raises(
+        TypeError, match=r"race: the learner's update must take a traced learning rate, .*compute with jnp"
+    ) as caught:
+        lrax.race(learner, [jnp.zeros(())], [lrax.Constant(0.1)], rungs=2)
+    assert isinstance(caught.value.__cause__, TypeError)
+
+
+def test_an_update_that_asks_for_other_numbers():
+    """Where an update asks for the number of its loss, the learning rate is not blamed."""
+    learner = lrax.Learner(jnp.zeros(()), lambda state, batch, lr: (state - lr, float(state)))
+    with pytest.raises(jax.errors.ConcretizationTypeError, match="The problem arose with the `float` function"):
+        lrax.race(learner, [jnp.zeros(())], [lrax.Constant(0.1)], rungs=2)
+
+
+def test_a_factory_that_asks_for_the_number_of_the_learning_rate():
+    """A factory that fails on a traced learning rate, and takes no schedule either, is named with what to do."""
+    with pytest.raises(TypeError, match=r"Learner.create: `optimizer` must be a function of a traced learning rate.*with jnp"):
+        lrax.Learner.create(squared_error, linear_params(), lambda lr: optax.sgd(float(lr)))

@@ -70,7 +70,7 @@ def in_group(owner: str, learner: Learner, groups: Sequence[str], number: int, h
         return next((of[end] for end in ends if end in of), None)
 
     places = tuple(place(path, leaf) for path, leaf in jax.tree.leaves_with_path(whole))
-    return Learner(GroupState(whole, np.int32(number)), GroupUpdate(learner.update, places, held))
+    return Learner(GroupState(whole, np.int32(number)), GroupUpdate(learner.update, places, held), learner.optimizer)
 
 
 def _keys(path: Any) -> tuple[str, ...]:

@@ -6,9 +6,10 @@ from typing import Annotated, Any, TypeAlias, final
 import jax
 
 from lrax.fields._rules import Leaf, Static
+from lrax.fields._types import default
 from lrax.fields._value import Value
 from lrax.fields._words import check_arity, complain, name_of, plural, spelt
-from lrax.optimizers._rated import OptimizerFactory, RatedOptimizer
+from lrax.optimizers._rated import OptimizerFactory, RatedOptimizer, check_factory
 from lrax.training._inputs import check_params
 from lrax.training._loss import LossUpdate, TrainingState, ValueAndGrad
 from lrax.training._programs import call
@@ -25,11 +26,13 @@ class Learner(Value):
 
     Args:
       state: any pytree of arrays.
-      update: a pure function `(state, batch, rate) -> (state, loss)`, where `rate` is a float32 scalar, the new state has
-        the structure, shapes and dtypes of the old, and `loss` is a scalar, measured on `batch` before the update. A leaf of
-        `state` that is a Python number, or weakly typed, may become of another dtype, as in `jax.lax.scan`.
+      update: a pure function `(state, batch, learning_rate) -> (state, loss)`, where `learning_rate` is a float32 scalar, the
+        new state has the structure, shapes and dtypes of the old, and `loss` is a scalar, measured on `batch` before the step.
+        A leaf of `state` that is a Python number, or weakly typed, may become of another dtype, as in `jax.lax.scan`.
+      optimizer: the factory of the optimizer in `update`, `learning_rate -> optax.GradientTransformation`, if it has one. The
+        finder measures on it how the best learning rate moves with the length of a run. Without it, `found.grows` is None.
 
-    Raises: TypeError if `update` cannot be called with three arguments.
+    Raises: TypeError if `update` cannot be called with three arguments, or if `optimizer` is not a factory.
 
     >>> def update(weight, batch, rate):
     ...     loss, slope = jax.value_and_grad(lambda w: jnp.mean((w - batch) ** 2))(weight)
@@ -37,21 +40,36 @@ class Learner(Value):
     >>> learner = Learner(jnp.zeros(()), update)
     >>> print(learner.update(learner.state, jnp.ones(4), 0.25))
     (Array(0.5, dtype=float32), Array(1., dtype=float32))
+
+    An update with an optimizer uses `lrax.at_lr`, which fits any state of it:
+
+    >>> def update(state, batch, learning_rate):
+    ...     weight, opt_state = state
+    ...     loss, grads = jax.value_and_grad(lambda w: jnp.mean((w - batch) ** 2))(weight)
+    ...     changes, opt_state = lrax.at_lr(optax.adam, learning_rate).update(grads, opt_state, weight)
+    ...     return (weight + changes, opt_state), loss
+    >>> state = jnp.zeros(()), optax.adam(0.001).init(jnp.zeros(()))
+    >>> learner = Learner(state, update, optimizer=optax.adam)
+    >>> (weight, _), loss = learner.update(learner.state, jnp.ones(4), 0.25)
+    >>> print(f"{weight:.3f} {loss}")
+    0.250 1.0
     """
 
     state: Annotated[Any, Leaf()]
     update: Annotated[Update, Static()]
+    optimizer: Annotated[OptimizerFactory | None, Static()] = default(None)
 
     __eq__ = object.__eq__  # by identity: to compare the states would read all parameters, and a state that trains goes on
     __hash__ = object.__hash__
 
     def __repr__(self) -> str:
-        what, trained, update = "a state of", self.state, self.update
+        what, trained, update, optimizer = "a state of", self.state, self.update, factory_of(self)
         how = name_of(update)
         if isinstance(trained, TrainingState):
             what, trained = "parameters:", trained.params
         if isinstance(update, LossUpdate):
-            how = f"{name_of(update.loss_fn)} by {name_of(update.optimizer.factory)}"
+            how = name_of(update.loss_fn)
+        how += "" if optimizer is None else f" by {name_of(optimizer)}"
         leaves = jax.tree.leaves(trained)
         numbers, arrays = sum(int(getattr(leaf, "size", 1)) for leaf in leaves), len(leaves)
         return f"<Learner: {how}, {what} {plural(numbers, 'number')} in {plural(arrays, 'array')}>"
@@ -60,6 +78,8 @@ class Learner(Value):
         if not callable(self.update):
             raise complain(TypeError, "Learner", "update", "a function (state, batch, rate) -> (state, loss)", self.update)
         check_arity("Learner", "update", self.update, "(state, batch, rate) -> (state, loss)", 3)
+        if self.optimizer is not None:
+            check_factory("Learner", self.optimizer)
 
     @staticmethod
     @spelt
@@ -164,6 +184,12 @@ class Learner(Value):
         )
 
 
+def factory_of(learner: Learner) -> OptimizerFactory | None:
+    """The factory of a learner's optimizer, if it is known."""
+    update = learner.update
+    return update.optimizer.factory if isinstance(update, LossUpdate) else learner.optimizer
+
+
 def make_learner(
     owner: str,
     loss_fn: Callable[..., Any],
@@ -192,4 +218,4 @@ def make_learner(
     if opt_state is None:
         opt_state = call(rated.init, params)  # one program, not one for every leaf
     update = LossUpdate(loss_fn, rated, aux is not None, key is not None, bool(has_aux), value_and_grad, owner)
-    return Learner(TrainingState(params, opt_state, aux, key), update)
+    return Learner(TrainingState(params, opt_state, aux, key), update, optimizer)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from lrax.fields._known import any_traced, is_traced
+from lrax.fields._known import NEEDS_NUMBERS, any_traced, is_traced
 from lrax.fields._words import Shown, complain
 from lrax.optimizers._difference import differences
 from lrax.training._batches import ArrayBatches, SampledBatches
@@ -153,11 +153,10 @@ class Updates:
     def _trace_one(self, learner: Learner, batch: Any, was: str, settle: bool) -> Traced:
         step = Step(learner.update, self._drawn, jax.tree.structure(self._batches if self._drawn else ()))
         source = (jax.tree.leaves(self._batches), self._batches.order(self._key), np.int32(0)) if self._drawn else batch
-        rate = jax.ShapeDtypeStruct((), jnp.float32)  # type: ignore[no-untyped-call]  # jax
         for _ in range(ROUNDS if settle else 1):
             before = self._states[id(learner)]
             state = jax.tree.map(jnp.asarray, before)
-            traced = trace(step, state, rate, source, owner=learner)
+            traced = _traced(self._owner, learner, step, state, source)
             self._states[id(learner)] = settled(before, traced.returned) if settle else before
             if signature(self._states[id(learner)]) == signature(before):
                 break
@@ -191,6 +190,33 @@ def _check_state(owner: str, learner: Learner) -> None:
     if any(leaf.is_deleted() for leaf in arrays):
         remedy = "a run with donate=True has given it away; make a learner from fresh arrays"
         raise complain(ValueError, owner, "learner", "a learner whose state still has its memory", "deleted arrays", remedy)
+
+
+def _traced(owner: str, learner: Learner, step: Step, state: Any, source: Any) -> Traced:
+    """The update of a learner at a traced learning rate.
+
+    Raises: TypeError if it asks for the number of the learning rate.
+    """
+    rate = jax.ShapeDtypeStruct((), jnp.float32)  # type: ignore[no-untyped-call]  # jax
+    try:
+        return trace(step, state, rate, source, owner=learner)
+    except NEEDS_NUMBERS as error:
+        if not _takes_numbers(step, state, source):
+            raise
+        reason = str(error).strip().partition("\n")[0]
+        raise TypeError(
+            f"{owner}: the learner's update must take a traced learning rate, and it raised: {reason}; "
+            "compute with jnp, without float(), int(), NumPy or `if` on the learning rate"
+        ) from error
+
+
+def _takes_numbers(step: Step, state: Any, source: Any) -> bool:
+    """Whether an update runs at a learning rate that is a number, so that what it asks of a traced one is to blame."""
+    try:
+        jax.eval_shape(lambda state, source: step(state, np.float32(1e-3), source), state, source)  # type: ignore[arg-type]
+    except Exception:  # whatever a user's update raises: then it asks for other numbers too
+        return False
+    return True
 
 
 def check_rate(owner: str, closed: Any, leaves: int) -> None:
