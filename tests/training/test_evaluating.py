@@ -178,3 +178,22 @@ def test_what_cannot_be_used_is_named(options, message):
     """A bad argument is an error that names it, before anything runs."""
     with pytest.raises((TypeError, ValueError), match=f"race: {message}"):
         run(**options)
+
+
+def test_a_function_of_the_parameters_is_told_what_it_receives():
+    """A metric that takes parameters, or names a field that is not there, is an error that names the state's fields."""
+
+    def accuracy(params):
+        return jnp.sum(params["weight"])
+
+    received = r"evaluate\(state\) receives the learner's state, TrainingState with params, opt_state, aux, key"
+    with pytest.raises(
+        TypeError, match=rf"race: `evaluate`.*{received}: give evaluate=lambda state: accuracy\(state\.params\)"
+    ):
+        run(evaluate=accuracy)
+    with pytest.raises(TypeError, match=rf"race: `evaluate`.*{received}$"):
+        run(evaluate=lambda state: state.parameters)
+    update = {"weight": jnp.zeros(()), "seen": jnp.zeros(())}
+    learner = lrax.Learner(update, lambda state, batch, lr: (jax.tree.map(lambda leaf: leaf - lr, state), state["weight"]))
+    with pytest.raises(TypeError, match=r"it raised: 'bias'; evaluate\(state\) receives .*, dict with seen, weight"):
+        lrax.race(learner, [jnp.zeros(())], [lrax.Constant(0.1)], rungs=2, evaluate=lambda state: state["bias"])

@@ -6,14 +6,14 @@ nothing changes in what trains, and curves are the same with and without, from e
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._words import check_arity, check_whole, choice, complain
+from lrax.fields._words import check_arity, check_whole, choice, complain, name_of
 from lrax.training._engine import Lane
 from lrax.training._programs import Traced, trace
 from lrax.training._reason import CODES, RUNNING, Reason
@@ -71,9 +71,10 @@ class Evaluating:
         check_arity(owner, "evaluate", evaluate, "(state) -> metric", 1)
         try:
             traced = trace(evaluate, jax.tree.map(jnp.asarray, state))
-        except (TypeError, ValueError, AttributeError) as error:  # such as numbers that it wants to know, and does not
+        except (TypeError, ValueError, AttributeError, LookupError) as error:  # such as numbers of what is traced
             reason = str(error).strip().partition("\n")[0]
-            raise complain(TypeError, owner, "evaluate", needs, evaluate, f"it raised: {reason}") from error
+            remedy = f"it raised: {reason or type(error).__name__}; {_meant(evaluate, state)}"
+            raise complain(TypeError, owner, "evaluate", needs, evaluate, remedy) from error
         found = traced.returned
         kinds = jnp.floating, jnp.integer
         if getattr(found, "shape", None) != () or not any(jnp.issubdtype(found.dtype, kind) for kind in kinds):
@@ -131,6 +132,23 @@ def contradicts(start: float, losses: np.ndarray[Any, Any], scores: np.ndarray[A
         return False
     shuffled = np.random.default_rng(0).permuted(np.tile(scores, (int(20 / CHANCE), 1)), axis=1)
     return bool(np.mean(contradicting(shuffled) >= contradicting(scores)) < CHANCE)
+
+
+def _meant(evaluate: Callable[[Any], Any], state: Any) -> str:
+    """What a function gets that failed on a learner's state, and how to give it the parameters if those are what it takes."""
+    names = [*getattr(state, "_fields", ()), *(state if isinstance(state, Mapping) else ())]
+    if dataclasses.is_dataclass(state):
+        names = [field.name for field in dataclasses.fields(state)]
+    parts = f" with {', '.join(map(str, names[:8]))}" if names else ""
+    told = f"evaluate(state) receives the learner's state, {type(state).__name__}{parts}"
+    if getattr(state, "params", None) is None:
+        return told
+    try:
+        jax.eval_shape(evaluate, state.params)
+    except Exception:  # whatever a user's function raises: then it does not take the parameters either
+        return told
+    name = name_of(evaluate)
+    return f"{told}: give evaluate=lambda state: {name if name.isidentifier() else 'metric'}(state.params)"
 
 
 def last(lane: Lane) -> int:
