@@ -1,3 +1,4 @@
+import functools
 import itertools
 
 import flax.linen as nn
@@ -7,7 +8,7 @@ import optax
 import pytest
 
 import lrax
-from problems import enable_x64, linear_learner, linear_params, regression, same, squared_error
+from problems import enable_x64, linear_learner, linear_params, momentum, regression, same, squared_error
 
 DATA = regression()
 KEY = jax.random.key(0)
@@ -321,3 +322,144 @@ def test_a_race_knows_where_its_rungs_ended():
     """The counts at which rungs ended are in the result, those that were not reached are not."""
     assert run(rungs=(8, 4)).ends == (8, 12)
     assert run(data=iter([DATA] * 10), batch_size=None, key=None, rungs=(8, 8, 8)).ends == (8, 10)
+
+
+SCHEDULE = lrax.warmup_cosine(0.1, 20, 4)
+BATCHES = [tuple(array[first : first + 8] for array in DATA) for first in range(0, 32, 8)]
+
+
+def trained(tx, params, opt_state, steps):
+    """A plain optax loop over the batches, from the first of `steps` to the last."""
+
+    @jax.jit
+    def step(params, opt_state, batch):
+        changes, opt_state = tx.update(jax.grad(squared_error)(params, batch), opt_state, params)
+        return optax.apply_updates(params, changes), opt_state
+
+    for i in steps:
+        params, opt_state = step(params, opt_state, BATCHES[i % 4])
+    return params, opt_state
+
+
+def winner(factory, opt_state=None, accumulate=1):
+    """A race of six steps that `SCHEDULE` wins."""
+    learner = lrax.Learner.create(squared_error, linear_params(), factory, opt_state=opt_state)
+    result = lrax.race(learner, BATCHES, [lrax.Constant(1e-9), SCHEDULE], rungs=(4, 2), accumulate=accumulate)
+    assert (result.winner, result.count) == (1, 6)
+    return result
+
+
+def clipped(lr):
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(lr))
+
+
+def accumulated(lr):
+    return optax.MultiSteps(momentum(lr), 2)
+
+
+def decayed(lr):
+    """Has a schedule of the weight decay, too."""
+    return optax.chain(
+        optax.scale_by_adam(), optax.add_decayed_weights(lrax.Linear(0.5, 0.0, steps=30)), optax.scale_by_learning_rate(lr)
+    )
+
+
+def injected(lr):
+    return optax.inject_hyperparams(optax.adam)(learning_rate=lr)
+
+
+def grouped(schedule):
+    return lrax.by_path(optax.adam, schedule, {"bias": 0.5})
+
+
+GOES_ON = {
+    "momentum": (momentum, momentum),
+    "recorded after a race without": (optax.adam, functools.partial(lrax.recorded, optax.adam)),
+    "injected after a race without": (optax.adam, injected),
+    "groups": (grouped, grouped),
+    "MultiSteps": (accumulated, accumulated),
+}
+
+ALSO_GOES_ON = {
+    "sgd": (optax.sgd, optax.sgd),
+    "a chain": (clipped, clipped),
+    "two schedules": (decayed, decayed),
+    "recorded in a chain": (
+        clipped,
+        lambda lr: optax.chain(optax.clip_by_global_norm(1.0), lrax.recorded(optax.adamw, lr)),
+    ),
+    "recorded sgd": (optax.sgd, functools.partial(lrax.recorded, optax.sgd)),
+    "a race of recorded": (functools.partial(lrax.recorded, optax.adam), optax.adam),
+    "injected": (injected, injected),
+    "a race of injected": (injected, optax.adam),
+}
+CASES = [pytest.param(*case, id=name) for name, case in GOES_ON.items()]
+CASES += [pytest.param(*case, id=name, marks=pytest.mark.slow) for name, case in ALSO_GOES_ON.items()]
+
+
+@pytest.mark.standard_promotion  # of optax's optimizers
+@pytest.mark.parametrize(("raced", "goes_on"), CASES)
+def test_the_winner_goes_on_in_a_plain_optax_loop(raced, goes_on):
+    """From the winner's state a plain loop with `optimizer(race.schedule)` is the run that never was in a race."""
+    each = 2 if raced is accumulated else 1
+    result = winner(raced, accumulate=each)
+    tx = goes_on(result.schedule)
+    params, opt_state = trained(tx, result.state.params, result.opt_state_for(tx), range(6 * each, 9 * each))
+    whole = trained(tx, linear_params(), tx.init(linear_params()), range(9 * each))
+    for a, b in zip(jax.tree.leaves((params, opt_state)), jax.tree.leaves(whole), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.standard_promotion
+@pytest.mark.parametrize("made_with", [0.01, SCHEDULE])
+def test_after_a_race_from_the_middle_of_a_run_the_schedule_goes_on_where_the_race_ended(made_with):
+    """The schedule's count is that of the race, and moments and other schedules keep the count of the whole run."""
+    _, before = trained(decayed(made_with), linear_params(), decayed(made_with).init(linear_params()), range(5))
+    result = winner(decayed, opt_state=before)
+    adam, decay, lr = result.opt_state_for(decayed(result.schedule))
+    assert (int(adam.count), int(decay.count), int(lr.count)) == (11, 11, 6)
+
+
+@pytest.mark.standard_promotion
+def test_a_loaded_race_goes_on_too(tmp_path):
+    """A race that was saved and loaded has the same state for an optimizer."""
+    result = winner(momentum)
+    result.save(tmp_path / "race.npz")
+    loaded = lrax.sweeps.Race.load(tmp_path / "race.npz", result.state)
+    tx = momentum(result.schedule)
+    assert same(loaded.opt_state_for(tx), result.opt_state_for(tx))
+
+
+@pytest.mark.standard_promotion
+def test_a_state_with_other_names_goes_on_by_its_parts():
+    """The parts of a state that a hand-written update trains are given by name; without them the error says so."""
+
+    def update(state, batch, lr):
+        loss, grads = jax.value_and_grad(squared_error)(state["weights"], batch)
+        changes, moments = lrax.at_lr(momentum, lr).update(grads, state["moments"], state["weights"])
+        return {"weights": optax.apply_updates(state["weights"], changes), "moments": moments}, loss
+
+    learner = lrax.Learner({"weights": linear_params(), "moments": momentum(0.1).init(linear_params())}, update)
+    result = lrax.race(learner, BATCHES, [SCHEDULE], rungs=6)
+    tx = momentum(result.schedule)
+    with pytest.raises(TypeError, match=r"`state` must be a state with the field `opt_state`.*give `opt_state`"):
+        result.opt_state_for(tx)
+    found = result.opt_state_for(tx, opt_state=result.state["moments"], params=result.state["weights"])
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(winner(momentum).opt_state_for(tx)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.standard_promotion
+def test_what_a_winner_cannot_go_on_with():
+    """Another optimizer, a factory, and a race that no one won are errors that say what to give."""
+    result = winner(momentum)
+    with pytest.raises(ValueError, match=r"`optimizer` must be the optimizer of the state.*its state has 0/count too"):
+        result.opt_state_for(optax.adam(result.schedule))
+    with pytest.raises(ValueError, match=r"`optimizer` must be the optimizer of the state.*its state has no 0/trace/bias"):
+        result.opt_state_for(optax.sgd(result.schedule))
+    with pytest.raises(TypeError, match=r"`optimizer` must be an optax optimizer.*optax\.adam\(race\.schedule\)"):
+        result.opt_state_for(momentum)
+    lost = run(schedules=[3e38, 2e38])
+    assert lost.count is None
+    with pytest.raises(ValueError, match="`race` must be one with a winner"):
+        lost.opt_state_for(momentum(0.1))

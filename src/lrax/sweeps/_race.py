@@ -1,5 +1,6 @@
 """A race: all schedules train for a rung from the same start on the same batches, the best go on."""
 
+import dataclasses
 import functools
 import itertools
 import os
@@ -19,7 +20,7 @@ from lrax.sweeps._race_folder import RaceFolder
 from lrax.sweeps._race_result import Race, contradiction
 from lrax.sweeps._rungs import Standing
 from lrax.sweeps._score import check_part, peak_rates
-from lrax.training._learner import Learner
+from lrax.training._learner import Learner, factory_of
 from lrax.training._mesh import check_mesh
 from lrax.training._progress import progress_bar
 from lrax.training._racing import Racing, part_of
@@ -134,7 +135,7 @@ def race(
         standing.run(racing, lengths, keep, tail, (lambda now: None) if kept is None else functools.partial(kept.keep, racing))
     if not any(map(racing.updates, racing.lanes)):
         raise complain(ValueError, "race", "data", "an iterable of at least one batch", data)
-    result = _result(batch, racing, standing, plan, tail)
+    result = dataclasses.replace(_result(batch, racing, standing, plan, tail), optimizer=factory_of(learner))
     if wrong := contradiction(result):
         warnings.warn(f"race: {wrong}", stacklevel=3)
     return result

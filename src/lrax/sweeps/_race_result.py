@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,6 +48,7 @@ class Race:
       mode: `"min"` if a smaller metric is better, `"max"` if a larger one is.
       left_out: how many partial batches, each the last of a pass over an iterable, were left out.
       fault: which batch holds a NaN or an infinity that made a loss not finite, in words; "" if none does.
+      optimizer: the learner's optimizer factory, if it has one. It is not saved.
 
     Source: Jamieson & Talwalkar 2016, Non-stochastic best arm identification and hyperparameter optimization.
     """
@@ -69,6 +70,7 @@ class Race:
     mode: str = "min"
     left_out: int = 0
     fault: str = ""
+    optimizer: Callable[[Any], Any] | None = None
 
     @property
     def scores(self) -> np.ndarray[Any, Any]:
@@ -90,6 +92,51 @@ class Race:
     def schedule(self) -> Schedule | None:
         """The winner's schedule, ready to train with, or None if every lane diverged."""
         return None if self.winner is None else self.schedules[self.winner]
+
+    @property
+    def count(self) -> int | None:
+        """The steps that the winner has made: the count at which its schedule goes on. None if every lane diverged."""
+        return None if self.winner is None else int(np.sum(~np.isnan(self.losses[self.winner])))
+
+    @spelt
+    def opt_state_for(self, optimizer: Any, opt_state: Any = None, params: Any = None) -> Any:
+        """The winner's optimizer state, for an optimizer that follows the winner's schedule: to train on with optax.
+
+        Args:
+          optimizer: the optimizer of the race, made with `race.schedule`: `optax.sgd(race.schedule, momentum=0.9)`, also inside
+            a chain, `optax.MultiSteps`, `lrax.recorded`, `lrax.by_path` or `optax.inject_hyperparams`, whether the learner's
+            optimizer was wrapped in it or not.
+          opt_state, params: the winner's optimizer state and parameters; by default those fields of `race.state`.
+
+        Returns: a state of `optimizer` with the winner's moments. The count of the schedule is `race.count`: races call
+          schedules from count 0, also where the learner's state was not fresh. `lrax.recorded` has recorded no step yet.
+
+        Raises: ValueError if every lane diverged, or if `optimizer` is another one than that of the race; TypeError if
+          `race.state` has no such fields.
+
+        >>> loss_fn = lambda params, batch: jnp.mean((params - batch) ** 2)
+        >>> learner = lrax.Learner.create(loss_fn, jnp.zeros(3), functools.partial(optax.sgd, momentum=0.9))
+        >>> race = lrax.race(learner, [jnp.ones(3)], [lrax.Linear(0.1, 0.0, steps=8), lrax.Constant(1e-3)], rungs=(2, 2))
+        >>> tx = optax.sgd(race.schedule, momentum=0.9)
+        >>> params, opt_state = race.state.params, race.opt_state_for(tx)
+        >>> changes, opt_state = tx.update(jnp.ones(3), opt_state, params)
+        >>> print(lrax.count_of(opt_state))
+        5
+        """
+        from lrax.training._resume import resumed
+
+        if self.schedule is None or self.count is None:
+            raise complain(ValueError, "Race.opt_state_for", "race", "one with a winner", self, "every lane diverged")
+        for name, given in (("opt_state", opt_state), ("params", params)):
+            if given is None and getattr(self.state, name, None) is None:
+                remedy = f"give `{name}`, which is a part of race.state"
+                raise complain(
+                    TypeError, "Race.opt_state_for", "state", f"a state with the field `{name}`", type(self.state), remedy
+                )
+        opt_state = self.state.opt_state if opt_state is None else opt_state
+        params = self.state.params if params is None else params
+        made = self.count, self.schedule, self.optimizer
+        return resumed("Race.opt_state_for", optimizer, opt_state, params, *made)
 
     def rows(self) -> list[dict[str, Any]]:
         """A row a lane in plain values, for `pandas.DataFrame(race.rows())`.
@@ -122,7 +169,8 @@ class Race:
         """
         from lrax.sweeps._stored import write_race
 
-        write_race(pathlib.Path(path), **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
+        names = [field.name for field in dataclasses.fields(self) if field.name != "optimizer"]
+        write_race(pathlib.Path(path), **{name: getattr(self, name) for name in names})
 
     @staticmethod
     @spelt
