@@ -1,20 +1,15 @@
 """Learners from Flax: a linen `TrainState`, or an NNX model with its optimizer. Needs flax (the extra `flax`).
 
-A training step of your own is an update in four lines, if it makes its updates with the optimizer in the state:
+A train step that you have already is enough: `from_train_step` calls it at the learning rates of the finder or of a race.
 
 >>> from flax.training.train_state import TrainState
 >>> def train_step(state, batch):
 ...     loss_fn = lambda params: jnp.mean((state.apply_fn(params, batch) - 1) ** 2)
 ...     loss, grads = jax.value_and_grad(loss_fn)(state.params)
 ...     return state.apply_gradients(grads=grads), {"loss": loss}
->>> def update(state, batch, rate):
-...     at_rate = state.replace(tx=optax.adam(lambda count: rate))  # a schedule, for a state that was made with one
-...     after, metrics = train_step(at_rate, batch)
-...     return after.replace(tx=state.tx), metrics["loss"]
->>> schedule = lrax.warmup_cosine(0.1, total_steps=100, warmup_steps=9)
 >>> apply_fn = lambda params, inputs: inputs @ params["kernel"]
->>> state = TrainState.create(apply_fn=apply_fn, params={"kernel": jnp.zeros(3)}, tx=optax.adam(schedule))
->>> learner = lrax.Learner(state, update)
+>>> state = TrainState.create(apply_fn=apply_fn, params={"kernel": jnp.zeros(3)}, tx=optax.adam(1e-3))
+>>> learner = lrax.flax.from_train_step(state, train_step, optax.adam)
 >>> after, loss = learner.update(learner.state, jnp.eye(3), 0.5)
 >>> print(after.params["kernel"].round(3), loss)
 [0.5 0.5 0.5] 1.0
@@ -29,25 +24,28 @@ After `import lrax.flax`, `flax.serialization` saves and restores schedules of e
 
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
+import optax
 
 try:
+    import flax.errors
     from flax import nnx
 except ImportError as error:
     raise ImportError("lrax.flax needs flax: pip install 'lrax[flax]'") from error
 
-from lrax.fields._words import check_arity, complain, spelt
-from lrax.optimizers._rated import OptimizerFactory
+from lrax.fields._words import Shown, check_arity, complain, name_of, spelt
+from lrax.optimizers._rated import OptimizerFactory, check_factory, optimizer_at
 from lrax.schedules import _flax_state as _flax_state  # tells flax.serialization of schedules
 from lrax.training._learner import Learner, make_learner
 from lrax.training._loss import ValueAndGrad
 from lrax.training._notes import calling
+from lrax.training._programs import call
 
-__all__ = ["from_nnx", "from_train_state"]
+__all__ = ["from_nnx", "from_train_state", "from_train_step"]
 
 
 @spelt
@@ -93,9 +91,7 @@ def from_train_state(
         if getattr(state, field, None) is None:
             remedy = "name the field of the state that the loss updates" if field == aux else "give a TrainState"
             raise complain(TypeError, "from_train_state", "state", f"something with a field `{field}`", type(state), remedy)
-    if np.ndim(getattr(state, "step", 0)):
-        remedy = "give flax.jax_utils.unreplicate(state)"
-        raise complain(ValueError, "from_train_state", "state", "one state, not one a device", state.step, remedy)
+    check_one("from_train_state", state)
     return make_learner(
         "from_train_state",
         loss_fn,
@@ -149,23 +145,267 @@ def from_nnx(
         raise complain(TypeError, "from_nnx", "model", "an nnx.Module", model, "give the model itself, not its state")
     form = "loss_fn(model, batch)" if key is None else "loss_fn(model, batch, key)"
     check_arity("from_nnx", "loss_fn", loss_fn, form, 2 if key is None else 3)
-    parts: Any = nnx.split(model, wrt, ...)
-    graph, trained, others = parts
+    graph, (trained, others) = Graph.of(model, wrt, ...)
     return make_learner(
         "from_nnx",
-        ModelLoss(loss_fn, graph, wrt, has_aux),
-        pure(trained),
+        ModelLoss(loss_fn, graph, has_aux),
+        trained,
         optimizer,
         opt_state=None if state is None else pure(state.opt_state),
-        aux=pure(others),
+        aux=others,
         key=key,
         has_aux=has_aux,
         hyperparameter=hyperparameter,
     )
 
 
+@spelt
+def from_train_step(
+    state: Any,
+    train_step: Callable[..., Any],
+    optimizer: OptimizerFactory,
+    *,
+    loss: str | Callable[[Any], Any] = "loss",
+    hyperparameter: str = "learning_rate",
+) -> Learner:
+    """A learner from a train step that you have already, of linen or of NNX.
+
+    The step is called with `state`, in which the optimizer is replaced by `optimizer` at the learning rate that is tried. It
+    does not matter whether the optimizer was made with a number, with a schedule or by `optax.inject_hyperparams`. The step may
+    be jitted, and may donate its arguments. `state` itself is never changed.
+
+    Args:
+      state: a linen `TrainState`, or any dataclass with the fields `tx` and `opt_state`; or the NNX objects of the step in the
+        order of its arguments, such as `(model, optimizer)`, one of which is or contains an `nnx.Optimizer`.
+      train_step: `train_step(state, batch)`, which returns the new state together with the loss or with metrics; or for NNX
+        `train_step(model, optimizer, batch)`, which returns the loss or metrics. Bind other arguments:
+        `lambda state, batch: train_step(state, batch, dropout_key)`.
+      optimizer: `learning_rate -> optax.GradientTransformation`, the factory of the optimizer in `state`.
+      loss: where the loss is in what the step returns. A name is looked for in each dict, dataclass and named tuple; if the
+        step returns only one scalar, that is the loss. A function gets all that the step returned:
+        `lambda returned: returned[1]["train"]["loss"]`.
+      hyperparameter: the name that is overridden in a state of `optax.inject_hyperparams`.
+
+    Returns: a learner. Its state is `state`, of NNX objects an `nnx.State` of their arrays.
+
+    Raises: TypeError if `state` is not one of these, or `train_step` does not take these arguments. When the step is traced:
+      ValueError if it does not use the optimizer in its state, if `optimizer` does not make states like the one there, or if
+      the loss is not found.
+
+    >>> from flax import nnx
+    >>> @nnx.jit
+    ... def train_step(model, optimizer, batch):
+    ...     loss, grads = nnx.value_and_grad(lambda model: jnp.mean(model(batch) ** 2))(model)
+    ...     optimizer.update(model, grads)
+    ...     return loss
+    >>> model = nnx.Linear(3, 1, rngs=nnx.Rngs(0))
+    >>> optimizer = nnx.Optimizer(model, optax.adam(1e-3), wrt=nnx.Param)
+    >>> learner = from_train_step((model, optimizer), train_step, optax.adam)
+    >>> print(learner.update(learner.state, jnp.zeros((4, 3)), 0.1)[1])
+    0.0
+    """
+    check_factory(CALLER, optimizer)
+    if not callable(loss) and not isinstance(loss, str):
+        raise complain(TypeError, CALLER, "loss", "a name, or a function of what the step returns", loss)
+    parts = tuple(state) if type(state) in (tuple, list) else (state,)
+    is_nnx = any(isinstance(part, nnx.Module | nnx.Optimizer) for part in parts)
+    form = (
+        "(state, batch)" if not is_nnx or len(parts) == 1 else f"({'model, optimizer' if len(parts) == 2 else '*state'}, batch)"
+    )
+    if not callable(train_step):
+        raise complain(TypeError, CALLER, "train_step", f"a function train_step{form}", train_step)
+    check_arity(CALLER, "train_step", train_step, f"train_step{form}", 1 + len(parts) if is_nnx else 2)
+    step = TrainStep(train_step, optimizer, loss, hyperparameter)
+    if is_nnx:
+        found = sum(isinstance(part, nnx.Optimizer) for _, part in nnx.iter_graph(parts))
+        if found != 1:
+            raise complain(TypeError, CALLER, "state", "NNX objects with one nnx.Optimizer", Shown(f"{found} of them"))
+        graph, (arrays,) = Graph.of(parts)
+        return Learner(arrays, ObjectsUpdate(step, graph), optimizer)
+    if any(getattr(state, field, None) is None for field in ("tx", "opt_state")):
+        remedy = "give a TrainState or (model, optimizer), or write the update: lrax.Learner(state, update)"
+        raise complain(TypeError, CALLER, "state", "something with the fields `tx` and `opt_state`", type(state), remedy)
+    check_one(CALLER, state)
+    return Learner(state, StateUpdate(step), optimizer)
+
+
+CALLER = "from_train_step"
+
+
+def check_one(caller: str, state: Any) -> None:
+    """Raises ValueError if a train state is replicated over devices."""
+    if np.ndim(getattr(state, "step", 0)):
+        remedy = "give flax.jax_utils.unreplicate(state)"
+        raise complain(ValueError, caller, "state", "one state, not one a device", state.step, remedy)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainStep:
+    """A user's train step, and where its loss is; equal for equal parts."""
+
+    train_step: Callable[..., Any]
+    optimizer: OptimizerFactory
+    loss: str | Callable[[Any], Any]
+    hyperparameter: str
+
+    def __call__(self, rate: Any, make_args: Callable[[Any], tuple[Any, ...]]) -> Any:
+        """What the step returns for the arguments that are made with an optimizer at this learning rate."""
+        inner, used = optimizer_at(CALLER, self.optimizer, rate, self.hyperparameter), []
+
+        def update(*args: Any, **extra: Any) -> tuple[Any, Any]:
+            used.append(True)
+            return inner.update(*args, **extra)
+
+        args = make_args(optax.GradientTransformationExtraArgs(inner.init, update))
+        with calling(f"train_step({'*' * (len(args) > 2)}state, batch)", "`train_step` of from_train_step", batch=args[-1]):
+            returned = self.train_step(*args)
+        if not used:
+            remedy = (
+                "use state.apply_gradients, state.tx.update or optimizer.update of the arguments, not an optimizer from outside"
+            )
+            raise complain(ValueError, CALLER, "train_step", "a step with the optimizer in its state", self.train_step, remedy)
+        return returned
+
+    def loss_in(self, returned: Any, outputs: Sequence[Any]) -> jax.Array:
+        """The loss in what the step returned; `outputs` are its parts without the state."""
+        if callable(self.loss):
+            found, what = self.loss(returned), "a function that returns a scalar"
+        else:
+            found, what = self._named(self.loss, outputs), "the name of a scalar"
+        if not isinstance(found, jax.Array | np.ndarray | np.generic | float | int) or np.ndim(found):
+            shown = Shown(f"{_shown(found)} for {self.loss if isinstance(self.loss, str) else name_of(self.loss)!r}")
+            remedy = "average it over the batch, or give a function: loss=lambda returned: ..."
+            raise complain(TypeError, CALLER, "loss", what, shown, remedy)
+        return found  # type: ignore[return-value]
+
+    def _named(self, name: str, outputs: Sequence[Any]) -> Any:
+        entries = [_entries(output) for output in outputs]
+        named = [those[name] for those in entries if name in those]
+        scalars = [output for output in outputs if hasattr(output, "dtype") and np.ndim(output) == 0]
+        if named or (name == "loss" and len(scalars) == 1):
+            return (named or scalars)[0]
+        needs = "a name in what `train_step` returns"
+        if there := [repr(key) for those in entries for key in those]:
+            remedy = f"give one of {', '.join(there)}, or a function: loss=lambda returned: returned[1]['train']['loss']"
+        elif outputs:
+            shown = ", ".join(map(_shown, outputs))
+            remedy = f"it returned {shown} besides the state: give a function, such as loss=lambda returned: returned[1]"
+        else:
+            remedy = "it returned nothing besides the state: return the loss, too"
+        raise complain(ValueError, CALLER, "loss", needs, name, remedy)
+
+
+def _entries(output: Any) -> dict[str, Any]:
+    """The named parts of a dict, a dataclass or a named tuple."""
+    if isinstance(output, Mapping):
+        return {key: value for key, value in output.items() if isinstance(key, str)}
+    names = getattr(output, "_fields", ())
+    if dataclasses.is_dataclass(output):
+        names = [field.name for field in dataclasses.fields(output)]
+    return {name: getattr(output, name) for name in names}
+
+
+def _shown(value: Any) -> str:
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"{value.dtype}{list(value.shape)}"
+    return type(value).__name__
+
+
+@dataclasses.dataclass(frozen=True)
+class StateUpdate:
+    """The update of a train step that returns its state; equal for equal parts."""
+
+    step: TrainStep
+
+    def __call__(self, state: Any, batch: Any, rate: jax.Array) -> tuple[Any, jax.Array]:
+        return call(
+            self._update, state, batch, rate
+        )  # one program, so that a step that donates its state takes no one's arrays
+
+    def _update(self, state: Any, batch: Any, rate: jax.Array) -> tuple[Any, jax.Array]:
+        returned = self.step(rate, lambda tx: (_with(state, tx), batch))
+        parts = list(returned) if type(returned) in (tuple, list) else [returned]
+        places = [i for i, part in enumerate(parts) if isinstance(part, type(state))]
+        if len(places) != 1:
+            shown = Shown(f"({', '.join(map(_shown, parts))})")
+            raise complain(TypeError, CALLER, "train_step", "a function that returns the new state", shown)
+        after = parts.pop(places[0])
+        return _with(after, state.tx), self.step.loss_in(returned, parts)
+
+
+def _with(state: Any, tx: Any) -> Any:
+    """A train state with another optimizer."""
+    return state.replace(tx=tx) if hasattr(state, "replace") else dataclasses.replace(state, tx=tx)
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectsUpdate:
+    """The update of a train step that changes the NNX objects that it is given; equal for equal parts."""
+
+    step: TrainStep
+    graph: "Graph"
+
+    def __call__(self, state: Any, batch: Any, rate: jax.Array) -> tuple[Any, jax.Array]:
+        return call(self._update, state, batch, rate)
+
+    def _update(self, state: Any, batch: Any, rate: jax.Array) -> tuple[Any, jax.Array]:
+        objects = self.graph.merged(state)
+
+        def arguments(tx: Any) -> tuple[Any, ...]:
+            (optimizer,) = (part for _, part in nnx.iter_graph(objects) if isinstance(part, nnx.Optimizer))
+            optimizer.tx = tx
+            return (*objects, batch)
+
+        try:
+            returned = self.step(rate, arguments)
+        except flax.errors.TraceContextError as error:
+            reason = f"it raised: {str(error).partition(' (')[0]}"
+            needs = "a function that changes only its arguments"
+            raise complain(ValueError, CALLER, "train_step", needs, self.step.train_step, reason) from error
+        (after,) = self.graph.states(objects)
+        outputs = returned if type(returned) in (tuple, list) else [] if returned is None else [returned]
+        return after, self.step.loss_in(returned, outputs)
+
+
 COPIES = {"copy": True} if "copy" in inspect.signature(nnx.merge).parameters else {}
 """Flax before 0.12 makes variables of their own without being asked."""
+
+RAW = "get_raw_value" in dir(nnx.Variable)
+"""Flax before 0.12 has the attribute `raw_value` instead."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Graph:
+    """The structure of NNX objects, without their arrays; equal for equal structures.
+
+    Attributes:
+      graph: the graph definition of Flax.
+      filters: what the variables are divided by.
+    """
+
+    graph: Any
+    filters: tuple[Any, ...]
+
+    @staticmethod
+    def of(node: Any, *filters: Any) -> "tuple[Graph, list[Any]]":
+        """The structure of NNX objects, which stay as they are, and their states as pytrees of arrays, one for each filter.
+
+        What was sown into the objects is left out: it belongs to the call that sowed it.
+        """
+        copied = nnx.clone(node)
+        nnx.pop(copied, nnx.Intermediate)
+        graph, *states = nnx.split(copied, *filters)
+        return Graph(graph, filters), [pure(state) for state in states]
+
+    def merged(self, *states: Any) -> Any:
+        """New objects with these states."""
+        return nnx.merge(self.graph, *map(flat, states), **COPIES)
+
+    def states(self, node: Any) -> list[Any]:
+        """The states of such objects after a step, without what was sown in it."""
+        nnx.pop(node, nnx.Intermediate)
+        parts: Any = nnx.split(node, *self.filters)
+        return [pure(state) for state in parts[1:]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,25 +413,58 @@ class ModelLoss:
     """The loss of an NNX model as a pure function of its arrays; equal for equal parts."""
 
     loss_fn: Callable[..., Any]
-    graph: Any
-    wrt: Any
+    graph: Graph
     has_metrics: bool = False
 
     def __call__(self, trained: Any, others: Any, batch: Any, *key: jax.Array) -> tuple[Any, Any]:
-        """The loss, and the other variables after it, with metrics beside them if the loss has some."""
-        model = nnx.merge(self.graph, trained, others, **COPIES)
+        """The loss, and the other variables after it, with the metrics if the loss has some."""
+        model = self.graph.merged(trained, others)
         with calling(f"loss_fn(model, batch{', key' * len(key)})", "`loss_fn` of from_nnx", batch=batch):
             returned = self.loss_fn(model, batch, *key)
-        parts: Any = nnx.split(model, self.wrt, ...)
-        after = pure(parts[2])
+        _, after = self.graph.states(model)
         if self.has_metrics and isinstance(returned, tuple | list) and len(returned) == 2:
             return returned[0], (after, returned[1])
         return returned, ((after, None) if self.has_metrics else after)
 
 
+@jax.tree_util.register_pytree_with_keys_class
+@dataclasses.dataclass(frozen=True)
+class Whole:
+    """The value of a variable that is not one array, such as a tuple or a dict.
+
+    A bare dict would be one more level of the state that it is in, and its entries variables.
+    """
+
+    value: Any
+
+    def tree_flatten_with_keys(self) -> tuple[tuple[tuple[Any, Any]], None]:
+        """The value, as a pytree node has it."""
+        return ((jax.tree_util.GetAttrKey("value"), self.value),), None
+
+    @classmethod
+    def tree_unflatten(cls, _: None, children: Iterable[Any]) -> "Whole":
+        """A node of the value."""
+        return cls(*children)
+
+
 def pure(state: Any) -> Any:
-    """An NNX state as a pytree of plain arrays."""
-    return jax.tree.map(lambda node: node[...] if is_variable(node) else node, state, is_leaf=is_variable)
+    """An NNX state as a pytree of plain arrays, with one node for each variable."""
+    return jax.tree.map(lambda node: _value(node) if is_variable(node) else node, state, is_leaf=is_variable)
+
+
+def _value(variable: Any) -> Any:
+    value = variable.get_raw_value() if RAW else variable.raw_value  # what `nnx.merge` takes: hooks act when a model reads it
+    arrays = jax.tree.map(lambda leaf: leaf[...] if isinstance(leaf, jax.Array) else leaf, value)  # mutable ones are read so
+    return arrays if jax.tree_util.all_leaves([value]) else Whole(arrays)
+
+
+def flat(state: Any) -> Any:
+    """A state that `pure` made as Flax merges it: paths and values."""
+    return jax.tree.map(
+        lambda leaf: leaf.value if isinstance(leaf, Whole) else leaf,
+        nnx.to_flat_state(state),
+        is_leaf=lambda node: isinstance(node, Whole),
+    )
 
 
 def is_variable(node: Any) -> bool:

@@ -37,6 +37,9 @@ NNX = (
 )
 """What is said of an NNX state to which an update adds variables."""
 
+NNX_MISSING = "remove it from the model, too, before the learner is made: nnx.pop"
+"""What is said of an NNX state from which an update removes variables."""
+
 ROUNDS = 4
 """Traces in which the weakly typed leaves of a state get their dtypes; each may change those of others."""
 
@@ -243,7 +246,8 @@ def check_returned(owner: str, state: Any, returned: Any, was: str = "") -> None
     before: Any = jax.tree.structure(state)
     if before != jax.tree.structure(new):
         found = differences(new, state, "state")
-        remedy = f"; {NNX}" if _is_nnx(new) and "is new" in found else ""
+        remedies = {"is new": f"; {NNX}", "is missing": f"; {NNX_MISSING}"} if _is_nnx(new) else {}
+        remedy = next((remedy for sign, remedy in remedies.items() if sign in found), "")
         raise ValueError(f"{owner}: the learner's update must return a state of the same structure: {found}{remedy}{was}")
     pairs = zip(jax.tree.leaves(state), jax.tree.leaves(new), strict=True)
     if any((np.shape(old), jax.dtypes.result_type(old)) != (changed.shape, changed.dtype) for old, changed in pairs):
