@@ -24,7 +24,7 @@ After `import lrax.flax`, `flax.serialization` saves and restores schedules of e
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -427,24 +427,11 @@ class ModelLoss:
         return returned, ((after, None) if self.has_metrics else after)
 
 
-@jax.tree_util.register_pytree_with_keys_class
-@dataclasses.dataclass(frozen=True)
-class Whole:
+class Whole(nnx.Variable[Any]):
     """The value of a variable that is not one array, such as a tuple or a dict.
 
-    A bare dict would be one more level of the state that it is in, and its entries variables.
+    A bare dict would be one more level of the state that it is in. `nnx.update` puts the value into the variable of a model.
     """
-
-    value: Any
-
-    def tree_flatten_with_keys(self) -> tuple[tuple[tuple[Any, Any]], None]:
-        """The value, as a pytree node has it."""
-        return ((jax.tree_util.GetAttrKey("value"), self.value),), None
-
-    @classmethod
-    def tree_unflatten(cls, _: None, children: Iterable[Any]) -> "Whole":
-        """A node of the value."""
-        return cls(*children)
 
 
 def pure(state: Any) -> Any:
@@ -453,18 +440,19 @@ def pure(state: Any) -> Any:
 
 
 def _value(variable: Any) -> Any:
-    value = variable.get_raw_value() if RAW else variable.raw_value  # what `nnx.merge` takes: hooks act when a model reads it
+    value = raw(variable)
     arrays = jax.tree.map(lambda leaf: leaf[...] if isinstance(leaf, jax.Array) else leaf, value)  # mutable ones are read so
     return arrays if jax.tree_util.all_leaves([value]) else Whole(arrays)
 
 
+def raw(variable: Any) -> Any:
+    """The value of a variable as `nnx.merge` takes it: its hooks act when a model reads it."""
+    return variable.get_raw_value() if RAW else variable.raw_value
+
+
 def flat(state: Any) -> Any:
     """A state that `pure` made as Flax merges it: paths and values."""
-    return jax.tree.map(
-        lambda leaf: leaf.value if isinstance(leaf, Whole) else leaf,
-        nnx.to_flat_state(state),
-        is_leaf=lambda node: isinstance(node, Whole),
-    )
+    return jax.tree.map(lambda leaf: raw(leaf) if is_variable(leaf) else leaf, nnx.to_flat_state(state), is_leaf=is_variable)
 
 
 def is_variable(node: Any) -> bool:

@@ -87,3 +87,18 @@ def loss(params: jax.Array, batch: jax.Array) -> jax.Array:
 
 learner = lrax.Learner.create(loss, jnp.zeros(3), functools.partial(optax.sgd, momentum=0.9))
 found = lrax.find_lr(learner, jnp.ones((8, 3)), batch_size=4, key=jax.random.key(0))
+
+
+def update(state: tuple[jax.Array, optax.OptState], batch: jax.Array, learning_rate: jax.Array) -> tuple[object, jax.Array]:
+    """A hand-written update."""
+    params, opt_state = state
+    value, grads = jax.value_and_grad(loss)(params, batch)
+    changes, opt_state = lrax.at_lr(optax.adam, learning_rate).update(grads, opt_state, params)
+    return (params + jnp.asarray(changes), opt_state), value
+
+
+written = lrax.Learner((jnp.zeros(3), optax.adam(0.1).init(jnp.zeros(3))), update, optimizer=optax.adam)
+at_a_number: optax.GradientTransformationExtraArgs = lrax.at_lr(functools.partial(optax.sgd, momentum=0.9), 0.1)
+raced = lrax.race(learner, [jnp.ones((4, 3))], [schedule], rungs=4)
+if raced.schedule is not None:
+    going_on = raced.opt_state_for(optax.sgd(raced.schedule, momentum=0.9))

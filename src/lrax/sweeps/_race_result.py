@@ -115,9 +115,9 @@ class Race:
           `race.state` has no such fields.
 
         >>> loss_fn = lambda params, batch: jnp.mean((params - batch) ** 2)
-        >>> learner = lrax.Learner.create(loss_fn, jnp.zeros(3), functools.partial(optax.sgd, momentum=0.9))
+        >>> learner = lrax.Learner.create(loss_fn, jnp.zeros(3), optax.adam)
         >>> race = lrax.race(learner, [jnp.ones(3)], [lrax.Linear(0.1, 0.0, steps=8), lrax.Constant(1e-3)], rungs=(2, 2))
-        >>> tx = optax.sgd(race.schedule, momentum=0.9)
+        >>> tx = optax.adam(race.schedule)
         >>> params, opt_state = race.state.params, race.opt_state_for(tx)
         >>> changes, opt_state = tx.update(jnp.ones(3), opt_state, params)
         >>> print(lrax.count_of(opt_state))

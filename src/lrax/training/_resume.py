@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrax.fields._words import Shown, complain
+from lrax.optimizers._difference import children
 from lrax.optimizers._places import Place, places_of
 from lrax.optimizers._rated import OptimizerFactory, RatedOptimizer
 from lrax.schedules._base import Schedule
@@ -66,7 +67,7 @@ def resumed(
         if found and not part.is_recorded:
             return found.place.value
         first, last = (schedule(moment).astype(value.dtype) for moment in (0, max(count - 1, 0)))
-        is_rate = part.key[-2:] == ("hyperparams", "learning_rate") and np.array_equal(value, first)
+        is_rate = part.key[-2:] == (".hyperparams", "['learning_rate']") and np.array_equal(value, first)
         return last if is_rate else value
 
     leaves = [leaf(part) for part in wanted]
@@ -85,18 +86,16 @@ def parts(caller: str, opt_state: Any) -> list[Part]:
 
 def _keys(node: Any, key: tuple[str, ...] = (), is_own: bool = False) -> Iterator[tuple[tuple[str, ...], bool]]:
     """For each leaf its path without wrappers and labels, and whether it belongs to a wrapper."""
-    below = jax.tree_util.tree_leaves_with_path(node, is_leaf=lambda inner: inner is not node)
+    if jax.tree_util.all_leaves([node]):
+        yield key, is_own
+        return
     wraps = "inner_state" in getattr(node, "_fields", ())
-    for path, child in below:
-        if not path:
-            yield key, is_own
-            continue
-        name = jax.tree_util.keystr(path, simple=True)
-        if name == "inner_state":
+    for name, child in children(node):
+        if name == ".inner_state":
             yield from _keys(child, key, is_own)
-        elif name == "inner_states" and isinstance(child, Mapping):
-            for label in sorted(child):
-                yield from _keys(child[label], key, is_own)
+        elif name == ".inner_states":
+            for _, group in children(child):
+                yield from _keys(group, key, is_own)
         else:
             yield from _keys(child, (*key, name), is_own or wraps)
 
@@ -121,7 +120,7 @@ def _check_same(caller: str, optimizer: Any, wanted: Sequence[Part], given: Mapp
     names = {part.key for part in wanted}
     left = [key for key, (part, *_) in given.items() if not (part.is_own or part.is_schedule_count or key in names)]
     if lacking or left:
-        what = f"its state has {'/'.join(lacking[0])} too" if lacking else f"its state has no {'/'.join(left[0])}"
+        what = f"its state has {''.join(lacking[0])} too" if lacking else f"its state has no {''.join(left[0])}"
         needs = "the optimizer of the state, made with a schedule"
         raise complain(ValueError, caller, "optimizer", needs, optimizer, what)
 
