@@ -317,10 +317,13 @@ class StateUpdate:
 
     step: TrainStep
 
+    @property
+    def __name__(self) -> str:
+        return name_of(self.step.train_step)
+
     def __call__(self, state: Any, batch: Any, rate: jax.Array) -> tuple[Any, jax.Array]:
-        return call(
-            self._update, state, batch, rate
-        )  # one program, so that a step that donates its state takes no one's arrays
+        # inside a program, where a step that donates its state cannot take the caller's arrays
+        return call(self._update, state, batch, rate)
 
     def _update(self, state: Any, batch: Any, rate: jax.Array) -> tuple[Any, jax.Array]:
         returned = self.step(rate, lambda tx: (_with(state, tx), batch))
@@ -344,6 +347,10 @@ class ObjectsUpdate:
 
     step: TrainStep
     graph: "Graph"
+
+    @property
+    def __name__(self) -> str:
+        return name_of(self.step.train_step)
 
     def __call__(self, state: Any, batch: Any, rate: jax.Array) -> tuple[Any, jax.Array]:
         return call(self._update, state, batch, rate)

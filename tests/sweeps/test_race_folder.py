@@ -75,6 +75,19 @@ def test_states_of_every_kind_come_back(tmp_path):
     assert_same_race(run(tmp_path, learner=learner), first)
 
 
+def test_a_state_that_begins_with_a_python_number_comes_back(tmp_path):
+    """A step that is a Python number before the first step, as in a new `TrainState`, is the array that it became."""
+
+    def update(state, batch, lr):
+        weight, step = state
+        return (weight - lr * (weight - jnp.mean(batch[1])), step + 1), jnp.mean((weight - batch[1]) ** 2)
+
+    learner = lrax.Learner((jnp.zeros(()), 0), update)
+    first = run(tmp_path, learner=learner)
+    assert first.state[1] == 18
+    assert_same_race(run(tmp_path, learner=learner), first)
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [

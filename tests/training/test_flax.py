@@ -422,6 +422,7 @@ def test_arguments_of_from_train_step_are_named():
         make(LINEAR, linear_step, optax.sgd, loss=1)
     with pytest.raises(ValueError, match=r"^from_train_step: `state` must be one state.*unreplicate"):
         make(jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), LINEAR), linear_step, optax.sgd)
+    assert repr(make(LINEAR, linear_step, optax.sgd)).startswith("<Learner: linear_step by sgd, a state of ")
     other = make(LINEAR, linear_step, momentum)
     with pytest.raises(ValueError, match=r"^from_train_step: `opt_state` must be a state of `optimizer`"):
         other.update(other.state, DATA, 0.1)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
@@ -123,7 +124,7 @@ def race(
             every=every,
             mode=mode,
         )
-        racing = Racing(runner, runner.states[0], runner.order(key), sum(lengths))
+        racing = Racing(runner, jax.tree.map(_as_array, runner.states[0]), runner.order(key), sum(lengths))
         for lane in range(batch.number):
             racing.enter(lane, take(batch.schedules, lane))
         plan = str(runner.plan(list(racing.lanes.values())))
@@ -177,6 +178,11 @@ def _evaluations(rows: Sequence[np.ndarray[Any, Any]]) -> tuple[np.ndarray[Any, 
     for lane, its in enumerate(rows):
         metrics[lane, np.searchsorted(counts, its[:, 0])] = its[:, 1]
     return counts.astype(np.int32), metrics
+
+
+def _as_array(leaf: Any) -> Any:
+    """A leaf of a state; a Python number, as the step of a new `TrainState` is, as the array that an update makes of it."""
+    return jnp.asarray(leaf) if isinstance(leaf, bool | int | float | complex) else leaf
 
 
 def _check_rungs(rungs: Any) -> tuple[int, ...]:
