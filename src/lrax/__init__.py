@@ -5,9 +5,9 @@ Here are the names of every day. Beside them: `lrax.schedules` (every kind and r
 libraries' schedulers), `lrax.flax` and `lrax.keras` (learners from their models).
 """
 
-import importlib
-import types
-import typing
+import importlib as _importlib
+import types as _types
+import typing as _typing
 
 from lrax import fields as fields
 from lrax import finder as finder
@@ -141,7 +141,7 @@ __all__ = [
     "wsd_s",
 ]
 
-if typing.TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from lrax import compat as compat
     from lrax import flax as flax
     from lrax import keras as keras
@@ -149,10 +149,16 @@ if typing.TYPE_CHECKING:
 _LAZY = ("compat", "flax", "keras")
 """Packages that are imported when they are first used; `flax` and `keras` need an extra."""
 
+_PACKAGES = ("fields", "finder", "schedules", "sweeps", "theory", *_LAZY)
+"""The public packages."""
 
-def __getattr__(name: str) -> types.ModuleType:
+
+def __getattr__(name: str) -> _types.ModuleType:
     if name in _LAZY:
-        return importlib.import_module(f"lrax.{name}")
+        try:
+            return _importlib.import_module(f"lrax.{name}")
+        except ImportError as error:  # `help`, `inspect`, `hasattr` and doctest take nothing but an AttributeError
+            raise AttributeError(str(error), name=name) from error
     rooms = [room for room in (schedules, finder, sweeps, theory, fields) if name in room.__all__]
     raise AttributeError(
         "".join([f"module 'lrax' has no attribute {name!r}", *(f"; it is {room.__name__}.{name}" for room in rooms)])
@@ -160,4 +166,5 @@ def __getattr__(name: str) -> types.ModuleType:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    private = [name for name in globals() if name.startswith("__")]
+    return sorted({*private, *__all__, *_PACKAGES})

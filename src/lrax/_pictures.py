@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lrax.fields._words import missing_extra
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -88,7 +90,7 @@ def new_axes() -> "Axes":
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
-        raise ImportError("plotting needs matplotlib: pip install 'lrax[plot]'") from error
+        raise missing_extra("plotting", "matplotlib", "plot") from error
     return plt.subplots(layout="constrained")[1]
 
 

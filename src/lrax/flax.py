@@ -31,13 +31,14 @@ import jax
 import numpy as np
 import optax
 
+from lrax.fields._words import Shown, check_arity, complain, missing_extra, name_of, spelt
+
 try:
     import flax.errors
     from flax import nnx
 except ImportError as error:
-    raise ImportError("lrax.flax needs flax: pip install 'lrax[flax]'") from error
+    raise missing_extra("lrax.flax", "flax", "flax") from error
 
-from lrax.fields._words import Shown, check_arity, complain, name_of, spelt
 from lrax.optimizers._rated import OptimizerFactory, check_factory, optimizer_at
 from lrax.schedules import _flax_state as _flax_state  # tells flax.serialization of schedules
 from lrax.training._learner import Learner, make_learner

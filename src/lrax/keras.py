@@ -10,11 +10,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from lrax.fields._words import complain, missing_extra, spelt
+
 try:
     import keras
-except ImportError as error:
-    if error.name == "keras":
-        raise ImportError("lrax.keras needs keras: pip install 'lrax[keras]'") from error
+except Exception as error:  # Keras raises ImportError or ValueError where its backend cannot be had
+    if isinstance(error, ImportError) and error.name == "keras":
+        raise missing_extra("lrax.keras", "keras", "keras") from error
     backend = "lrax.keras needs Keras on JAX: set KERAS_BACKEND=jax in the environment before Keras is imported"
     raise ImportError(f"{backend} ({error})") from error
 if keras.backend.backend() != "jax":
@@ -23,7 +25,6 @@ if keras.backend.backend() != "jax":
         "before Keras is imported"
     )
 
-from lrax.fields._words import complain, spelt
 from lrax.optimizers._rated import OptimizerFactory
 from lrax.schedules._base import Schedule as LraxSchedule
 from lrax.schedules._base import ScheduleRule

@@ -140,25 +140,26 @@ def test_what_is_no_model_is_named():
 @pytest.mark.parametrize(
     ("setup", "message"),
     [
-        ("sys.modules['keras'] = None", "lrax.keras needs keras: pip install 'lrax[keras]'"),
+        ("sys.modules['keras'] = None", "lrax.keras needs keras, the extra `keras`: python -m pip install '.[keras]'"),
         (
             "sys.modules['keras'] = types.SimpleNamespace(backend=types.SimpleNamespace(backend=lambda: 'torch'))",
             "lrax.keras needs Keras on JAX, got the backend 'torch': set KERAS_BACKEND=jax",
         ),
+        ("os.environ['KERAS_BACKEND'] = 'abacus'", "lrax.keras needs Keras on JAX: set KERAS_BACKEND=jax in the environment"),
         (
             "sys.modules['tensorflow'] = None; os.environ['KERAS_BACKEND'] = 'tensorflow'",
             "lrax.keras needs Keras on JAX: set KERAS_BACKEND=jax in the environment before Keras is imported",
         ),
     ],
-    ids=["missing", "another backend", "another backend that is missing"],
+    ids=["missing", "another backend", "an unknown backend", "another backend that is missing"],
 )
 def test_without_keras_on_jax_it_is_told_what_to_do(setup, message):
     """Where Keras is missing or runs on another backend, `lrax.keras` says so by name, and `import lrax` needs neither."""
-    program = (
-        f"import os, sys, types\n{setup}\nimport lrax\ntry:\n    lrax.keras\nexcept ImportError as error:\n    print(error)"
-    )
+    tried = ("lrax.keras", "AttributeError"), ("import lrax.keras", "ImportError"), ("from lrax import keras", "ImportError")
+    lines = [f"try:\n    {line}\nexcept {error} as error:\n    print(error)" for line, error in tried]
+    program = "\n".join(["import os, sys, types", setup, "import lrax", *lines])
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert message in run.stdout
+    assert run.stdout.count(message) == 3
 
 
 def test_importing_lrax_imports_no_keras():

@@ -47,6 +47,11 @@ def complain(error: type[Exception], owner: str, name: str, needs: str, value: o
     return error(f"{owner}: `{name}` must be {needs}, got {shown}" + (f"; {remedy}" if remedy else ""))
 
 
+def missing_extra(what: str, package: str, extra: str) -> ImportError:
+    """What is raised where the package of an extra is not installed; `docs/install.md` gives the same command."""
+    return ImportError(f"{what} needs {package}, the extra `{extra}`: python -m pip install '.[{extra}]' in a checkout of lrax")
+
+
 def near(word: str, words: Collection[str]) -> str:
     """The one of `words` that was meant by a misspelt one, or by what it is called elsewhere; "" if none is near.
 

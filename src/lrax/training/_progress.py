@@ -4,6 +4,8 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 
+from lrax.fields._words import missing_extra
+
 
 @contextlib.contextmanager
 def progress_bar(total: int, label: str, unit: str, shown: bool) -> Iterator[Callable[..., None]]:
@@ -21,7 +23,7 @@ def progress_bar(total: int, label: str, unit: str, shown: bool) -> Iterator[Cal
     try:
         from tqdm.auto import tqdm
     except ImportError as error:
-        raise ImportError("progress=True needs tqdm: pip install 'lrax[progress]'") from error
+        raise missing_extra("progress=True", "tqdm", "progress") from error
     if sys.stderr is None or sys.stderr.closed:
         yield lambda done, loaded=False: None
         return
