@@ -55,7 +55,7 @@ TIME = POSITIVE | {"too large": (2**31, ValueError)}
 DELAY = {name: bad for name, bad in LENGTHS.items() if "zero" not in name}
 OFFSET = {name: bad for name, bad in DELAY.items() if name != "negative"}
 BOUNDARIES = {
-    "empty": ([], ValueError),
+    "lists, one of them empty": ([[], [1]], TypeError),
     "unsorted": ([5, 3], ValueError),
     "repeated": ([5, 5], ValueError),
     "negative": ([-1, 3], ValueError),

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrax.fields._known import as_array, is_known
-from lrax.fields._words import choice, complain
+from lrax.fields._words import NO_QUOTES, choice, complain, is_number_text, shown
 
 LARGEST = 2**31 - 1
 """The largest count and the largest length, in updates."""
@@ -35,7 +35,8 @@ class Rule:
       open: whether `low` and `high` themselves are not allowed.
       remedy: what to do instead.
       rank: of one schedule's field: 0 for a number, 1 for a list. A leading axis more makes a batch of schedules.
-      increasing: whether the numbers along the last axis must rise strictly.
+      increasing: whether the numbers along the last axis must rise strictly; such a list may be empty.
+      beyond: what to do instead of a number past int32.
     """
 
     needs: str
@@ -46,53 +47,73 @@ class Rule:
     remedy: str = ""
     rank: int = 0
     increasing: bool = False
+    beyond: str = ""
 
     def convert(self, owner: str, name: str, value: object) -> Any:
         """`value` as a leaf: a NumPy scalar or array, or a jax array where it was one."""
         array = self._as_array(owner, name, value)
-        if array.ndim < self.rank or array.size == 0:
-            raise complain(ValueError, owner, name, self.needs, value, self.remedy)
+        if array.ndim < self.rank:
+            raise self._mistake(ValueError, owner, name, value, f"give a list: [{shown(value)}]")
+        if array.size == 0 and not (self.increasing and 0 not in array.shape[:-1]):
+            raise self._mistake(ValueError, owner, name, value)
         if is_known(array):
             self._check_values(owner, name, np.asarray(array), value)
         leaf = array.astype(self.dtype)
         return leaf[()] if isinstance(leaf, np.ndarray) else leaf
 
+    def _mistake(self, error: type[Exception], owner: str, name: str, value: object, remedy: str | None = None) -> Exception:
+        return complain(error, owner, name, self.needs, value, self.remedy if remedy is None else remedy)
+
     def _as_array(self, owner: str, name: str, value: object) -> np.ndarray[Any, Any] | jax.Array:
-        mistake = complain(TypeError, owner, name, self.needs, value, self.remedy)
+        given = value
         if isinstance(value, int) and not isinstance(value, bool) and self.dtype is np.float32:
             value = float(value) if abs(value) < 2**1023 else math.inf  # NumPy knows integers of 64 bits only
         try:
             array = as_array(value)
         except ValueError as error:  # a ragged list
-            raise mistake from error
+            raise self._mistake(TypeError, owner, name, given) from error
         except jax.errors.TracerArrayConversionError:  # a list that holds tracers
             array = jnp.asarray(value)
         if array.size == 0 and not isinstance(value, np.ndarray | jax.Array):
             return array  # an empty list has no dtype of its own; its shape is what is wrong
         wanted = jnp.integer if self.dtype is np.int32 and not is_known(array) else jnp.number
-        if not jnp.issubdtype(array.dtype, wanted) or jnp.issubdtype(array.dtype, jnp.complexfloating):
-            if array.dtype == object and isinstance(value, int) and self.dtype is np.int32:  # past 64 bits
-                raise complain(ValueError, owner, name, self.needs, value, f"the largest length is {LARGEST}")
-            raise mistake
-        return array
+        if jnp.issubdtype(array.dtype, wanted) and not jnp.issubdtype(array.dtype, jnp.complexfloating):
+            return array
+        if array.dtype == object and all(type(one) is int for one in array.flat):  # past 64 bits
+            raise self._mistake(ValueError, owner, name, given, self._too_large)
+        remedy = "give [] for none" if self.increasing and given is None else NO_QUOTES if is_number_text(given) else None
+        raise self._mistake(TypeError, owner, name, given, remedy)
 
     def _check_values(self, owner: str, name: str, array: np.ndarray[Any, Any], value: object) -> None:
-        mistake = complain(ValueError, owner, name, self.needs, value, self.remedy)
         with np.errstate(over="ignore", invalid="ignore"):  # what does not fit becomes infinite, which is refused
             stored = array.astype(np.float64) if self.dtype is np.int32 else array.astype(np.float32)
+        remedy = self._remedy_for(stored)
+        if remedy is not None:
+            raise self._mistake(ValueError, owner, name, value, remedy)
+
+    def _remedy_for(self, stored: np.ndarray[Any, Any]) -> str | None:
+        """What to do about numbers that do not fit; None for numbers that do."""
         if not np.isfinite(stored).all():
-            raise mistake
+            return self.remedy
         if self.open and self.low == 0 and ((stored > 0) & (stored < SMALLEST)).any():
-            raise complain(ValueError, owner, name, self.needs, value, f"what is below {SMALLEST:.2g} counts as 0 in float32")
+            return f"what is below {SMALLEST:.2g} counts as 0 in float32"
         outside = (stored <= self.low) | (stored >= self.high) if self.open else (stored < self.low) | (stored > self.high)
         if outside.any():
-            raise mistake
-        if self.dtype is np.int32 and (np.abs(stored) > LARGEST).any():
-            raise complain(ValueError, owner, name, self.needs, value, f"the largest length is {LARGEST}")
-        if self.dtype is np.int32 and (stored != np.floor(stored)).any():
-            raise mistake
-        if self.increasing and (np.diff(stored, axis=-1) <= 0).any():
-            raise mistake
+            return f"counts begin at {self.low}" if self.increasing else self.remedy
+        if self.dtype is not np.int32:
+            return None
+        if (np.abs(stored) > LARGEST).any():
+            return self._too_large
+        if (parts := stored[stored != np.floor(stored)]).size:
+            return f"{parts[0]:g} is not whole: round it" if self.increasing else self.remedy
+        if self.increasing and (steps := np.diff(stored, axis=-1)).min(initial=1) <= 0:
+            return "sort it" if (steps < 0).any() else "drop the repeats"
+        return None
+
+    @property
+    def _too_large(self) -> str:
+        """The remedy for a number that int32 does not hold."""
+        return f"the largest is {LARGEST}" + (f"; {self.beyond}" if self.beyond else "")
 
 
 def whole_number(owner: str, name: str, value: Any, low: int = 1, high: float = math.inf) -> int:

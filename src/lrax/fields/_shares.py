@@ -14,7 +14,7 @@ import numpy as np
 from lrax.fields._known import as_array, is_known
 from lrax.fields._ratio import LARGEST_RATIO, Ratio, nearest_ratio, traced_ratio
 from lrax.fields._rules import Rule
-from lrax.fields._types import DELAY, EPOCHS, STEPS, Held, Maybe, Number, Numbers, Whole
+from lrax.fields._types import DELAY, EPOCHS, LARGER_UNITS, STEPS, Held, Maybe, Number, Numbers, Whole
 from lrax.fields._words import complain
 
 PARTS = 10_000
@@ -90,15 +90,16 @@ def updates(length: Any, total: Any) -> Any:
 
 
 _SHARE = ", or a share of the total between 0 and 1"
-STEPS_OR_SHARE = LengthRule(STEPS.needs + _SHARE, np.int32, low=1, remedy="give an int such as 1000, or 0.1" + EPOCHS)
-DELAY_OR_SHARE = LengthRule(DELAY.needs + _SHARE, np.int32, low=0, remedy="give an int such as 100, or 0.1" + EPOCHS)
+STEPS_OR_SHARE = LengthRule(STEPS.needs + _SHARE, np.int32, low=1, remedy="give an int such as 1000, or 0.1" + EPOCHS, beyond=LARGER_UNITS)
+DELAY_OR_SHARE = LengthRule(DELAY.needs + _SHARE, np.int32, low=0, remedy="give an int such as 100, or 0.1" + EPOCHS, beyond=LARGER_UNITS)
 ENDS_OR_SHARES = LengthRule(
-    "a list of counts, or of shares of the total between 0 and 1, rising strictly",
+    "a list of counts, or of shares of the total between 0 and 1, that rise strictly",
     np.int32,
     low=1,
     rank=1,
     increasing=True,
-    remedy="sort it and drop repeats",
+    remedy="give a list of ints such as [300, 600], or [0.3, 0.6]",
+    beyond=LARGER_UNITS,
     reads="Sequence[int | float] | Array",
 )
 TOTAL = Rule(
@@ -106,6 +107,7 @@ TOTAL = Rule(
     np.int32,
     low=1,
     remedy="left out, the plan waits for `over(total_steps)`, and what follows is given by name" + EPOCHS,
+    beyond=LARGER_UNITS,
 )
 
 StepsOrShare: TypeAlias = Annotated[Held[Number | Ratio, Any], STEPS_OR_SHARE]

@@ -63,20 +63,26 @@ Numbers: TypeAlias = Sequence[Number] | Sequence[Sequence[Number]] | np.ndarray[
 Wholes: TypeAlias = Sequence[Whole] | Sequence[Sequence[Whole]] | np.ndarray[Any, Any] | jax.Array
 
 EPOCHS = "; lrax.steps_for(epochs=...) counts the updates of epochs"
+LARGER_UNITS = (
+    "plan in larger units, lrax.Clock(batch_size, unit=...).read(schedule), or leave the length out: lrax.Constant has no end"
+)
 RATE = Rule("a finite number")
 RATES = Rule("a list of at least one finite number", rank=1)
 POSITIVE = Rule("a finite number above 0", low=0, open=True)
 FRACTION = Rule("a fraction between 0 and 1", low=0, high=1, open=True)
-STEPS = Rule("a whole number of updates, at least 1", np.int32, low=1, remedy="give an int such as 1000" + EPOCHS)
-DELAY = Rule("a whole number of updates, at least 0", np.int32, low=0, remedy="give an int such as 100" + EPOCHS)
-OFFSET = Rule("a whole number of updates", np.int32, remedy="give an int")
+STEPS = Rule("a whole number of updates, at least 1", np.int32, low=1, remedy="give an int such as 1000" + EPOCHS, beyond=LARGER_UNITS)
+DELAY = Rule("a whole number of updates, at least 0", np.int32, low=0, remedy="give an int such as 100" + EPOCHS, beyond=LARGER_UNITS)
+TIMES = Rule("a whole number of times, at least 1", np.int32, low=1, remedy="give an int such as 3")
+OFFSET = Rule("a whole number of updates", np.int32, remedy="give an int", beyond=LARGER_UNITS)
+INTEGER = Rule("an integer", np.int32)
 BOUNDARIES = Rule(
-    "a list of at least one whole count, rising strictly, none below 0",
+    "a list of whole counts that rise strictly, none below 0",
     np.int32,
     low=0,
     rank=1,
     increasing=True,
-    remedy="sort it and drop repeats",
+    remedy="give a list of ints such as [300, 600]",
+    beyond=LARGER_UNITS,
 )
 
 Rate: TypeAlias = Annotated[Held[Number, jax.Array], RATE]
@@ -91,10 +97,12 @@ Steps: TypeAlias = Annotated[Held[Whole, jax.Array], STEPS]
 """A field that holds a length in updates, at least 1, an integer or a float that is whole: an int32 leaf."""
 Delay: TypeAlias = Annotated[Held[Whole, jax.Array], DELAY]
 """A field that holds a length in updates that may be 0: an int32 leaf."""
+Times: TypeAlias = Annotated[Held[Whole, jax.Array], TIMES]
+"""A field that holds how often something happens, at least once: an int32 leaf."""
 Offset: TypeAlias = Annotated[Held[Whole, jax.Array], OFFSET]
 """A field that holds a number of updates of either sign: an int32 leaf."""
 Boundaries: TypeAlias = Annotated[Held[Wholes, jax.Array], BOUNDARIES]
-"""A field that holds counts in rising order: a 1-D int32 leaf."""
+"""A field that holds counts in rising order, or none: a 1-D int32 leaf."""
 LengthFactor: TypeAlias = Annotated[Held[Number | Ratio, Ratio], RatioRule()]
 """A field that holds a positive factor of lengths: two int32 leaves, numerator and denominator."""
 TimeFactor: TypeAlias = Annotated[Held[Number | Ratio, Ratio], RatioRule(of_time=True)]

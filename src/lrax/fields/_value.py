@@ -3,8 +3,10 @@
 import abc
 import dataclasses
 import inspect
+import itertools
+import math
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, dataclass_transform, get_args, get_origin
+from typing import Any, ClassVar, dataclass_transform, get_origin
 
 import jax
 import numpy as np
@@ -13,9 +15,8 @@ from jax.tree_util import GetAttrKey, Partial, register_pytree_with_keys
 from lrax.fields._known import is_key, is_known
 from lrax.fields._ratio import Ratio, RatioRule, nearest_ratio, nearest_time_factor
 from lrax.fields._rules import Choice, Rule, Static
-from lrax.fields._shares import LengthRule
-from lrax.fields._types import RATE, Maybe, Offset
-from lrax.fields._words import Shown, bound, complain
+from lrax.fields._types import INTEGER, RATE, Maybe
+from lrax.fields._words import Shown, bound, complain, shown
 
 NEW_KIND: list[Callable[[type], None]] = []
 """Called with every kind that is made from now on: for registries that go by the exact class, as `flax.serialization` does."""
@@ -36,7 +37,7 @@ def _rule(cls: type, name: str, hint: Any) -> Any:
     if hint is float:
         return RATE
     if hint is int:
-        return get_args(Offset)[1]
+        return INTEGER
     if hint is str or hint is bool:
         return Static()
     for extra in getattr(hint, "__metadata__", ()):
@@ -109,33 +110,64 @@ def _give_init(cls: Any) -> None:
 
 def fill(self: Any, given: dict[str, Any], by_place: int = 0) -> None:
     """Stores the fields, each as its rule has it, and checks what must hold between them."""
-    owner, places = type(self).__name__, list(given)[:by_place]
-    for name, rule in self._rules.items():
-        try:
-            value = rule.convert(owner, name, given[name])
-        except (TypeError, ValueError) as error:
-            other = _swapped(self._rules, given, name, places)
-            if not other:
-                raise
-            remedy = f"`{name}` and `{other}` seem to be in each other's place: the order is {', '.join(given)}"
-            raise complain(type(error), owner, name, getattr(rule, "needs", "another"), given[name], remedy) from error
-        object.__setattr__(self, name, value)
-    self.check()
+    wrong = ""
+    try:
+        for wrong, rule in self._rules.items():
+            object.__setattr__(self, wrong, rule.convert(type(self).__name__, wrong, given[wrong]))
+        wrong = ""
+        self.check()
+    except (TypeError, ValueError) as error:
+        pair = swapped(type(self), given, list(given)[:by_place], wrong)
+        if not pair:
+            raise
+        said = str(error).partition("; ")[0]
+        order = f"`{pair[0]}` and `{pair[1]}` seem to be in each other's place: the order is {', '.join(given)}"
+        raise type(error)(f"{said}; {order}") from error
 
 
-def _swapped(rules: dict[str, Any], given: dict[str, Any], name: str, places: list[str]) -> str:
-    """The argument that would be right in the place of `name`, as `name` would be in its, if both were given by place."""
-    rule = rules[name]
-    if isinstance(rule.rule if isinstance(rule, Maybe) else rule, LengthRule):
-        return ""  # a rate could be a share, and a share a rate
-    for other in places if name in places else []:
-        try:
-            rules[name].convert("", name, given[other])
-            rules[other].convert("", other, given[name])
-        except (TypeError, ValueError):
-            continue
-        return other
-    return ""
+def swapped(kind: type, given: dict[str, Any], places: list[str], wrong: str) -> tuple[str, str] | None:
+    """Two positional arguments that were given in each other's place: one is `wrong`, or any if all are right but together.
+
+    They are found by trying: with the two swapped there is no error, and both look like what they are then.
+    """
+    for one, other in itertools.combinations(places, 2):
+        if wrong in ("", one, other) and _look_swapped(kind, given, one, other, bool(wrong)):
+            try:
+                fill(object.__new__(kind), {**given, one: given[other], other: given[one]})
+            except Exception:  # of the user's own rules and checks, too
+                continue
+            return (one, other) if wrong in ("", one) else (other, one)
+    return None
+
+
+def _look_swapped(kind: Any, given: dict[str, Any], one: str, other: str, alone: bool) -> bool:
+    """Whether two values look like those of each other's arguments; of two numbers one is a length and the other a rate.
+
+    Where neither is wrong `alone`, only two lengths can have been swapped.
+    """
+    lengths = [_is_length(kind._rules[name]) for name in (one, other)]
+    values = [given[name] for name in (one, other)]
+    if not all(isinstance(value, int | float | np.number) for value in values):
+        return alone
+    if not alone or lengths[0] == lengths[1]:
+        return not alone and all(lengths)
+    rate, length = values if lengths[0] else values[::-1]
+    whole = length >= 2 if isinstance(length, int | np.integer) else length >= 10 and length == math.floor(length)
+    return bool(whole and isinstance(rate, float | np.floating) and 0 <= rate < 1)
+
+
+def _refuse(self: Any, name: str, *value: Any) -> None:
+    """Raises where an attribute would be assigned or deleted."""
+    said = f"{type(self).__name__}: `{name}` cannot be {'assigned' if value else 'deleted'}, because it is frozen"
+    if name in self._rules and value:
+        said += f"; dataclasses.replace(value, {name}={shown(*value)}) returns a changed copy of `value`"
+    raise dataclasses.FrozenInstanceError(said)
+
+
+def _is_length(rule: Any) -> bool:
+    """Whether a field holds a number of updates."""
+    rule = rule.rule if isinstance(rule, Maybe) else rule
+    return isinstance(rule, Rule) and rule.dtype is np.int32 and rule.rank == 0
 
 
 @dataclass_transform(frozen_default=True, eq_default=False)
@@ -167,6 +199,7 @@ class Value(abc.ABC):  # noqa: B024  # what is abstract is left to the kinds
         _register(cls, leaves, static)
         if "__init__" not in vars(cls):
             _give_init(cls)
+        cls.__setattr__ = cls.__delattr__ = _refuse  # type: ignore[assignment]  # in place of the dataclass's, which has no remedy
         for told in NEW_KIND:
             told(cls)
 
@@ -183,12 +216,12 @@ class Value(abc.ABC):  # noqa: B024  # what is abstract is left to the kinds
 
     def __repr__(self) -> str:
         fields = [(field, getattr(self, field.name)) for field in _fields(self)]
-        shown = [
+        texts = [
             f"{field.name}={_shown(value)}"
             for field, value in fields
             if self._shows_defaults or not self._is_default(field, value)
         ]
-        return f"{type(self).__name__}({', '.join(shown)})"
+        return f"{type(self).__name__}({', '.join(texts)})"
 
     def _is_default(self, field: dataclasses.Field[Any], value: Any) -> bool:
         """Whether a field holds what it holds when it is left out."""

@@ -40,11 +40,42 @@ ELSEWHERE: dict[str, list[str]] = {
 
 def complain(error: type[Exception], owner: str, name: str, needs: str, value: object, remedy: str = "") -> Exception:
     """The one form of every message: who, which argument, what it must be, what it was, and what to do."""
-    if isinstance(value, np.number):  # as it would be written, not as NumPy shows it
+    name = name if len(name) <= LONG_NAME else name[: LONG_NAME - 3] + "..."
+    return error(f"{owner}: `{name}` must be {needs}, got {shown(value)}" + (f"; {remedy}" if remedy else ""))
+
+
+LONG_NAME = 120
+"""A longer name of an argument, or place in a file, is cut."""
+
+
+def shown(value: object) -> str:
+    """A value as it would be written, in at most 60 characters."""
+    if isinstance(value, np.number):  # not as NumPy shows it
         value = float(str(value)) if isinstance(value, np.floating) else value.item()
-    shown = repr(value)
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    return error(f"{owner}: `{name}` must be {needs}, got {shown}" + (f"; {remedy}" if remedy else ""))
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # Python does not write integers of thousands of digits, nor lists of a thousand levels
+        text = f"<a value of type {type(value).__name__} that is too long to show>"
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+NO_QUOTES = "YAML takes 1e-3 for text: write 1.0e-3, and no quotes"
+"""The remedy for a number that is given as text."""
+
+
+def is_number_text(value: object) -> bool:
+    """Whether `value` is a number that is written as text, or a list that holds one, however deep."""
+    found = [value]
+    for part in found:  # which grows by the lists in it
+        if isinstance(part, list | tuple):
+            found.extend(part)
+        elif isinstance(part, str):
+            try:
+                float(part)
+            except ValueError:
+                continue
+            return True
+    return False
 
 
 def missing_extra(what: str, package: str, extra: str) -> ImportError:

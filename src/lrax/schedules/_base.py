@@ -11,11 +11,23 @@ import numpy as np
 from jax.tree_util import Partial
 
 from lrax.fields._rules import LARGEST
-from lrax.fields._types import STEPS, Held, Maybe, Whole
+from lrax.fields._types import STEPS, Held, Maybe, Whole, default
 from lrax.fields._value import Value, lanes
-from lrax.fields._words import complain
+from lrax.fields._words import complain, shown
 from lrax.schedules._counting import as_count, fractions
 from lrax.schedules._drawing import MOST_LINES, POINTS, counts_shown, drawing, hint
+
+
+def no_operator(sign: str, with_number: str, with_schedule: str = "") -> Any:
+    """An operator that schedules do not have: it raises TypeError with the call to write."""
+
+    def operator(self: Any, *other: Any) -> Any:
+        if not all(callable(one) or isinstance(one, int | float | np.number | np.ndarray | jax.Array) for one in other):
+            return NotImplemented
+        write = with_schedule if any(map(callable, other)) else with_number.format(*map(shown, other))
+        raise TypeError(f"{type(self).__name__}: a schedule has no operator {sign}; write {write}")
+
+    return operator
 
 
 class Schedule(Value):
@@ -62,7 +74,7 @@ class Schedule(Value):
 
     _shows_defaults: ClassVar[bool] = False
 
-    def __call__(self, count: jax.typing.ArrayLike) -> jax.Array:
+    def __call__(self, count: jax.typing.ArrayLike = default(...)) -> jax.Array:
         """The rate of update `count`.
 
         Args:
@@ -70,9 +82,30 @@ class Schedule(Value):
 
         Returns: float32, of the shape of `count` (broadcast against fields that are arrays).
 
-        Raises: TypeError if `count` is not an integer.
+        Raises: TypeError if `count` is not an integer, or not given.
         """
+        if count is ...:  # Keras calls a learning rate without arguments
+            remedy = "a Keras optimizer takes lrax.keras.Schedule(schedule)"
+            raise TypeError(f"{type(self).__name__}: `count`, the number of the update, is missing; {remedy}")
         return self.rate(as_count(type(self).__name__, count)).astype(jnp.float32)
+
+    __array_ufunc__ = None  # NumPy leaves its operators to those of the schedule
+    __mul__ = __rmul__ = no_operator("*", "lrax.Scale(schedule, {})", "lrax.Product(schedule, other)")
+    __add__ = no_operator("+", "lrax.Sum(schedule, lrax.Constant({}))", "lrax.Sum(schedule, other)")
+    __radd__ = no_operator(
+        "+", "lrax.Sum(schedule, lrax.Constant({})), and lrax.Sum(*schedules) for sum(schedules)", "lrax.Sum(schedule, other)"
+    )
+    __sub__ = no_operator("-", "lrax.Sum(schedule, lrax.Constant(-{}))", "lrax.Sum(schedule, lrax.Scale(other, -1))")
+    __rsub__ = no_operator(
+        "-", "lrax.Sum(lrax.Constant({}), lrax.Scale(schedule, -1))", "lrax.Sum(other, lrax.Scale(schedule, -1))"
+    )
+    __truediv__ = no_operator("/", "lrax.Scale(schedule, 1 / {})", "lrax.Product(schedule, lambda count: 1 / other(count))")
+    __rtruediv__ = no_operator("/", "lambda count: {} / schedule(count)", "lrax.Product(other, lambda count: 1 / schedule(count))")
+    __pow__ = no_operator("**", "lambda count: schedule(count) ** {}", "lambda count: schedule(count) ** other(count)")
+    __neg__ = no_operator("-", "lrax.Scale(schedule, -1)")
+    __lt__ = __le__ = __gt__ = __ge__ = no_operator(
+        "<", "lrax.Maximum(schedule, lrax.Constant({})) or lrax.Minimum", "lrax.Maximum(schedule, other) or lrax.Minimum"
+    )
 
     @abc.abstractmethod
     def rate(self, count: jax.Array) -> jax.Array:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import as_array
+from lrax.fields._known import as_array, is_traced
 from lrax.fields._rules import LARGEST
 from lrax.fields._words import complain
 
@@ -19,7 +19,7 @@ def as_count(owner: str, value: Any) -> jax.Array:
         return jnp.asarray(np.int32(min(max(value, 0), LARGEST)))
     array = as_array(value)
     if not jnp.issubdtype(array.dtype, jnp.integer):
-        remedy = "use count.astype(int)" if np.ndim(array) else "use int(count)"
+        remedy = "use count.astype(jnp.int32)" if is_traced(array) or np.ndim(array) else "use int(count)"
         raise complain(TypeError, owner, "count", "an integer, the 0-based number of the update", value, remedy)
     array = array if array.dtype.kind in "iu" else array.astype(np.int32)  # int4 is no integer to NumPy
     largest = min(LARGEST, int(np.iinfo(array.dtype).max))
