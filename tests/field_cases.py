@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import lrax
-from lrax.fields._shares import DELAY_OR_SHARE, ENDS_OR_SHARES, STEPS_OR_SHARE, TOTAL
+from lrax.fields._shares import COUNTS_OR_SHARES, DELAY_OR_SHARE, ENDS_OR_SHARES, STEPS_OR_SHARE, TOTAL
 from lrax.fields._types import TimeFactor
 from lrax.schedules._base import MaybeSchedule
 from lrax.schedules._clock import SCALING
@@ -93,8 +93,11 @@ BY_RULE = {
         (lrax.ScheduleLike, SCHEDULE),
     )
 } | {id(MaybeSchedule.__metadata__[0].rule): SCHEDULE, id(STEPS_OR_SHARE): LENGTHS, id(DELAY_OR_SHARE): DELAY}
-BY_RULE |= {id(TOTAL): LENGTHS, id(ENDS_OR_SHARES): BOUNDARIES, id(SCALING): RATES | {"a string": ("log", ValueError)}}
 BY_RULE |= {
+    id(TOTAL): LENGTHS,
+    id(ENDS_OR_SHARES): BOUNDARIES,
+    id(COUNTS_OR_SHARES): BOUNDARIES,
+    id(SCALING): RATES | {"a string": ("log", ValueError)},
     id(PLACES): {"a number": (5, ValueError), "not whole": ([1.0, 2.5], ValueError), "words": (["a", "b"], TypeError)},
     id(PARTS): LIST | {"above 1": ([0.0, 1.5], ValueError), "below 0": ([-0.5, 0.5], ValueError)},
 }
@@ -114,12 +117,12 @@ GOOD: dict[type[lrax.Schedule], dict[str, Any]] = {
     lrax.InverseSqrt: {"start": 1.0, "timescale": 1.0},
     lrax.InverseTime: {"start": 1.0, "timescale": 1.0},
     lrax.Linear: PHASE,
-    lrax.MultiStep: {"start": 1.0, "factor": 0.5, "boundaries": [1, 2]},
+    lrax.MultiStep: {"start": 1.0, "factor": 0.5, "boundaries": [1, 2], "total_steps": 5},
     lrax.schedules.Noise: {"spread": 0.1, "seed": 1, "deviation": 1.0, "mode": "normal"},
     lrax.OneMinusSqrt: PHASE,
     lrax.schedules.OneMinusSquare: PHASE,
-    lrax.Piecewise: {"values": [1.0, 0.5], "counts": [3, 9], "mode": "linear"},
-    lrax.PiecewiseConstant: {"values": [1.0, 0.5, 0.1], "boundaries": [1, 2]},
+    lrax.Piecewise: {"values": [1.0, 0.5], "counts": [3, 9], "mode": "linear", "total_steps": 10},
+    lrax.PiecewiseConstant: {"values": [1.0, 0.5, 0.1], "boundaries": [1, 2], "total_steps": 5},
     lrax.Polynomial: PHASE | {"power": 2.0},
     lrax.schedules.PolynomialRestarts: PHASE | {"power": 2.0},
     lrax.Power: {"start": 1.0, "power": -0.5, "timescale": 1.0},
@@ -128,7 +131,7 @@ GOOD: dict[type[lrax.Schedule], dict[str, Any]] = {
     lrax.Rex: PHASE | {"beta": 0.5},
     lrax.Scale: {"schedule": lrax.Constant(0.1), "factor": 0.5},
     lrax.Shift: {"schedule": lrax.Constant(0.1), "offset": 1},
-    lrax.Spline: {"values": [1.0, 0.5], "counts": [3, 9]},
+    lrax.Spline: {"values": [1.0, 0.5], "counts": [3, 9], "total_steps": 10},
     lrax.StepDecay: {"start": 1.0, "factor": 0.5, "every": 10, "floor": 0.1},
     lrax.Stretch: {"schedule": lrax.Constant(0.1), "every": 10},
     lrax.schedules.Tanh: PHASE | {"first": -7.0, "last": 3.0},

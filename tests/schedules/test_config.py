@@ -41,7 +41,7 @@ WSD = {"kind": "wsd", "peak": 0.1, "total_steps": 100, "warmup_steps": 0.1, "coo
 BAD: dict[str, tuple[Any, type[Exception], str]] = {
     "no mapping": (3, TypeError, "from_config: `config` must be a dict: a `kind` and its arguments, got 3"),
     "text": ("{}", TypeError, "got '{}'; from_json reads text"),
-    "no kind": ({"peak": 0.1}, ValueError, "or a schedule: its `kind` and its arguments"),
+    "no kind": ({"peak": 0.1}, ValueError, "`schedule` must be a schedule: an object with a `kind`, got"),
     "a misspelt kind": (
         WSD | {"kind": "wds"},
         ValueError,

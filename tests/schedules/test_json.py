@@ -147,15 +147,6 @@ def test_what_cannot_be_written_is_named() -> None:
         lrax.to_json(jax.tree.map(lambda leaf: leaf * np.float32("inf"), lrax.Constant(0.1)))
 
 
-def test_deep_schedules_are_refused() -> None:
-    """Thousands of schedules inside each other cannot be written, and that is said."""
-    deep: lrax.Schedule = lrax.Constant(0.1)
-    for _ in range(3000):
-        deep = lrax.Scale(deep, 0.9)
-    with pytest.raises(ValueError, match="to_json: `schedule` must be of at most a few hundred levels"):
-        lrax.to_json(deep)
-
-
 def test_names_of_kinds() -> None:
     """A user's kind needs a name of its own, and `kinds` takes kinds."""
     mine = type("Hold", (lrax.Schedule,), {"rate": lambda self, count: count, "__module__": "mine"})

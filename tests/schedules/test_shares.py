@@ -31,6 +31,15 @@ WAITING: dict[str, Recipe] = {
     "power": lrax.schedules.power(0.02, 0.01, 128, 2**19, cooldown_steps=0.1),
     "faded": lrax.schedules.faded(lrax.InverseSqrt(0.1), cooldown_steps=0.1),
 }
+LISTS: dict[str, Any] = {
+    "MultiStep": lrax.MultiStep(0.1, 0.5, [0.6, 0.8]),
+    "MultiStep, with a count": lrax.MultiStep(0.1, 0.5, [7, 0.6, 0.8]),
+    "PiecewiseConstant": lrax.PiecewiseConstant([0.1, 0.5, 0.2], [0.25, 0.7]),
+    "Piecewise": lrax.Piecewise([0.0, 0.5, 0.1], [0, 0.3, 1.0], "cosine"),
+    "Spline": lrax.Spline([0.1, 0.5, 0.2], [2, 0.3, 1]),
+    "joined": lrax.schedules.joined([lrax.Constant(0.1), lrax.Cosine(0.5, 0.1, 50), lrax.Constant(0.2)], [0.1, 0.9]),
+}
+WAITING |= LISTS
 every_plan = pytest.mark.parametrize("plan", WAITING.values(), ids=WAITING)
 
 
@@ -42,6 +51,7 @@ def test_a_plan_waits_for_its_total(plan: Recipe) -> None:
     with pytest.raises(ValueError, match="`total_steps` must be known"):
         _ = plan.length
     given = {name: getattr(plan, name) for name in plan._rules}
+    assert plan.waits
     counts = jnp.array([0, 1, 10, 50, 99, 100, 500, 999, 1000, 5000])
     totals = [400, 1000]
     want = [rates(type(plan)(**{**given, "total_steps": total}), counts) for total in totals]
@@ -53,6 +63,85 @@ def test_a_plan_waits_for_its_total(plan: Recipe) -> None:
     assert lrax.from_json(lrax.to_json(plan)) == plan
     assert eval(repr(plan), public()) == plan
     assert "total_steps" not in repr(plan)
+
+
+RESOLVED: dict[str, tuple[lrax.Schedule, lrax.Schedule]] = {
+    "MultiStep": (lrax.MultiStep(0.1, 0.5, [0.6, 0.8]), lrax.MultiStep(0.1, 0.5, [601, 801])),
+    "mixed": (lrax.MultiStep(0.1, 0.5, [100, 0.5, 900, 1.0]), lrax.MultiStep(0.1, 0.5, [100, 501, 900, 1001])),
+    "PiecewiseConstant": (
+        lrax.PiecewiseConstant([0.1, 0.5, 0.2], [0.25, 0.7]),
+        lrax.PiecewiseConstant([0.1, 0.5, 0.2], [251, 701]),
+    ),
+    "Piecewise": (lrax.Piecewise([0.0, 0.5, 0.1], [0, 0.3, 1]), lrax.Piecewise([0.0, 0.5, 0.1], [0, 301, 1001])),
+    "Spline": (lrax.Spline([0.0, 0.5, 0.1], [0, 0.3, 1.0]), lrax.Spline([0.0, 0.5, 0.1], [0, 301, 1001])),
+    "joined": (
+        lrax.schedules.joined([lrax.Constant(0.1), lrax.Cosine(0.5, 0.1, 50)], [0.1]),
+        lrax.schedules.joined([lrax.Constant(0.1), lrax.Cosine(0.5, 0.1, 50)], [101]),
+    ),
+    "wsd_s, ends in counts": (
+        lrax.wsd_s(1.0, ends=[130, 250], warmup_steps=0, cooldown_steps=0.1),
+        lrax.wsd_s(1.0, 1001, [130, 250], 0, 101),
+    ),
+    "wsd_s, ends in both": (
+        lrax.wsd_s(1.0, ends=[0.25, 300], warmup_steps=0.05, cooldown_steps=2),
+        lrax.wsd_s(1.0, 1001, [251, 300], 51, 2),
+    ),
+    "scaled": (lrax.Scale(lrax.MultiStep(0.1, 0.5, [0.6]), 2), lrax.Scale(lrax.MultiStep(0.1, 0.5, [601]), 2)),
+}
+
+
+@pytest.mark.parametrize(("plan", "want"), RESOLVED.values(), ids=RESOLVED)
+def test_a_list_of_shares_is_one_of_counts(plan: lrax.Schedule, want: lrax.Schedule) -> None:
+    """Milestones as shares of a total are the counts that the shares are of it, rounded up, and the total is the length."""
+    assert plan.waits
+    assert not want.waits
+    counts = jnp.array([0, 99, 100, 101, 102, 250, 251, 300, 301, 500, 501, 600, 601, 700, 701, 800, 801, 899, 900, 1000, 1001])
+    made = plan.over(1001)
+    np.testing.assert_array_equal(rates(made, counts), rates(want, counts))
+    assert int(made.length) == 1001
+    assert not made.waits
+
+
+def test_all_of_the_total_in_a_list() -> None:
+    """After a fraction 1 is the whole total, as an int and as a float; [1] and [1.0, 2.0] are updates, as before."""
+    for one in (1, 1.0):
+        assert lrax.Piecewise([0, 1, 0], [0, 0.5, one]).over(10).at().tolist() == [0, 5, 10]
+    assert lrax.MultiStep(0.1, 0.5, [1]).at().tolist() == [1]
+    assert lrax.MultiStep(0.1, 0.5, [1.0, 2.0]).at().tolist() == [1, 2]
+    assert lrax.MultiStep(0.1, 0.5, [1, 0.5]).over(10).at().tolist() == [1, 5]
+    assert lrax.MultiStep(0.1, 0.5, [20_000_001, 0.5]).over(10**9).at().tolist() == [20_000_001, 5 * 10**8]
+    plan = lrax.MultiStep(0.1, 0.5, [3, 0.5, 1])
+    assert lrax.from_json(lrax.to_json(plan)) == plan
+    assert '"boundaries": [3, 0.5, 1.0]' in lrax.to_json(plan)
+
+
+def test_lists_in_batches_and_traced() -> None:
+    """A batch of lists of shares, a batch of totals, and traced shares are the separate schedules."""
+    plan = lrax.MultiStep(0.1, 0.5, [0.6, 0.8])
+    assert plan.over(np.array([100, 200]))(70).tolist() == [plan.over(100)(70), plan.over(200)(70)]
+    both = lrax.MultiStep(0.1, 0.5, [[0.6, 0.8], [0.5, 70]], 100)(65)
+    assert both.tolist() == [plan.over(100)(65), lrax.MultiStep(0.1, 0.5, [50, 70])(65)]
+    traced = jax.jit(lambda shares: lrax.MultiStep(0.1, 0.5, shares, 100)(jnp.array([59, 60, 80])))
+    np.testing.assert_array_equal(traced(jnp.array([0.6, 0.8])), plan.over(100)(jnp.array([59, 60, 80])))
+    lengths = lrax.warmup_cosine(0.1, 100, [0.1, 20.0])
+    assert lengths(jnp.array([10, 20])).tolist() == [np.float32(0.1)] * 2
+
+
+def test_no_milestone_is_a_list_of_none() -> None:
+    """An empty list of counts is accepted wherever a list of counts is."""
+    counts = jnp.array([0, 5, 99])
+    empty = {
+        lrax.MultiStep(0.1, 0.5, []): lrax.Constant(0.1),
+        lrax.PiecewiseConstant([0.1], []): lrax.Constant(0.1),
+        lrax.schedules.joined([lrax.Cosine(0.1, 0.0, 9)], []): lrax.Cosine(0.1, 0.0, 9),
+        lrax.wsd_s(0.1, 100, [], 5, 10): lrax.wsd(0.1, 100, 5, 10),
+        lrax.Clock([8], []).read(lrax.Cosine(0.1, 0.0, 99)): lrax.Clock(8).read(lrax.Cosine(0.1, 0.0, 99)),
+        lrax.from_config({"kind": "MultiStep", "start": 0.1, "factor": 0.5, "boundaries": []}): lrax.Constant(0.1),
+    }
+    for schedule, want in empty.items():
+        np.testing.assert_array_equal(schedule(counts), want(counts))
+    assert lrax.Clock([8], []).batch_size(3) == 8
+    assert int(lrax.Clock([8], []).seen(3)) == 24
 
 
 def test_an_endless_recipe_does_not_wait() -> None:
@@ -105,7 +194,30 @@ BAD: dict[str, tuple[Any, str]] = {
     "more than all, waiting": (lambda: lrax.wsd(0.1, warmup_steps=0.5, cooldown_steps=0.6), r"`cooldown_steps` .* got 0.6"),
     "too long for this total": (lambda: lrax.wsd(0.1, warmup_steps=50, cooldown_steps=0.6).over(100), "`cooldown_steps` must"),
     "no whole": (lambda: lrax.wsd(0.1, 100, 10.5, 20), "wsd: `warmup_steps` must be .* or a share of the total .* got 10.5"),
-    "both in one list": (lambda: lrax.warmup_cosine(0.1, 100, [0.1, 20.0]), "all are shares, or none is"),
+    "a list out of order": (lambda: lrax.MultiStep(0.1, 0.5, [0.8, 0.6]), "MultiStep: `boundaries` .*; sort it"),
+    "a list that repeats": (lambda: lrax.MultiStep(0.1, 0.5, [0.6, 0.6]), "MultiStep: `boundaries` .*; drop the repeats"),
+    "a share for a list": (lambda: lrax.MultiStep(0.1, 0.5, 0.6), r"MultiStep: `boundaries` .*; give a list: \[0.6\]"),
+    "neither a share nor whole": (lambda: lrax.MultiStep(0.1, 0.5, [0.6, 80.5]), "80.5 is not whole: round it"),
+    "a negative share": (lambda: lrax.MultiStep(0.1, 0.5, [-0.6, 0.8]), "counts begin at 0"),
+    "one before shares": (lambda: lrax.MultiStep(0.1, 0.5, [1.0, 0.8]), r"write \[1\] for one update"),
+    "one alone in a list": (lambda: lrax.MultiStep(0.1, 0.5, [1.0]), r"write \[1\] for one update"),
+    "out of order over this total": (
+        lambda: lrax.MultiStep(0.1, 0.5, [0.6, 80]).over(1000),
+        r"MultiStep: `boundaries` must be in order over this total, where they are \[600, 80\], got \[0.6, 80\]",
+    ),
+    "joined out of order over this total": (
+        lambda: lrax.schedules.joined([lrax.Constant(0.1)] * 3, [0.6, 80]).over(1000),
+        r"joined: `boundaries` must be in order over this total, where they are \[600, 80\]",
+    ),
+    "no shares and no total": (lambda: lrax.MultiStep(0.1, 0.5, [60, 80]).over(100), "MultiStep: `over.total_steps.` must be"),
+    "ends too near, waiting": (
+        lambda: lrax.wsd_s(0.1, ends=[0.5, 0.6], warmup_steps=0, cooldown_steps=0.3),
+        r"distance between ends \(0.1 of the total\)",
+    ),
+    "ends too near for this total": (
+        lambda: lrax.wsd_s(0.1, ends=[13, 25], warmup_steps=0, cooldown_steps=0.1).over(500),
+        r"distance between ends \(12\)",
+    ),
     "tiny": (lambda: lrax.warmup_cosine(0.1, 100, 1e-6), "got 1e-06; the smallest share is 1/32768"),
     "a ratio of numbers too large": (
         lambda: lrax.from_config({"kind": "warmup_cosine", "peak": 0.1, "warmup_steps": {"ratio": [1, 40_000]}}),

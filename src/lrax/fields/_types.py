@@ -70,8 +70,12 @@ RATE = Rule("a finite number")
 RATES = Rule("a list of at least one finite number", rank=1)
 POSITIVE = Rule("a finite number above 0", low=0, open=True)
 FRACTION = Rule("a fraction between 0 and 1", low=0, high=1, open=True)
-STEPS = Rule("a whole number of updates, at least 1", np.int32, low=1, remedy="give an int such as 1000" + EPOCHS, beyond=LARGER_UNITS)
-DELAY = Rule("a whole number of updates, at least 0", np.int32, low=0, remedy="give an int such as 100" + EPOCHS, beyond=LARGER_UNITS)
+STEPS = Rule(
+    "a whole number of updates, at least 1", np.int32, low=1, remedy="give an int such as 1000" + EPOCHS, beyond=LARGER_UNITS
+)
+DELAY = Rule(
+    "a whole number of updates, at least 0", np.int32, low=0, remedy="give an int such as 100" + EPOCHS, beyond=LARGER_UNITS
+)
 TIMES = Rule("a whole number of times, at least 1", np.int32, low=1, remedy="give an int such as 3")
 OFFSET = Rule("a whole number of updates", np.int32, remedy="give an int", beyond=LARGER_UNITS)
 INTEGER = Rule("an integer", np.int32)

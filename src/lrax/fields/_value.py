@@ -1,6 +1,7 @@
 """Frozen pytrees: the base of schedules and of the finder's rules."""
 
 import abc
+import bisect
 import dataclasses
 import inspect
 import itertools
@@ -108,6 +109,17 @@ def _give_init(cls: Any) -> None:
     cls.__init__ = __init__
 
 
+MOST_LEVELS = 32
+"""How many values may be inside each other: Python's stack holds what is done with them, whatever it is."""
+
+
+def levels(value: Any) -> int:
+    """How many values are inside each other."""
+    fields = [vars(value)[name] for name in value._rules]
+    inside = [part for field in fields for part in (field if isinstance(field, tuple) else (field,)) if isinstance(part, Value)]
+    return 1 + max(map(levels, inside), default=0)
+
+
 def fill(self: Any, given: dict[str, Any], by_place: int = 0) -> None:
     """Stores the fields, each as its rule has it, and checks what must hold between them."""
     wrong = ""
@@ -115,6 +127,9 @@ def fill(self: Any, given: dict[str, Any], by_place: int = 0) -> None:
         for wrong, rule in self._rules.items():
             object.__setattr__(self, wrong, rule.convert(type(self).__name__, wrong, given[wrong]))
         wrong = ""
+        if levels(self) > MOST_LEVELS:
+            remedy = "put them side by side, as in lrax.Product(*schedules)"
+            raise complain(ValueError, type(self).__name__, "schedule", f"of at most {MOST_LEVELS} levels", self, remedy)
         self.check()
     except (TypeError, ValueError) as error:
         pair = swapped(type(self), given, list(given)[:by_place], wrong)
@@ -122,7 +137,7 @@ def fill(self: Any, given: dict[str, Any], by_place: int = 0) -> None:
             raise
         said = str(error).partition("; ")[0]
         order = f"`{pair[0]}` and `{pair[1]}` seem to be in each other's place: the order is {', '.join(given)}"
-        raise type(error)(f"{said}; {order}") from error
+        raise (TypeError if isinstance(error, TypeError) else ValueError)(f"{said}; {order}") from error
 
 
 def swapped(kind: type, given: dict[str, Any], places: list[str], wrong: str) -> tuple[str, str] | None:
@@ -148,7 +163,7 @@ def _look_swapped(kind: Any, given: dict[str, Any], one: str, other: str, alone:
     lengths = [_is_length(kind._rules[name]) for name in (one, other)]
     values = [given[name] for name in (one, other)]
     if not all(isinstance(value, int | float | np.number) for value in values):
-        return alone
+        return alone and not all(isinstance(kind._rules[name], Rule) and kind._rules[name].rank == 0 for name in (one, other))
     if not alone or lengths[0] == lengths[1]:
         return not alone and all(lengths)
     rate, length = values if lengths[0] else values[::-1]
@@ -269,7 +284,9 @@ def _shown(value: Any) -> str:
 
 def _shown_ratio(ratio: Ratio) -> str:
     """A ratio as the shortest number that becomes it."""
-    return repr(decimal(ratio).tolist()) if all(map(is_known, ratio)) else repr(ratio)
+    if all(map(is_known, ratio)) and np.size(ratio.numerator) <= 16:
+        return repr(decimal(ratio).tolist())
+    return f"<Ratio{list(np.shape(ratio.numerator))}>" if np.ndim(ratio.numerator) else repr(ratio)
 
 
 def decimal(ratio: Ratio) -> np.ndarray[Any, Any]:
@@ -278,11 +295,10 @@ def decimal(ratio: Ratio) -> np.ndarray[Any, Any]:
     def number(numerator: int, denominator: int) -> float:
         if denominator == 1:
             return int(numerator)
-        decimals = (float(f"{numerator / denominator:.{digits}g}") for digits in range(1, 18))
         parts = numerator, denominator
-        return next(
-            (one for one in decimals if parts == nearest_ratio(one) == nearest_time_factor(one)), float(numerator / denominator)
-        )
+        decimals = [float(f"{numerator / denominator:.{digits}g}") for digits in range(1, 18)]
+        first = bisect.bisect_left(decimals, True, key=lambda one: parts == nearest_ratio(one) == nearest_time_factor(one))
+        return decimals[first] if first < len(decimals) else float(numerator / denominator)
 
     return np.asarray(np.vectorize(number, otypes=[object])(*ratio))
 

@@ -54,7 +54,10 @@ def shown(value: object) -> str:
         value = float(str(value)) if isinstance(value, np.floating) else value.item()
     try:
         text = repr(value)
-    except (ValueError, RecursionError):  # Python does not write integers of thousands of digits, nor lists of a thousand levels
+    except (
+        ValueError,
+        RecursionError,
+    ):  # Python does not write integers of thousands of digits, nor lists of a thousand levels
         text = f"<a value of type {type(value).__name__} that is too long to show>"
     return text if len(text) <= 60 else text[:57] + "..."
 

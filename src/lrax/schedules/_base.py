@@ -13,7 +13,7 @@ from jax.tree_util import Partial
 from lrax.fields._rules import LARGEST
 from lrax.fields._types import STEPS, Held, Maybe, Whole, default
 from lrax.fields._value import Value, lanes
-from lrax.fields._words import complain, shown
+from lrax.fields._words import Shown, complain, shown
 from lrax.schedules._counting import as_count, fractions
 from lrax.schedules._drawing import MOST_LINES, POINTS, counts_shown, drawing, hint
 
@@ -74,7 +74,7 @@ class Schedule(Value):
 
     _shows_defaults: ClassVar[bool] = False
 
-    def __call__(self, count: jax.typing.ArrayLike = default(...)) -> jax.Array:
+    def __call__(self, count: jax.typing.ArrayLike = default(...)) -> jax.Array:  # noqa: B008
         """The rate of update `count`.
 
         Args:
@@ -100,7 +100,9 @@ class Schedule(Value):
         "-", "lrax.Sum(lrax.Constant({}), lrax.Scale(schedule, -1))", "lrax.Sum(other, lrax.Scale(schedule, -1))"
     )
     __truediv__ = no_operator("/", "lrax.Scale(schedule, 1 / {})", "lrax.Product(schedule, lambda count: 1 / other(count))")
-    __rtruediv__ = no_operator("/", "lambda count: {} / schedule(count)", "lrax.Product(other, lambda count: 1 / schedule(count))")
+    __rtruediv__ = no_operator(
+        "/", "lambda count: {} / schedule(count)", "lrax.Product(other, lambda count: 1 / schedule(count))"
+    )
     __pow__ = no_operator("**", "lambda count: schedule(count) ** {}", "lambda count: schedule(count) ** other(count)")
     __neg__ = no_operator("-", "lrax.Scale(schedule, -1)")
     __lt__ = __le__ = __gt__ = __ge__ = no_operator(
@@ -110,6 +112,11 @@ class Schedule(Value):
     @abc.abstractmethod
     def rate(self, count: jax.Array) -> jax.Array:
         """The formula: the rate at `count`, which is int32 and at least 0."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether there are no rates before `over` gives a total length."""
+        return any(part.waits for part in parts(self))
 
     @property
     def length(self) -> Any:
@@ -247,9 +254,9 @@ class Function(Schedule):
     is a pytree itself, such as `jax.tree_util.Partial`, keeps its leaves.
 
     Args:
-      function: takes the count (int32) and returns the rate.
+      function: takes the count (int32) and returns the rate: one, for all counts, or as many as there are counts.
 
-    Raises: TypeError if `function` is not callable.
+    Raises: TypeError if `function` is not callable; ValueError when it is called, if its rates do not fit the counts.
 
     >>> print(Function(lambda count: 0.1 / (count + 1))(3))
     0.025
@@ -258,7 +265,12 @@ class Function(Schedule):
     function: Annotated[Any, CallableRule()]
 
     def rate(self, count: jax.Array) -> jax.Array:
-        return jnp.asarray(self.function(count), jnp.float32)
+        rate = jnp.asarray(self.function(count), jnp.float32)
+        try:
+            return jnp.broadcast_to(rate, jnp.broadcast_shapes(rate.shape, count.shape))
+        except ValueError as error:
+            needs = f"a function whose rates have the shape of the counts, {count.shape}"
+            raise complain(ValueError, "Function", "function", needs, Shown(f"rates of shape {rate.shape}")) from error
 
 
 class ScheduleRule:
@@ -271,10 +283,11 @@ class ScheduleRule:
             return value
         if not callable(value) or isinstance(value, type):
             remedy = f"use lrax.Constant({value!r}) for a rate that does not change" if isinstance(value, int | float) else ""
-            if isinstance(value, list | tuple):
-                remedy = f"unpack it: {owner}(*schedules)"
-                if value and all(isinstance(one, int | float) for one in value):
-                    remedy = f"give a schedule: lrax.Geometric({value[0]}, {value[-1]}, steps)"
+            if isinstance(value, list | tuple) and any(map(callable, value)):
+                unpack = f"unpack it: {owner}(*schedules)"
+                remedy = unpack if name.startswith("schedules[") else "lrax.Sequence(*schedules) makes one of several"
+            elif isinstance(value, list | tuple) and value and all(isinstance(one, int | float) for one in value):
+                remedy = f"give a schedule: lrax.Geometric({value[0]}, {value[-1]}, steps)"
             raise complain(TypeError, owner, name, "a schedule or a function count -> rate", value, remedy)
         return Function(value)
 

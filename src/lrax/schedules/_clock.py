@@ -15,6 +15,7 @@ from lrax.fields._words import choice, complain, spelt
 from lrax.schedules._base import Schedule, ScheduleLike
 from lrax.schedules._counting import as_count
 from lrax.schedules._seen import Seen, as_seen, divided, product, reached, total, whole_amount
+from lrax.schedules._tables import passed, picked
 
 MOST_PIECES = 32_767
 """Up to so many batch sizes are added exactly."""
@@ -117,10 +118,8 @@ class Clock(Value):
 
     def batch_size(self, count: jax.typing.ArrayLike) -> jax.Array:
         """What update `count` sees (int32), of the shape of `count`."""
-        count, sizes = as_count("Clock.batch_size", count), jnp.asarray(self.batch_sizes)
-        if self.boundaries is None:
-            return jnp.broadcast_to(sizes[0], count.shape)
-        return sizes[jnp.searchsorted(jnp.asarray(self.boundaries), count, side="right")]
+        count = as_count("Clock.batch_size", count)
+        return picked(self.batch_sizes, count * 0 if self.boundaries is None else passed(self.boundaries, count))
 
     def seen(self, count: jax.typing.ArrayLike) -> Seen:
         """What was seen before update `count`, in the first `count` updates: two int32 words; `int(...)` makes one number."""
@@ -167,12 +166,32 @@ class Clock(Value):
 def _amounts(sizes: Any, boundaries: Any, count: jax.Array) -> Seen:
     """The sum of each batch size times the updates before `count` that had it."""
     sizes = jnp.maximum(jnp.asarray(sizes), 0)
-    none, most = jnp.zeros(1, jnp.int32), jnp.full(1, LARGEST, jnp.int32)
-    begins = none if boundaries is None else jnp.concatenate([none, jnp.asarray(boundaries)])
-    ends = most if boundaries is None else jnp.concatenate([jnp.asarray(boundaries), most])
-    counts = jnp.expand_dims(count, -1)
-    begins, ends = (jnp.broadcast_to(one, jnp.broadcast_shapes(counts.shape, one.shape)) for one in (begins, ends))
+    changes = jnp.zeros(0, jnp.int32) if boundaries is None else jnp.asarray(boundaries)
+    none, most = (jnp.full((*changes.shape[:-1], 1), number, jnp.int32) for number in (0, LARGEST))
+    begins, ends = jnp.concatenate([none, changes], axis=-1), jnp.concatenate([changes, most], axis=-1)
+    shape = jnp.broadcast_shapes((*count.shape, 1), begins.shape)
+    counts, begins, ends = (jnp.broadcast_to(one, shape) for one in (jnp.expand_dims(count, -1), begins, ends))
     return total(sizes, jnp.clip(counts - begins, 0, jnp.maximum(ends - begins, 0)))
+
+
+def known_amounts(sizes: Any, boundaries: Any, count: Any) -> np.ndarray[Any, Any]:
+    """`_amounts` of numbers that are known, in NumPy's int64: at most 2**62, and nothing is compiled."""
+    changes = np.zeros(0, np.int64) if boundaries is None else boundaries.astype(np.int64)
+    ends = [np.full((*changes.shape[:-1], 1), number) for number in (0, LARGEST)]
+    begins, ends = np.concatenate([ends[0], changes], axis=-1), np.concatenate([changes, ends[1]], axis=-1)
+    steps = np.clip(np.asarray(count, np.int64)[..., None] - begins, 0, np.maximum(ends - begins, 0))
+    return (np.maximum(sizes, 0).astype(np.int64) * steps).sum(axis=-1)
+
+
+def known_count_at(sizes: Any, boundaries: Any, seen: np.ndarray[Any, Any]) -> Any:
+    """`_count_at` of numbers that are known."""
+    low = np.zeros_like(known_amounts(sizes, boundaries, 0) + seen)
+    high = low + LARGEST
+    for _ in range(31):
+        middle = low + (high - low) // 2
+        there = known_amounts(sizes, boundaries, middle) >= seen
+        low, high = np.where(there, low, middle + 1), np.where(there, middle, high)
+    return high.astype(np.int32)[()]
 
 
 _seen = jax.jit(_amounts)  # so that a call outside jit is one program
@@ -253,7 +272,7 @@ class Clocked(Schedule):
     base_batch_size: MaybePositive = default(None)
 
     def rate(self, count: jax.Array) -> jax.Array:
-        base = jnp.asarray(self.clock.batch_sizes)[0] if self.base_batch_size is None else self.base_batch_size
+        base = jnp.asarray(self.clock.batch_sizes)[..., 0] if self.base_batch_size is None else self.base_batch_size
         sizes = jnp.maximum(self.clock.batch_size(count), 1).astype(jnp.float32)
         ratio = sizes / jnp.maximum(jnp.asarray(base).astype(jnp.float32), 2.0**-126)
         return self.schedule.rate(self.clock.time(count)) * jnp.power(ratio, self.scaling)
@@ -269,9 +288,16 @@ class Clocked(Schedule):
         units = self.schedule.length
         if units is None:
             return None
-        one = np.int32(1) if self.clock.unit is None else self.clock.unit
+        one, clock = np.int32(1) if self.clock.unit is None else self.clock.unit, self.clock
+        if all(isinstance(leaf, np.generic | np.ndarray) for leaf in (units, one, *jax.tree.leaves(clock))):
+            return known_count_at(clock.batch_sizes, clock.boundaries, units.astype(np.int64) * one)
         return self.clock.count_at(product(*jnp.broadcast_arrays(units, one)))
 
     def resized(self, length: Any) -> "Clocked | None":
-        inner = self.schedule.resized(jnp.maximum(self.clock.time(length), 1))
+        clock, unit = self.clock, np.int32(1) if self.clock.unit is None else self.clock.unit
+        if all(isinstance(leaf, np.generic | np.ndarray) for leaf in (length, *jax.tree.leaves(clock))):
+            time: Any = np.minimum(known_amounts(clock.batch_sizes, clock.boundaries, length) // unit, LARGEST).astype(np.int32)
+        else:
+            time = clock.time(length)
+        inner = self.schedule.resized((np if isinstance(time, np.generic | np.ndarray) else jnp).maximum(time, 1))
         return None if inner is None else dataclasses.replace(self, schedule=inner)

@@ -7,12 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrax.fields._known import is_known
-from lrax.fields._types import Boundaries, Positive, Rate, Steps, default
+from lrax.fields._shares import CountsOrShares, Total
+from lrax.fields._types import Positive, Rate, Steps, default
 from lrax.fields._words import complain
 from lrax.schedules._base import Schedule
 from lrax.schedules._counting import share
 from lrax.schedules._exact import times_power
 from lrax.schedules._shapes import polynomial
+from lrax.schedules._tables import Table, passed
 
 
 def check_floor(schedule: Any) -> None:
@@ -103,7 +105,7 @@ class StepDecay(Schedule):
 
 
 @final
-class MultiStep(Schedule):
+class MultiStep(Table):
     r"""Multiplies the rate by `factor` at each of the `boundaries`.
 
     $$\eta(t) = start \cdot factor^{|\{b \in boundaries : b \le t\}|}$$
@@ -113,24 +115,25 @@ class MultiStep(Schedule):
     Args:
       start: rate before the first boundary.
       factor: what the rate is multiplied by at each boundary, > 0.
-      boundaries: counts at which the rate changes, integers >= 0 that rise strictly, at least one; shape (n,).
+      boundaries: counts at which the rate changes, that rise strictly: in updates, integers >= 0, or as shares of the total;
+        shape (n,), and n may be 0.
+      total_steps: the whole length in updates; None for no end, or for a plan with shares that waits for it.
 
-    Raises: ValueError if `boundaries` is empty, unsorted or negative, `factor` is not positive, or `start` is not finite.
+    Raises: ValueError if `boundaries` is unsorted or negative, `factor` is not positive, or `start` is not finite.
 
     >>> print(MultiStep(start=1.0, factor=0.5, boundaries=[250, 750, 900])(jnp.array([249, 250, 900])))
+    [1.    0.5   0.125]
+    >>> print(MultiStep(start=1.0, factor=0.5, boundaries=[0.25, 0.75, 900]).over(1000)(jnp.array([249, 250, 900])))
     [1.    0.5   0.125]
     """
 
     start: Rate
     factor: Positive
-    boundaries: Boundaries
-
-    @property
-    def landmarks(self) -> list[int]:
-        return np.asarray(self.boundaries).tolist()
+    boundaries: CountsOrShares
+    total_steps: Total = default(None)
 
     def rate(self, count: jax.Array) -> jax.Array:
-        drops = jnp.searchsorted(jnp.asarray(self.boundaries), count, side="right")
+        drops = passed(self.at(), count)
         return times_power(self.start, self.factor, drops.astype(jnp.int32))
 
 

@@ -14,6 +14,7 @@ from lrax.schedules._combinators import check_geometric
 from lrax.schedules._counting import fractions
 from lrax.schedules._modes import Mode
 from lrax.schedules._shapes import SHAPES
+from lrax.schedules._tables import passed, picked
 
 
 @final
@@ -57,8 +58,7 @@ class Dips(Schedule):
         return [mark for end in np.asarray(self.ends).tolist() for mark in (end - int(self.steps), end)]
 
     def rate(self, count: jax.Array) -> jax.Array:
-        ends = jnp.asarray(self.ends)
-        following = ends[jnp.minimum(jnp.searchsorted(ends, count, side="right"), len(ends) - 1)]
+        following = picked(self.ends, jnp.minimum(passed(self.ends, count), self.ends.shape[-1] - 1))
         begin = jnp.maximum(following - self.steps, 0)
         late = count >= begin
         rate = self.schedule.rate(jnp.minimum(count, begin))  # its last one as soon as it is late

@@ -1,13 +1,16 @@
 """Named compositions of schedules that are given: one after the other, times a cool-down, a product by its factors' names."""
 
+import dataclasses
 from typing import Any, final
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from lrax.fields._known import is_known
-from lrax.fields._shares import StepsOrShare, Total
-from lrax.fields._types import Boundaries, MaybePositive, MaybeRate, MaybeSteps, Rate, default
+from lrax.fields._ratio import Ratio
+from lrax.fields._shares import CountsOrShares, StepsOrShare, Total
+from lrax.fields._types import MaybePositive, MaybeRate, MaybeSteps, Rate, default
 from lrax.fields._words import choice, complain
 from lrax.schedules._algebra import Product
 from lrax.schedules._base import Schedule, ScheduleLike, Schedules
@@ -18,6 +21,7 @@ from lrax.schedules._decays import Constant, InverseSqrt, StepDecay
 from lrax.schedules._modes import Mode
 from lrax.schedules._phases import Cosine, Linear
 from lrax.schedules._recipe import Recipe, shared_out
+from lrax.schedules._tables import check_rising, counts_of
 from lrax.schedules._time import Shift
 
 
@@ -27,7 +31,9 @@ class joined(Recipe):  # noqa: N801  # a recipe is called as a function
 
     Args:
       schedules: a list of schedules, or callables `count -> rate`.
-      boundaries: counts at which the next one begins, integers >= 0 that rise strictly, one fewer; shape (n,).
+      boundaries: counts at which the next one begins, that rise strictly, one fewer: in updates, integers >= 0, or as shares
+        of the total; shape (n,).
+      total_steps: the whole length in updates; None for the end of the last schedule, or for a plan with shares that waits.
 
     Made of a `Sequence`; that alone is enough where the boundaries follow from the lengths.
 
@@ -36,21 +42,42 @@ class joined(Recipe):  # noqa: N801  # a recipe is called as a function
 
     Source: optax, `join_schedules`; maxtext and axlearn join theirs so.
 
-    >>> print(joined([Constant(0.1), Constant(0.5), Linear(0.5, 0.0, 10)], boundaries=[5, 20])(jnp.array([4, 5, 20, 25])))
+    >>> parts = [Constant(0.1), Constant(0.5), Linear(0.5, 0.0, 10)]
+    >>> print(joined(parts, boundaries=[5, 20])(jnp.array([4, 5, 20, 25])))
+    [0.1  0.5  0.5  0.25]
+    >>> print(joined(parts, boundaries=[5, 0.5]).over(40)(jnp.array([4, 5, 20, 25])))
     [0.1  0.5  0.5  0.25]
     """
 
     schedules: Schedules
-    boundaries: Boundaries
+    boundaries: CountsOrShares
+    total_steps: Total = default(None)
+
+    @property
+    def waits(self) -> bool:
+        return isinstance(self.boundaries, Ratio) and self.total_steps is None
+
+    def check(self) -> None:
+        Recipe.check(self)
+        if not self.waits:
+            check_rising("joined", "boundaries", self.boundaries, counts_of(self.boundaries, self.total_steps))
 
     def made(self) -> Schedule:
-        if len(self.schedules) != np.shape(self.boundaries)[-1] + 1:
+        if len(self.schedules) != jax.tree.leaves(self.boundaries)[0].shape[-1] + 1:
             needs = f"one shorter than `schedules` ({len(self.schedules)})"
             raise complain(ValueError, "joined", "boundaries", needs, self.boundaries)
-        array: Any = np if is_known(self.boundaries) else jnp
-        steps = array.diff(self.boundaries, axis=-1, prepend=array.zeros_like(self.boundaries[..., :1]))
+        boundaries = counts_of(self.boundaries, self.total_steps)
+        array: Any = np if is_known(boundaries) else jnp
+        begins = array.concatenate([array.zeros((*boundaries.shape[:-1], 1), np.int32), boundaries], axis=-1)
+        steps = array.maximum(array.diff(begins, axis=-1), 0)
         *others, last = self.schedules
-        return Sequence(*(Until(one, array.maximum(steps[..., k], 0)) for k, one in enumerate(others)), last)
+        if self.total_steps is not None:
+            left = self.total_steps - begins[..., -1]
+            last = Until(last, (np if is_known(left) else jnp).maximum(left, 0))
+        return Sequence(*(Until(one, steps[..., k]) for k, one in enumerate(others)), last)
+
+    def resized(self, length: Any) -> Schedule | None:
+        return dataclasses.replace(self, total_steps=length) if self.waits or self.total_steps is not None else None
 
 
 @final
@@ -102,6 +129,9 @@ NEEDS = {
 """The factors by name, and the numbers that each needs."""
 
 
+MOST_FACTORS = 32
+
+
 @final
 class factors(Recipe):  # noqa: N801  # a recipe is called as a function
     r"""A product that is written as a text of factors, as T5's and Flax's examples have it, rate for rate.
@@ -143,6 +173,8 @@ class factors(Recipe):  # noqa: N801  # a recipe is called as a function
     def made(self) -> Schedule:
         if not isinstance(self.text, str):
             raise complain(TypeError, "factors", "text", "names of factors, as in 'constant * linear_warmup'", self.text)
+        if self.text.count("*") >= MOST_FACTORS:
+            raise complain(ValueError, "factors", "text", f"of at most {MOST_FACTORS} factors", self.text)
         names = [choice("factors", "text", name.strip(), tuple(NEEDS)) for name in self.text.split("*")]
         for name in names:
             for needed in NEEDS[name]:

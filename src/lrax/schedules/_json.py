@@ -1,5 +1,6 @@
 """Schedules as JSON text, bit for bit; `_config` reads what is in it."""
 
+import collections
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -8,9 +9,9 @@ import jax
 import numpy as np
 
 from lrax.fields._known import is_known
-from lrax.fields._ratio import Ratio, nearest_ratio
-from lrax.fields._value import _fields, decimal, shortest
-from lrax.fields._words import complain, spelt
+from lrax.fields._ratio import Ratio
+from lrax.fields._value import MOST_LEVELS, _fields, decimal, identity, shortest
+from lrax.fields._words import Shown, complain, shown, spelt
 from lrax.schedules._base import Function, Schedule
 from lrax.schedules._clock import Clock
 from lrax.schedules._config import VERSION, Reader, own_kinds
@@ -28,8 +29,7 @@ def to_json(schedule: Any) -> str:
     Returns: `{"lrax": 1, "schedule": {"kind": ..., field: value, ...}}`.
 
     Raises: TypeError for what is no schedule, for a plain callable (alone or inside a schedule), and under jit; ValueError
-      for a number that is not finite, for a kind of your own that has the name of one of lrax, and for thousands of schedules
-      inside each other.
+      for a number that is not finite, and for a kind of your own that has the name of one of lrax.
 
     >>> print(to_json(lrax.Cosine(start=0.1, end=0.0, steps=100)))
     {"lrax": 1, "schedule": {"kind": "Cosine", "start": 0.1, "end": 0.0, "steps": 100}}
@@ -37,10 +37,7 @@ def to_json(schedule: Any) -> str:
     if not isinstance(schedule, Schedule):
         remedy = "a function cannot be saved; make it a kind, a subclass of lrax.Schedule" if callable(schedule) else ""
         raise complain(TypeError, "to_json", "schedule", "a lrax.Schedule", schedule, remedy)
-    try:
-        return json.dumps({"lrax": VERSION, "schedule": _written(schedule, "schedule")}, allow_nan=False)
-    except RecursionError as error:
-        raise complain(ValueError, "to_json", "schedule", "of at most a few hundred levels", "a deeper one") from error
+    return json.dumps({"lrax": VERSION, "schedule": _written(schedule, "schedule")}, allow_nan=False)
 
 
 @spelt
@@ -54,8 +51,9 @@ def from_json(text: str, kinds: Iterable[type[Schedule]] = ()) -> Schedule:
 
     Returns: a schedule whose fields are NumPy numbers and arrays, checked as when it was made.
 
-    Raises: ValueError for text that is no such JSON or nested too deep, for a version, kind or field that is not known, for a
-      field that is missing or out of range; TypeError for what is no text, a field of a wrong type, and `kinds` that are none.
+    Raises: ValueError for text that is no such JSON, has a key twice or is nested too deep, for a version, kind or field
+      that is not known, for a field that is missing or out of range, and for lists that make over 100,000 schedules;
+      TypeError for what is no text, a field of a wrong type, and `kinds` that are none.
 
     >>> text = to_json(lrax.warmup_cosine(peak=0.1, total_steps=100, warmup_steps=9))
     >>> from_json(text)
@@ -69,19 +67,38 @@ def from_json(text: str, kinds: Iterable[type[Schedule]] = ()) -> Schedule:
         raise complain(TypeError, "from_json", "text", "text: JSON that to_json wrote", text, remedy)
     reader = Reader("from_json", "text", kinds)
     try:
-        return reader.document(json.loads(text))
-    except RecursionError as error:
-        raise complain(ValueError, "from_json", "text", "JSON of at most a few hundred levels", text) from error
+        data = json.loads(text, object_pairs_hook=_once, parse_int=_integer)
+    except RecursionError:
+        needs = f"JSON of at most {MOST_LEVELS} schedules inside each other"
+        raise complain(ValueError, "from_json", "text", needs, text) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise complain(ValueError, "from_json", "text", "JSON that to_json wrote", text, str(error)) from error
+    return reader.document(data)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; a key that is there twice would otherwise hide the first silently."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        repeated = collections.Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise complain(ValueError, "from_json", "text", "JSON whose keys are given once", Shown(f"{shown(repeated)} twice"))
+    return found
+
+
+def _integer(digits: str) -> int:
+    """An integer of JSON; Python reads at most 4300 digits, and no field holds as many as these."""
+    if len(digits) > MOST_DIGITS:
+        raise complain(ValueError, "from_json", "text", f"JSON with integers of at most {MOST_DIGITS} digits", Shown(digits))
+    return int(digits)
+
+
+MOST_DIGITS = 400
 
 
 def _written(value: Any, place: str) -> Any:
     """A field's value as JSON data."""
     if isinstance(value, Schedule | Clock):
         return _written_schedule(value, place)
-    if isinstance(value, Ratio):
-        return _written_ratio(value, place)
     if isinstance(value, tuple):
         return [_written(part, f"{place}[{i}]") for i, part in enumerate(value)]
     if isinstance(value, jax.Array | np.ndarray | np.generic):
@@ -101,15 +118,18 @@ def _written_schedule(schedule: Schedule | Clock, place: str) -> dict[str, Any]:
     names = [field.name for field in _fields(schedule)]
     if "kind" in names:
         raise complain(ValueError, "to_json", place, "a kind without a field called `kind`", kind, "rename the field")
-    return {"kind": kind.__name__, **{name: _written(getattr(schedule, name), f"{place}.{name}") for name in names}}
+    return {"kind": kind.__name__, **{name: _written_field(schedule, name, place) for name in names}}
 
 
-def _written_ratio(ratio: Ratio, place: str) -> Any:
-    """A ratio as the number that becomes it, or its two integers where none does."""
-    parts = [_written_numbers(part, place) for part in ratio]
-    numbers = decimal(ratio)
-    again = np.vectorize(nearest_ratio, otypes=[np.int32, np.int32])(numbers)
-    return numbers.tolist() if np.array_equal(again, np.asarray(parts)) else {"ratio": parts}
+def _written_field(schedule: Schedule | Clock, name: str, place: str) -> Any:
+    """A field as JSON data; a ratio as the number that becomes it, or its two integers where none does."""
+    value, place = getattr(schedule, name), f"{place}.{name}"
+    if not isinstance(value, Ratio):
+        return _written(value, place)
+    parts = [_written_numbers(part, place) for part in value]
+    numbers = decimal(value).tolist()
+    same = identity(schedule._rules[name].convert("to_json", place, numbers)) == identity(value)
+    return numbers if same else {"ratio": parts}
 
 
 def _written_numbers(value: Any, place: str) -> Any:

@@ -10,6 +10,7 @@ together, and another total makes another plan of the same call.
 """
 
 import abc
+import copy
 import dataclasses
 import functools
 from typing import Any
@@ -57,7 +58,15 @@ class Recipe(Schedule):
 
     def sample(self) -> Schedule:
         """What it is made of; of one that waits, over a long run."""
-        return dataclasses.replace(self, total_steps=np.int32(LONG_RUN)).made() if self.waits else self.made()  # type: ignore[call-arg]  # it has the field
+        with np.errstate(all="ignore"):  # what overflows is refused as infinite, by name
+            return self.unchecked(total_steps=np.int32(LONG_RUN)).made() if self.waits else self.made()
+
+    def unchecked(self, **fields: Any) -> "Recipe":
+        """This recipe with other fields, as they are."""
+        other = copy.copy(self)
+        for name, value in fields.items():
+            object.__setattr__(other, name, value)
+        return other
 
     def rate(self, count: jax.Array) -> jax.Array:
         return self._whole().rate(count)

@@ -4,12 +4,11 @@ from typing import Any, final
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from lrax.fields._types import Boundaries, Rates
-from lrax.fields._words import complain
-from lrax.schedules._base import Schedule
+from lrax.fields._shares import CountsOrShares, Total
+from lrax.fields._types import Rates, default
 from lrax.schedules._counting import fractions
+from lrax.schedules._tables import Table, check_as_many, passed, picked
 
 
 def divided(numerator: jax.Array, denominator: jax.Array, otherwise: float) -> jax.Array:
@@ -41,7 +40,7 @@ def outer_slope(here: jax.Array, beyond: jax.Array, own: jax.Array, other: jax.A
 
 
 @final
-class Spline(Schedule):
+class Spline(Table):
     r"""Leads through `values` at `counts` on a smooth curve that never overshoots; the first and the last are held.
 
     Between two knots it is the cubic with the values and the slopes there. The slope at a knot is the harmonic mean of those of
@@ -57,7 +56,9 @@ class Spline(Schedule):
 
     Args:
       values: rates, one a count, at least two; shape (n,).
-      counts: counts at which each value is reached, integers >= 0 that rise strictly; shape (n,). They may be traced.
+      counts: counts at which each value is reached, that rise strictly: in updates, integers >= 0, or as shares of the total,
+        of which 1.0 after another is all; shape (n,). They may be traced.
+      total_steps: the whole length in updates; None for the last of `counts`, or for a plan with shares that waits for it.
 
     Raises: ValueError if `counts` is unsorted or negative, or the two lists are not of one length.
 
@@ -69,39 +70,36 @@ class Spline(Schedule):
     """
 
     values: Rates
-    counts: Boundaries
+    counts: CountsOrShares
+    total_steps: Total = default(None)
 
     def check(self) -> None:
-        if self.values.shape[-1] < 2 or self.values.shape[-1] != self.counts.shape[-1]:
-            needs = f"at least two, as many as `counts` ({self.counts.shape[-1]})"
-            raise complain(ValueError, "Spline", "values", needs, self.values)
-
-    @property
-    def landmarks(self) -> list[int]:
-        return np.asarray(self.counts).tolist()
+        check_as_many("Spline", self.values, self.counts, "counts")
+        Table.check(self)
 
     def rate(self, count: jax.Array) -> jax.Array:
-        values, counts = jnp.asarray(self.values), jnp.asarray(self.counts)
-        last = len(counts) - 2
-        k = jnp.clip(jnp.searchsorted(counts, count, side="right") - 1, 0, last)
-        done, left = fractions(jnp.maximum(count - counts[k], 0), counts[k + 1] - counts[k])
-        first_slope, first_rest = self._slope(k, jnp.where(k > 0, k - 1, min(1, last)), k > 0)
-        last_slope, last_rest = self._slope(k, jnp.where(k < last, k + 1, max(last - 1, 0)), k < last)
+        counts = self.at()
+        last = counts.shape[-1] - 2
+        k = jnp.clip(passed(counts, count) - 1, 0, last)
+        begin = picked(counts, k)
+        done, left = fractions(jnp.maximum(count - begin, 0), picked(counts, k + 1) - begin)
+        first_slope, first_rest = self._slope(counts, k, jnp.where(k > 0, k - 1, min(1, last)), k > 0)
+        last_slope, last_rest = self._slope(counts, k, jnp.where(k < last, k + 1, max(last - 1, 0)), k < last)
         falling = left * (last_slope * done * done + left * left + first_rest * done * left)
         rising = done * (first_slope * left * left + done * done + last_rest * done * left)
-        rate = values[k] * falling + values[k + 1] * rising
-        between = jnp.clip(rate, jnp.minimum(values[k], values[k + 1]), jnp.maximum(values[k], values[k + 1]))
+        value, following = picked(self.values, k), picked(self.values, k + 1)
+        rate = value * falling + following * rising
+        between = jnp.clip(rate, jnp.minimum(value, following), jnp.maximum(value, following))
         return rate + jax.lax.stop_gradient(between - rate)  # rounding may take it an ulp beyond; gradients are the formula's
 
-    def _slope(self, k: jax.Array, beside: jax.Array, inside: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def _slope(self, counts: Any, k: jax.Array, beside: jax.Array, inside: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The slope at one end of piece `k`, and 3 less that; `beside` is the piece that it depends on."""
-        values, counts = jnp.asarray(self.values), jnp.asarray(self.counts)
-        if len(counts) == 2:
+        if counts.shape[-1] == 2:
             return jnp.ones_like(k, jnp.float32), jnp.full_like(k, 2, jnp.float32)
-        here, beyond = values[k + 1] - values[k], values[beside + 1] - values[beside]
+        here, beyond = (picked(self.values, piece + 1) - picked(self.values, piece) for piece in (k, beside))
         scale = jax.lax.stop_gradient(jnp.maximum(jnp.abs(here), jnp.abs(beyond)))
         here, beyond = divided(here, scale, 0.0), divided(beyond, scale, 0.0)  # only their ratio matters
-        lengths = counts[k + 1] - counts[k], counts[beside + 1] - counts[beside]
+        lengths = [picked(counts, piece + 1) - picked(counts, piece) for piece in (k, beside)]
         own, other = fractions(lengths[0], lengths[0] + lengths[1])
         pairs = zip(inner_slope(here, beyond, own, other), outer_slope(here, beyond, own, other), strict=True)
         inner, outer = (jnp.where(inside, *pair) for pair in pairs)
@@ -109,4 +107,4 @@ class Spline(Schedule):
 
     @property
     def length(self) -> Any:
-        return self.counts[..., -1]
+        return self.at()[..., -1] if self.total_steps is None else self.total_steps

@@ -7,16 +7,18 @@ import numpy as np
 
 from lrax.fields._known import is_known
 from lrax.fields._ratio import Ratio
+from lrax.fields._rules import LARGEST
 from lrax.fields._shares import DelayOrShare, EndsOrShares, MaybeStepsOrShare, StepsOrShare, Total, updates
 from lrax.fields._types import Positive, Rate, default
-from lrax.fields._words import complain
+from lrax.fields._value import decimal
+from lrax.fields._words import Shown, complain
 from lrax.schedules._algebra import Minimum
 from lrax.schedules._base import Schedule
 from lrax.schedules._combinators import Cooldown, Warmup
 from lrax.schedules._decays import Constant, Power
 from lrax.schedules._dips import Dips
 from lrax.schedules._modes import Mode
-from lrax.schedules._recipe import Recipe, shared_out
+from lrax.schedules._recipe import LONG_RUN, Recipe, shared_out
 from lrax.schedules._recipes import MayEnd, first_rate
 from lrax.schedules._time import Shift
 
@@ -57,6 +59,14 @@ class wsd_s(Recipe):  # noqa: N801  # a recipe is called as a function
     end: Rate = default(0.0)
     mode: Mode = "linear"
 
+    def sample(self) -> Schedule:
+        shares = [isinstance(length, Ratio) for length in (self.ends, self.warmup_steps, self.cooldown_steps)]
+        only = shares[0] and np.all(np.asarray(self.ends.denominator) > 1) if is_known(self.ends) else False
+        if not self.waits or not any(shares) or only:
+            return Recipe.sample(self)
+        # ends at counts beside shares of the total fit some totals only: they are checked once there is one
+        return Recipe.sample(self.unchecked(ends=np.zeros(0, np.int32)))  # type: ignore[arg-type]
+
     def made(self) -> Schedule:
         lengths = {"warmup_steps": self.warmup_steps, "cooldown_steps": self.cooldown_steps}
         left, warm, cool = shared_out("wsd_s", self.total_steps, **lengths)
@@ -76,12 +86,14 @@ class wsd_s(Recipe):  # noqa: N801  # a recipe is called as a function
             return
         between = np.diff(ends, axis=-1, prepend=0)
         if np.any(between <= 0):
-            raise complain(ValueError, "wsd_s", "ends", f"rising, and less than the total ({ends[..., -1]})", self.ends)
-        first, others = between[..., 0] - warm, between[..., 1:].min(axis=-1)
+            given = decimal(self.ends).tolist() if isinstance(self.ends, Ratio) else self.ends
+            raise complain(ValueError, "wsd_s", "ends", f"rising, and less than the total ({ends[..., -1]})", given)
+        first, others = between[..., 0] - warm, between[..., 1:].min(axis=-1, initial=LARGEST)
         if np.any(np.asarray(cool) > np.minimum(first, others)):
-            needs = (
-                f"at most the distance between ends ({np.minimum(first, others)}), the first of which begins after the warm-up"
-            )
+            distance: Any = np.minimum(first, others)
+            if np.all(ends[..., -1] == LONG_RUN):  # no total yet
+                distance = Shown(f"{np.min(distance) / LONG_RUN:.4g} of the total")
+            needs = f"at most the distance between ends ({distance}), the first of which begins after the warm-up"
             raise complain(ValueError, "wsd_s", "cooldown_steps", needs, self.cooldown_steps)
 
 

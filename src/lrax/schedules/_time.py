@@ -5,7 +5,9 @@ from typing import Any, final
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from lrax.fields._known import is_known
 from lrax.fields._rules import LARGEST
 from lrax.fields._types import Offset, Positive, TimeFactor
 from lrax.fields._words import complain
@@ -46,10 +48,13 @@ class Shift(Schedule):
 
     @property
     def length(self) -> Any:
-        if self.schedule.length is None:
+        length = self.schedule.length  # asked for once: it may take as long as the schedule is deep
+        if length is None:
             return None
-        waited = add_lengths(self.schedule.length, -jnp.minimum(self.offset, 0))
-        return jnp.maximum(waited - jnp.maximum(self.offset, 0), 0)
+        array: Any = np if isinstance(length, np.generic | np.ndarray) and is_known(self.offset) else jnp
+        offset, zero = array.asarray(self.offset), np.int32(0)
+        waited = add_lengths(length, -array.minimum(offset, zero))
+        return array.maximum(waited - array.maximum(offset, zero), zero)
 
     def resized(self, length: Any) -> "Shift | None":
         skipped, waited = jnp.maximum(self.offset, 0), jnp.maximum(-self.offset, 0)
