@@ -348,6 +348,12 @@ SECTIONS: dict[str, dict[str, Entry]] = {
             "Parts at boundaries of your own.",
             {"Linear": (0, 200), "Constant": (200, 500), "InverseSqrt": (500, 1200)},
         ),
+        "warmed": Entry(
+            "warmed(MultiStep(0.1, 0.5, [150, 400, 700]), warmup_steps=300)",
+            "Configurations of detectron2, mmdetection, ultralytics and darknet: boundaries stay where they are (dashed).",
+            {"warmup_steps": (0, 300)},
+            ("MultiStep(0.1, 0.5, [150, 400, 700])",),
+        ),
         "faded": Entry(
             "faded(StepDecay(0.1, 0.7, 200), total_steps=1000, cooldown_steps=0.4)",
             "A cool-down that stays with its schedule (dashed), whatever it does.",

@@ -266,6 +266,10 @@ MEASURED: dict[str, Measured] = {
         lambda n: [kinds.faded(lrax.InverseSqrt(0.3), n, n // 5, 0.0, mode) for mode in ("linear", "cosine")],
         changes=lambda n: [n - n // 5, n],
     ),
+    "warmed": Measured(
+        lambda n: [kinds.warmed(lrax.MultiStep(0.3, 0.5, [n // 20, n // 2]), n // 10, start) for start in (None, 0.0, 0.01)],
+        changes=lambda n: [n // 20, n // 10, n // 2],
+    ),
     "joined": Measured(
         lambda n: [kinds.joined([lrax.Linear(0.0, 0.3, n), lrax.Constant(0.3), lrax.Cosine(0.3, 0.0, n)], [n // 3, n // 2])],
         changes=lambda n: [n // 3, n // 2],

@@ -32,6 +32,11 @@ DECAYS: dict[str, Case] = {
         lrax.schedules.Knots, {"values": [0.1, 0.5, 0.01], "counts": [0, 28, 96], "parts": [0.0, 0.25, 0.0]}, (28, 96)
     ),
     "MultiStep": Case(lrax.MultiStep, {"start": 1.0, "factor": 0.5, "boundaries": [250, 750, 900]}, (250, 750, 900)),
+    "MultiStep: in shares": Case(
+        lambda start, total_steps: lrax.MultiStep(start, 0.5, [100, 0.5, 0.75], total_steps),
+        {"start": 1.0, "total_steps": 1000},
+        (100, 500, 750),
+    ),
     "Noise": Case(lrax.schedules.Noise, {"spread": 0.3, "seed": 5, "deviation": 1.0}),
     "Noise: uniform": Case(lambda spread, seed: lrax.schedules.Noise(spread, seed, mode="uniform"), {"spread": 0.3, "seed": 5}),
     "Piecewise": Case(lrax.Piecewise, {"values": [0.1, 1.0, 0.5], "counts": [5, 100, 200]}, (5, 100, 200)),

@@ -91,7 +91,7 @@ def exponential(schedule: Any, count: int) -> float:
 
 def multi_step(schedule: Any, count: int) -> float:
     """As many powers as boundaries are past."""
-    drops = sum(boundary <= count for boundary in np.asarray(schedule.boundaries).tolist())
+    drops = sum(boundary <= count for boundary in np.asarray(schedule.at()).tolist())
     return number(schedule.start) * power(number(schedule.factor), drops)
 
 
@@ -110,13 +110,13 @@ def polynomial_restarts(schedule: Any, count: int) -> float:
 
 def piecewise_constant(schedule: Any, count: int) -> float:
     """The value after as many boundaries as are past."""
-    past = sum(boundary <= count for boundary in np.asarray(schedule.boundaries).tolist())
+    past = sum(boundary <= count for boundary in np.asarray(schedule.at()).tolist())
     return np.asarray(schedule.values).tolist()[past]
 
 
 def piecewise(schedule: Any, count: int) -> float:
     """The shape between the last count reached and the next."""
-    values, counts = np.asarray(schedule.values).tolist(), np.asarray(schedule.counts).tolist()
+    values, counts = np.asarray(schedule.values).tolist(), np.asarray(schedule.at()).tolist()
     if count < counts[0]:
         return values[0]
     for k in range(len(counts) - 1):

@@ -79,6 +79,16 @@ RECIPES: dict[str, Case] = {
         {"peak": 0.5, "total_steps": 1000, "warmup_steps": 4, "cooldown_steps": 200, "end": 0.001},
         (4, 800, 1000),
     ),
+    "warmup_cosine: from a start, the end held": Case(
+        lrax.warmup_cosine,
+        {"peak": 0.5, "total_steps": 200, "warmup_steps": 4, "end": 0.01, "start": 0.1, "end_steps": 40},
+        (4, 160, 200),
+    ),
+    "wsd: without a cool-down": Case(
+        lambda peak, total_steps, warmup_steps: lrax.wsd(peak, total_steps, warmup_steps, 0),
+        {"peak": 0.5, "total_steps": 1000, "warmup_steps": 4},
+        (4, 1000),
+    ),
     "wsd: in shares": Case(
         lrax.wsd,
         {"peak": 0.5, "total_steps": 1000, "warmup_steps": 0.02, "cooldown_steps": 0.2, "end": 0.001},
@@ -96,6 +106,16 @@ RECIPES: dict[str, Case] = {
         ),
         {"value": 0.5, "warmup_steps": 10, "factor": 0.9, "every": 50, "cycle_steps": 200, "model_size": 512},
         (10, 50, 210),
+    ),
+    "warmed": Case(
+        lambda start, boundaries, warmup_steps, start_factor: lrax.schedules.warmed(
+            lrax.MultiStep(start, 0.5, boundaries), warmup_steps, start_factor
+        ),
+        {"start": 0.3, "boundaries": [50, 250], "warmup_steps": 100, "start_factor": 0.1},
+        (50, 100, 250),
+    ),
+    "warmed: a share": Case(
+        lambda peak, steps: lrax.schedules.warmed(lrax.Cosine(peak, 0.001, steps), 0.1), {"peak": 0.3, "steps": 200}, (20, 200)
     ),
     "faded": Case(
         lambda start, total_steps, cooldown_steps, end_factor: lrax.schedules.faded(

@@ -17,7 +17,7 @@ HERE = pathlib.Path(__file__).parent
 PAGE = (HERE.parents[1] / "docs" / "migrating.md").read_text()
 LIBRARIES = (
     *("Keras", "timm", "transformers", "DeepSpeed", "Megatron-LM", "OLMo-core", "axlearn", "MaxText", "big_vision", "composer"),
-    *("Levanter", "Paddle"),
+    *("Levanter", "Paddle", "detectron2", "mmengine", "ultralytics", "darknet"),
 )
 ROWS = re.findall(rf"^\| ({'|'.join(LIBRARIES)}) \| `([^`]+)` \| `([^`]+)` \|", PAGE, re.MULTILINE)
 GOLDEN = {

@@ -21,7 +21,7 @@ from lrax.schedules._decays import (
     StepDecay,
 )
 from lrax.schedules._hyperbolic import ExpHyperbolic, Hyperbolic
-from lrax.schedules._joining_recipes import factors, faded, joined
+from lrax.schedules._joining_recipes import factors, faded, joined, warmed
 from lrax.schedules._noise import Noise
 from lrax.schedules._phases import Cosine, CosinePower, Geometric, Hold, Linear, Polynomial, Triangle
 from lrax.schedules._plan import Extension, branch, extend
@@ -97,6 +97,7 @@ __all__ = [
     "power",
     "sgdr",
     "tri_stage",
+    "warmed",
     "warmup_cosine",
     "warmup_linear",
     "wsd",

@@ -1,7 +1,7 @@
 """Schedules made of schedules."""
 
 import dataclasses
-from typing import Annotated, Any, Literal, final
+from typing import Annotated, Any, Literal, TypeAlias, final
 
 import jax
 import jax.numpy as jnp
@@ -108,12 +108,19 @@ class Until(Schedule):
         return self.steps
 
 
+WarmupMode: TypeAlias = Annotated[ShapeName | Literal["constant", "logarithmic"], Choice(("constant", "logarithmic", *SHAPES))]
+"""A static field that holds the name of the shape of a warm-up."""
+
+
 @final
 class Warmup(Schedule):
     r"""Leads from `start` to the first rate of a schedule, and then follows the schedule from its own count 0.
 
     $$\eta(t) = start + (\eta_0 - start)\, t / warmup\_steps \quad (t < warmup\_steps), \qquad
     \eta(t) = schedule(t - warmup\_steps) \quad (t \ge warmup\_steps)$$
+
+    The schedule begins after the warm-up, so what it does at its count 250 comes at `warmup_steps + 250`. A warm-up over a
+    schedule that begins at once, and whose boundaries stay where they are, is `lrax.schedules.warmed`: it multiplies.
 
     A warm-up from 0 wastes the first update. To begin at the first rate that is not zero and still be at the top at count
     `warmup_steps`, skip it: `Shift(Warmup(schedule, warmup_steps + 1), 1)`, as `lrax.warmup_cosine` does.
@@ -142,7 +149,7 @@ class Warmup(Schedule):
     schedule: ScheduleLike
     warmup_steps: Delay
     start: Rate = default(0.0)
-    mode: Annotated[ShapeName | Literal["constant", "logarithmic"], Choice(("constant", "logarithmic", *SHAPES))] = "linear"
+    mode: WarmupMode = "linear"
     power: MaybePositive = default(None)
 
     def check(self) -> None:

@@ -1,4 +1,4 @@
-"""Named compositions of schedules that are given: one after the other, times a cool-down, a product by its factors' names."""
+"""Named compositions of schedules that are given: one after the other, times a warm-up or a cool-down, a product by names."""
 
 import dataclasses
 from typing import Any, final
@@ -9,18 +9,20 @@ import numpy as np
 
 from lrax.fields._known import is_known
 from lrax.fields._ratio import Ratio
-from lrax.fields._shares import CountsOrShares, StepsOrShare, Total
+from lrax.fields._shares import CountsOrShares, DelayOrShare, Total, updates
 from lrax.fields._types import MaybePositive, MaybeRate, MaybeSteps, Rate, default
+from lrax.fields._value import decimal
 from lrax.fields._words import choice, complain
 from lrax.schedules._algebra import Product
 from lrax.schedules._base import Schedule, ScheduleLike, Schedules
-from lrax.schedules._combinators import Cooldown, Sequence, Until
+from lrax.schedules._combinators import Sequence, Until, WarmupMode
 from lrax.schedules._counting import add_lengths
 from lrax.schedules._cycles import Cycle, Repeat
 from lrax.schedules._decays import Constant, InverseSqrt, StepDecay
 from lrax.schedules._modes import Mode
 from lrax.schedules._phases import Cosine, Linear
 from lrax.schedules._recipe import Recipe, shared_out
+from lrax.schedules._recipes import cooled, warm
 from lrax.schedules._tables import check_rising, counts_of
 from lrax.schedules._time import Shift
 
@@ -81,16 +83,80 @@ class joined(Recipe):  # noqa: N801  # a recipe is called as a function
 
 
 @final
+class warmed(Recipe):  # noqa: N801  # a recipe is called as a function
+    """A schedule times a factor that first climbs to 1: a warm-up that multiplies, and leaves the schedule where it is.
+
+    `Warmup` begins the schedule after the warm-up, so all its boundaries come later; here the schedule begins at once, and a
+    boundary at 250 stays at 250. detectron2, mmdetection, ultralytics and darknet warm up so.
+
+    Args:
+      schedule: what is multiplied; a schedule or a callable `count -> rate`.
+      warmup_steps: length of the warm-up, >= 0: in updates, or as a share of the length of the schedule.
+      start_factor: what the rate of count 0 is multiplied by; None for the first above zero, `1 / (warmup_steps + 1)`.
+      mode: shape of the climb (see `Warmup`).
+      power: exponent of the way climbed, > 0, or None (see `Warmup`).
+
+    Made of a `Product` of the schedule and a `Warmup` of a `Constant`.
+
+    Raises: ValueError if `warmup_steps` is a share and the schedule has no length, or a number is out of range.
+
+    Source: Goyal et al. 2017, section 2.2; detectron2, `WarmupMultiStepLR`.
+
+    >>> schedule = warmed(MultiStep(0.5, factor=0.5, boundaries=[4, 6]), warmup_steps=5, start_factor=0.2)
+    >>> print(schedule(jnp.array([0, 3, 4, 5, 6])))
+    [0.1   0.34  0.21  0.25  0.125]
+    """
+
+    schedule: ScheduleLike
+    warmup_steps: DelayOrShare
+    start_factor: MaybeRate = default(None)
+    mode: WarmupMode = "linear"
+    power: MaybePositive = default(None)
+
+    @property
+    def waits(self) -> bool:
+        return self.schedule.waits
+
+    def sample(self) -> Schedule:
+        if self.waits:  # how long a share is is seen once there is a total
+            steps = np.int32(1) if isinstance(self.warmup_steps, Ratio) else self.warmup_steps
+            return self.unchecked(warmup_steps=steps).made()
+        return Recipe.sample(self)
+
+    def made(self) -> Schedule:
+        steps = self.warmup_steps
+        if isinstance(steps, Ratio):
+            if self.schedule.length is None:
+                needs = "a number of updates, for the schedule has no length that it could be a share of"
+                raise complain(ValueError, "warmed", "warmup_steps", needs, decimal(steps).tolist())
+            steps = updates(steps, self.schedule.length)
+        return Product(self.schedule, warm(Constant(1.0), steps, self.start_factor, self.mode, self.power))
+
+    @property
+    def length(self) -> Any:
+        return self.schedule.length
+
+    @property
+    def landmarks(self) -> list[int]:
+        steps: Any = self.warmup_steps
+        return [int(updates(steps, self.length) if isinstance(steps, Ratio) else steps), *self.schedule.landmarks]
+
+    def resized(self, length: Any) -> Schedule | None:
+        inner = self.schedule.resized(length)
+        return None if inner is None else dataclasses.replace(self, schedule=inner)
+
+
+@final
 class faded(Recipe):  # noqa: N801  # a recipe is called as a function
     """A schedule times a factor that at last goes from 1 to `end_factor`: a cool-down that multiplies.
 
-    Where `Cooldown` leaves the schedule and leads from its rate there straight to an end, this one stays with it, whatever it
-    does, and lets it fade.
+    `warmed` is the same at the start. Where `Cooldown` leaves the schedule and leads from its rate there straight to an
+    end, this one stays with it, whatever it does, and lets it fade.
 
     Args:
       schedule: what is multiplied; a schedule or a callable `count -> rate`.
       total_steps: the whole length in updates, the cool-down included; None for a plan that waits for it.
-      cooldown_steps: length of the cool-down, > 0: in updates, or as a share of the total.
+      cooldown_steps: length of the cool-down, >= 0: in updates, or as a share of the total; 0 for none.
       end_factor: what the schedule is multiplied by at count `total_steps`; that rate is held.
       mode: shape of the factor (see `Cooldown`).
 
@@ -107,13 +173,13 @@ class faded(Recipe):  # noqa: N801  # a recipe is called as a function
 
     schedule: ScheduleLike
     total_steps: Total = default(None)
-    cooldown_steps: StepsOrShare = default(...)
+    cooldown_steps: DelayOrShare = default(...)
     end_factor: Rate = default(0.0)
     mode: Mode = "linear"
 
     def made(self) -> Schedule:
         begin, cool = shared_out("faded", self.total_steps, cooldown_steps=self.cooldown_steps)
-        factor = Cooldown(Constant(1.0), begin, cool, self.end_factor, self.mode)
+        factor = cooled(Constant(1.0), begin, cool, self.end_factor, np.float32(1), self.mode)
         return Repeat(Until(Product(self.schedule, factor), add_lengths(begin, cool)), 1)  # holds its end
 
 

@@ -105,6 +105,8 @@ def shared_out(owner: str, total_steps: Any, **parts: Any) -> list[Any]:
         known = is_known(left) and is_known(steps)
         if known and np.any(np.asarray(steps) >= np.asarray(left)):
             remedy = "`total_steps` is the whole length, all parts included"
+            if name == "warmup_steps" and steps.size == 1:
+                remedy += f"; a run that ends in its warm-up is lrax.Warmup(lrax.Constant(peak), {steps})"
             if isinstance(given, Ratio):
                 raise complain(
                     ValueError, owner, name, f"less than what is left of the total ({left / total:.4g})", given, remedy

@@ -7,6 +7,7 @@ plan waits for `over(total_steps)`.
 
 import abc
 import typing
+from collections.abc import Callable
 from typing import Any, final
 
 import jax.numpy as jnp
@@ -14,21 +15,43 @@ import numpy as np
 
 from lrax.fields._known import is_known
 from lrax.fields._ratio import Ratio
-from lrax.fields._shares import DelayOrShare, MaybeStepsOrShare, StepsOrShare, Total
-from lrax.fields._types import DELAY, MaybePositive, Positive, Rate, Steps, default
+from lrax.fields._shares import DelayOrShare, MaybeDelayOrShare, MaybeStepsOrShare, Total
+from lrax.fields._types import DELAY, MaybePositive, MaybeRate, Positive, Rate, Steps, default
 from lrax.fields._words import complain
 from lrax.schedules._base import Schedule
-from lrax.schedules._combinators import Cooldown, Sequence, Warmup
+from lrax.schedules._combinators import Cooldown, Sequence, Until, Warmup
 from lrax.schedules._decays import Constant, InverseSqrt
 from lrax.schedules._modes import Mode
-from lrax.schedules._phases import Cosine, Hold, Linear
+from lrax.schedules._phases import Cosine, Linear
 from lrax.schedules._recipe import Recipe, shared_out
 from lrax.schedules._time import Shift
 
 
+def warm(schedule: Schedule, warmup_steps: Any, start: Any, mode: Any = "linear", power: Any = None) -> Schedule:
+    """A warm-up that is over at count `warmup_steps`: from `start`, or, if that is None, from its first rate above zero."""
+    if start is not None:
+        return Warmup(schedule, warmup_steps, start, mode, power)
+    return Shift(Warmup(schedule, DELAY.convert("Warmup", "warmup_steps", warmup_steps) + 1, 0.0, mode, power), 1)
+
+
+def cooled(schedule: Schedule, begin: Any, steps: Any, end: Any, stays: Any, mode: Any) -> Schedule:
+    """A cool-down from `begin` on to `end`; one of no update leads to the rate that stays."""
+    array: Any = np if all(map(is_known, (begin, steps, end, stays))) else jnp
+    fall = array.maximum(steps, 1)
+    return Cooldown(schedule, begin + steps - fall, fall, array.where(steps > 0, end, stays), mode)
+
+
 def first_rate(schedule: Schedule, warmup_steps: Any) -> Schedule:
     """A straight warm-up that begins at its first rate above zero and is over at count `warmup_steps`."""
-    return Shift(Warmup(schedule, DELAY.convert("Warmup", "warmup_steps", warmup_steps) + 1), 1)
+    return warm(schedule, warmup_steps, None)
+
+
+def decayed(recipe: Any, phase: Callable[..., Schedule]) -> Schedule:
+    """A warm-up and a phase from `peak` to `end`, which may be over before the run is."""
+    held = {} if recipe.end_steps is None else {"end_steps": recipe.end_steps}
+    steps, warmup, *rest = shared_out(type(recipe).__name__, recipe.total_steps, warmup_steps=recipe.warmup_steps, **held)
+    fall = phase(recipe.peak, recipe.end, steps)
+    return warm(Sequence(fall, Until(Constant(recipe.end), *rest)) if rest else fall, warmup, recipe.start)
 
 
 class MayEnd(Recipe):
@@ -69,17 +92,19 @@ class MayEnd(Recipe):
 class warmup_cosine(Recipe):  # noqa: N801  # a recipe is called as a function
     """Climbs in a straight line to `peak`, then falls to `end` along half a cosine, and holds it.
 
-    The first update has a rate already: `peak / (warmup_steps + 1)`.
+    The first update has a rate already: `start`, or `peak / (warmup_steps + 1)`.
 
     Args:
       peak: rate at count `warmup_steps`.
       total_steps: the whole length in updates, all parts included; None for a plan that waits for it.
       warmup_steps: length of the warm-up, >= 0: in updates, or as a share of the total.
-      end: rate from count `total_steps` on.
+      end: rate from count `total_steps` on, or from `total_steps - end_steps` on.
+      start: rate of the first update; None for `peak / (warmup_steps + 1)`.
+      end_steps: for how long `end` is held before the run is over: in updates, or as a share of the total; None or 0 for none.
 
-    Made of `Shift`, `Warmup` and `Cosine`.
+    Made of `Shift`, `Warmup` and `Cosine`; if `end` is held, of a `Sequence` too.
 
-    Raises: ValueError if the warm-up leaves no update of the total, or a number is out of range.
+    Raises: ValueError if the other parts leave no update of the total, or a number is out of range.
 
     >>> schedule = warmup_cosine(peak=0.5, total_steps=20, warmup_steps=4)
     >>> print(schedule(jnp.array([0, 2, 4, 20])))
@@ -93,27 +118,30 @@ class warmup_cosine(Recipe):  # noqa: N801  # a recipe is called as a function
     total_steps: Total = default(None)
     warmup_steps: DelayOrShare = default(...)
     end: Rate = default(0.0)
+    start: MaybeRate = default(None)
+    end_steps: MaybeDelayOrShare = default(None)
 
     def made(self) -> Schedule:
-        steps, warm = shared_out("warmup_cosine", self.total_steps, warmup_steps=self.warmup_steps)
-        return first_rate(Cosine(self.peak, self.end, steps), warm)
+        return decayed(self, Cosine)
 
 
 @final
 class warmup_linear(Recipe):  # noqa: N801  # a recipe is called as a function
     """Climbs in a straight line to `peak`, then falls in a straight line to `end`, which is held: straight to zero.
 
-    The first update has a rate already: `peak / (warmup_steps + 1)`.
+    The first update has a rate already: `start`, or `peak / (warmup_steps + 1)`.
 
     Args:
       peak: rate at count `warmup_steps`.
       total_steps: the whole length in updates, all parts included; None for a plan that waits for it.
       warmup_steps: length of the warm-up, >= 0: in updates, or as a share of the total.
-      end: rate from count `total_steps` on.
+      end: rate from count `total_steps` on, or from `total_steps - end_steps` on.
+      start: rate of the first update; None for `peak / (warmup_steps + 1)`.
+      end_steps: for how long `end` is held before the run is over: in updates, or as a share of the total; None or 0 for none.
 
-    Made of `Shift`, `Warmup` and `Linear`.
+    Made of `Shift`, `Warmup` and `Linear`; if `end` is held, of a `Sequence` too.
 
-    Raises: ValueError if the warm-up leaves no update of the total, or a number is out of range.
+    Raises: ValueError if the other parts leave no update of the total, or a number is out of range.
 
     Source: Bergsma et al. 2025, Straight to zero: why linearly decaying the learning rate to zero works best for LLMs.
 
@@ -125,25 +153,27 @@ class warmup_linear(Recipe):  # noqa: N801  # a recipe is called as a function
     total_steps: Total = default(None)
     warmup_steps: DelayOrShare = default(...)
     end: Rate = default(0.0)
+    start: MaybeRate = default(None)
+    end_steps: MaybeDelayOrShare = default(None)
 
     def made(self) -> Schedule:
-        steps, warm = shared_out("warmup_linear", self.total_steps, warmup_steps=self.warmup_steps)
-        return first_rate(Linear(self.peak, self.end, steps), warm)
+        return decayed(self, Linear)
 
 
 @final
 class wsd(Recipe):  # noqa: N801  # a recipe is called as a function
     """Warm-up, stable, decay: climbs to `peak`, stays there, and falls to `end`, which is held.
 
-    The first update has a rate already: `peak / (warmup_steps + 1)`.
+    The first update has a rate already: `start`, or `peak / (warmup_steps + 1)`.
 
     Args:
       peak: rate from count `warmup_steps` to count `total_steps - cooldown_steps`.
       total_steps: the whole length in updates, all parts included; None for a plan that waits for it.
       warmup_steps: length of the warm-up, >= 0: in updates, or as a share of the total.
-      cooldown_steps: length of the fall, > 0: in updates, or as a share of the total.
+      cooldown_steps: length of the fall, >= 0: in updates, or as a share of the total; 0 for none, then `peak` stays.
       end: rate from count `total_steps` on.
       mode: shape of the fall, such as `"linear"`, `"cosine"` or `"one_minus_sqrt"` (see `Cooldown`).
+      start: rate of the first update; None for `peak / (warmup_steps + 1)`.
 
     Made of `Shift`, `Warmup`, `Cooldown` and `Constant`.
 
@@ -161,14 +191,15 @@ class wsd(Recipe):  # noqa: N801  # a recipe is called as a function
     peak: Rate
     total_steps: Total = default(None)
     warmup_steps: DelayOrShare = default(...)
-    cooldown_steps: StepsOrShare = default(...)
+    cooldown_steps: DelayOrShare = default(...)
     end: Rate = default(0.0)
     mode: Mode = "linear"
+    start: MaybeRate = default(None)
 
     def made(self) -> Schedule:
         lengths = {"warmup_steps": self.warmup_steps, "cooldown_steps": self.cooldown_steps}
-        steps, warm, cool = shared_out("wsd", self.total_steps, **lengths)
-        return first_rate(Cooldown(Constant(self.peak), steps, cool, self.end, self.mode), warm)
+        left, warmup, cool = shared_out("wsd", self.total_steps, **lengths)
+        return warm(cooled(Constant(self.peak), left, cool, self.end, self.peak, self.mode), warmup, self.start)
 
 
 @final
@@ -178,10 +209,10 @@ class flat_cosine(Recipe):  # noqa: N801  # a recipe is called as a function
     Args:
       peak: rate up to count `flat_steps`.
       total_steps: the whole length in updates, all parts included; None for a plan that waits for it.
-      flat_steps: how long the rate stays, > 0: in updates, or as a share of the total.
+      flat_steps: how long the rate stays, >= 0: in updates, or as a share of the total.
       end: rate from count `total_steps` on.
 
-    Made of `Sequence`, `Hold` and `Cosine`.
+    Made of `Sequence`, `Constant` and `Cosine`.
 
     Raises: ValueError if the flat part leaves no update of the total, or a number is out of range.
 
@@ -193,12 +224,12 @@ class flat_cosine(Recipe):  # noqa: N801  # a recipe is called as a function
 
     peak: Rate
     total_steps: Total = default(None)
-    flat_steps: StepsOrShare = default(...)
+    flat_steps: DelayOrShare = default(...)
     end: Rate = default(0.0)
 
     def made(self) -> Schedule:
         steps, flat = shared_out("flat_cosine", self.total_steps, flat_steps=self.flat_steps)
-        return Sequence(Hold(self.peak, flat), Cosine(self.peak, self.end, steps))
+        return Sequence(Until(Constant(self.peak), flat), Cosine(self.peak, self.end, steps))
 
 
 @final

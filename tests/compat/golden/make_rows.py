@@ -6,7 +6,8 @@ FOLDER holds one file of each, under the library's name: deepspeed.py (DeepSpeed
 megatron.py (megatron-core 0.16.1, optimizer_param_scheduler.py), olmo_core.py (ai2-olmo-core 3.0.0, optim/scheduler.py),
 axlearn.py (axlearn 0.0.1, common/schedule.py), maxtext.py (maxtext e591f30, utils/maxtext_utils.py), big_vision.py (big_vision
 0127fb6, utils.py), composer.py (mosaicml 0.32.1, optim/scheduler.py). What they import of the rest of their library is
-replaced by what stands here. Paddle (3.0) and Levanter (2025) are their formulas, written from documentation and code.
+replaced by what stands here. Paddle (3.0), Levanter (2025), detectron2 (0.6), mmengine (0.10), ultralytics (8.3) and darknet
+are their formulas, written from documentation and code.
 """
 
 import ast
@@ -241,6 +242,67 @@ def levanter(folder: pathlib.Path, call: str, last: int) -> list[float]:
     return [rate(count) for count in range(last + 1)]
 
 
+def detectron2(folder: pathlib.Path, call: str, last: int) -> list[float]:
+    """The formulas of its warm-ups: a factor on the schedule of the same iteration."""
+    del folder
+
+    def factor(t: int, warmup_iters: int, warmup_factor: float) -> float:
+        return 1.0 if t >= warmup_iters else warmup_factor * (1 - t / warmup_iters) + t / warmup_iters
+
+    def steps(_: Any, milestones: list[int], gamma: float, warmup_factor: float, warmup_iters: int) -> Any:
+        return lambda t: 0.1 * factor(t, warmup_iters, warmup_factor) * gamma ** sum(at <= t for at in milestones)
+
+    def cosine(_: Any, max_iters: int, warmup_factor: float, warmup_iters: int) -> Any:
+        return lambda t: 0.1 * factor(t, warmup_iters, warmup_factor) * (1 + math.cos(math.pi * t / max_iters)) / 2
+
+    rate = eval(call, {"WarmupMultiStepLR": steps, "WarmupCosineLR": cosine, "optimizer": None})
+    return [rate(count) for count in range(last + 1)]
+
+
+def mmengine(folder: pathlib.Path, call: str, last: int) -> list[float]:
+    """Its recursions, one after the other at each iteration: the linear one by iterations, the steps by epochs of ten."""
+    del folder
+    linear, steps = eval(call, {"LinearLR": dict, "MultiStepLR": dict})
+    rate, rates = 0.1, []
+    for t in range(last + 1):
+        if t == 0:
+            rate *= linear["start_factor"]
+        elif t < linear["end"]:
+            climb = 1 - linear["start_factor"]
+            rate *= 1 + climb / ((linear["end"] - 1) * linear["start_factor"] + (t - 1) * climb)
+        if t % 10 == 0 and t // 10 in steps["milestones"]:
+            rate *= steps["gamma"]
+        rates.append(rate)
+    return rates
+
+
+def ultralytics(folder: pathlib.Path, call: str, last: int) -> list[float]:
+    """The formula of its trainer for all but biases, with ten batches an epoch: from 0 to the rate of the epoch."""
+    del folder
+    given = eval(call, {"train": dict})
+    warmup = 10 * given["warmup_epochs"]
+
+    def rate(t: int) -> float:
+        left = max(1 - t // 10 / given["epochs"], 0) * (1 - given["lrf"]) + given["lrf"]
+        return given["lr0"] * left * min(t / warmup, 1)
+
+    return [rate(count) for count in range(last + 1)]
+
+
+def darknet(folder: pathlib.Path, call: str, last: int) -> list[float]:
+    """The formula of `get_current_rate`, whose power is 4 if none is given."""
+    del folder
+    net = eval(call.replace("[net]", "dict"))
+
+    def rate(t: int) -> float:
+        if t < net["burn_in"]:
+            return net["learning_rate"] * (t / net["burn_in"]) ** 4
+        passed = sum(at <= t for at in net["steps"])
+        return net["learning_rate"] * math.prod(net["scales"][:passed])
+
+    return [rate(count) for count in range(last + 1)]
+
+
 LIBRARIES = {
     "DeepSpeed": deepspeed,
     "Megatron-LM": megatron,
@@ -251,6 +313,10 @@ LIBRARIES = {
     "composer": composer,
     "Paddle": paddle,
     "Levanter": levanter,
+    "detectron2": detectron2,
+    "mmengine": mmengine,
+    "ultralytics": ultralytics,
+    "darknet": darknet,
 }
 
 if __name__ == "__main__":
