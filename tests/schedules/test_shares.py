@@ -262,3 +262,13 @@ def test_a_sweep_over_lengths() -> None:
     both = lrax.sweep(train, [plan.over(20), lrax.warmup_linear(0.1, 20, 2)])
     np.testing.assert_allclose(lengths, [1.0, 2.0], atol=0.1)
     np.testing.assert_allclose(both, [lengths[0]] * 2, rtol=1e-6)
+
+
+def test_traced_ends() -> None:
+    """Ends that are traced, in counts and as shares, are those that are known."""
+    want = lrax.wsd_s(1.0, 100, [25, 50], 5, 10)(jnp.arange(100))
+    for ends in (jnp.array([25, 50]), jnp.array([0.25, 0.5])):
+        traced = jax.jit(lambda ends: lrax.wsd_s(1.0, 100, ends, 5, 10)(jnp.arange(100)))(ends)
+        np.testing.assert_allclose(traced, want, rtol=1e-6, atol=1e-9)
+        waiting = jax.jit(lambda ends: lrax.wsd_s(1.0, ends=ends, warmup_steps=5, cooldown_steps=10).over(100)(jnp.arange(100)))
+        np.testing.assert_allclose(waiting(ends), want, rtol=1e-6, atol=1e-9)

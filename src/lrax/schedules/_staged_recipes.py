@@ -61,7 +61,7 @@ class wsd_s(Recipe):  # noqa: N801  # a recipe is called as a function
 
     def sample(self) -> Schedule:
         shares = [isinstance(length, Ratio) for length in (self.ends, self.warmup_steps, self.cooldown_steps)]
-        only = shares[0] and np.all(np.asarray(self.ends.denominator) > 1) if is_known(self.ends) else False
+        only = shares[0] and is_known(self.ends.denominator) and np.all(np.asarray(self.ends.denominator) > 1)
         if not self.waits or not any(shares) or only:
             return Recipe.sample(self)
         # ends at counts beside shares of the total fit some totals only: they are checked once there is one
