@@ -79,7 +79,7 @@ class Rule:
         wanted = jnp.integer if self.dtype is np.int32 and not is_known(array) else jnp.number
         if jnp.issubdtype(array.dtype, wanted) and not jnp.issubdtype(array.dtype, jnp.complexfloating):
             return array
-        if array.dtype == object and all(type(one) is int for one in array.flat):  # past 64 bits
+        if array.dtype == object and all(type(one) is int for one in np.ravel(array)):  # past 64 bits
             raise self._mistake(ValueError, owner, name, given, self._too_large)
         remedy = "give [] for none" if self.increasing and given is None else NO_QUOTES if is_number_text(given) else None
         raise self._mistake(TypeError, owner, name, given, remedy)

@@ -214,7 +214,7 @@ class Value(abc.ABC):  # noqa: B024  # what is abstract is left to the kinds
         _register(cls, leaves, static)
         if "__init__" not in vars(cls):
             _give_init(cls)
-        cls.__setattr__ = cls.__delattr__ = _refuse  # type: ignore[assignment]  # in place of the dataclass's, which has no remedy
+        cls.__setattr__ = cls.__delattr__ = _refuse  # type: ignore[method-assign]  # in place of the dataclass's, which has no remedy
         for told in NEW_KIND:
             told(cls)
 

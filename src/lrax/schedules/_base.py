@@ -84,7 +84,8 @@ class Schedule(Value):
 
         Raises: TypeError if `count` is not an integer, or not given.
         """
-        if count is ...:  # Keras calls a learning rate without arguments
+        given: Any = count
+        if given is ...:  # Keras calls a learning rate without arguments
             remedy = "a Keras optimizer takes lrax.keras.Schedule(schedule)"
             raise TypeError(f"{type(self).__name__}: `count`, the number of the update, is missing; {remedy}")
         return self.rate(as_count(type(self).__name__, count)).astype(jnp.float32)

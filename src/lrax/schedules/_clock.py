@@ -177,8 +177,8 @@ def _amounts(sizes: Any, boundaries: Any, count: jax.Array) -> Seen:
 def known_amounts(sizes: Any, boundaries: Any, count: Any) -> np.ndarray[Any, Any]:
     """`_amounts` of numbers that are known, in NumPy's int64: at most 2**62, and nothing is compiled."""
     changes = np.zeros(0, np.int64) if boundaries is None else boundaries.astype(np.int64)
-    ends = [np.full((*changes.shape[:-1], 1), number) for number in (0, LARGEST)]
-    begins, ends = np.concatenate([ends[0], changes], axis=-1), np.concatenate([changes, ends[1]], axis=-1)
+    none, most = (np.full((*changes.shape[:-1], 1), number) for number in (0, LARGEST))
+    begins, ends = np.concatenate([none, changes], axis=-1), np.concatenate([changes, most], axis=-1)
     steps = np.clip(np.asarray(count, np.int64)[..., None] - begins, 0, np.maximum(ends - begins, 0))
     return (np.maximum(sizes, 0).astype(np.int64) * steps).sum(axis=-1)
 

@@ -65,7 +65,7 @@ class wsd_s(Recipe):  # noqa: N801  # a recipe is called as a function
         if not self.waits or not any(shares) or only:
             return Recipe.sample(self)
         # ends at counts beside shares of the total fit some totals only: they are checked once there is one
-        return Recipe.sample(self.unchecked(ends=np.zeros(0, np.int32)))  # type: ignore[arg-type]
+        return Recipe.sample(self.unchecked(ends=np.zeros(0, np.int32)))
 
     def made(self) -> Schedule:
         lengths = {"warmup_steps": self.warmup_steps, "cooldown_steps": self.cooldown_steps}
