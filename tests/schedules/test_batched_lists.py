@@ -43,7 +43,10 @@ BATCHES: dict[str, tuple[Any, list[dict[str, Any]]]] = {
     "Spline, counts alone": (lambda counts: lrax.Spline([1.0, 2.0], counts), [{"counts": [1, 5]}, {"counts": [2, 6]}]),
     "Knots": (
         lambda values, counts, parts: kinds.Knots(values, counts, parts),
-        [{"values": [1.0, 2.0], "counts": [0, 4], "parts": [0.0, 0.5]}, {"values": [4.0, 5.0], "counts": [0, 5], "parts": [0.25, 0.5]}],
+        [
+            {"values": [1.0, 2.0], "counts": [0, 4], "parts": [0.0, 0.5]},
+            {"values": [4.0, 5.0], "counts": [0, 5], "parts": [0.25, 0.5]},
+        ],
     ),
     "joined": (
         lambda boundaries: kinds.joined([LINE, lrax.Constant(0.5), LINE], boundaries),
