@@ -261,6 +261,32 @@ def root_decay(t: int, start: float, timescale: float) -> float:
     return start / math.sqrt(1 + t / timescale)
 
 
+def wave(draw: Draw, _: int) -> Plan:
+    high, low, steps, waves = draw.number(), draw.number(), draw.steps(), draw.random.randint(1, 5)
+
+    def rate(t: int) -> float:
+        done = Fraction(waves * t, steps) % 1
+        return low + (high - low) * math.cos(math.pi * done) ** 2
+
+    return Plan("Wave", {"high": high, "low": low, "steps": steps, "waves": waves}, rate)
+
+
+def knots(draw: Draw, _: int) -> Plan:
+    counts, mode = draw.counts(3), draw.mode()
+    values, rests = [draw.number() for _ in counts], [draw.random.choice([0.0, 0.25, 0.5]) for _ in counts]
+    at = [count + rest for count, rest in zip(counts, rests, strict=True)]
+
+    def rate(t: int) -> float:
+        if not at[0] <= t < at[-1]:
+            return values[0] if t < at[0] else values[-1]
+        k = sum(one <= t for one in at) - 1
+        done = (t - at[k]) / (at[k + 1] - at[k])
+        return SHAPES[mode](values[k], values[k + 1], done, (at[k + 1] - t) / (at[k + 1] - at[k]))
+
+    length = math.ceil(at[-1])
+    return Plan("Knots", {"values": values, "counts": counts, "parts": rests, "mode": mode}, rate, length)
+
+
 SCALES = (1.0, 12.5)
 LEAVES: dict[str, Callable[[Draw, int], Plan]] = {
     "Constant": constant,
@@ -274,6 +300,7 @@ LEAVES: dict[str, Callable[[Draw, int], Plan]] = {
     "Hyperbolic": hyperbolic,
     "InverseSqrt": decay("InverseSqrt", root_decay, timescale=SCALES),
     "InverseTime": decay("InverseTime", inverse_time, timescale=SCALES),
+    "Knots": knots,
     "Linear": phase("Linear", linear),
     "MultiStep": multi_step,
     "OneMinusSqrt": phase("OneMinusSqrt", SHAPES["one_minus_sqrt"]),
@@ -289,6 +316,7 @@ LEAVES: dict[str, Callable[[Draw, int], Plan]] = {
     "StepDecay": decay("StepDecay", step_decay, factor=(0.5, 0.9), every=(5, 30)),
     "Tanh": phase("Tanh", tanh, first=(-7.0, -2.0), last=(3.0, 1.0)),
     "Triangle": triangle,
+    "Wave": wave,
 }
 
 
@@ -345,6 +373,11 @@ def cooldown(draw: Draw, depth: int) -> Plan:
     mode, power = draw.mode(), draw.random.choice([None, None, 2.0])
     fields = {"schedule": inner, "begin": begin, "steps": steps, "end": end, "mode": mode, "power": power}
     return Plan("Cooldown", fields, cooled(inner.rate, begin, steps, end, mode, power), begin + steps)
+
+
+def until(draw: Draw, depth: int) -> Plan:
+    inner, steps = draw.plan(depth - 1), draw.random.randint(0, 40)
+    return Plan("Until", {"schedule": inner, "steps": steps}, inner.rate, steps)
 
 
 def repeat(draw: Draw, depth: int) -> Plan:
@@ -512,6 +545,7 @@ AROUND: dict[str, Callable[[Draw, int], Plan]] = {
     "Shift": shift,
     "Stretch": stretch,
     "Sum": algebra("Sum", math.fsum),
+    "Until": until,
     "Warmup": warmup,
     "Warp": warp,
     "branch": branched,

@@ -8,7 +8,7 @@ import numpy as np
 
 import lrax
 from lrax.fields._shares import COUNTS_OR_SHARES, DELAY_OR_SHARE, ENDS_OR_SHARES, STEPS_OR_SHARE, TOTAL
-from lrax.fields._types import TimeFactor
+from lrax.fields._types import TIMES, TimeFactor
 from lrax.schedules._base import MaybeSchedule
 from lrax.schedules._clock import SCALING
 from lrax.schedules._recipe import Recipe
@@ -97,6 +97,7 @@ BY_RULE |= {
     id(TOTAL): LENGTHS,
     id(ENDS_OR_SHARES): BOUNDARIES,
     id(COUNTS_OR_SHARES): BOUNDARIES,
+    id(TIMES): LENGTHS,
     id(SCALING): RATES | {"a string": ("log", ValueError)},
     id(PLACES): {"a number": (5, ValueError), "not whole": ([1.0, 2.5], ValueError), "words": (["a", "b"], TypeError)},
     id(PARTS): LIST | {"above 1": ([0.0, 1.5], ValueError), "below 0": ([-0.5, 0.5], ValueError)},

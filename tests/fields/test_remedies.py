@@ -30,6 +30,8 @@ NOT_SWAPPED: dict[str, Any] = {
     "a warm-up as long as the run": lambda: lrax.warmup_cosine(0.1, 100, 100),
     "parts that do not fit in any order": lambda: lrax.wsd(0.1, 100, 50, 60),
     "a short warm-up as the peak": lambda: lrax.warmup_cosine(10, 100, 100),
+    "counts that are no list, and a batch": lambda: lrax.MultiStep([0.1, 0.2], 0.5, 10),
+    "counts that are unsorted beside values": lambda: lrax.Piecewise([0.1, 0.2], [5, 3]),
     "by name": lambda: lrax.warmup_cosine(peak=0.1, total_steps=500, warmup_steps=5000),
     "a negative length": lambda: lrax.Linear(100, 0.0, -0.1),
     "fractions for the total": lambda: lrax.wsd(0.1, 0.01, 0.2, 0.1),
@@ -42,6 +44,8 @@ SWAPPED: dict[str, tuple[Any, str, str]] = {
     "a warm-up and a total": (lambda: lrax.warmup_cosine(0.1, 500, 5000), "total_steps", "warmup_steps"),
     "a warm-up and a total, with more parts": (lambda: lrax.wsd(0.1, 10, 4000, 20), "total_steps", "warmup_steps"),
     "a list and a number": (lambda: lrax.MultiStep(0.1, [5, 10], 0.5), "boundaries", "factor"),
+    "a list of shares and a number": (lambda: lrax.MultiStep(0.1, [0.6, 0.8], 0.5), "boundaries", "factor"),
+    "counts and values": (lambda: lrax.Piecewise([0, 10, 20], [0.0, 1.0, 0.5]), "counts", "values"),
     "a schedule and a length": (lambda: lrax.Warmup(10, lrax.Constant(0.1)), "schedule", "warmup_steps"),
     "a word and a rate": (lambda: lrax.Cooldown(lrax.Constant(0.1), 5, 10, "linear", 0.0), "end", "mode"),
 }
@@ -131,6 +135,14 @@ def test_text_for_numbers_is_told_everywhere() -> None:
     ):
         with pytest.raises(TypeError, match=r"YAML takes 1e-3 for text: write 1.0e-3, and no quotes"):
             make()
+
+
+def test_times_are_no_steps() -> None:
+    """How often a schedule repeats is no length: nothing is said of epochs."""
+    with pytest.raises(
+        ValueError, match=r"Repeat: `times` must be a whole number of times, at least 1, got 0.5; give an int such"
+    ):
+        lrax.Repeat(lrax.Hold(0.1, 5), 0.5)
 
 
 def test_a_float_count_under_jit_hears_of_astype() -> None:

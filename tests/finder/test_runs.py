@@ -161,6 +161,8 @@ def test_the_height_of_a_schedule():
     assert float(constant(0) / longer(0)) == pytest.approx(2.0)
     waiting, whole = lrax.wsd(1.0, warmup_steps=0.05, cooldown_steps=0.2), lrax.wsd(1.0, 8_000, 0.05, 0.2)
     assert found.schedule(waiting, 8_000) == found.schedule(whole)
+    milestones = lrax.MultiStep(1.0, 0.1, [0.6, 0.8])
+    assert found.schedule(milestones, 8_000) == found.schedule(milestones.over(8_000))
 
 
 @sampled(CASES)

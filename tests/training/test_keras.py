@@ -85,6 +85,13 @@ def test_a_schedule_s_configuration_is_its_json():
         lrax.keras.Schedule(0.1)
 
 
+def test_a_bare_schedule_names_what_keras_takes():
+    """A schedule of lrax as a Keras learning rate, which Keras calls without a count, is told of `lrax.keras.Schedule`."""
+    optimizer = keras.optimizers.SGD(lrax.Constant(0.1))
+    with pytest.raises(TypeError, match=r"Constant: `count`.* is missing; .*lrax\.keras\.Schedule\(schedule\)"):
+        _ = optimizer.learning_rate
+
+
 def test_a_model_is_tested_and_left_alone():
     """A model with batch norm, dropout and a regularizer is range-tested and is bit for bit what it was."""
     model = net()

@@ -146,7 +146,9 @@ def swapped(kind: type, given: dict[str, Any], places: list[str], wrong: str) ->
     They are found by trying: with the two swapped there is no error, and both look like what they are then.
     """
     for one, other in itertools.combinations(places, 2):
-        if wrong in ("", one, other) and _look_swapped(kind, given, one, other, bool(wrong)):
+        if wrong in ("", one, other) and _look_swapped(
+            kind._rules, given, *((other, one) if wrong == other else (one, other)), wrong
+        ):
             try:
                 fill(object.__new__(kind), {**given, one: given[other], other: given[one]})
             except Exception:  # of the user's own rules and checks, too
@@ -155,20 +157,35 @@ def swapped(kind: type, given: dict[str, Any], places: list[str], wrong: str) ->
     return None
 
 
-def _look_swapped(kind: Any, given: dict[str, Any], one: str, other: str, alone: bool) -> bool:
-    """Whether two values look like those of each other's arguments; of two numbers one is a length and the other a rate.
+def _look_swapped(rules: dict[str, Any], given: dict[str, Any], name: str, other: str, wrong: str) -> bool:
+    """Whether the values of two arguments look like those of each other's; `name` is the one that is wrong, if one is.
 
-    Where neither is wrong `alone`, only two lengths can have been swapped.
+    Where none is wrong by itself, only two lengths can have been swapped. Of two numbers one is a length and the other a rate.
     """
-    lengths = [_is_length(kind._rules[name]) for name in (one, other)]
-    values = [given[name] for name in (one, other)]
-    if not all(isinstance(value, int | float | np.number) for value in values):
-        return alone and not all(isinstance(kind._rules[name], Rule) and kind._rules[name].rank == 0 for name in (one, other))
-    if not alone or lengths[0] == lengths[1]:
-        return not alone and all(lengths)
-    rate, length = values if lengths[0] else values[::-1]
+    rule, others = (one.rule if isinstance(one, Maybe) else one for one in (rules[name], rules[other]))
+    value, candidate = given[name], given[other]
+    if not isinstance(rule, Rule) or not isinstance(others, Rule):
+        return bool(wrong)
+    scalars = [isinstance(one, int | float | np.number) for one in (value, candidate)]
+    if rule.rank or others.rank:
+        if rule.dtype is not np.int32 or not wrong:
+            return bool(wrong)
+        return value < 2 if scalars[0] else _are_counts(candidate) and not _are_counts(value)
+    lengths = [one.dtype is np.int32 for one in (rule, others)]
+    if not all(scalars) or not wrong or lengths[0] == lengths[1]:
+        return all(scalars) and not wrong and all(lengths)
+    rate, length = (value, candidate) if lengths[0] else (candidate, value)
     whole = length >= 2 if isinstance(length, int | np.integer) else length >= 10 and length == math.floor(length)
     return bool(whole and isinstance(rate, float | np.floating) and 0 <= rate < 1)
+
+
+def _are_counts(value: Any) -> bool:
+    """Whether a list holds whole numbers, as a list of counts does and one of rates hardly."""
+    try:
+        numbers = np.asarray(value, np.float64)
+    except (TypeError, ValueError, jax.errors.TracerArrayConversionError):
+        return False
+    return bool(numbers.size and (numbers == np.floor(numbers)).all() and numbers.max() >= 2)
 
 
 def _refuse(self: Any, name: str, *value: Any) -> None:

@@ -8,7 +8,6 @@ from lrax.fields._words import complain
 from lrax.finder._rescaled import rescaled
 from lrax.schedules._base import Schedule, ScheduleRule
 from lrax.schedules._decays import Constant
-from lrax.schedules._recipe import Recipe
 from lrax.theory._bound import rate_ratio
 from lrax.theory._given import evenly, is_long, planned, sampled, scheduled
 
@@ -93,7 +92,7 @@ def scaled(suggestion: float, shape: Any, total_steps: Any, powers: Powers) -> S
     """`shape` at the peak at which it should train best, for a suggestion; see `Found.schedule`."""
     owner = "Found.schedule"
     shape = ScheduleRule().convert(owner, "shape", shape)
-    if total_steps is not None and isinstance(shape, Recipe) and shape.waits:
+    if total_steps is not None and shape.waits:
         shape = shape.over(total_steps)
     _, steps = scheduled(owner, "shape", shape, total_steps)
     seen = sampled(shape, steps).rates if is_long(shape, steps) else planned(owner, "shape", shape, steps)

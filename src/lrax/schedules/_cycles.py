@@ -13,7 +13,7 @@ import numpy as np
 from lrax.fields._known import is_known
 from lrax.fields._ratio import Ratio
 from lrax.fields._rules import Choice
-from lrax.fields._types import LengthFactor, MaybeSteps, Positive, Rate, Steps, default
+from lrax.fields._types import LengthFactor, MaybeSteps, Positive, Rate, Steps, Times, default
 from lrax.fields._words import complain
 from lrax.schedules._base import Schedule, ScheduleLike, has_curve
 from lrax.schedules._counting import broadcast, fractions, multiply_divide, multiply_lengths, share
@@ -213,7 +213,7 @@ class Repeat(Schedule):
     """
 
     schedule: ScheduleLike
-    times: Steps
+    times: Times
     total_steps: MaybeSteps = default(None)
 
     def check(self) -> None:
