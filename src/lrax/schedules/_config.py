@@ -228,7 +228,7 @@ def _as_mapping(data: Any) -> str:
     """The remedy for a configuration that is no mapping."""
     if isinstance(data, str | bytes):
         return "from_json reads text"
-    if isinstance(data, list | tuple):
+    if isinstance(data, Sequence):
         return 'several schedules are {"kind": "Sequence", "schedules": [...]}'
     if data is None:
         return "the file, or this part of it, is empty"
