@@ -358,10 +358,9 @@ def accumulated(lr):
 
 
 def decayed(lr):
-    """Has a schedule of the weight decay, too."""
-    return optax.chain(
-        optax.scale_by_adam(), optax.add_decayed_weights(lrax.Linear(0.5, 0.0, steps=30)), optax.scale_by_learning_rate(lr)
-    )
+    """Has another schedule next to that of the learning rate."""
+    other = optax.scale_by_schedule(lrax.Linear(1.0, 0.5, steps=30))
+    return optax.chain(optax.scale_by_adam(), other, optax.scale_by_learning_rate(lr))
 
 
 def injected(lr):
