@@ -140,7 +140,7 @@ def fill(self: Any, given: dict[str, Any], by_place: int = 0) -> None:
         raise (TypeError if isinstance(error, TypeError) else ValueError)(f"{said}; {order}") from error
 
 
-def swapped(kind: type, given: dict[str, Any], places: list[str], wrong: str) -> tuple[str, str] | None:
+def swapped(kind: type[Any], given: dict[str, Any], places: list[str], wrong: str) -> tuple[str, str] | None:
     """Two positional arguments that were given in each other's place: one is `wrong`, or any if all are right but together.
 
     They are found by trying: with the two swapped there is no error, and both look like what they are then.
