@@ -252,6 +252,11 @@ def test_data_that_end_in_the_runs_are_said():
 
 MISTAKES = {
     "batches, and a size": (BATCHES, {"batch_size": 16}, r"arrays .* got a list of 4 batches; leave out `batch_size`"),
+    "batches of other lengths, and a size": (
+        [(DATA[0][:, : 2 + i], DATA[1]) for i in range(2)],
+        {"batch_size": 16},
+        r"arrays .* got a list of 2 batches; leave out `batch_size`",
+    ),
     "batches of one array": ([DATA[0]] * 3, {"batch_size": 64}, r"arrays .* got a list of 3 batches; leave out `batch_size`"),
     "one batch, and a size": ([DATA], {"batch_size": 64}, r"arrays .* got a list of 1 batches; leave out `batch_size`"),
     "lists of numbers": (

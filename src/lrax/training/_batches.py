@@ -179,7 +179,7 @@ def _check_arrays(owner: str, data: Any, batch_size: int) -> list[Any]:
 
 
 def _holds_batches(data: Any, batch_size: int) -> bool:
-    """Whether a list holds batches, and not arrays: its parts are alike but for their leading axes.
+    """Whether a list holds batches: tuples or dicts of one structure, or arrays that differ at most in their leading axes.
 
     Two arrays in a list may be alike as well; they count as batches if they have no more examples than one batch has.
     """
@@ -190,9 +190,9 @@ def _holds_batches(data: Any, batch_size: int) -> bool:
         leaves, structure = jax.tree.flatten(part)
         if not leaves or not all(isinstance(leaf, np.ndarray | jax.Array) and leaf.ndim for leaf in leaves):
             return False
-        kinds.add((structure, tuple((leaf.shape[1:], leaf.dtype) for leaf in leaves)))
+        nested = not jax.tree_util.all_leaves([part])
+        kinds.add((structure, None if nested else tuple((leaf.shape[1:], leaf.dtype) for leaf in leaves)))
         lengths += [leaf.shape[0] for leaf in leaves]
-    nested = not jax.tree_util.all_leaves(data)
     return len(kinds) == 1 and ((nested and len(data) > 1) or max(lengths) <= batch_size)
 
 
