@@ -21,7 +21,8 @@ from lrax.schedules._config import VERSION, Reader, own_kinds
 def to_json(schedule: Any) -> str:
     """A schedule as one line of JSON: its kind or recipe, its fields, and the version of the format.
 
-    Numbers are written so that they come back bit for bit; batches and schedules inside schedules are written in full.
+    Numbers are written so that they come back bit for bit; batches and schedules inside schedules are written in full. A field
+    that holds None is left out.
 
     Args:
       schedule: made of kinds of lrax or of your own; its numbers are known (no tracers) and finite.
@@ -115,7 +116,10 @@ def _written_schedule(schedule: Schedule | Clock, place: str) -> dict[str, Any]:
         raise complain(TypeError, "to_json", place, "made of kinds: a plain callable cannot be saved", schedule, remedy)
     if own_kinds().get(kind.__name__, kind) is not kind:
         raise complain(ValueError, "to_json", place, "of a kind with a name of its own", kind, "rename the kind")
-    names = [field.name for field in _fields(schedule)]
+    # what is None by default is left out, so that a field can be added without another version
+    names = [
+        field.name for field in _fields(schedule) if field.default is not None or getattr(schedule, field.name) is not None
+    ]
     if "kind" in names:
         raise complain(ValueError, "to_json", place, "a kind without a field called `kind`", kind, "rename the field")
     return {"kind": kind.__name__, **{name: _written_field(schedule, name, place) for name in names}}
