@@ -24,16 +24,20 @@ import pytest
 
 import lrax
 
-CACHE = tempfile.mkdtemp(prefix="lrax-tests-")
-"""What a process of the tests has compiled and meets again in another test; not shared, for JAX writes without a lock."""
+KEPT = os.environ.get("LRAX_TESTS_CACHE")
+"""A folder for compiled programs that outlives the process. One process may use it at a time: JAX writes without a lock."""
+
+CACHE = KEPT or tempfile.mkdtemp(prefix="lrax-tests-")
+"""What a process of the tests has compiled and meets again in another test."""
 jax.config.update("jax_compilation_cache_dir", CACHE)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def pytest_unconfigure() -> None:
-    """Leaves nothing behind."""
-    shutil.rmtree(CACHE, ignore_errors=True)
+    """Leaves nothing behind that was not asked for."""
+    if not KEPT:
+        shutil.rmtree(CACHE, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
