@@ -13,6 +13,7 @@ import collections
 import dataclasses
 import fnmatch
 import functools
+import itertools
 import json
 import math
 import os
@@ -20,7 +21,7 @@ import pathlib
 import random
 import time
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import forks
@@ -51,8 +52,8 @@ LEAST = 2
 FIRST = (6.0, 20.0)
 """Seconds of tests in the first two runs of a mutation, alone. The tests that are left are run on several mutations at once."""
 
-GROUP = 8
-"""How many mutations are run at once."""
+GROUP, PART = 8, 60.0
+"""How many mutations are run at once, and on how many seconds of tests."""
 
 MOST = 200.0
 """Seconds of tests that a mutation is given at most, nearest first."""
@@ -248,10 +249,9 @@ def _control(project: Project, copy: Project, number: int, given: tuple[Any, ...
 
 
 class Session:
-    """Runs mutations, many at a time, and keeps what became of them.
+    """Runs mutations, many at a time.
 
     Attributes:
-      results: of all mutations that are finished, in the order in which they were drawn.
       without: tests that fail without a mutation, which kill nothing.
       sound: tests that have killed, and pass without a mutation.
     """
@@ -262,9 +262,8 @@ class Session:
         self.selector = Selector(project.source, known)
         self.without = {test for one in known.values() for test in one.failed}
         self.sound: set[str] = set()
-        self.results: list[Result] = []
 
-    def run(self, mutations: list[Mutation]) -> None:
+    def run(self, mutations: list[Mutation]) -> list[Result]:
         """Runs mutations; those that are noticed only by tests that fail anyway are run again without these tests."""
         again = mutations
         found: dict[Mutation, Result] = {}
@@ -272,7 +271,7 @@ class Session:
             found |= self._results(again)
             unsound = self._unsound([one for one in found.values() if one.dead])
             again = [one.mutation for one in found.values() if any(name in unsound for name, _ in one.killers)]
-        self.results += [found[one] for one in mutations]
+        return [found[one] for one in mutations]
 
     def _results(self, mutations: list[Mutation]) -> dict[Mutation, Result]:
         chosen = {one: self.selector.chosen(one) for one in mutations}
@@ -286,11 +285,15 @@ class Session:
             given, found[one].left_out = _within(parts[one][1], MOST)
             found[one].tests += [test.file for test in given]
             parts[one] = (parts[one][0], given)
-        tasks = [(group, together([parts[one][1] for one in group]), frozenset(self.without)) for group in _groups(waiting)]
+        tasks = [
+            (group, part, frozenset(self.without))
+            for group in _groups(waiting)
+            for part in batches(together([parts[one][1] for one in group]), itertools.repeat(PART))[0]
+        ]
         for _, killed in self.workers.run(_settle, tasks):
             for one, outcome in killed.items():
                 found[one].status = "timed out" if outcome.timed_out else "killed"
-                found[one].killers = outcome.failed
+                found[one].killers += outcome.failed
         return found
 
     def _unsound(self, dead: list[Result]) -> set[str]:
@@ -347,7 +350,14 @@ def equivalents(path: pathlib.Path = EQUIVALENT) -> dict[tuple[str, str], str]:
     return {(one["before"].strip(), one["after"].strip()): one["reason"] for one in entries}
 
 
-def table(results: Sequence[Result]) -> Iterator[str]:
+def note_equivalents(results: Iterable[Result]) -> None:
+    """Gives each result the reason why it is equivalent, or none."""
+    reasons = equivalents()
+    for one in results:
+        one.reason = reasons.get((one.mutation.before, one.mutation.after), "")
+
+
+def table(results: Collection[Result]) -> Iterator[str]:
     """The score of each package, and of all."""
     packages = collections.defaultdict(list)
     for one in results:
@@ -394,53 +404,52 @@ def loaded(text: str) -> list[Result]:
     return found
 
 
-def main(arguments: Sequence[str] | None = None) -> list[Result]:
-    """Draws mutations, runs tests on them and prints what survives."""
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options of a call."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--number", type=int, default=300, help="how many mutations are drawn")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the draw")
     parser.add_argument("--only", default="", help="the beginning of a path in the package, such as finder")
-    parser.add_argument("--line", default="", help="FILE:LINE, all mutations of one line")
-    parser.add_argument("--minutes", type=float, default=math.inf, help="begins no more after so many minutes")
-    parser.add_argument("--at-once", type=int, default=30, help="how many are finished before the next are begun")
-    parser.add_argument("--again", action="store_true", help="also those that stand in the output already")
+    parser.add_argument("--line", default="", help="FILE:LINE, all mutations of one line, instead of a draw")
+    parser.add_argument("--resume", action="store_true", help="keeps the results of the output, and runs the rest")
+    parser.add_argument("--survivors", action="store_true", help="as --resume, but runs again what has survived")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begins nothing after so many minutes")
+    parser.add_argument("--at-once", type=int, default=30, help="how many mutations are finished before others begin")
     parser.add_argument("--dry", action="store_true", help="only shows what is drawn")
-    parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(__file__).parents[2])
-    parser.add_argument("--output", type=pathlib.Path, help="the JSON of all results; .cache/mutation/results.json by default")
-    given = parser.parse_args(arguments)
+    parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(__file__).parents[2], help="the project")
+    parser.add_argument("--output", type=pathlib.Path, help="JSON of the results; .cache/mutation/results.json by default")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Draws mutations, runs tests on them and prints what survives."""
+    given = parsed(arguments)
     project = Project(given.root.resolve())
-    output = given.output or project.cache / "results.json"
+    output = given.output or project.cache / ("line.json" if given.line else "results.json")
     chosen = drawn(project, given.number, given.seed, given.only, given.line)
     if given.dry:
-        print("\n".join(line for one in chosen for line in story(project.package, Result(one, "drawn"))))
-        return []
-    before = loaded(output.read_text()) if output.exists() and not given.again else []
-    done = {one.mutation.key: one for one in before}
+        print(*(line for one in chosen for line in story(project.package, Result(one, "drawn"))), sep="\n")
+        return
+    before = loaded(output.read_text()) if output.exists() and (given.resume or given.survivors) else []
+    done = {one.mutation.key: one for one in before if one.dead or not given.survivors}
     left = [one for one in chosen if one.key not in done]
     begun = time.monotonic()
-    os.nice(max(0, 10 - os.nice(0)))
-    forks.preload()
-    session = Session(project, functools.partial(print, flush=True)) if left else None
-    while session and left and time.monotonic() - begun < 60 * given.minutes:
-        session.run(left[: given.at_once])
+    if left:
+        os.nice(max(0, 10 - os.nice(0)))
+        forks.preload()
+        session = Session(project, functools.partial(print, flush=True))
+    while left and time.monotonic() - begun < 60 * given.minutes:
+        done |= {one.mutation.key: one for one in session.run(left[: given.at_once])}
         left = left[given.at_once :]
-        reasons = equivalents()
-        results = [*before, *session.results]
-        for one in results:
-            one.reason = reasons.get((one.mutation.before, one.mutation.after), "")
-        output.write_text(saved(results))
+        note_equivalents(done.values())
+        output.write_text(saved(list(done.values())))
         print(
-            f"{len(session.results)} done, {len(left)} left, {(time.monotonic() - begun) / 60:.0f} minutes",
-            *table(results),
-            sep="\n",
-            flush=True,
+            f"{len(left)} left after {(time.monotonic() - begun) / 60:.0f} minutes", *table(done.values()), sep="\n", flush=True
         )
-    results = [*before, *(session.results if session else [])]
-    for one in results:
-        one.reason = equivalents().get((one.mutation.before, one.mutation.after), "")
-    shown = [one for one in results if not one.dead or given.line]
-    print(*(line for one in shown for line in story(project.package, one)), *table(results), f"results: {output}", sep="\n")
-    return results
+    note_equivalents(done.values())
+    shown = [one for one in done.values() if not one.dead or given.line]
+    print(*(line for one in shown for line in story(project.package, one)), *table(done.values()), sep="\n")
+    print(f"results: {output}")
 
 
 if __name__ == "__main__":

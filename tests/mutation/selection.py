@@ -4,7 +4,7 @@ import ast
 import collections
 import dataclasses
 import pathlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from mutations import Mutation, loads
 from project import Measured
@@ -101,15 +101,16 @@ def functions(source: bytes) -> list[tuple[int, int, int]]:
     ]
 
 
-def batches(chosen: list[Chosen], budgets: tuple[float, ...]) -> tuple[list[list[Chosen]], list[Chosen]]:
+def batches(chosen: list[Chosen], budgets: Iterable[float]) -> tuple[list[list[Chosen]], list[Chosen]]:
     """Batches whose seconds fit the budgets, one after the other, and the rest."""
     found, left = [], list(chosen)
     for budget in budgets:
+        if not left:
+            break
         batch: list[Chosen] = []
         while left and (not batch or sum(one.seconds for one in batch) + left[0].seconds <= budget):
             batch.append(left.pop(0))
-        if batch:
-            found.append(batch)
+        found.append(batch)
     return found, left
 
 
