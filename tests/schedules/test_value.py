@@ -174,3 +174,9 @@ def test_signatures_are_short(kind: Any) -> None:
     assert "Rule" not in str(inspect.signature(kind))
     assert str(inspect.signature(lrax.Cosine)) == "(start: float | Array, end: float | Array, steps: int | Array)"
     assert list(inspect.signature(lrax.Constant(0.1)).parameters) == ["count"]
+
+
+def test_gradients_are_shown() -> None:
+    """The gradient with respect to a length, which has none, is shown as JAX calls it."""
+    slope = jax.grad(lambda schedule: schedule(3), allow_int=True)(lrax.Cosine(1.0, 0.0, 10))
+    assert repr(slope).endswith("steps=<float0>)")

@@ -291,6 +291,8 @@ def _shown(value: Any) -> str:
     if isinstance(value, Ratio):
         return _shown_ratio(value)
     if isinstance(value, jax.Array | np.ndarray | np.generic):
+        if value.dtype == jax.dtypes.float0:  # the gradient with respect to an integer: nothing
+            return "<float0>"
         if not is_known(value) or value.size > 16:
             return f"<{value.dtype}{list(value.shape)}>"
         return repr(shortest(np.asarray(value)).tolist())
