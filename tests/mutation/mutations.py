@@ -45,6 +45,8 @@ DISPLAY = re.compile(r"__(repr|str|format|rich\w*)__|_repr_\w+|_?plot\w*|_?draw\
 TYPES = {"int", "float", "bool", "str", "bytes", "complex", "dict", "list", "tuple", "set", "None"}
 SKIPPED = {"TypeVar", "ParamSpec", "NewType", "cast", "isinstance", "issubclass"}
 """Calls whose arguments are types, behind the first."""
+UNSAFE = {"kill", "killpg"}
+"""Calls that stay as they are: another signal, or to another process, would end what is no test."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -344,6 +346,8 @@ class Walk(ast.NodeVisitor):
 
     def visit_Call(self, node: ast.Call) -> None:
         name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+        if name in UNSAFE:
+            return
         plain = isinstance(node.func, ast.Name) and not node.keywords and len(node.args) == 1
         if name in OPPOSITE:
             end = self.place(node.func)[1]
