@@ -20,3 +20,10 @@ def test_length_factors_become_ratios(value: Any) -> None:
     traced = jax.jit(traced_ratio)(jnp.float32(value))
     assert traced.numerator * denominator == traced.denominator * numerator
     assert lrax.Cycle(lrax.Hold(1.0, 5), Ratio(np.int32(6), np.int32(5))).length_factor == Ratio(6, 5)
+
+
+@pytest.mark.parametrize("value", [(1 + 5**0.5) / 2, 2**0.5, 3**0.5, (5**0.5 - 1) / 2])
+def test_a_traced_ratio_has_the_resolution_of_float32(value: float) -> None:
+    """Numbers whose continued fractions converge slowly are as exact as others."""
+    ratio = jax.jit(traced_ratio)(jnp.float32(value))
+    assert int(ratio.numerator) / int(ratio.denominator) == pytest.approx(value, rel=2e-7)

@@ -119,6 +119,10 @@ def nearest_fraction(value: float, limit: int) -> tuple[int, int]:
     return before + steps * last, below_before + steps * below
 
 
+TERMS = 24
+"""Terms of a continued fraction. Convergents grow least for the golden ratio, whose 22nd has a denominator of 28,657."""
+
+
 def traced_ratio(value: jax.Array) -> Ratio:
     """`nearest_ratio` by continued fractions, for a factor that is known only at run time (float32 resolution)."""
 
@@ -142,5 +146,5 @@ def traced_ratio(value: jax.Array) -> Ratio:
     zero = (value * 0).astype(jnp.int32)  # varies over devices as the value does, as the carry of a loop has to
     one = zero + 1
     start = (value, zero, one, one, zero, one > 0)
-    found = jax.lax.fori_loop(0, 12, expand, start)
+    found = jax.lax.fori_loop(0, TERMS, expand, start)
     return Ratio(jnp.maximum(found[2], 1), jnp.maximum(found[4], 1))
