@@ -1,6 +1,6 @@
 """Regret of lrax's finder and of its peers' on training tasks, as one Markdown table for each half of them.
 
-    python benchmarks/finder_quality.py choose|report|fresh|exact|exact-report|long|long-report|all [--tasks]
+    python benchmarks/finder_quality.py SPLIT|all [--tasks]
 
 `finder/README.md` says how regret is defined, what the halves are and what they were used for. Tables that are missing from
 `finder/tables.json` are measured first (minutes). Needs the extra `examples`, and scikit-learn for its data.
@@ -16,6 +16,7 @@ import numpy as np
 
 from _machine import machine, table
 from finder.exact_tasks import exact_report_tasks, exact_tasks
+from finder.family_tasks import family_report_tasks, family_tasks
 from finder.fresh_tasks import fresh_tasks
 from finder.known_tasks import choose_tasks, report_tasks
 from finder.long_tasks import long_report_tasks, long_tasks
@@ -31,6 +32,8 @@ HALVES = {
     "exact-report": exact_report_tasks,
     "long": long_tasks,
     "long-report": long_report_tasks,
+    "family": family_tasks,
+    "family-report": family_report_tasks,
 }
 SHOWN = ("best single rate", "lrax (default)", "lrax (default)" + OWN, "lrax, refine=True" + OWN)
 """What the table of every task shows."""

@@ -1,6 +1,7 @@
 """Rates by the path of a parameter, and schedules for other hyper-parameters."""
 
 import functools
+import inspect
 from typing import Any
 
 import jax
@@ -100,18 +101,23 @@ def test_several_learning_rates_are_listed() -> None:
 
 OTHER = lrax.Linear(0.1, 0.0, steps=10)
 MATRICES = {"w": jnp.ones((2, 3)), "b": jnp.ones(3)}
+HAS_BOTH = "adam_learning_rate" in inspect.signature(optax.contrib.muon).parameters  # not in the oldest optax
 MUON = functools.partial(optax.contrib.muon, adam_learning_rate=OTHER)
+
+
+def injected(learning_rate: Any) -> Any:
+    return optax.inject_hyperparams(optax.contrib.muon)(learning_rate=learning_rate, adam_learning_rate=OTHER)
+
+
 TWO = {
-    "muon": MUON(SCHEDULE),
-    "recorded muon": lrax.recorded(MUON, SCHEDULE),
-    "injected muon": optax.inject_hyperparams(optax.contrib.muon)(learning_rate=SCHEDULE, adam_learning_rate=OTHER),
-    "recorded, injected muon": lrax.recorded(
-        lambda rate: optax.inject_hyperparams(optax.contrib.muon)(learning_rate=rate, adam_learning_rate=OTHER), SCHEDULE
-    ),
-    "plain groups": optax.partition(
+    "muon": lambda: MUON(SCHEDULE),
+    "recorded muon": lambda: lrax.recorded(MUON, SCHEDULE),
+    "injected muon": lambda: injected(SCHEDULE),
+    "recorded, injected muon": lambda: lrax.recorded(injected, SCHEDULE),
+    "plain groups": lambda: optax.partition(
         {"muon": optax.sgd(SCHEDULE), "adam": optax.adam(OTHER)}, lambda params: {"w": "muon", "b": "adam"}
     ),
-    "recorded and injected groups": optax.partition(
+    "recorded and injected groups": lambda: optax.partition(
         {
             "muon": lrax.recorded(optax.sgd, SCHEDULE),
             "adam": optax.chain(optax.clip(1.0), optax.inject_hyperparams(optax.adam)(learning_rate=OTHER)),
@@ -125,7 +131,9 @@ STORED = {"injected muon", "recorded, injected muon", "recorded and injected gro
 @pytest.mark.parametrize("name", TWO)
 def test_two_learning_rates(name: str) -> None:
     """Both learning rates of Muon and of a partition are reported by group: from the state, or with a dict of schedules."""
-    tx = TWO[name]
+    if name.endswith("muon") and not HAS_BOTH:
+        pytest.skip("the Muon of this optax has one learning rate")
+    tx = TWO[name]()
     update = jax.jit(tx.update)
     _, state = update(MATRICES, tx.init(MATRICES), MATRICES)
     _, state = update(MATRICES, state, MATRICES)
