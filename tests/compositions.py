@@ -393,7 +393,7 @@ def cycle(draw: Draw, depth: int) -> Plan:
     if draw.random.random() < 0.5:
         inner = draw.ending(depth - 1)
         rate = lambda t: factor ** (t // inner.length) * inner.rate(t % inner.length)  # noqa: E731
-        return Plan("Cycle", {"phase": inner, "length_factor": 1, "value_factor": factor}, rate)
+        return Plan("Cycle", {"phase": inner, "value_factor": factor}, rate)  # a traced factor may need another length
     start, end, steps = draw.number(), draw.number(), draw.steps()
 
     def doubled(t: int) -> float:
