@@ -238,3 +238,13 @@ def test_noise_of_timm() -> None:
     assert 0.08 < np.std(factor[1000:3000]) < 0.11  # a normal number of 0.1, drawn again beyond 0.2
     again = compat.timm.CosineLRScheduler(0.1, 4000, noise_range_t=1000, noise_pct=0.2, noise_std=0.1, noise_seed=7)
     assert again(2000) == noisy(2000)
+
+
+def test_a_phase_of_one_cycle_that_would_end_after_the_run() -> None:
+    """The learning rate stays where the last step of the run has it, whether it is traced or not."""
+    arguments = {"total_steps": 97, "pct_start": 0.6, "three_phase": True, "anneal_strategy": "linear"}
+    schedule = lrax.compat.torch.OneCycleLR(0.5, **arguments)
+    np.testing.assert_allclose(schedule(jnp.array([95, 96, 97, 128])), [0.182797202797, *[0.174405594406] * 3], rtol=5e-7)
+    traced = jax.jit(lambda max_lr: lrax.compat.torch.OneCycleLR(max_lr, **arguments)(97))
+    np.testing.assert_allclose(traced(0.5), 0.174405594406, rtol=5e-7)
+    assert lrax.from_json(lrax.to_json(schedule)) == schedule

@@ -3,11 +3,15 @@
 import math
 from typing import Annotated, Any
 
+import numpy as np
+
 from lrax.compat._arguments import KNOWN, KnownSteps, Share, checked
 from lrax.fields._given import Positive, Rate
 from lrax.fields._rules import Choice
 from lrax.fields._words import complain
 from lrax.schedules._base import Schedule
+from lrax.schedules._combinators import Sequence, Until
+from lrax.schedules._decays import Constant
 from lrax.schedules._modes import ShapeName
 from lrax.schedules._tables import Knots
 
@@ -111,4 +115,8 @@ def _cycle(
     places = [place for place, _ in knots]
     whole = [math.floor(place) for place in places]
     part = [place - floor for place, floor in zip(places, whole, strict=True)]
-    return Knots([value for _, value in knots], whole, part, WORDS[anneal_strategy])
+    cycle = Knots([value for _, value in knots], whole, part, WORDS[anneal_strategy])
+    if places[-1] <= total_steps - 1 or total_steps == 1:
+        return cycle
+    # the phase that goes down would end after the run, in which PyTorch makes no more steps
+    return Sequence(Until(cycle, total_steps - 1), Constant(cycle(np.int32(total_steps - 1))))
