@@ -22,6 +22,7 @@ After `import lrax.flax`, `flax.serialization` saves and restores schedules of e
 {'schedule': warmup_cosine(peak=0.1, total_steps=100, warmup_steps=10)}
 """
 
+import abc
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -313,8 +314,8 @@ def _shown(value: Any) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class StateUpdate:
-    """The update of a train step that returns its state; equal for equal parts."""
+class StepUpdate(abc.ABC):
+    """The update of a train step; equal for equal parts."""
 
     step: TrainStep
 
@@ -325,6 +326,15 @@ class StateUpdate:
     def __call__(self, state: Any, batch: Any, rate: jax.Array) -> tuple[Any, jax.Array]:
         # inside a program, where a step that donates its state cannot take the caller's arrays
         return call(self._update, state, batch, rate)
+
+    @abc.abstractmethod
+    def _update(self, state: Any, batch: Any, rate: jax.Array) -> tuple[Any, jax.Array]:
+        """The state and the loss after a step."""
+
+
+@dataclasses.dataclass(frozen=True)
+class StateUpdate(StepUpdate):
+    """The update of a train step that returns its state."""
 
     def _update(self, state: Any, batch: Any, rate: jax.Array) -> tuple[Any, jax.Array]:
         returned = self.step(rate, lambda tx: (_with(state, tx), batch))
@@ -343,18 +353,10 @@ def _with(state: Any, tx: Any) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
-class ObjectsUpdate:
-    """The update of a train step that changes the NNX objects that it is given; equal for equal parts."""
+class ObjectsUpdate(StepUpdate):
+    """The update of a train step that changes the NNX objects that it is given."""
 
-    step: TrainStep
     graph: "Graph"
-
-    @property
-    def __name__(self) -> str:
-        return name_of(self.step.train_step)
-
-    def __call__(self, state: Any, batch: Any, rate: jax.Array) -> tuple[Any, jax.Array]:
-        return call(self._update, state, batch, rate)
 
     def _update(self, state: Any, batch: Any, rate: jax.Array) -> tuple[Any, jax.Array]:
         objects = self.graph.merged(state)

@@ -54,7 +54,7 @@ def exponential(start: Any, factor: Any, every: Any = 1, floor: Any = 0.0) -> Ex
 
 
 TRIED = 512
-"""Of so many numbers of steps the best is taken."""
+"""The best of this many values of `every` is taken."""
 
 
 def lost(factor: float) -> float:
@@ -124,4 +124,4 @@ def total_of(first: int, factor: Fraction, number: int) -> int:
 
 
 EXACT = 4096
-"""The sum of so many lengths is taken in whole numbers, however many digits these have."""
+"""Up to this many lengths are summed as integers, however many digits they have."""

@@ -136,7 +136,7 @@ def _check_unused(
 
 
 def _accumulated(clock: Clock, batch: int, epochs: Any, batches: int, flush: bool) -> int:
-    """The steps of so many epochs of so many batches, where the clock says how many of these make a step."""
+    """The steps of a number of epochs, where the clock says how many batches make a step."""
     sizes = np.asarray(clock.batch_sizes).tolist()
     if any(size % batch for size in sizes):
         remedy = "a step accumulates whole batches"
@@ -155,7 +155,7 @@ def _accumulated(clock: Clock, batch: int, epochs: Any, batches: int, flush: boo
 
 
 def _steps_in(pieces: list[tuple[int, float]], steps: int, batches: int, carry: bool) -> int:
-    """The steps after so many batches more; what is left over makes one more step, or is carried on."""
+    """The steps after some more batches; batches that are left over make one more step, or are carried on."""
     for size, end in pieces:
         if steps < end and batches > 0:
             taken = int(min(batches // size if carry else -(-batches // size), end - steps))

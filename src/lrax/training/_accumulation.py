@@ -41,7 +41,7 @@ class Counts(NamedTuple):
 def check_accumulate(owner: str, updates: Updates, accumulate: int) -> None:
     """Raises if an `optax.MultiSteps` in the state does not make one optimizer step of `accumulate` batches.
 
-    Its counts tell, wherever in a state it is and whoever calls it: after so many batches its `gradient_step` has grown by 1
+    Its counts tell, wherever in a state it is and whoever calls it: after these batches its `gradient_step` has grown by 1
     and its `mini_step` is where it was. Where one is inside another, the inner one has to have made one step. The counts go on
     from the state at hand, so a number of batches that changes along the run is checked for the first step alone. Nothing is
     said of one that skips a batch by its own rule, or that the update does not call.

@@ -24,7 +24,7 @@ SIGNS = {"min": 1.0, "max": -1.0}
 APART, NEARLY_ALL, CHANCE, STEADY, MOST = 0.3, 0.9, 0.02, 3.0, 64
 """When scores contradict losses. Pairs count whose losses differ by more than this fraction of the fall; nearly all of these
 must contradict. Scores in a random order must do so less often than by this chance. The scores at low losses must differ from
-those at high ones by more than this many deviations of these. At most so many evaluations are looked at."""
+those at high ones by more than this many deviations of these. At most this many evaluations are compared."""
 
 WRONG = {
     "min": "the metric of `evaluate` is worst where the loss is lowest: if larger is better (an accuracy), give mode='max'",
