@@ -65,7 +65,7 @@ def rule_row(name: str, tasks: Sequence[Table], found: Sequence[Outcome]) -> lis
     logs = np.array([over_kinds(log_regret, *pair).mean() for pair in pairs])
     over = np.array([over_kinds(over_best, *pair).mean() for pair in pairs])
     off = np.concatenate([decades_off(*pair) for pair in pairs])
-    spent = np.stack([outcome.spent for outcome in found])
+    spent = np.stack([outcome.steps_run for outcome in found])
     bands = [covered(*pair) for pair in pairs]
     return [
         name,

@@ -13,7 +13,7 @@ from digits_mlp import digits, learner, new_axes, save
 KEY = jax.random.key(0)
 
 
-def draw(name: str, found: lrax.Found, rules: tuple = ()) -> None:
+def draw(name: str, found: lrax.FinderResult, rules: tuple = ()) -> None:
     """Writes one picture."""
     save("finder", name, found.plot(new_axes(), rules))
     print(f"{name}: {found}")

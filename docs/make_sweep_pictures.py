@@ -32,7 +32,7 @@ def main() -> None:
     peaks = np.geomspace(1e-3, 3, 15)
     kinds = [lrax.Constant(peak) for peak in peaks] + [lrax.Cosine(peak, 0.0, UPDATES) for peak in peaks]
     keys = jax.random.split(jax.random.key(0), 3)
-    result = lrax.run_sweep(jax.tree_util.Partial(train, data), *lrax.cross(kinds, keys))
+    result = lrax.run_sweep(jax.tree_util.Partial(train, data), *lrax.grid(kinds, keys))
     print(result)
     save("sweeps", "scores", result.plot(new_axes()))
     save("sweeps", "curves", result.plot_curves(new_axes()))

@@ -65,7 +65,9 @@ def batches(images: np.ndarray, labels: np.ndarray, batch_size: int, seed: int) 
             yield images[chosen], labels[chosen]
 
 
-def draw(found: lrax.Found, schedules: dict[str, lrax.Schedule], updates: int, folder: pathlib.Path) -> list[pathlib.Path]:
+def draw(
+    found: lrax.FinderResult, schedules: dict[str, lrax.Schedule], updates: int, folder: pathlib.Path
+) -> list[pathlib.Path]:
     """Writes the two pictures."""
     matplotlib.use("Agg")  # no window
     folder.mkdir(parents=True, exist_ok=True)

@@ -99,7 +99,7 @@ def main() -> None:
     schedules = jax.vmap(lambda peak: lrax.warmup_cosine(peak, options.updates, options.updates // 10))(
         jnp.geomspace(1e-3, 1.0, options.rates)
     )
-    lanes = lrax.cross(schedules, jax.random.split(jax.random.key(2), options.seeds))
+    lanes = lrax.grid(schedules, jax.random.split(jax.random.key(2), options.seeds))
     bound = jax.tree_util.Partial(functools.partial(train, batches=batches, updates=options.updates), data)
     result = lrax.run_sweep(bound, *lanes, mesh=mesh, folder=options.folder)
 

@@ -23,4 +23,4 @@ def train(schedule, key):
 def run(**options):
     """Four rates, three seeds each; the largest diverges."""
     seeds = jax.random.split(jax.random.key(0), 3)
-    return lrax.run_sweep(train, *lrax.cross(lrax.Constant(PEAKS), seeds), **options)
+    return lrax.run_sweep(train, *lrax.grid(lrax.Constant(PEAKS), seeds), **options)

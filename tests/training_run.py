@@ -37,7 +37,7 @@ def train(plan: lrax.Schedule, state: Any, updates: int) -> Any:
     def update(weights: jax.Array, opt_state: Any) -> tuple[Any, jax.Array]:
         loss, gradient = jax.value_and_grad(loss_fn)(weights)
         changes, opt_state = tx.update(gradient, opt_state, weights, value=loss)
-        return {"weights": optax.apply_updates(weights, changes), "opt_state": opt_state}, lrax.last_rate(opt_state)
+        return {"weights": optax.apply_updates(weights, changes), "opt_state": opt_state}, lrax.last_lr(opt_state)
 
     for _ in range(updates):
         state, rate = update(state["weights"], state["opt_state"])

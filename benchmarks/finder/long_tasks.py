@@ -92,7 +92,7 @@ def long_tasks() -> tuple[Task, ...]:
 def long_report_tasks() -> tuple[Task, ...]:
     """Six runs on which they may not."""
     conv = functools.partial(conv_start, side=8, channels=6)
-    spelt = functools.partial(transformer_start, layers=1, width=24, length=16)
+    check_call = functools.partial(transformer_start, layers=1, width=24, length=16)
     rows = (
         ("long conv digits sgd", conv, conv_loss, digits(), 32, optax.sgd, 2000, 0.1),
         (
@@ -105,7 +105,7 @@ def long_report_tasks() -> tuple[Task, ...]:
             3000,
             1e-3,
         ),
-        ("long transformer names adam", spelt, next_character, names(16), 12, optax.adam, 2000, 1e-3),
+        ("long transformer names adam", check_call, next_character, names(16), 12, optax.adam, 2000, 1e-3),
         ("long softmax mnist momentum", dense(196, 10), relu_loss, mnist(), 32, momentum, 10_000, 0.1),
         ("long noisy teacher adamw", dense(16, 32, 4), fit_loss, noisy_taught(), 32, optax.adamw, 6000, 1e-3),
         ("long teacher sgd", dense(16, 32, 4), fit_loss, taught((16, 32, 4), 2.0, 32), 32, optax.sgd, 5000, 0.1),

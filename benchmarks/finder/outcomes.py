@@ -25,7 +25,7 @@ OURS: dict[str, dict[str, Any]] = {
 """Arguments of `lrax.find_lr`."""
 
 OWN = ": its own rate for each schedule"
-"""What lines of `Found.schedule` are called by."""
+"""What lines of `FinderResult.schedule` are called by."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,12 +34,12 @@ class Outcome:
 
     Attributes:
       rates: the highest rate of each schedule, by its kind.
-      spent: updates made to find them.
+      steps_run: updates made to find them.
       bands: where the best rate may lie, as the finder says, shape (seeds, 2); None where it says nothing.
     """
 
     rates: dict[str, np.ndarray[Any, Any]]
-    spent: np.ndarray[Any, Any]
+    steps_run: np.ndarray[Any, Any]
     bands: np.ndarray[Any, Any] | None = None
 
 
@@ -74,11 +74,11 @@ def of_peers(task: Task, keys: jax.Array) -> dict[str, Outcome]:
 
 
 def of_lrax(task: Task, keys: jax.Array) -> dict[str, Outcome]:
-    """The outcomes of `lrax.find_lr`: its suggestion for all schedules, and what `Found.schedule` says for each."""
+    """The outcomes of `lrax.find_lr`: its suggestion for all schedules, and what `FinderResult.schedule` says for each."""
     found = {}
     for name, arguments in OURS.items():
         results = [find(task, key, arguments) for key in keys]
-        spent = np.array([result.spent for result in results])
+        spent = np.array([result.steps_run for result in results])
         bands = np.array([result.band or (math.nan, math.nan) for result in results])
         found[name] = for_all(rates([result.suggestion for result in results]), spent, bands)
         own = {kind: rates([height(task, kind, result) for result in results]) for kind in KINDS}
@@ -86,7 +86,7 @@ def of_lrax(task: Task, keys: jax.Array) -> dict[str, Outcome]:
     return found
 
 
-def height(task: Task, kind: str, result: lrax.Found) -> float | None:
+def height(task: Task, kind: str, result: lrax.FinderResult) -> float | None:
     """The highest rate of a schedule of this kind, for the whole run of the task."""
     if result.suggestion is None:
         return None
@@ -95,7 +95,7 @@ def height(task: Task, kind: str, result: lrax.Found) -> float | None:
     return float(result.schedule(plan, total_steps=task.updates).values.max())
 
 
-def find(task: Task, key: jax.Array, arguments: dict[str, Any]) -> lrax.Found:
+def find(task: Task, key: jax.Array, arguments: dict[str, Any]) -> lrax.FinderResult:
     """The range test of a task, as a user runs it."""
     start, stream = jax.random.split(key)
     learner = lrax.Learner.create(task.loss_fn, task.initialize(start), task.optimizer)

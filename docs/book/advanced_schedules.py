@@ -161,7 +161,7 @@ def shapes(peak):
 
 peaks = np.geomspace(0.008, 0.16, 5)
 schedules = [schedule for peak in peaks for schedule in shapes(peak)]
-result = lrax.run_sweep(train, *lrax.cross(schedules, starts, orders), score=lambda metrics: metrics["test_loss"])
+result = lrax.run_sweep(train, *lrax.grid(schedules, starts, orders), score=lambda metrics: metrics["test_loss"])
 
 # %% [markdown]
 # The list holds nine kinds of schedules, and still all runs go through one compiled program. (`print(result)` gives a line for each of the 45 settings.)
@@ -218,7 +218,7 @@ for shape, setting in best_of.items():
 means = np.lib.stride_tricks.sliding_window_view(result.metrics["losses"], updates // 10, axis=1).mean(axis=-1)
 lanes = [lane for shape in ("MultiStep", "Cosine", "sgdr", "cyclical") for lane in best_of[shape].lanes]
 above = means[lanes] - np.tile(means[list(best_of["Constant"].lanes)], (4, 1))
-axes = lrax.sweeps.Sweep.create([result.schedules[lane] for lane in lanes], above).plot_curves()
+axes = lrax.sweeps.SweepResult.create([result.schedules[lane] for lane in lanes], above).plot_curves()
 axes.axhline(0, color="0.5", linestyle=":")
 axes.set(ylim=(1.1 * above.min(), 1.1 * above.max()), ylabel="loss above that of the constant rate")
 axes

@@ -232,7 +232,7 @@ for rate, row in zip(three.value, losses.reshape(3, 3, 5, -1).mean((0, 3)), stri
     print(f"{rate:<8.3g}", *(f"{loss:8.3f}" for loss in row))
 
 nine = lrax.Constant(jnp.tile(three.value, 3))
-lrax.sweeps.Sweep.create(nine, losses.reshape(9, -1)).plot_curves()
+lrax.sweeps.SweepResult.create(nine, losses.reshape(9, -1)).plot_curves()
 
 # %%
 right = np.stack([race.end_metrics for race in races])  # (seeds, rates)

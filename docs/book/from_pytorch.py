@@ -118,7 +118,7 @@ def train(params, opt_state, first, last):
         places = jax.random.randint(jax.random.key(count), (64,), 0, 4000)
         params, opt_state, loss = update(params, opt_state, (train_data[0][places], train_data[1][places]))
         if count % 100 == 99:
-            rates = {group: f"{float(rate):.4f}" for group, rate in lrax.group_rates(opt_state).items()}
+            rates = {group: f"{float(rate):.4f}" for group, rate in lrax.group_lrs(opt_state).items()}
             print(f"update {count + 1}: loss {loss:.3f}, rates {rates}")
     return params, opt_state
 
@@ -126,7 +126,7 @@ def train(params, opt_state, first, last):
 trained, opt_state = train(params, tx.init(params), 0, 300)
 
 # %% [markdown]
-# `lrax.group_rates` stands for `[group["lr"] for group in optimizer.param_groups]`.
+# `lrax.group_lrs` stands for `[group["lr"] for group in optimizer.param_groups]`.
 #
 # ## Saving and going on
 #
@@ -166,7 +166,7 @@ found.plot()
 # | PyTorch | here |
 # | --- | --- |
 # | `optimizer.step(); scheduler.step()` | one update; the optimizer's state counts |
-# | `scheduler.get_last_lr()` | `lrax.last_rate(opt_state, schedule)`, `lrax.group_rates(opt_state)` |
+# | `scheduler.get_last_lr()` | `lrax.last_lr(opt_state, schedule)`, `lrax.group_lrs(opt_state)` |
 # | `scheduler.state_dict()` | nothing: the count is in `opt_state` |
 # | `for group in optimizer.param_groups: group["lr"] = 0.01` | [a rate set by hand](../living.md) |
 # | `LambdaLR(optimizer, f)` | any function `count -> factor` in `jnp`: `torch.LambdaLR(0.1, f)`, or `optax.sgd(f)` itself |

@@ -151,7 +151,7 @@ drops = lrax.MultiStep(0.03, factor=0.1, boundaries=boundaries)
 print(epoch_steps, "updates an epoch;", drops)
 
 # %% [markdown]
-# SGD with momentum takes the schedule, and nothing else is to be done: it counts. For the log, `lrax.last_rate` reads the rate of the last update off the
+# SGD with momentum takes the schedule, and nothing else is to be done: it counts. For the log, `lrax.last_lr` reads the rate of the last update off the
 # optimizer's state.
 
 # %%
@@ -161,7 +161,7 @@ for epoch in range(epochs):
     for batch in batches(epoch):
         params, opt_state, loss = update(tx, params, opt_state, *batch)
         losses.append(loss)
-    mean, rate = np.mean(losses[-epoch_steps:]), lrax.last_rate(opt_state, drops)
+    mean, rate = np.mean(losses[-epoch_steps:]), lrax.last_lr(opt_state, drops)
     print(f"epoch {epoch + 1:2}: loss {mean:.4f}, rate {rate:.5f}, right on new digits {accuracy(params):.1%}")
 
 # %% [markdown]
@@ -186,7 +186,7 @@ def train_by_hand(rate_of):
             opt_state.hyperparams["learning_rate"] = rate_of(len(losses))
             params, opt_state, loss = update(by_hand, params, opt_state, *batch)
             losses.append(loss)
-        mean, rate = np.mean(losses[-epoch_steps:]), lrax.last_rate(opt_state)
+        mean, rate = np.mean(losses[-epoch_steps:]), lrax.last_lr(opt_state)
         print(f"epoch {epoch + 1:2}: loss {mean:.4f}, rate {rate:.5f}, right on new digits {accuracy(params):.1%}")
     return losses
 

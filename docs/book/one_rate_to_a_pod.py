@@ -110,13 +110,13 @@ result.plot()
 #
 # ## Seeds
 #
-# A best rate of one seed may be luck. `cross` makes every schedule meet every key; lanes with equal schedules are the seeds of one setting, and its score is
+# A best rate of one seed may be luck. `grid` makes every schedule meet every key; lanes with equal schedules are the seeds of one setting, and its score is
 # their median. The table says how far the best is from the runner-up in the mean over seeds, with a standard error, and whether that is significant.
 
 # %%
 best = int(jnp.argmin(jnp.abs(peaks - result.best.peak)))
 near = jax.tree.map(lambda leaf: leaf[best - 2 : best + 3] if jnp.ndim(leaf) else leaf, schedules)
-lanes = lrax.cross(near, jax.random.split(jax.random.key(1), seeds))
+lanes = lrax.grid(near, jax.random.split(jax.random.key(1), seeds))
 result = timed(f"5 rates, {seeds} seeds", lambda: lrax.run_sweep(bound, *lanes, score=test_loss, lanes=8))
 print(result)
 result.plot()
@@ -129,7 +129,7 @@ result.plot()
 # ## A race
 #
 # Most rates are bad, and show it early. A race trains all 32 for a tenth of the updates, keeps the best quarter for three tenths more, and a quarter of those
-# for the rest. It ranks by training loss, at the end of each rung. `updates` in the table is what was spent: compare it with 32 whole runs.
+# for the rest. It ranks by training loss, at the end of each rung. `updates` in the table is what was steps_run: compare it with 32 whole runs.
 
 # %%
 weights = jax.random.normal(key, (784 + 10, 64))
@@ -250,7 +250,7 @@ def run_twice():
         both = [subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) for command in commands]
         if [process.wait() for process in both] != [0, 0]:
             raise RuntimeError("a process failed")
-        return lrax.sweeps.Sweep.load(path)
+        return lrax.sweeps.SweepResult.load(path)
 
 
 print(timed("two processes, from their start", run_twice))

@@ -254,7 +254,7 @@ powers = [lrax.Polynomial(usual * 2.0**height, 0.0, short_steps, power) for powe
 warmups = [lrax.warmup_cosine(times * usual, short_steps, warmup) for warmup in (0, 0.01, 0.05, 0.2) for times in (1, 3)]
 exercises = lrax.run_sweep(
     runs(few, 1),
-    *lrax.cross(constants + powers + warmups, jax.random.split(jax.random.key(4), seeds)),
+    *lrax.grid(constants + powers + warmups, jax.random.split(jax.random.key(4), seeds)),
     score=test_error,
     lanes=1,
     folder=folder and f"{folder}/exercises",
@@ -361,7 +361,7 @@ ways = {
     "noise, falling rate": (falling, 1.0),
 }
 rates, noises = zip(*ways.values(), strict=True)
-several, keys = lrax.cross(list(rates), jax.random.split(jax.random.key(7), 16))
+several, keys = lrax.grid(list(rates), jax.random.split(jax.random.key(7), 16))
 chains = np.asarray(lrax.sweep(chain, several, jnp.repeat(jnp.array(noises), 16), keys)).reshape(3, 16, -1, 2)
 
 # %% [markdown]

@@ -90,11 +90,11 @@ found.plot(rules=[lrax.finder.edge])
 # The dots and the line are the ramp, the diamonds are the ends of four short runs by their peaks, and the dashed line is the suggestion, for a run of some 500 updates. The other line is half the rate at
 # the lowest loss of the ramp, which suits plain gradients. Adam divides by the size of its gradients and so hardly diverges, and that rule ends up higher.
 #
-# `lrax.critical_rate` looks from the other side. It is the lowest rate at which one update raises the loss of its own batch. For plain gradients it is an edge. For Adam it is only
+# `lrax.critical_lr` looks from the other side. It is the lowest rate at which one update raises the loss of its own batch. For plain gradients it is an edge. For Adam it is only
 # a warning: one update that overshoots is followed by others, which bring it back. Its moments need some updates before they mean anything, and `warm=20` makes twenty small ones.
 
 # %%
-critical = lrax.critical_rate(learner, train_pieces, batch_size=batch_size, key=jax.random.key(3), warm=20)
+critical = lrax.critical_lr(learner, train_pieces, batch_size=batch_size, key=jax.random.key(3), warm=20)
 print(critical)
 
 # %% [markdown]
@@ -110,7 +110,7 @@ print(critical)
 clock = lrax.Clock(batch_size * context)  # tokens an update
 tokens = int(clock.seen(2 * short))
 shape = lrax.wsd(1.0, tokens, warmup_steps=0.05, cooldown_steps=0.2)  # counts are tokens
-plan = found.schedule(clock.read(shape))  # counts are updates, and the height is right
+plan = found.schedule(clock.to_steps(shape))  # counts are updates, and the height is right
 print(f"{tokens:,} tokens are {lrax.steps_for(tokens=tokens, clock=clock)} updates")
 twice = lrax.Clock(2 * batch_size * context)
 print(f"at twice the batch size, {lrax.steps_for(tokens=tokens, clock=twice)}")
@@ -120,7 +120,7 @@ print(plan)
 # ## The stable part
 #
 # A learner has an update that takes the rate, and that is all that training needs: a `scan` over rates and batches, and `vmap` over models that begin from different parameters. In a loop of your own the
-# schedule goes into the optimizer, `optax.adamw(plan)`. Either way the optimizer's state counts its updates, and `lrax.last_rate` reads the rate from there. It is logged after every block of updates.
+# schedule goes into the optimizer, `optax.adamw(plan)`. Either way the optimizer's state counts its updates, and `lrax.last_lr` reads the rate from there. It is logged after every block of updates.
 #
 # Training stops where four fifths of the short run are done. The rate has been at its height for most of the time.
 
@@ -142,12 +142,12 @@ def updates(states, rates, chosen):
 def train(states, schedule, until):
     """Trains on to a count; returns the states, and a row a block: the count, the mean loss, the last rate."""
     rates = jax.jit(schedule)(jnp.arange(until))
-    last_rate = jax.jit(lambda opt_state: lrax.last_rate(opt_state, schedule)[0])
+    last_lr = jax.jit(lambda opt_state: lrax.last_lr(opt_state, schedule)[0])
     log = []
     for count in range(int(lrax.count_of(states.opt_state)[0]), until, block):
         now = slice(count, count + block)
         states, losses = updates(states, rates[now], order[now])
-        log.append((count + block, losses.mean(), last_rate(states.opt_state)))
+        log.append((count + block, losses.mean(), last_lr(states.opt_state)))
     return states, np.array(log)
 
 

@@ -53,10 +53,10 @@ def linked(text: str, path: str = "", arguments: set[str] = frozenset()) -> str:
 
     def link(found: re.Match[str]) -> str:
         written = found[1]
-        owner, _, member = written.partition(".")
+        caller, _, member = written.partition(".")
         to = names.links().get(written)
-        if to is None and member and owner in names.links():  # `Found.plot`
-            to = _member(names.links()[owner], member)
+        if to is None and member and caller in names.links():  # `FinderResult.plot`
+            to = _member(names.links()[caller], member)
         if to is None or written in arguments or _is(path, to):
             return found[0]
         return f"[`{written}`][{to}]"

@@ -19,9 +19,9 @@ class Docstrings(griffe.Extension):
 
     def on_class_instance(self, *, cls: griffe.Class, **_: Any) -> None:
         """Gives a kind its signature, which is made of its fields."""
-        owner = docstrings.runtime(cls.canonical_path)
-        if isinstance(owner, type) and issubclass(owner, lrax.Schedule) and "__init__" not in cls.members:
-            cls.set_member("__init__", _init(owner, cls))
+        caller = docstrings.runtime(cls.canonical_path)
+        if isinstance(caller, type) and issubclass(caller, lrax.Schedule) and "__init__" not in cls.members:
+            cls.set_member("__init__", _init(caller, cls))
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Makes a page of the docstring."""
@@ -29,10 +29,10 @@ class Docstrings(griffe.Extension):
             obj.docstring.value = docstrings.as_markdown(obj.docstring.value, obj.canonical_path)
 
 
-def _init(owner: type, cls: griffe.Class) -> griffe.Function:
+def _init(caller: type, cls: griffe.Class) -> griffe.Function:
     """The constructor of a kind as Python itself describes it."""
     parameters = [griffe.Parameter("self", kind=griffe.ParameterKind.positional_or_keyword)]
-    for parameter in inspect.signature(owner).parameters.values():
+    for parameter in inspect.signature(caller).parameters.values():
         default = "..." if parameter.default is ... else repr(parameter.default)  # needed, after what may be left out
         shown = {} if parameter.default is inspect.Parameter.empty else {"default": default}
         annotation = inspect.formatannotation(parameter.annotation).replace("jax.Array", "Array")

@@ -14,8 +14,8 @@ HERE = pathlib.Path(__file__).parent
 FOUND = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
 
 
-def drawn(page: str, katex: pathlib.Path, complain: Callable[[str], None]) -> str:
-    """The HTML of a page with its formulas as HTML and MathML; `complain` hears of those that are none."""
+def drawn(page: str, katex: pathlib.Path, argument_error: Callable[[str], None]) -> str:
+    """The HTML of a page with its formulas as HTML and MathML; `argument_error` hears of those that are none."""
     found = list(FOUND.finditer(page))
     if not found:
         return page
@@ -25,7 +25,7 @@ def drawn(page: str, katex: pathlib.Path, complain: Callable[[str], None]) -> st
     def put(match: re.Match[str]) -> str:
         answer = next(answers)
         if "error" in answer:
-            complain(f"a formula that cannot be drawn: {match[3]}: {answer['error']}")
+            argument_error(f"a formula that cannot be drawn: {match[3]}: {answer['error']}")
         return f'<{match[1]} class="formula" data-search-exclude>{answer.get("html", match[3])}</{match[1]}>'
 
     return FOUND.sub(put, page)

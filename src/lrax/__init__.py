@@ -16,7 +16,7 @@ from lrax import sweeps as sweeps
 from lrax import theory as theory
 from lrax._version import __version__
 from lrax.citing._cite import citation
-from lrax.finder import Found, critical_rate, find_lr, range_test
+from lrax.finder import FinderResult, critical_lr, find_lr, range_test
 from lrax.optimizers._convert import convert_state
 from lrax.optimizers._greedy import greedy
 from lrax.optimizers._group_table import group_table
@@ -24,7 +24,7 @@ from lrax.optimizers._groups import by_path
 from lrax.optimizers._layers import layerwise
 from lrax.optimizers._plateau import reduce_on_plateau
 from lrax.optimizers._rated import at_lr
-from lrax.optimizers._rates import count_of, group_rates, last_rate, next_rate
+from lrax.optimizers._rates import count_of, group_lrs, last_lr, next_lr
 from lrax.optimizers._recorded import recorded
 from lrax.schedules._algebra import Clip, Maximum, Minimum, Product, Scale, Sum
 from lrax.schedules._base import Function, Phase, Schedule, ScheduleLike
@@ -54,7 +54,7 @@ from lrax.schedules._tables import Piecewise, PiecewiseConstant
 from lrax.schedules._text import table
 from lrax.schedules._time import Shift, Stretch
 from lrax.schedules._units import linear_scaling, sqrt_scaling, steps_for
-from lrax.sweeps import cross, race, run_sweep, search_shapes, sweep
+from lrax.sweeps import grid, race, run_sweep, search_shapes, sweep
 from lrax.training._learner import Learner
 
 __all__ = [
@@ -65,7 +65,7 @@ __all__ = [
     "Cosine",
     "Cycle",
     "Exponential",
-    "Found",
+    "FinderResult",
     "Function",
     "Geometric",
     "Hold",
@@ -103,8 +103,7 @@ __all__ = [
     "citation",
     "convert_state",
     "count_of",
-    "critical_rate",
-    "cross",
+    "critical_lr",
     "cyclical",
     "extend",
     "find_lr",
@@ -112,13 +111,14 @@ __all__ = [
     "from_config",
     "from_json",
     "greedy",
-    "group_rates",
+    "grid",
+    "group_lrs",
     "group_table",
     "inverse_sqrt",
-    "last_rate",
+    "last_lr",
     "layerwise",
     "linear_scaling",
-    "next_rate",
+    "next_lr",
     "noam",
     "one_cycle",
     "one_cycle_momentum",

@@ -32,7 +32,7 @@ import jax
 import numpy as np
 import optax
 
-from lrax.fields._words import Shown, check_arity, complain, missing_extra, name_of, spelt
+from lrax.fields._words import Shown, argument_error, check_arity, check_call, missing_extra, name_of
 
 try:
     import flax.errors
@@ -50,7 +50,7 @@ from lrax.training._programs import call
 __all__ = ["from_nnx", "from_train_state", "from_train_step"]
 
 
-@spelt
+@check_call
 def from_train_state(
     state: Any,
     loss_fn: Callable[..., Any],
@@ -92,7 +92,9 @@ def from_train_state(
     for field in ("params", "opt_state", *([aux] if aux else [])):
         if getattr(state, field, None) is None:
             remedy = "name the field of the state that the loss updates" if field == aux else "give a TrainState"
-            raise complain(TypeError, "from_train_state", "state", f"something with a field `{field}`", type(state), remedy)
+            raise argument_error(
+                TypeError, "from_train_state", "state", f"something with a field `{field}`", type(state), remedy
+            )
     check_one("from_train_state", state)
     return make_learner(
         "from_train_state",
@@ -108,7 +110,7 @@ def from_train_state(
     )
 
 
-@spelt
+@check_call
 def from_nnx(
     model: nnx.Module,
     loss_fn: Callable[..., Any],
@@ -144,7 +146,7 @@ def from_nnx(
     0.0
     """
     if not isinstance(model, nnx.Module):
-        raise complain(TypeError, "from_nnx", "model", "an nnx.Module", model, "give the model itself, not its state")
+        raise argument_error(TypeError, "from_nnx", "model", "an nnx.Module", model, "give the model itself, not its state")
     form = "loss_fn(model, batch)" if key is None else "loss_fn(model, batch, key)"
     check_arity("from_nnx", "loss_fn", loss_fn, form, 2 if key is None else 3)
     graph, (trained, others) = Graph.of(model, wrt, ...)
@@ -161,7 +163,7 @@ def from_nnx(
     )
 
 
-@spelt
+@check_call
 def from_train_step(
     state: Any,
     train_step: Callable[..., Any],
@@ -208,25 +210,25 @@ def from_train_step(
     """
     check_factory(CALLER, optimizer)
     if not callable(loss) and not isinstance(loss, str):
-        raise complain(TypeError, CALLER, "loss", "a name, or a function of what the step returns", loss)
+        raise argument_error(TypeError, CALLER, "loss", "a name, or a function of what the step returns", loss)
     parts = tuple(state) if type(state) in (tuple, list) else (state,)
     is_nnx = any(isinstance(part, nnx.Module | nnx.Optimizer) for part in parts)
     form = (
         "(state, batch)" if not is_nnx or len(parts) == 1 else f"({'model, optimizer' if len(parts) == 2 else '*state'}, batch)"
     )
     if not callable(train_step):
-        raise complain(TypeError, CALLER, "train_step", f"a function train_step{form}", train_step)
+        raise argument_error(TypeError, CALLER, "train_step", f"a function train_step{form}", train_step)
     check_arity(CALLER, "train_step", train_step, f"train_step{form}", 1 + len(parts) if is_nnx else 2)
     step = TrainStep(train_step, optimizer, loss, hyperparameter)
     if is_nnx:
         found = sum(isinstance(part, nnx.Optimizer) for _, part in nnx.iter_graph(parts))
         if found != 1:
-            raise complain(TypeError, CALLER, "state", "NNX objects with one nnx.Optimizer", Shown(f"{found} of them"))
+            raise argument_error(TypeError, CALLER, "state", "NNX objects with one nnx.Optimizer", Shown(f"{found} of them"))
         graph, (arrays,) = Graph.of(parts)
         return Learner(arrays, ObjectsUpdate(step, graph), optimizer)
     if any(getattr(state, field, None) is None for field in ("tx", "opt_state")):
         remedy = "give a TrainState or (model, optimizer), or write the update: lrax.Learner(state, update)"
-        raise complain(TypeError, CALLER, "state", "something with the fields `tx` and `opt_state`", type(state), remedy)
+        raise argument_error(TypeError, CALLER, "state", "something with the fields `tx` and `opt_state`", type(state), remedy)
     check_one(CALLER, state)
     return Learner(state, StateUpdate(step), optimizer)
 
@@ -238,7 +240,7 @@ def check_one(caller: str, state: Any) -> None:
     """Raises ValueError if a train state is replicated over devices."""
     if np.ndim(getattr(state, "step", 0)):
         remedy = "give flax.jax_utils.unreplicate(state)"
-        raise complain(ValueError, caller, "state", "one state, not one a device", state.step, remedy)
+        raise argument_error(ValueError, caller, "state", "one state, not one a device", state.step, remedy)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -265,7 +267,9 @@ class TrainStep:
             remedy = (
                 "use state.apply_gradients, state.tx.update or optimizer.update of the arguments, not an optimizer from outside"
             )
-            raise complain(ValueError, CALLER, "train_step", "a step with the optimizer in its state", self.train_step, remedy)
+            raise argument_error(
+                ValueError, CALLER, "train_step", "a step with the optimizer in its state", self.train_step, remedy
+            )
         return returned
 
     def loss_in(self, returned: Any, outputs: Sequence[Any]) -> jax.Array:
@@ -277,7 +281,7 @@ class TrainStep:
         if not isinstance(found, jax.Array | np.ndarray | np.generic | float | int) or np.ndim(found):
             shown = Shown(f"{_shown(found)} for {self.loss if isinstance(self.loss, str) else name_of(self.loss)!r}")
             remedy = "average it over the batch, or give a function: loss=lambda returned: ..."
-            raise complain(TypeError, CALLER, "loss", what, shown, remedy)
+            raise argument_error(TypeError, CALLER, "loss", what, shown, remedy)
         return found  # type: ignore[return-value]
 
     def _named(self, name: str, outputs: Sequence[Any]) -> Any:
@@ -294,7 +298,7 @@ class TrainStep:
             remedy = f"it returned {shown} besides the state: give a function, such as loss=lambda returned: returned[1]"
         else:
             remedy = "it returned nothing besides the state: return the loss, too"
-        raise complain(ValueError, CALLER, "loss", needs, name, remedy)
+        raise argument_error(ValueError, CALLER, "loss", needs, name, remedy)
 
 
 def _entries(output: Any) -> dict[str, Any]:
@@ -342,7 +346,7 @@ class StateUpdate(StepUpdate):
         places = [i for i, part in enumerate(parts) if isinstance(part, type(state))]
         if len(places) != 1:
             shown = Shown(f"({', '.join(map(_shown, parts))})")
-            raise complain(TypeError, CALLER, "train_step", "a function that returns the new state", shown)
+            raise argument_error(TypeError, CALLER, "train_step", "a function that returns the new state", shown)
         after = parts.pop(places[0])
         return _with(after, state.tx), self.step.loss_in(returned, parts)
 
@@ -371,7 +375,7 @@ class ObjectsUpdate(StepUpdate):
         except flax.errors.TraceContextError as error:
             reason = f"it raised: {str(error).partition(' (')[0]}"
             needs = "a function that changes only its arguments"
-            raise complain(ValueError, CALLER, "train_step", needs, self.step.train_step, reason) from error
+            raise argument_error(ValueError, CALLER, "train_step", needs, self.step.train_step, reason) from error
         (after,) = self.graph.states(objects)
         outputs = returned if type(returned) in (tuple, list) else [] if returned is None else [returned]
         return after, self.step.loss_in(returned, outputs)

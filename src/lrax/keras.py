@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from lrax.fields._words import complain, missing_extra, spelt
+from lrax.fields._words import argument_error, check_call, missing_extra
 
 try:
     import keras
@@ -65,7 +65,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
         return {"schedule": to_json(self.schedule)}
 
 
-@spelt
+@check_call
 def from_keras(
     model: Any,
     loss: Any,
@@ -98,14 +98,14 @@ def from_keras(
     1.0
     """
     if not isinstance(model, keras.Model):
-        raise complain(TypeError, "from_keras", "model", "a keras.Model", model)
+        raise argument_error(TypeError, "from_keras", "model", "a keras.Model", model)
     if not model.built:
         remedy = "begin it with keras.Input, or call it on a batch once"
-        raise complain(ValueError, "from_keras", "model", "built", model.name, remedy)
+        raise argument_error(ValueError, "from_keras", "model", "built", model.name, remedy)
     if isinstance(optimizer, keras.optimizers.Optimizer) or (
         isinstance(optimizer, type) and issubclass(optimizer, keras.optimizers.Optimizer)
     ):
-        raise complain(TypeError, "from_keras", "optimizer", "of optax", optimizer, "give optax.adam or the like")
+        raise argument_error(TypeError, "from_keras", "optimizer", "of optax", optimizer, "give optax.adam or the like")
     return make_learner(
         "from_keras",
         KerasLoss(model, keras.losses.get(loss)),
@@ -127,7 +127,9 @@ class KerasLoss:
     def __call__(self, trained: Any, others: Any, batch: Any) -> tuple[jax.Array, Any]:
         """The loss, and the other variables after it."""
         if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
-            raise complain(TypeError, "from_keras", "batch", "(inputs, targets) or (inputs, targets, weights)", type(batch))
+            raise argument_error(
+                TypeError, "from_keras", "batch", "(inputs, targets) or (inputs, targets, weights)", type(batch)
+            )
         inputs, targets, *weights = batch
         returned = self.model.stateless_call(trained, others, inputs, training=True, return_losses=True)
         outputs, after, added = returned

@@ -66,7 +66,7 @@ def test_a_schedule_is_cited_with_its_parts() -> None:
 
 def test_results_and_rules_are_cited() -> None:
     """What is no schedule is cited by its class; what has no source is an error that says what to give."""
-    assert "smith2015" in lrax.citation(lrax.Found)
+    assert "smith2015" in lrax.citation(lrax.FinderResult)
     assert "kingma2015" in lrax.citation(lrax.finder.DebiasedMean(0.5))
     assert "@misc" not in lrax.citation(lambda count: 0.1)
     with pytest.raises(TypeError, match=r"citation: `used` must be something that has a source, got 0\.1"):

@@ -29,9 +29,9 @@ ROOMS = {
 }
 MAKERS = {
     "Learner.create": lrax.Learner.create,
-    "Sweep.create": lrax.sweeps.Sweep.create,
-    "Sweep.load": lrax.sweeps.Sweep.load,
-    "Race.load": lrax.sweeps.Race.load,
+    "SweepResult.create": lrax.sweeps.SweepResult.create,
+    "SweepResult.load": lrax.sweeps.SweepResult.load,
+    "RaceResult.load": lrax.sweeps.RaceResult.load,
     "from_nnx": lrax.flax.from_nnx,
     "from_train_state": lrax.flax.from_train_state,
 }
@@ -60,10 +60,10 @@ def test_a_misspelt_argument_is_known():
     others = {}
     for name, function in public():
         wrong, meant = misspelt(function)
-        owner = name if name in MAKERS else name.rpartition(".")[2]
+        caller = name if name in MAKERS else name.rpartition(".")[2]
         with pytest.raises(TypeError) as caught:
             function(**{wrong: 1})
-        said = rf"{owner}: there is no argument `{wrong}`; (did you mean `{meant}`\? I|i)t is {owner}\("
+        said = rf"{caller}: there is no argument `{wrong}`; (did you mean `{meant}`\? I|i)t is {caller}\("
         if not re.match(said, str(caught.value)):
             others[name] = str(caught.value)
     assert not others
@@ -85,8 +85,8 @@ def test_a_misspelt_argument_is_known():
         (lambda: lrax.steps_for(1), r"^steps_for: takes 0 arguments by their place, got 1; it is steps_for\(\*, fraction, "),
         (lambda: lrax.sweep(), r"^sweep: `train` is missing; it is sweep\(train, schedules, \*others, lanes=None"),
         (
-            lambda: lrax.Found.plot(1, rule=2),
-            r"^Found.plot: .* did you mean `rules`\? It is Found.plot\(axes=None, ",
+            lambda: lrax.FinderResult.plot(1, rule=2),
+            r"^FinderResult.plot: .* did you mean `rules`\? It is FinderResult.plot\(axes=None, ",
         ),
         (lambda: lrax.find_lr(1, 2, num_iter=3), r"^find_lr: there is no argument `num_iter`; did you mean `updates`\?"),
     ],

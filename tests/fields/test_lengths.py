@@ -92,7 +92,7 @@ def test_whole_floats_everywhere_else() -> None:
     assert lrax.table(lrax.Constant(0.1), 140.0) == lrax.table(lrax.Constant(0.1), 140)
     assert lrax.steps_for(fraction=0.1, total_steps=140.0) == 14
     assert repr(lrax.one_cycle(0.1, 1.0, 140, cooldown_steps=0.0)) == repr(lrax.one_cycle(0.1, 1.0, 140))
-    assert whole_number("owner", "name", np.float32(140)) == 140
+    assert whole_number("caller", "name", np.float32(140)) == 140
 
 
 def test_traced_floats_are_no_lengths() -> None:

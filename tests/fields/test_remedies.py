@@ -73,7 +73,7 @@ BEYOND: dict[str, Any] = {
     "past what Python writes": lambda: lrax.Hold(0.1, 10**5000),
     "a total": lambda: lrax.warmup_cosine(0.1, 5e9, 100),
     "a part": lambda: lrax.warmup_cosine(0.1, 100, 10**10),
-    "over": lambda: lrax.wsd(0.1, warmup_steps=0.1, cooldown_steps=0.1).over(10**10),
+    "over": lambda: lrax.wsd(0.1, warmup_steps=0.1, cooldown_steps=0.1).with_total_steps(10**10),
     "a boundary": lambda: lrax.MultiStep(0.1, 0.1, [10, 10**10]),
     "a boundary past 64 bits": lambda: lrax.MultiStep(0.1, 0.1, [10, 2**70]),
     "compat": lambda: lrax.compat.optax.linear_schedule(0.1, 0.0, 10**10),

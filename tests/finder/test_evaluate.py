@@ -43,7 +43,7 @@ def test_curves_are_the_same_with_and_without(driver):
         [plain.losses, plain.rates, plain.smoothed],
         [found.losses, found.rates, found.smoothed],
     )
-    assert (plain.reason, plain.suggestion, plain.spent) == (found.reason, found.suggestion, found.spent)
+    assert (plain.reason, plain.suggestion, plain.steps_run) == (found.reason, found.suggestion, found.steps_run)
     assert found.reason is Reason.DIVERGED
     rates, metrics = found.curves[0].evaluated()
     np.testing.assert_array_equal(rates, found.rates[3:-1:4])
@@ -127,7 +127,7 @@ def test_a_metric_of_the_wrong_mode_is_said(metric, mode, right, tmp_path):
     assert (len(caught), caught[0].filename) == (1, __file__)
     assert f"give mode='{right}'" in found.explanation
     found.save(tmp_path / "found.json")
-    assert lrax.Found.load(tmp_path / "found.json").explanation == found.explanation
+    assert lrax.FinderResult.load(tmp_path / "found.json").explanation == found.explanation
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert "mode=" not in str(lrax.find_lr(linear_learner(optax.sgd), DATA, mode=right, **options))

@@ -220,7 +220,7 @@ def test_a_curve_without_updates_is_told():
     """A curve without updates is told of and drawn, whatever its reason and its suggestion."""
     for reason in Reason:
         for suggestion in (0.1, None):
-            found = lrax.Found((curve([], reason),), reason, suggestion)
+            found = lrax.FinderResult((curve([], reason),), reason, suggestion)
             assert f"({reason}: " in str(found)
             assert found.plot().get_title()
             plt.close("all")
@@ -230,7 +230,9 @@ def test_a_curve_without_updates_is_told():
 def test_names_of_rules_are_near():
     """A name where a rule is due is answered with the function of that name; a rule of other arguments is refused too."""
     found = found_in([curve(fall(), Reason.COMPLETED)], [0.1])
-    with pytest.raises(TypeError, match=r"Found.suggest: `rule` must be a function .* did you mean lrax\.finder\.valley"):
+    with pytest.raises(
+        TypeError, match=r"FinderResult.suggest: `rule` must be a function .* did you mean lrax\.finder\.valley"
+    ):
         found.suggest("valley")
     with pytest.raises(TypeError, match=r"did you mean lrax\.finder\.steepest"):
         found.suggest("lrax.finder.stepest")

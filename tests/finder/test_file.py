@@ -34,9 +34,9 @@ def found():
 def test_a_result_is_saved_and_loaded(found, tmp_path):
     """A result read back from its file has the same numbers, suggests the same and can be plotted; nothing else is left."""
     found.save(tmp_path / "found.json")
-    again = lrax.Found.load(tmp_path / "found.json")
+    again = lrax.FinderResult.load(tmp_path / "found.json")
     assert str(again) == str(found)
-    assert (again.suggestion, again.band, again.spent) == (found.suggestion, found.band, found.spent)
+    assert (again.suggestion, again.band, again.steps_run) == (found.suggestion, found.band, found.steps_run)
     assert (again.left_out, again.ended, again.fault) == (3, True, "batch 2 holds NaN")
     assert same([c.losses for c in again.curves], [c.losses for c in found.curves])
     assert same([one.losses for one in (*again.runs, again.refined)], [one.losses for one in (*found.runs, found.refined)])
@@ -54,8 +54,8 @@ def test_losses_that_are_not_finite_come_back(tmp_path):
     curves = tuple(
         lrax.finder.Curve(np.full(n, 0.1, np.float32), losses[:n], losses[:n], lrax.finder.Reason.INTERRUPTED) for n in (4, 0)
     )
-    lrax.Found(curves, lrax.finder.Reason.INTERRUPTED, None).save(tmp_path / "found.json")
-    again = lrax.Found.load(tmp_path / "found.json")
+    lrax.FinderResult(curves, lrax.finder.Reason.INTERRUPTED, None).save(tmp_path / "found.json")
+    again = lrax.FinderResult.load(tmp_path / "found.json")
     np.testing.assert_array_equal(again.curves[0].losses, losses)
     assert again.curves[1].rates.shape == (0,)
     again.plot()
@@ -81,7 +81,7 @@ DAMAGES = {
     "refined": [REMOVED, 3, []],
     "refined.peaks": [REMOVED, [], [0.1], [-1.0]],
     "refined.updates": [REMOVED, 0, "many"],
-    "refined.spent": [REMOVED, 1.5, "many", -1, True, 10**400],
+    "refined.steps_run": [REMOVED, 1.5, "many", -1, True, 10**400],
     "left_out": [REMOVED, -1, "1", True],
     "ended": [REMOVED, 0, None],
     "fault": [REMOVED, None, 3],
@@ -109,8 +109,8 @@ def test_a_damaged_part_is_named(found, tmp_path, place):
         else:
             holder[last_one] = value
         path.write_text(json.dumps(plain))
-        with pytest.raises(ValueError, match=r"Found\.load: `path` must be") as caught:
-            lrax.Found.load(path)
+        with pytest.raises(ValueError, match=r"FinderResult\.load: `path` must be") as caught:
+            lrax.FinderResult.load(path)
         assert str(path) in str(caught.value)
         assert f"`{re.split(r'[.[]', place)[0]}" in str(caught.value)
         assert value is not REMOVED or f"`{place}` is missing" in str(caught.value)
@@ -118,25 +118,35 @@ def test_a_damaged_part_is_named(found, tmp_path, place):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"x", b"3", b"[]", b'{"format": 1}', b'{"lrax": "Sweep"}', b"\xff\xfe\x00", b"[" * 100_000, b'{"lrax": "Found"'],
+    [
+        b"",
+        b"x",
+        b"3",
+        b"[]",
+        b'{"format": 1}',
+        b'{"lrax": "SweepResult"}',
+        b"\xff\xfe\x00",
+        b"[" * 100_000,
+        b'{"lrax": "FinderResult"',
+    ],
 )
 def test_other_files_are_named(tmp_path, content):
     """What is no file of a result is a ValueError that names it; a file that is not there is the system's own error."""
     path = tmp_path / "other.json"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"`path` must be a file that Found\.save wrote, got 'other\.json'") as caught:
-        lrax.Found.load(path)
+    with pytest.raises(ValueError, match=r"`path` must be a file that FinderResult\.save wrote, got 'other\.json'") as caught:
+        lrax.FinderResult.load(path)
     assert str(path) in str(caught.value)
     with pytest.raises(FileNotFoundError):
-        lrax.Found.load(tmp_path / "none.json")
+        lrax.FinderResult.load(tmp_path / "none.json")
 
 
 def test_other_paths_are_named(tmp_path):
     """A directory is a ValueError that names it, and what is not a path is a TypeError."""
     with pytest.raises(ValueError, match="is a directory"):
-        lrax.Found.load(tmp_path)
-    with pytest.raises(TypeError, match=r"Found\.load: `path` must be a path, got 3"):
-        lrax.Found.load(3)
+        lrax.FinderResult.load(tmp_path)
+    with pytest.raises(TypeError, match=r"FinderResult\.load: `path` must be a path, got 3"):
+        lrax.FinderResult.load(3)
 
 
 def test_groups_in_groups_are_refused(found, tmp_path):
@@ -146,9 +156,9 @@ def test_groups_in_groups_are_refused(found, tmp_path):
     nested = whole["groups"]["weight"]
     for _ in range(300):
         nested = {**whole["groups"]["weight"], "groups": {"weight": nested}}
-    path.write_text(json.dumps({**whole, "lrax": "Found", "format": 1, "groups": {"weight": nested}}))
+    path.write_text(json.dumps({**whole, "lrax": "FinderResult", "format": 1, "groups": {"weight": nested}}))
     with pytest.raises(ValueError, match=r"`groups\.weight\.groups` must be empty in a group"):
-        lrax.Found.load(path)
+        lrax.FinderResult.load(path)
 
 
 VALUES = [
@@ -214,7 +224,7 @@ def test_no_change_of_a_file_raises_another_error(found, tmp_path):
     for _ in range(600):
         path.write_bytes(changed(whole, generator))
         try:
-            again = lrax.Found.load(path)
+            again = lrax.FinderResult.load(path)
         except ValueError as error:
             refused.append(str(error))
             continue
@@ -224,7 +234,7 @@ def test_no_change_of_a_file_raises_another_error(found, tmp_path):
         if again.suggestion is not None:
             assert again.schedule(lrax.Linear(1.0, 0.0, 100)).start > 0
     assert 10 < loaded < 300
-    assert all(error.startswith("Found.load: `path` must be a") and str(path) in error for error in refused)
+    assert all(error.startswith("FinderResult.load: `path` must be a") and str(path) in error for error in refused)
 
 
 @pytest.mark.slow
@@ -234,9 +244,9 @@ def test_time_is_linear_in_the_size(tmp_path):
     def seconds(number):
         rates = np.geomspace(1e-6, 1, number).astype(np.float32)
         curve = lrax.finder.Curve(rates, rates, rates, lrax.finder.Reason.COMPLETED)
-        lrax.Found((curve,), lrax.finder.Reason.COMPLETED, 0.1).save(tmp_path / "found.json")
+        lrax.FinderResult((curve,), lrax.finder.Reason.COMPLETED, 0.1).save(tmp_path / "found.json")
         begun = time.process_time()
-        lrax.Found.load(tmp_path / "found.json")
+        lrax.FinderResult.load(tmp_path / "found.json")
         return time.process_time() - begun
 
     assert seconds(200_000) < 30 * seconds(20_000)
@@ -244,9 +254,9 @@ def test_time_is_linear_in_the_size(tmp_path):
 
 def test_newer_files_are_named(tmp_path):
     """A file of a newer format says to update lrax."""
-    (tmp_path / "newer.json").write_text('{"lrax": "Found", "format": 99}')
+    (tmp_path / "newer.json").write_text('{"lrax": "FinderResult", "format": 99}')
     with pytest.raises(ValueError, match="update lrax"):
-        lrax.Found.load(tmp_path / "newer.json")
+        lrax.FinderResult.load(tmp_path / "newer.json")
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_rubbish(found, tmp_path, monkeypatch):

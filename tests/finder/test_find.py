@@ -43,7 +43,7 @@ def test_by_default_short_runs_follow_a_ramp():
     assert found.updates <= 100
     (runs,) = found.runs
     assert (runs.updates, len(runs.peaks)) == (50, 4)
-    assert found.spent == found.updates + runs.spent <= 300
+    assert found.steps_run == found.updates + runs.steps_run <= 300
     assert runs.peaks[0] <= runs.best <= runs.peaks[-1]
     assert found.band[0] < found.suggestion < found.band[1]
 

@@ -50,8 +50,8 @@ def test_each_group_has_a_rate_of_its_own(found):
     body, head = found.groups["body"].suggestion, found.groups["head"].suggestion
     assert 50 < body / head < 200
     assert found.multiples == {"body": body / found.suggestion, "head": head / found.suggestion}
-    own = len(found.rates) + found.runs[0].spent
-    assert found.spent == found.groups["body"].spent + found.groups["head"].spent + own
+    own = len(found.rates) + found.runs[0].steps_run
+    assert found.steps_run == found.groups["body"].steps_run + found.groups["head"].steps_run + own
     assert lrax.by_path(optax.sgd, lrax.Constant(found.suggestion), found.multiples).init(learner().state.params)
 
 

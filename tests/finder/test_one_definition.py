@@ -103,7 +103,7 @@ def test_a_user_s_rule_is_given_numpy_arrays():
         seen.append((rates, losses))
         return rates[np.nanargmin(losses)] if losses[0] > 0 else None
 
-    found = lrax.Found((curve_of(np.linspace(2, 1, 60)),), lrax.finder.Reason.COMPLETED, None)
+    found = lrax.FinderResult((curve_of(np.linspace(2, 1, 60)),), lrax.finder.Reason.COMPLETED, None)
     assert found.suggest(rule) == pytest.approx(0.85, rel=0.1)
     (rates, losses) = seen[0]
     assert type(rates) is type(losses) is np.ndarray

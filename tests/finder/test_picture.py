@@ -167,7 +167,7 @@ def test_rules_that_are_none_are_named():
     found = one(fall())
     with pytest.raises(TypeError, match=r"`rules` must be a sequence of rules, .* give \(lrax\.finder\.steepest,\)"):
         found.plot(rules=lrax.finder.valley)
-    with pytest.raises(TypeError, match=r"Found\.plot: `rule` must be .* did you mean lrax\.finder\.valley"):
+    with pytest.raises(TypeError, match=r"FinderResult\.plot: `rule` must be .* did you mean lrax\.finder\.valley"):
         found.plot(rules=("valley",))
 
 

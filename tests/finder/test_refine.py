@@ -22,7 +22,7 @@ def test_refine_checks_by_training():
     """Refining spends at most 450 updates more, says what they were, and ends at the best rate that it tried or beside it."""
     plain = lrax.find_lr(linear_learner(optax.sgd), DATA, batch_size=16, key=KEY)
     found = lrax.find_lr(linear_learner(optax.sgd), DATA, batch_size=16, key=KEY, refine=True)
-    assert plain.spent < found.spent <= plain.spent + 450
+    assert plain.steps_run < found.steps_run <= plain.steps_run + 450
     tried = found.refined
     assert len(tried.peaks) == len(tried.losses) == 4
     assert tried.updates == 112
@@ -36,7 +36,7 @@ def test_refine_spends_what_it_may():
     """A number of updates is divided among four runs; one that is too small, or no number, is an error that says so."""
     found = lrax.find_lr(linear_learner(optax.sgd), DATA, batch_size=16, key=KEY, refine=240)
     assert found.refined.updates == 60
-    assert found.refined.spent <= 240
+    assert found.refined.steps_run <= 240
     for bad in (99, 0, -5):
         with pytest.raises(ValueError, match=r"find_lr: `refine` must be .*at least"):
             lrax.find_lr(linear_learner(optax.sgd), DATA, batch_size=16, key=KEY, refine=bad)

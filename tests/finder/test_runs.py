@@ -132,9 +132,9 @@ def test_the_runs_of_an_iterator():
 
 
 def test_the_ratio_of_a_cosine_is_that_of_the_theory():
-    """The constant for the default shape is what `rate_ratio` says of it at the reference length."""
+    """The constant for the default shape is what `lr_ratio` says of it at the reference length."""
     cosine = lrax.warmup_cosine(1.0, REFERENCE, REFERENCE // 10)
-    assert float(lrax.theory.rate_ratio(lrax.Constant(1.0), cosine)) == pytest.approx(COSINE, rel=0.02)
+    assert float(lrax.theory.lr_ratio(lrax.Constant(1.0), cosine)) == pytest.approx(COSINE, rel=0.02)
     assert ratio_of(rates_of("find_lr", "plan", cosine, None)) == pytest.approx(COSINE, rel=0.02)
 
 
@@ -151,7 +151,7 @@ def test_a_plan_is_squeezed_into_a_run():
 def test_the_height_of_a_schedule():
     """`schedule` scales any shape of any height; shapes stand to each other as the theory says, and longer runs lower."""
     curve = lrax.finder.Curve(*(np.ones(3, np.float32),) * 3, lrax.finder.Reason.COMPLETED)
-    found = lrax.Found((curve,), lrax.finder.Reason.COMPLETED, 0.1)
+    found = lrax.FinderResult((curve,), lrax.finder.Reason.COMPLETED, 0.1)
     constant = found.schedule(lrax.Constant(5.0), 500)
     assert float(constant(0)) == pytest.approx(0.1 / 1.6)
     for height in (1e-4, 30.0):
@@ -162,7 +162,7 @@ def test_the_height_of_a_schedule():
     waiting, whole = lrax.wsd(1.0, warmup_steps=0.05, cooldown_steps=0.2), lrax.wsd(1.0, 8_000, 0.05, 0.2)
     assert found.schedule(waiting, 8_000) == found.schedule(whole)
     milestones = lrax.MultiStep(1.0, 0.1, [0.6, 0.8])
-    assert found.schedule(milestones, 8_000) == found.schedule(milestones.over(8_000))
+    assert found.schedule(milestones, 8_000) == found.schedule(milestones.with_total_steps(8_000))
 
 
 @sampled(CASES)
@@ -181,7 +181,7 @@ def test_a_schedule_has_its_own_peak(case):
 def test_the_peak_is_seen():
     """`found.schedule` reads like the call that one would have written, and a scaled schedule is scaled again inside."""
     curve = lrax.finder.Curve(*(np.ones(3, np.float32),) * 3, lrax.finder.Reason.COMPLETED)
-    found = lrax.Found((curve,), lrax.finder.Reason.COMPLETED, 0.1)
+    found = lrax.FinderResult((curve,), lrax.finder.Reason.COMPLETED, 0.1)
     schedule = found.schedule(lrax.warmup_cosine(1.0, 500, 50, end=0.25))
     assert repr(schedule).startswith("warmup_cosine(peak=0.")
     assert schedule.end == pytest.approx(float(schedule.peak) / 4)
@@ -192,7 +192,7 @@ def test_the_peak_is_seen():
 def test_the_length_of_a_plan_costs_nothing():
     """The longest plans there are take a moment and little memory, and have the peak that the law of lengths gives."""
     curve = lrax.finder.Curve(*(np.ones(3, np.float32),) * 3, lrax.finder.Reason.COMPLETED)
-    found = lrax.Found((curve,), lrax.finder.Reason.COMPLETED, 0.1)
+    found = lrax.FinderResult((curve,), lrax.finder.Reason.COMPLETED, 0.1)
     tracemalloc.start()
     lengths = np.array([2**19, 2**30, 2**31 - 1])
     peaks = [float(found.schedule(lrax.Linear(1.0, 0.0, int(steps))).start) for steps in lengths]
@@ -200,7 +200,7 @@ def test_the_length_of_a_plan_costs_nothing():
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert most < 100e6
-    ratios = [float(lrax.theory.rate_ratio(lrax.Constant(1.0), lrax.Linear(1.0, 0.0, int(steps)))) for steps in lengths]
+    ratios = [float(lrax.theory.lr_ratio(lrax.Constant(1.0), lrax.Linear(1.0, 0.0, int(steps)))) for steps in lengths]
     expected = 0.1 * (500 / lengths) ** 0.25 * np.array(ratios) / 1.6
     np.testing.assert_allclose(peaks, expected, rtol=1e-5)
     whole = rates_of("find_lr", "plan", lrax.Linear(1.0, 0.0, 2**19), None)
@@ -212,20 +212,22 @@ def test_the_length_of_a_plan_costs_nothing():
     [
         (lrax.Constant(1.0), {}, ValueError, "total_steps"),
         (lrax.Constant(0.0), {"total_steps": 10}, ValueError, "`shape` must be a schedule with rates above 0"),
-        (lrax.Linear(1.0, -1.0, 10), {}, ValueError, "Found.schedule: `shape`"),
+        (lrax.Linear(1.0, -1.0, 10), {}, ValueError, "FinderResult.schedule: `shape`"),
         (lrax.Constant(1.0), {"total_steps": 0}, ValueError, "total_steps"),
-        ("cosine", {}, TypeError, "Found.schedule: `shape`"),
+        ("cosine", {}, TypeError, "FinderResult.schedule: `shape`"),
     ],
 )
 def test_a_shape_that_has_no_height_is_named(shape, options, error, said):
     """A schedule without a length, without rates above 0, or none at all is an error that names the argument."""
     curve = lrax.finder.Curve(*(np.ones(3, np.float32),) * 3, lrax.finder.Reason.COMPLETED)
-    found = lrax.Found((curve,), lrax.finder.Reason.COMPLETED, 0.1)
+    found = lrax.FinderResult((curve,), lrax.finder.Reason.COMPLETED, 0.1)
     with pytest.raises(error, match=said):
         found.schedule(shape, **options)
     if error is ValueError:
-        none = lrax.Found((curve,), lrax.finder.Reason.TOO_SHORT, None)
-        with pytest.raises(ValueError, match=r"^Found\.schedule: find_lr made no suggestion \(too short\): 3 updates are"):
+        none = lrax.FinderResult((curve,), lrax.finder.Reason.TOO_SHORT, None)
+        with pytest.raises(
+            ValueError, match=r"^FinderResult\.schedule: find_lr made no suggestion \(too short\): 3 updates are"
+        ):
             none.schedule(lrax.Constant(1.0), 10)
 
 

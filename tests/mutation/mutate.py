@@ -398,9 +398,9 @@ def loaded(text: str) -> list[Result]:
     found = []
     for one in json.loads(text):
         given = one.pop("mutation")
-        owner = given["owner"] and tuple(given["owner"])
+        caller = given["caller"] and tuple(given["caller"])
         killers = [tuple(pair) for pair in one.pop("killers")]
-        found.append(Result(Mutation(**given | {"lines": tuple(given["lines"]), "owner": owner}), killers=killers, **one))
+        found.append(Result(Mutation(**given | {"lines": tuple(given["lines"]), "caller": caller}), killers=killers, **one))
     return found
 
 

@@ -66,7 +66,7 @@ class Mutation:
       function: the first line of the innermost function, decorators included; None outside of functions.
       default: whether it is in a default of an argument of that function.
       named: the name that is assigned, outside of functions.
-      owner: the first and the last line of the innermost class, outside of functions.
+      caller: the first and the last line of the innermost class, outside of functions.
     """
 
     file: str
@@ -81,7 +81,7 @@ class Mutation:
     function: int | None = None
     default: bool = False
     named: str = ""
-    owner: tuple[int, int] | None = None
+    caller: tuple[int, int] | None = None
 
     @property
     def line(self) -> int:
@@ -143,7 +143,7 @@ class Walk(ast.NodeVisitor):
         left, right = self.starts[first], self.starts[last + 1] - 1
         after = self.source[left:start] + text.encode() + self.source[end:right]
         function = self.functions[-1] if self.functions else None
-        owner = self.classes[-1] if self.classes and function is None else None
+        caller = self.classes[-1] if self.classes and function is None else None
         self.found.append(
             Mutation(
                 *(self.file, operator, start, end, text),
@@ -153,7 +153,7 @@ class Walk(ast.NodeVisitor):
                 function and min(node.lineno for node in (function, *function.decorator_list)),
                 self.default,
                 self.named,
-                owner and (owner.lineno, owner.end_lineno or owner.lineno),
+                caller and (caller.lineno, caller.end_lineno or caller.lineno),
             )
         )
 

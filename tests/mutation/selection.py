@@ -70,10 +70,10 @@ class Selector:
                 if first == mutation.function
             )
             return
-        if mutation.owner is None:
+        if mutation.caller is None:
             readers = {line for name in mutation.named.split() for line in self.readers[name]}
             yield {line for line in readers if self._function(*line)}
-        first, last = mutation.owner or (0, 0)
+        first, last = mutation.caller or (0, 0)
         yield {(file, line) for line in range(first, last + 1) if self._function(file, line)}
         yield {(file, line) for _, body, last in self.functions[file] for line in range(body, last + 1)}
         yield {(file, line) for line in mutation.lines}

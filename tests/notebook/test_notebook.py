@@ -34,9 +34,9 @@ CELLS = {
     "schedule": "lrax.warmup_cosine(0.3, 5000, 500)",
     "batch": "lrax.Cosine(jnp.geomspace(1e-3, 1.0, 12), 0.0, 1000)",
     "table": "lrax.table(lrax.MultiStep(0.1, 0.1, [1876, 3283, 4221]))",
-    "Found": "lrax.find_lr(learner, data, progress=True, **options)",
-    "Sweep": "lrax.run_sweep(lambda schedule: 1.0 + (schedule(0) - 0.3) ** 2, rates)",
-    "Race": "lrax.race(learner, data, rates, rungs=(4, 4), **options)",
+    "FinderResult": "lrax.find_lr(learner, data, progress=True, **options)",
+    "SweepResult": "lrax.run_sweep(lambda schedule: 1.0 + (schedule(0) - 0.3) ** 2, rates)",
+    "RaceResult": "lrax.race(learner, data, rates, rungs=(4, 4), **options)",
 }
 
 SEEN = """
@@ -88,7 +88,7 @@ def shown(executed):
     return {name: cell["outputs"] for name, cell in zip(CELLS, executed["cells"], strict=True)}
 
 
-@pytest.mark.parametrize("name", ["schedule", "batch", "table", "Found", "Sweep", "Race"])
+@pytest.mark.parametrize("name", ["schedule", "batch", "table", "FinderResult", "SweepResult", "RaceResult"])
 def test_displays_are_well_formed(shown, name):
     """What is displayed is HTML whose tags are closed, in the order in which they were opened."""
     (html,) = [output["data"]["text/html"] for output in shown[name] if "text/html" in output.get("data", {})]
@@ -97,7 +97,7 @@ def test_displays_are_well_formed(shown, name):
 
 def test_a_bar_says_that_it_compiles_and_ends(shown):
     """The bar of a cell says at first that it compiles, and ends at 100 %."""
-    said = "".join(output.get("text", "") for output in shown["Found"] if output["output_type"] == "stream")
+    said = "".join(output.get("text", "") for output in shown["FinderResult"] if output["output_type"] == "stream")
     assert "range test, compiling:   0%" in said
     assert "range test: 100%" in said
 

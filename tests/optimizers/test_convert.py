@@ -48,8 +48,8 @@ def test_a_converted_state_goes_on_bit_for_bit(old: str) -> None:
         got, after = steps(tx, converted, 1)
         jax.tree.map(np.testing.assert_array_equal, got, want)
         if name != "bare":
-            assert np.isnan(jax.tree.leaves(lrax.group_rates(converted))).all()
-            np.testing.assert_allclose(list(lrax.group_rates(after).values()), SCHEDULE(2), rtol=1e-6)
+            assert np.isnan(jax.tree.leaves(lrax.group_lrs(converted))).all()
+            np.testing.assert_allclose(list(lrax.group_lrs(after).values()), SCHEDULE(2), rtol=1e-6)
 
 
 CHAINS: dict[str, Any] = {
@@ -82,10 +82,10 @@ def test_from_a_number_to_a_schedule() -> None:
     tx = lrax.by_path(optax.adamw, SCHEDULE, GROUPS)
     converted = lrax.convert_state(state, tx, WEIGHTS)
     assert lrax.count_of(converted) == 3
-    np.testing.assert_allclose(lrax.next_rate(converted, tx, "head"), 0.1 * SCHEDULE(3), rtol=1e-6)
+    np.testing.assert_allclose(lrax.next_lr(converted, tx, "head"), 0.1 * SCHEDULE(3), rtol=1e-6)
     np.testing.assert_array_equal(converted.inner_states["head"].inner_state.inner_state[0].mu["head"], state[0].mu["head"])
     state, tx = optax.sgd(0.1, momentum=0.9).init(WEIGHTS), lrax.recorded(lambda rate: optax.sgd(rate, momentum=0.9), SCHEDULE)
-    assert lrax.next_rate(lrax.convert_state(state, tx, WEIGHTS, count=4), tx) == SCHEDULE(4)
+    assert lrax.next_lr(lrax.convert_state(state, tx, WEIGHTS, count=4), tx) == SCHEDULE(4)
     with pytest.raises(ValueError, match=r"convert_state: `count` must be given where the state has no count, got None; give"):
         lrax.convert_state(state, tx, WEIGHTS)
     with pytest.raises(ValueError, match=r"`count` must be left out for a state that counts its steps, got 4"):
@@ -101,7 +101,7 @@ def test_freezing_leaves_moments_out() -> None:
     converted = lrax.convert_state(state, frozen, WEIGHTS)
     changes, after = steps(frozen, converted, 1)
     np.testing.assert_array_equal(changes["head"], np.zeros(2))
-    assert list(lrax.group_rates(after)) == ["rest"]
+    assert list(lrax.group_lrs(after)) == ["rest"]
     with pytest.raises(
         TypeError, match=r"convert_state: `opt_state` must be the state of the same optimizer.*it has no .*head"
     ):

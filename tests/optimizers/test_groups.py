@@ -36,8 +36,8 @@ def test_factors_schedules_and_frozen_parts() -> None:
     np.testing.assert_allclose(changes["head"]["kernel"], -3 * np.ones(2))
     np.testing.assert_array_equal(changes["head"]["bias"], np.zeros(2))
     want = {"layer_0": 0.25 * SCHEDULE(2), "^body": 0.5 * SCHEDULE(2), "^head": 3.0, "rest": SCHEDULE(2)}
-    assert lrax.group_rates(state).keys() == want.keys()
-    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), lrax.group_rates(state), want)
+    assert lrax.group_lrs(state).keys() == want.keys()
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), lrax.group_lrs(state), want)
 
 
 def test_the_rest_follows_the_schedule() -> None:
@@ -57,13 +57,13 @@ def test_groups_tell_their_rates(factory: Any) -> None:
     for call in (lambda function: function, jax.jit):
         for path, want in wants.items():
             for schedule in (None, SCHEDULE, tx):
-                last = call(functools.partial(lrax.last_rate, schedule=schedule, path=path))(state)
+                last = call(functools.partial(lrax.last_lr, schedule=schedule, path=path))(state)
                 np.testing.assert_allclose(last, want(1), rtol=1e-6)
             for schedule in (want, tx):
-                following = call(functools.partial(lrax.next_rate, schedule=schedule, path=path))(state)
+                following = call(functools.partial(lrax.next_lr, schedule=schedule, path=path))(state)
                 np.testing.assert_allclose(following, want(2), rtol=1e-6)
     assert lrax.count_of(state) == 2
-    assert lrax.next_rate(state, SCHEDULE) == SCHEDULE(2)
+    assert lrax.next_lr(state, SCHEDULE) == SCHEDULE(2)
 
 
 def test_a_plateau_after_the_groups_counts_in() -> None:
@@ -73,30 +73,30 @@ def test_a_plateau_after_the_groups_counts_in() -> None:
     for _ in range(2):
         _, state = tx.update(WEIGHTS, state, WEIGHTS, value=1.0)
     want = {"^head": 0.05 * SCHEDULE(1), "rest": 0.5 * SCHEDULE(1)}
-    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), lrax.group_rates(state), want)
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), lrax.group_lrs(state), want)
     other = {"one": moved(lrax.recorded(optax.sgd, SCHEDULE), 1)[1], "two": state}
-    assert lrax.last_rate(other, path="one") == SCHEDULE(0)
+    assert lrax.last_lr(other, path="one") == SCHEDULE(0)
 
 
 def test_rates_of_a_state_without_groups() -> None:
     """A state that stores its learning rate has one entry; one that stores none needs the schedule."""
-    assert lrax.group_rates(moved(lrax.recorded(optax.adamw, SCHEDULE), 1)[1]) == {"rest": SCHEDULE(0)}
+    assert lrax.group_lrs(moved(lrax.recorded(optax.adamw, SCHEDULE), 1)[1]) == {"rest": SCHEDULE(0)}
     state = optax.adamw(SCHEDULE).init(WEIGHTS)
-    with pytest.raises(ValueError, match=r"^group_rates: `opt_state` must hold a learning rate, got none"):
-        lrax.group_rates(state)
-    assert lrax.group_rates(state, SCHEDULE) == {"rest": SCHEDULE(0)}
+    with pytest.raises(ValueError, match=r"^group_lrs: `opt_state` must hold a learning rate, got none"):
+        lrax.group_lrs(state)
+    assert lrax.group_lrs(state, SCHEDULE) == {"rest": SCHEDULE(0)}
 
 
 def test_several_learning_rates_are_listed() -> None:
-    """`last_rate` of a state with several learning rates lists them and names `group_rates`."""
+    """`last_lr` of a state with several learning rates lists them and names `group_lrs`."""
     state = moved(lrax.by_path(optax.sgd, SCHEDULE, {"^head": 0.1}), 2)[1]
     with pytest.raises(
         ValueError,
-        match=r"last_rate: `path` must be .* '\^head' = 0.09.*, 'rest' = 0.9.*, got None; lrax.group_rates\(opt_state\)",
+        match=r"last_lr: `path` must be .* '\^head' = 0.09.*, 'rest' = 0.9.*, got None; lrax.group_lrs\(opt_state\)",
     ):
-        lrax.last_rate(state)
-    with pytest.raises(ValueError, match=r"next_rate: `path` must be the label of one trained group, 'rest' or '\^head'"):
-        lrax.next_rate(state, lrax.by_path(optax.sgd, SCHEDULE, {"^head": 0.1}))
+        lrax.last_lr(state)
+    with pytest.raises(ValueError, match=r"next_lr: `path` must be the label of one trained group, 'rest' or '\^head'"):
+        lrax.next_lr(state, lrax.by_path(optax.sgd, SCHEDULE, {"^head": 0.1}))
 
 
 OTHER = lrax.Linear(0.1, 0.0, steps=10)
@@ -138,38 +138,38 @@ def test_two_learning_rates(name: str) -> None:
     _, state = update(MATRICES, tx.init(MATRICES), MATRICES)
     _, state = update(MATRICES, state, MATRICES)
     want = {"adam": OTHER(1), "muon": SCHEDULE(1)}
-    for function in (lrax.group_rates, jax.jit(lrax.group_rates)) if name in STORED else ():
+    for function in (lrax.group_lrs, jax.jit(lrax.group_lrs)) if name in STORED else ():
         got = function(state)
         assert list(got) == ["adam", "muon"]
         np.testing.assert_allclose(list(got.values()), list(want.values()), rtol=1e-6)
     if name in STORED:
-        with pytest.raises(ValueError, match=r"choose one of the learning rates .* lrax.group_rates\(opt_state\) returns all"):
-            lrax.last_rate(state)
+        with pytest.raises(ValueError, match=r"choose one of the learning rates .* lrax.group_lrs\(opt_state\) returns all"):
+            lrax.last_lr(state)
     else:
-        with pytest.raises(ValueError, match=r"^group_rates: `schedule` must be given for the groups .*: 'adam', 'muon'"):
-            lrax.group_rates(state)
-        with pytest.raises(ValueError, match=r"^group_rates: .*'muon'"):
-            lrax.group_rates(state, {"adam": OTHER})
-        got = lrax.group_rates(state, {"adam": OTHER, "muon": SCHEDULE})
+        with pytest.raises(ValueError, match=r"^group_lrs: `schedule` must be given for the groups .*: 'adam', 'muon'"):
+            lrax.group_lrs(state)
+        with pytest.raises(ValueError, match=r"^group_lrs: .*'muon'"):
+            lrax.group_lrs(state, {"adam": OTHER})
+        got = lrax.group_lrs(state, {"adam": OTHER, "muon": SCHEDULE})
         np.testing.assert_allclose([got["adam"], got["muon"]], list(want.values()), rtol=1e-6)
-    np.testing.assert_allclose(lrax.next_rate(state, {"adam": OTHER, "muon": SCHEDULE}, "adam"), OTHER(2), rtol=1e-6)
+    np.testing.assert_allclose(lrax.next_lr(state, {"adam": OTHER, "muon": SCHEDULE}, "adam"), OTHER(2), rtol=1e-6)
 
 
 def test_one_schedule_for_all_groups() -> None:
-    """One schedule given to `group_rates` is that of all groups; that of `recorded` is not, for it is one of several."""
+    """One schedule given to `group_lrs` is that of all groups; that of `recorded` is not, for it is one of several."""
     state = moved(optax.contrib.muon(SCHEDULE), 1)[1]
-    assert lrax.group_rates(state, SCHEDULE) == {"adam": SCHEDULE(0), "muon": SCHEDULE(0)}
+    assert lrax.group_lrs(state, SCHEDULE) == {"adam": SCHEDULE(0), "muon": SCHEDULE(0)}
     tx = lrax.recorded(optax.contrib.muon, SCHEDULE)
-    with pytest.raises(ValueError, match=r"group_rates: `schedule` must be given for the groups .*: 'adam', 'muon'"):
-        lrax.group_rates(moved(tx, 1)[1], tx)
+    with pytest.raises(ValueError, match=r"group_lrs: `schedule` must be given for the groups .*: 'adam', 'muon'"):
+        lrax.group_lrs(moved(tx, 1)[1], tx)
     with pytest.raises(ValueError, match=r"by the labels of the state's groups, 'adam', 'muon', got 'matrices'"):
-        lrax.group_rates(state, {"matrices": SCHEDULE})
+        lrax.group_lrs(state, {"matrices": SCHEDULE})
 
 
 def test_several_states_have_their_places_as_names() -> None:
     """The states of two networks in one collection are one entry each."""
     one, two = (moved(lrax.recorded(optax.sgd, schedule), 2)[1] for schedule in (SCHEDULE, OTHER))
-    got = lrax.group_rates({"generator": one, "critic": two})
+    got = lrax.group_lrs({"generator": one, "critic": two})
     np.testing.assert_allclose([got["generator"], got["critic"]], [SCHEDULE(1), OTHER(1)], rtol=1e-6)
 
 
@@ -180,7 +180,7 @@ def test_frozen_for_a_while() -> None:
     changes, state = moved(tx, 2)
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(changes["body"]))
     assert np.all(changes["head"]["kernel"])
-    assert lrax.next_rate(state, tx, "^body") == held(2) == 0.5
+    assert lrax.next_lr(state, tx, "^body") == held(2) == 0.5
     changes, _ = tx.update(WEIGHTS, state, WEIGHTS)
     want, _ = moved(optax.adam(held), 3)
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), changes["body"], want["body"])
@@ -191,12 +191,12 @@ def test_a_group_with_the_empty_name() -> None:
     groups = {"^head": 0.1, "": 0.5}
     tx = lrax.by_path(optax.sgd, SCHEDULE, groups)
     state = moved(tx, 2)[1]
-    got = lrax.group_rates(state)
+    got = lrax.group_lrs(state)
     np.testing.assert_allclose([got["^head"], got[""]], [0.1 * SCHEDULE(1), 0.5 * SCHEDULE(1)], rtol=1e-6)
-    np.testing.assert_allclose(lrax.last_rate(state, path=""), 0.5 * SCHEDULE(1), rtol=1e-6)
-    np.testing.assert_allclose(lrax.next_rate(state, tx, path=""), 0.5 * SCHEDULE(2), rtol=1e-6)
+    np.testing.assert_allclose(lrax.last_lr(state, path=""), 0.5 * SCHEDULE(1), rtol=1e-6)
+    np.testing.assert_allclose(lrax.next_lr(state, tx, path=""), 0.5 * SCHEDULE(2), rtol=1e-6)
     with pytest.raises(ValueError, match="choose one of the learning rates"):
-        lrax.last_rate(state)
+        lrax.last_lr(state)
     rows = [row.split() for row in lrax.group_table(SCHEDULE, groups, WEIGHTS).splitlines()]
     assert rows[1] == ["body/layer_0", "(rest)", "0.5"]
     assert lrax.group_table(SCHEDULE, {"": 0.5}, jnp.ones(2)).splitlines()[1].split() == ["(params)", "(rest)", "0.5"]
@@ -227,7 +227,7 @@ def test_factors_and_floors() -> None:
     groups = {"bias$": {"factor": 0.5, "floor": 0.4}, "kernel$": {"floor": 0.95}, "layer_0": {"factor": 2.0}}
     _, state = moved(lrax.by_path(optax.sgd, SCHEDULE, groups), 4)  # the last rate of the schedule is 0.7
     want = {"bias$": 0.4, "kernel$": 0.95, "layer_0": 1.4, "rest": 0.7}
-    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), lrax.group_rates(state), want)
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), lrax.group_lrs(state), want)
 
 
 def test_layerwise_rates_are_not_off_by_one() -> None:
@@ -266,7 +266,7 @@ def test_the_table_is_what_is_trained() -> None:
     """The table's rates are those of the groups' states at that count."""
     groups = {"bias$": None, "layer_0": 0.25, "^head": lrax.Constant(3.0)}
     _, state = moved(lrax.by_path(optax.sgd, SCHEDULE, groups), 3)
-    rates = {label: f"{rate:.4g}" for label, rate in lrax.group_rates(state).items()} | {"bias$": "-"}
+    rates = {label: f"{rate:.4g}" for label, rate in lrax.group_lrs(state).items()} | {"bias$": "-"}
     rows = [row.split() for row in lrax.group_table(SCHEDULE, groups, WEIGHTS, count=2).splitlines()[1:]]
     assert [path for path, *_ in rows] == ["body/layer_0", "body/layer_1", "head/bias", "head/kernel"]
     assert all(rate == rates[label] for _, label, rate in rows)
@@ -327,4 +327,4 @@ def test_schedules_for_other_hyperparameters() -> None:
     want = {"learning_rate": SCHEDULE(3), "weight_decay": decay(3), "b1": beta(3)}
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), {name: got[name] for name in want}, want)
     assert got["b2"] == np.float32(0.999)  # 1.0 without hyperparam_dtype: optax#1414
-    assert lrax.last_rate(state) == SCHEDULE(3)
+    assert lrax.last_lr(state) == SCHEDULE(3)

@@ -53,15 +53,15 @@ def test_last_and_next_rate(tx: Any) -> None:
     state = after(tx, 3)
     assert int(lrax.count_of(state)) == 3
     for call in (lambda function: function, jax.jit):
-        assert_rate(call(functools.partial(lrax.last_rate, schedule=SCHEDULE))(state), SCHEDULE(2))
-        assert_rate(call(functools.partial(lrax.next_rate, schedule=SCHEDULE))(state), SCHEDULE(3))
+        assert_rate(call(functools.partial(lrax.last_lr, schedule=SCHEDULE))(state), SCHEDULE(2))
+        assert_rate(call(functools.partial(lrax.next_lr, schedule=SCHEDULE))(state), SCHEDULE(3))
 
 
 @pytest.mark.parametrize("tx", OPTIMIZERS.values(), ids=OPTIMIZERS)
 def test_before_the_first_update(tx: Any) -> None:
     """Before the first update both are the first rate."""
     state = tx.init(WEIGHTS)
-    assert lrax.last_rate(state, SCHEDULE) == lrax.next_rate(state, SCHEDULE) == SCHEDULE(0)
+    assert lrax.last_lr(state, SCHEDULE) == lrax.next_lr(state, SCHEDULE) == SCHEDULE(0)
 
 
 @pytest.mark.parametrize("inner", [optax.adamw(SCHEDULE), lrax.recorded(optax.sgd, SCHEDULE), optax.sgd(0.1)])
@@ -70,15 +70,15 @@ def test_accumulation_counts_updates(inner: Any) -> None:
     for batches, updates in ((3, 0), (4, 1), (9, 2)):
         state = after(optax.MultiSteps(inner, 4), batches)
         assert int(lrax.count_of(state)) == updates
-        assert lrax.next_rate(state, SCHEDULE) == SCHEDULE(updates)
+        assert lrax.next_lr(state, SCHEDULE) == SCHEDULE(updates)
 
 
 @pytest.mark.parametrize("tx", ["recorded", "inject_hyperparams"])
 def test_the_state_alone_tells(tx: str) -> None:
     """A state that keeps its rate needs no schedule, outside and inside jit."""
     state = after(OPTIMIZERS[tx], 3)
-    assert_rate(lrax.last_rate(state), SCHEDULE(2))
-    assert_rate(jax.jit(lrax.last_rate)(state), SCHEDULE(2))
+    assert_rate(lrax.last_lr(state), SCHEDULE(2))
+    assert_rate(jax.jit(lrax.last_lr)(state), SCHEDULE(2))
 
 
 @pytest.mark.parametrize(
@@ -92,20 +92,20 @@ def test_a_plateau_counts_in(plateau: Any, scale: float) -> None:
     state = tx.init(WEIGHTS)
     for _ in range(3):
         _, state = tx.update(WEIGHTS, state, WEIGHTS, value=1.0)
-    np.testing.assert_allclose(lrax.last_rate(state), scale * SCHEDULE(2), rtol=1e-6)
-    np.testing.assert_allclose(lrax.last_rate(state, SCHEDULE), scale * SCHEDULE(2), rtol=1e-6)
-    np.testing.assert_allclose(lrax.next_rate(state, SCHEDULE), scale * SCHEDULE(3), rtol=1e-6)
+    np.testing.assert_allclose(lrax.last_lr(state), scale * SCHEDULE(2), rtol=1e-6)
+    np.testing.assert_allclose(lrax.last_lr(state, SCHEDULE), scale * SCHEDULE(2), rtol=1e-6)
+    np.testing.assert_allclose(lrax.next_lr(state, SCHEDULE), scale * SCHEDULE(3), rtol=1e-6)
 
 
 def test_a_path_where_counts_differ() -> None:
     """Counts that differ are an error that lists them; a path chooses; under jit, without one, the rate is NaN."""
     groups = {"slow": optax.MultiSteps(optax.sgd(SCHEDULE), 2).gradient_transformation(), "fast": optax.adam(SCHEDULE)}
     state = after(optax.multi_transform(groups, LABELS), 4)
-    with pytest.raises(ValueError, match=r"next_rate: `path` must be given to choose one of the counts .* = 4.* = 2"):
-        lrax.next_rate(state, SCHEDULE)
-    assert lrax.next_rate(state, SCHEDULE, "slow") == SCHEDULE(2)
-    assert_rate(jax.jit(lambda state: lrax.last_rate(state, SCHEDULE, "fast"))(state), SCHEDULE(3))
-    assert np.isnan(jax.jit(lambda state: lrax.last_rate(state, SCHEDULE))(state))
+    with pytest.raises(ValueError, match=r"next_lr: `path` must be given to choose one of the counts .* = 4.* = 2"):
+        lrax.next_lr(state, SCHEDULE)
+    assert lrax.next_lr(state, SCHEDULE, "slow") == SCHEDULE(2)
+    assert_rate(jax.jit(lambda state: lrax.last_lr(state, SCHEDULE, "fast"))(state), SCHEDULE(3))
+    assert np.isnan(jax.jit(lambda state: lrax.last_lr(state, SCHEDULE))(state))
     assert jax.jit(lrax.count_of)(state) == -1
 
 
@@ -114,16 +114,16 @@ def test_a_plateau_of_one_group_needs_a_path() -> None:
     groups = {"slow": optax.sgd(SCHEDULE), "fast": optax.chain(optax.sgd(SCHEDULE), lrax.reduce_on_plateau())}
     state = optax.multi_transform(groups, LABELS).init(WEIGHTS)
     with pytest.raises(ValueError, match="groups of parameters have plateaus of their own"):
-        lrax.next_rate(state, SCHEDULE)
-    assert lrax.next_rate(state, SCHEDULE, "fast") == lrax.next_rate(state, SCHEDULE, "slow") == SCHEDULE(0)
+        lrax.next_lr(state, SCHEDULE)
+    assert lrax.next_lr(state, SCHEDULE, "fast") == lrax.next_lr(state, SCHEDULE, "slow") == SCHEDULE(0)
 
 
 def test_lanes() -> None:
     """States of runs trained side by side give a rate a lane, inside vmap and outside."""
     tx = optax.adamw(SCHEDULE)
     states = jax.vmap(lambda _: tx.init(WEIGHTS))(jnp.arange(3))
-    np.testing.assert_array_equal(lrax.next_rate(states, SCHEDULE), np.full(3, SCHEDULE(0)))
-    np.testing.assert_array_equal(jax.vmap(lambda state: lrax.next_rate(state, SCHEDULE))(states), np.full(3, SCHEDULE(0)))
+    np.testing.assert_array_equal(lrax.next_lr(states, SCHEDULE), np.full(3, SCHEDULE(0)))
+    np.testing.assert_array_equal(jax.vmap(lambda state: lrax.next_lr(state, SCHEDULE))(states), np.full(3, SCHEDULE(0)))
 
 
 def test_flax_nnx() -> None:
@@ -132,36 +132,36 @@ def test_flax_nnx() -> None:
     optimizer = nnx.Optimizer(model, optax.adamw(SCHEDULE), wrt=nnx.Param)
     gradients = nnx.grad(lambda model: model(jnp.ones((1, 2))).sum())(model)
     optimizer.update(model, gradients)
-    assert lrax.last_rate(optimizer.opt_state, SCHEDULE) == SCHEDULE(0)
-    assert lrax.next_rate(optimizer.opt_state, SCHEDULE) == SCHEDULE(1)
+    assert lrax.last_lr(optimizer.opt_state, SCHEDULE) == SCHEDULE(0)
+    assert lrax.next_lr(optimizer.opt_state, SCHEDULE) == SCHEDULE(1)
 
 
 def test_what_is_not_there_is_named() -> None:
     """A state without a count or a rate, and what is no factory, are errors that say what to do."""
     with pytest.raises(ValueError, match=r"`opt_state` must hold a count, got none; wrap the optimizer in lrax.recorded"):
-        lrax.next_rate(optax.sgd(0.1).init(WEIGHTS), SCHEDULE)
+        lrax.next_lr(optax.sgd(0.1).init(WEIGHTS), SCHEDULE)
     with pytest.raises(
         ValueError, match=r"must hold a learning rate, got none; wrap the optimizer in lrax.recorded, or give the sch"
     ):
-        lrax.last_rate(optax.adam(SCHEDULE).init(WEIGHTS))
+        lrax.last_lr(optax.adam(SCHEDULE).init(WEIGHTS))
     with pytest.raises(ValueError, match="a place with 'heat' in it"):
-        lrax.last_rate(optax.adam(SCHEDULE).init(WEIGHTS), SCHEDULE, "heat")
+        lrax.last_lr(optax.adam(SCHEDULE).init(WEIGHTS), SCHEDULE, "heat")
 
 
 def test_a_path_that_is_not_there_lists_the_places() -> None:
     """A misspelt path is an error that says where counts and rates are."""
     state = lrax.by_path(optax.adamw, SCHEDULE, {"head": 0.1}).init(WEIGHTS)
     with pytest.raises(ValueError, match=r"a count at a place with 'heat' in it, got none; there is one at 'head', 'rest'"):
-        lrax.next_rate(state, SCHEDULE, "heat")
+        lrax.next_lr(state, SCHEDULE, "heat")
     with pytest.raises(
         ValueError, match=r"a learning rate at a place with 'heat' in it, got none; there is one at 'head', 'rest'"
     ):
-        lrax.last_rate(state, path="heat")
+        lrax.last_lr(state, path="heat")
     with pytest.raises(ValueError, match=r"there is one at 2/count$"):
         lrax.count_of(optax.adamw(SCHEDULE).init(WEIGHTS), "heat")
 
 
-@pytest.mark.parametrize("function", [lrax.last_rate, lrax.next_rate], ids=["last_rate", "next_rate"])
+@pytest.mark.parametrize("function", [lrax.last_lr, lrax.next_lr], ids=["last_lr", "next_lr"])
 def test_swapped_arguments_are_named(function: Any) -> None:
     """The schedule in the state's place is an error that gives the order."""
     with pytest.raises(

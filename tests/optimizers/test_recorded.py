@@ -51,8 +51,8 @@ def test_it_is_the_optimizer_with_its_schedule(name: str) -> None:
     jax.tree.map(np.testing.assert_array_equal, got, want)
     done = UPDATED.get(name, 5)
     assert lrax.count_of(state) == done
-    np.testing.assert_allclose(lrax.last_rate(state), WARMED(done - 1), rtol=1e-6)
-    np.testing.assert_allclose(lrax.next_rate(state, WARMED), WARMED(done), rtol=1e-6)
+    np.testing.assert_allclose(lrax.last_lr(state), WARMED(done - 1), rtol=1e-6)
+    np.testing.assert_allclose(lrax.next_lr(state, WARMED), WARMED(done), rtol=1e-6)
 
 
 @pytest.mark.parametrize("factory", [optax.sgd, functools.partial(optax.sgd, momentum=0.9), optax.adam, optax.lion])
@@ -64,14 +64,14 @@ def test_the_same_in_bfloat16(factory: Any) -> None:
     want, _ = run(factory(schedule), weights, 3)
     assert got[0].dtype == jnp.bfloat16
     jax.tree.map(np.testing.assert_array_equal, got, want)
-    assert lrax.last_rate(state) == np.float32(0.001234)
+    assert lrax.last_lr(state) == np.float32(0.001234)
 
 
 def test_accumulation_around_it() -> None:
     """Inside MultiSteps an update's rate is that of its own count."""
     _, state = run(optax.MultiSteps(lrax.recorded(optax.sgd, SCHEDULE), 2), WEIGHTS, 5)
     assert lrax.count_of(state) == 2
-    np.testing.assert_allclose(lrax.last_rate(state), SCHEDULE(1), rtol=1e-6)
+    np.testing.assert_allclose(lrax.last_lr(state), SCHEDULE(1), rtol=1e-6)
 
 
 def test_an_update_that_is_skipped_is_no_update() -> None:
@@ -82,7 +82,7 @@ def test_an_update_that_is_skipped_is_no_update() -> None:
         change, state = tx.update(jax.tree.map(lambda leaf, g=gradient: leaf * g, WEIGHTS), state, WEIGHTS)
     np.testing.assert_allclose(change["body"], -SCHEDULE(1) * np.ones(2))
     assert lrax.count_of(state) == 2
-    assert lrax.last_rate(state) == SCHEDULE(1)
+    assert lrax.last_lr(state) == SCHEDULE(1)
 
 
 def test_parts_that_count_differently_have_no_one_rate() -> None:
@@ -103,7 +103,7 @@ def test_it_passes_more_arguments_on() -> None:
     state = tx.init(WEIGHTS)
     for _ in range(2):
         _, state = tx.update(WEIGHTS, state, WEIGHTS, value=1.0)
-    np.testing.assert_allclose(lrax.last_rate(state), 0.1 * SCHEDULE(1), rtol=1e-6)
+    np.testing.assert_allclose(lrax.last_lr(state), 0.1 * SCHEDULE(1), rtol=1e-6)
 
 
 def test_an_optimizer_that_ignores_its_rate_counts_its_own_updates() -> None:
@@ -141,8 +141,8 @@ def test_recorded_around_groups() -> None:
     """Around groups it tells the rate of the whole, and each group its own."""
     tx = lrax.recorded(lambda rate: lrax.by_path(optax.sgd, rate, {"head": 0.1}), SCHEDULE)
     _, state = run(tx, WEIGHTS, 2)
-    np.testing.assert_allclose([lrax.last_rate(state), lrax.next_rate(state, tx)], [SCHEDULE(1), SCHEDULE(2)], rtol=1e-6)
-    rates = lrax.group_rates(state)
+    np.testing.assert_allclose([lrax.last_lr(state), lrax.next_lr(state, tx)], [SCHEDULE(1), SCHEDULE(2)], rtol=1e-6)
+    rates = lrax.group_lrs(state)
     np.testing.assert_allclose([rates["head"], rates["rest"]], [0.1 * SCHEDULE(1), SCHEDULE(1)], rtol=1e-6)
 
 
@@ -210,12 +210,12 @@ def test_a_count_set_by_hand_takes_effect_at_once(name: str) -> None:
     got, state = after_a_moved_count(lrax.recorded(factory, SCHEDULE))
     jax.tree.map(np.testing.assert_array_equal, got, plain)
     np.testing.assert_allclose(
-        [lrax.count_of(state), lrax.last_rate(state), lrax.next_rate(state, SCHEDULE)], [8, SCHEDULE(7), SCHEDULE(8)], rtol=1e-6
+        [lrax.count_of(state), lrax.last_lr(state), lrax.next_lr(state, SCHEDULE)], [8, SCHEDULE(7), SCHEDULE(8)], rtol=1e-6
     )
     tx = lrax.by_path(factory, SCHEDULE, {"head": 0.1})
     got, state = after_a_moved_count(tx)
     jax.tree.map(np.testing.assert_array_equal, got, {"body": plain["body"], "head": tenth["head"]})
-    rates = [*lrax.group_rates(state).values(), lrax.next_rate(state, tx, "head")]
+    rates = [*lrax.group_lrs(state).values(), lrax.next_lr(state, tx, "head")]
     np.testing.assert_allclose(rates, [0.1 * SCHEDULE(7), SCHEDULE(7), 0.1 * SCHEDULE(8)], rtol=1e-6)
 
 
@@ -224,36 +224,34 @@ def test_a_learning_rate_of_another_step_is_not_reported() -> None:
     tx = lrax.recorded(optax.sgd, SCHEDULE)
     _, state = run(tx, WEIGHTS, 3)
     np.testing.assert_allclose(
-        [lrax.last_rate(state), lrax.last_rate(state, lrax.Constant(9.0))], [SCHEDULE(2), SCHEDULE(2)], rtol=1e-6
+        [lrax.last_lr(state), lrax.last_lr(state, lrax.Constant(9.0))], [SCHEDULE(2), SCHEDULE(2)], rtol=1e-6
     )
     moved = with_count(state, 7)
-    for function, owner in ((lrax.last_rate, "last_rate"), (lrax.group_rates, "group_rates")):
+    for function, caller in ((lrax.last_lr, "last_lr"), (lrax.group_lrs, "group_lrs")):
         with pytest.raises(
-            ValueError, match=rf"^{owner}: .* got the learning rate of step 2; its count was changed since: make"
+            ValueError, match=rf"^{caller}: .* got the learning rate of step 2; its count was changed since: make"
         ):
             function(moved)
         assert np.isnan(jax.tree.leaves(jax.jit(function)(moved))[0])
-    np.testing.assert_allclose(
-        [lrax.last_rate(moved, SCHEDULE), jax.jit(lrax.last_rate)(moved, SCHEDULE)], SCHEDULE(6), rtol=1e-6
-    )
-    np.testing.assert_allclose(lrax.last_rate(moved, tx), SCHEDULE(6), rtol=1e-6)
-    np.testing.assert_allclose([lrax.count_of(moved), lrax.next_rate(moved, tx)], [7, SCHEDULE(7)], rtol=1e-6)
+    np.testing.assert_allclose([lrax.last_lr(moved, SCHEDULE), jax.jit(lrax.last_lr)(moved, SCHEDULE)], SCHEDULE(6), rtol=1e-6)
+    np.testing.assert_allclose(lrax.last_lr(moved, tx), SCHEDULE(6), rtol=1e-6)
+    np.testing.assert_allclose([lrax.count_of(moved), lrax.next_lr(moved, tx)], [7, SCHEDULE(7)], rtol=1e-6)
     back = with_count(moved, 3)
-    np.testing.assert_allclose(lrax.last_rate(back), SCHEDULE(2), rtol=1e-6)
+    np.testing.assert_allclose(lrax.last_lr(back), SCHEDULE(2), rtol=1e-6)
     runs = jax.tree.map(lambda *leaves: jnp.stack(leaves), state, moved)
     with pytest.raises(ValueError, match=r"of step \[2 2\]"):
-        lrax.last_rate(runs)
-    np.testing.assert_allclose(lrax.last_rate(runs, SCHEDULE), [SCHEDULE(2), SCHEDULE(6)], rtol=1e-6)
+        lrax.last_lr(runs)
+    np.testing.assert_allclose(lrax.last_lr(runs, SCHEDULE), [SCHEDULE(2), SCHEDULE(6)], rtol=1e-6)
 
 
 def test_before_the_first_step_nothing_is_reported() -> None:
     """A fresh state has no learning rate of a last step, wherever its count is set; with a schedule it is the schedule's."""
     tx = lrax.recorded(optax.sgd, SCHEDULE)
     for state in (tx.init(WEIGHTS), with_count(tx.init(WEIGHTS), 1), with_count(tx.init(WEIGHTS), 7)):
-        assert np.isnan(lrax.last_rate(state))
-        assert np.isnan(lrax.group_rates(state)["rest"])
-    np.testing.assert_allclose(lrax.last_rate(state, SCHEDULE), SCHEDULE(6), rtol=1e-6)
-    assert np.isnan(lrax.group_rates(lrax.by_path(optax.sgd, SCHEDULE, {"head": 0.1}).init(WEIGHTS))["head"])
+        assert np.isnan(lrax.last_lr(state))
+        assert np.isnan(lrax.group_lrs(state)["rest"])
+    np.testing.assert_allclose(lrax.last_lr(state, SCHEDULE), SCHEDULE(6), rtol=1e-6)
+    assert np.isnan(lrax.group_lrs(lrax.by_path(optax.sgd, SCHEDULE, {"head": 0.1}).init(WEIGHTS))["head"])
 
 
 @pytest.mark.parametrize("norm", [None, "l2"])
@@ -261,20 +259,20 @@ def test_another_plan_on_resume_is_right_at_once(norm: Any) -> None:
     """With an old state, the new optimizer's next learning rate is what its next step uses; the last one is what was used."""
     _, state = run(lrax.recorded(optax.sgd, SCHEDULE, norm=norm), WEIGHTS, 3)
     tx = lrax.recorded(optax.sgd, lrax.Scale(WARMED, 0.1), norm=norm)
-    following = lrax.next_rate(state, tx)
-    np.testing.assert_allclose([lrax.last_rate(state), lrax.last_rate(state, tx)], SCHEDULE(2), rtol=1e-6)
+    following = lrax.next_lr(state, tx)
+    np.testing.assert_allclose([lrax.last_lr(state), lrax.last_lr(state, tx)], SCHEDULE(2), rtol=1e-6)
     changes, state = jax.jit(tx.update)(WEIGHTS, state, WEIGHTS)
     np.testing.assert_allclose(changes["body"], -following * WEIGHTS["body"], rtol=1e-6)
-    np.testing.assert_allclose([following, lrax.last_rate(state)], 0.1 * WARMED(3), rtol=1e-6)
+    np.testing.assert_allclose([following, lrax.last_lr(state)], 0.1 * WARMED(3), rtol=1e-6)
 
 
 def test_other_multiples_on_resume_are_right_at_once() -> None:
     """New multiples and another schedule for old groups are what the next learning rates of the new optimizer say."""
     _, state = run(lrax.by_path(optax.sgd, SCHEDULE, {"head": 0.5}), WEIGHTS, 3)
     tx = lrax.by_path(optax.sgd, WARMED, {"head": 0.01})
-    following = {path: lrax.next_rate(state, tx, path) for path in ("head", "rest")}
+    following = {path: lrax.next_lr(state, tx, path) for path in ("head", "rest")}
     np.testing.assert_allclose([following["head"], following["rest"]], [0.01 * WARMED(3), WARMED(3)], rtol=1e-6)
-    np.testing.assert_allclose(lrax.group_rates(state, tx)["head"], 0.5 * SCHEDULE(2), rtol=1e-6)
+    np.testing.assert_allclose(lrax.group_lrs(state, tx)["head"], 0.5 * SCHEDULE(2), rtol=1e-6)
     changes, _ = tx.update(WEIGHTS, state, WEIGHTS)
     np.testing.assert_allclose(changes["head"], -following["head"] * WEIGHTS["head"], rtol=1e-6)
     np.testing.assert_allclose(changes["body"], -following["rest"] * WEIGHTS["body"], rtol=1e-6)
@@ -285,9 +283,9 @@ def test_a_state_that_is_put_in_goes_on() -> None:
     _, plain = run(optax.adam(SCHEDULE), WEIGHTS, 3)
     tx = lrax.recorded(optax.adam, SCHEDULE)
     state = tx.init(WEIGHTS)._replace(inner_state=plain)
-    np.testing.assert_allclose([lrax.count_of(state), lrax.next_rate(state, tx)], [3, SCHEDULE(3)], rtol=1e-6)
-    assert np.isnan(lrax.last_rate(state))
-    np.testing.assert_allclose(lrax.last_rate(tx.update(WEIGHTS, state, WEIGHTS)[1]), SCHEDULE(3), rtol=1e-6)
+    np.testing.assert_allclose([lrax.count_of(state), lrax.next_lr(state, tx)], [3, SCHEDULE(3)], rtol=1e-6)
+    assert np.isnan(lrax.last_lr(state))
+    np.testing.assert_allclose(lrax.last_lr(tx.update(WEIGHTS, state, WEIGHTS)[1]), SCHEDULE(3), rtol=1e-6)
 
 
 def test_the_one_count_of_an_optimizer_that_has_none() -> None:
@@ -296,7 +294,7 @@ def test_the_one_count_of_an_optimizer_that_has_none() -> None:
     _, state = run(tx, WEIGHTS, 2)
     _, state = tx.update(WEIGHTS, with_count(state, 7), WEIGHTS)
     np.testing.assert_allclose(
-        [lrax.count_of(state), lrax.last_rate(state), lrax.next_rate(state, tx)], [8, SCHEDULE(7), SCHEDULE(8)], rtol=1e-6
+        [lrax.count_of(state), lrax.last_lr(state), lrax.next_lr(state, tx)], [8, SCHEDULE(7), SCHEDULE(8)], rtol=1e-6
     )
 
 
@@ -304,16 +302,16 @@ def test_a_step_that_is_not_made_leaves_the_learning_rate() -> None:
     """Batches that are accumulated inside, and gradients that are skipped around it, leave the last step's learning rate."""
     tx = lrax.recorded(lambda rate: optax.MultiSteps(optax.sgd(rate), 2), SCHEDULE)
     _, state = run(tx, WEIGHTS, 1)
-    assert np.isnan(lrax.last_rate(state))
+    assert np.isnan(lrax.last_lr(state))
     _, state = run(tx, WEIGHTS, 5)
     _, state = lrax.recorded(lambda rate: optax.MultiSteps(optax.sgd(rate), 3), WARMED).update(WEIGHTS, state, WEIGHTS)
     assert lrax.count_of(state) == 2
-    np.testing.assert_allclose(lrax.last_rate(state), SCHEDULE(1), rtol=1e-6)
+    np.testing.assert_allclose(lrax.last_lr(state), SCHEDULE(1), rtol=1e-6)
     tx = optax.apply_if_finite(lrax.recorded(optax.sgd, SCHEDULE), 5)
     _, state = run(tx, WEIGHTS, 2)
     _, state = tx.update(jax.tree.map(lambda leaf: leaf * jnp.nan, WEIGHTS), state, WEIGHTS)
     assert lrax.count_of(state) == 2
-    np.testing.assert_allclose(lrax.last_rate(state), SCHEDULE(1), rtol=1e-6)
+    np.testing.assert_allclose(lrax.last_lr(state), SCHEDULE(1), rtol=1e-6)
 
 
 def test_inside_transformations_of_jax() -> None:
@@ -326,11 +324,11 @@ def test_inside_transformations_of_jax() -> None:
 
     peaks = jnp.array([1.0, 0.5])
     states = jax.jit(jax.vmap(train))(peaks)
-    np.testing.assert_allclose(lrax.last_rate(states), 0.8 * peaks, rtol=1e-6)
+    np.testing.assert_allclose(lrax.last_lr(states), 0.8 * peaks, rtol=1e-6)
     mesh = jax.make_mesh((1,), ("data",))
     spec = jax.sharding.PartitionSpec()
     state = jax.jit(jax.shard_map(train, mesh=mesh, in_specs=spec, out_specs=spec))(peaks[0])
-    np.testing.assert_allclose(lrax.last_rate(state), 0.8, rtol=1e-6)
+    np.testing.assert_allclose(lrax.last_lr(state), 0.8, rtol=1e-6)
 
 
 def test_the_state_of_another_optimizer_is_named() -> None:
@@ -340,8 +338,8 @@ def test_the_state_of_another_optimizer_is_named() -> None:
         TypeError, match=r"recorded: `opt_state` must be a state of recorded, got tuple; .*lrax.convert_state\("
     ):
         jax.jit(tx.update)(WEIGHTS, optax.adamw(SCHEDULE).init(WEIGHTS), WEIGHTS)
-    with pytest.raises(TypeError, match=r"next_rate: `schedule` must be .*, got another; .* not a chain"):
-        lrax.next_rate(tx.init(WEIGHTS), optax.chain(optax.clip(1.0), tx))
+    with pytest.raises(TypeError, match=r"next_lr: `schedule` must be .*, got another; .* not a chain"):
+        lrax.next_lr(tx.init(WEIGHTS), optax.chain(optax.clip(1.0), tx))
     with pytest.raises(TypeError, match=r"recorded: `opt_state` must be a state whose count is an integer"):
         tx.update(WEIGHTS, optax.tree_utils.tree_set(tx.init(WEIGHTS), count=jnp.float32(2)), WEIGHTS)
 
@@ -352,4 +350,4 @@ def test_a_fresh_state_has_no_nan() -> None:
     with jax.debug_nans(True):
         _, state = run(tx, WEIGHTS, 1)
         _, state = jax.jit(tx.update)(WEIGHTS, lrax.convert_state(state, tx, WEIGHTS), WEIGHTS)
-        assert lrax.last_rate(state) == SCHEDULE(0)
+        assert lrax.last_lr(state) == SCHEDULE(0)

@@ -103,9 +103,9 @@ def test_a_clock_is_measured_without_a_program() -> None:
     ):
         clock = lrax.Clock(sizes, boundaries, unit)
         for steps in (1, 7, 1000, 2**31 - 1):
-            got = clock.read(lrax.Linear(1.0, 0.0, steps)).length
+            got = clock.to_steps(lrax.Linear(1.0, 0.0, steps)).length
             assert isinstance(got, np.int32)
-            assert got == jax.jit(lambda clock, steps: clock.read(lrax.Linear(1.0, 0.0, steps)).length)(clock, steps)
+            assert got == jax.jit(lambda clock, steps: clock.to_steps(lrax.Linear(1.0, 0.0, steps)).length)(clock, steps)
 
 
 @pytest.mark.parametrize("ignores", [lambda count: 0.1, lambda count: jnp.float32(0.1), lambda count: np.array(0.1)])

@@ -78,7 +78,9 @@ def test_the_program_does_not_grow() -> None:
 
     def equations(pieces: int) -> int:
         clock = lrax.Clock(list(range(1, pieces + 1)), list(range(1, pieces)), unit=7)
-        return str(jax.make_jaxpr(lambda clock, count: clock.read(lrax.Linear(1.0, 0.0, 10)).rate(count))(clock, 3)).count("=")
+        return str(jax.make_jaxpr(lambda clock, count: clock.to_steps(lrax.Linear(1.0, 0.0, 10)).rate(count))(clock, 3)).count(
+            "="
+        )
 
     assert equations(3) == equations(3000)
     most = lrax.Clock(np.full(32_767, LARGEST), np.arange(1, 32_767))
@@ -112,19 +114,19 @@ def test_a_change_half_way_keeps_the_past(plan: lrax.Schedule) -> None:
 def test_lengths_and_totals_are_in_updates() -> None:
     """The length of a plan that is read by a clock is the update at which it is over, and `over` takes such a total."""
     clock = lrax.Clock([256, 1024], boundaries=[500], unit=256)
-    assert clock.read(lrax.Linear(1.0, 0.0, 2500)).length == 1000
-    assert clock.read(lrax.Constant(1.0)).length is None
-    plan = clock.read(lrax.wsd(0.1, warmup_steps=0.04, cooldown_steps=0.2))
-    assert plan.over(1000).schedule == lrax.wsd(0.1, 2500, 0.04, 0.2)
-    assert plan.over(1000).length == 1000
-    lengths = jax.jit(jax.vmap(lambda total: plan.over(total).length))(jnp.array([400, 1000]))
+    assert clock.to_steps(lrax.Linear(1.0, 0.0, 2500)).length == 1000
+    assert clock.to_steps(lrax.Constant(1.0)).length is None
+    plan = clock.to_steps(lrax.wsd(0.1, warmup_steps=0.04, cooldown_steps=0.2))
+    assert plan.with_total_steps(1000).schedule == lrax.wsd(0.1, 2500, 0.04, 0.2)
+    assert plan.with_total_steps(1000).length == 1000
+    lengths = jax.jit(jax.vmap(lambda total: plan.with_total_steps(total).length))(jnp.array([400, 1000]))
     np.testing.assert_array_equal(lengths, [400, 1000])
 
 
 def test_tokens_past_2_to_the_31() -> None:
     """A plan of 15 trillion tokens in updates of four million: its lengths in units, its ends at the right update."""
     clock = lrax.Clock([2**21, 2**22], boundaries=[10_000], unit=2**13)
-    plan = clock.read(lrax.wsd(3e-4, clock.units(15e12), clock.units(2e9), 0.1))
+    plan = clock.to_steps(lrax.wsd(3e-4, clock.units(15e12), clock.units(2e9), 0.1))
     last = lrax.steps_for(tokens=15e12, clock=clock)
     assert last == plan.length == 10_000 + -(-(15 * 10**12 - 10_000 * 2**21) // 2**22)
     got = np.asarray(rates(plan, jnp.array([0, 1_000_000, last - 1, last, LARGEST])))
@@ -165,7 +167,7 @@ def test_accumulation_is_a_clock() -> None:
     """`optax.MultiSteps` by the clock's batch size accumulates what the clock counts."""
     clock, micro = lrax.Clock([4, 8, 16], boundaries=[2, 3]), 4
     optimizer = optax.MultiSteps(
-        optax.sgd(clock.read(lrax.Linear(1.0, 0.0, 100))), every_k_schedule=lambda count: clock.batch_size(count) // micro
+        optax.sgd(clock.to_steps(lrax.Linear(1.0, 0.0, 100))), every_k_schedule=lambda count: clock.batch_size(count) // micro
     )
     weight = jnp.float32(0)
     state, moved, seen = optimizer.init(weight), [], 0
@@ -184,7 +186,7 @@ def test_a_clock_is_a_value() -> None:
     clock = lrax.Clock([256, 512], boundaries=[1000], unit=256)
     assert clock == lrax.Clock(np.array([256, 512]), [1000], 256.0) != lrax.Clock([256, 512], boundaries=[1000])
     assert eval(repr(clock), {"Clock": lrax.Clock}) == clock == pickle.loads(pickle.dumps(clock))
-    schedule = clock.read(lrax.Constant(0.1), "sqrt")
+    schedule = clock.to_steps(lrax.Constant(0.1), "sqrt")
     assert '"clock": {"kind": "Clock", "batch_sizes": [256, 512], "boundaries": [1000]' in lrax.to_json(schedule)
     assert lrax.from_json(lrax.to_json(schedule)) == schedule
     sizes = jnp.array([[256, 512], [256, 1024]])

@@ -211,7 +211,7 @@ def test_repeat_in_so_many_steps() -> None:
     want = [1 - float(Fraction(7 * t, 100) % 1) for t in range(100)] + [0.0, 0.0]
     np.testing.assert_allclose(seven(jnp.arange(102)), want, rtol=1e-6)
     assert seven.length == 100
-    assert seven.over(300)(299) == lrax.Repeat(lrax.Linear(1.0, 0.0, 5), 7, 300)(299) < 0.03
+    assert seven.with_total_steps(300)(299) == lrax.Repeat(lrax.Linear(1.0, 0.0, 5), 7, 300)(299) < 0.03
     large = lrax.Repeat(lrax.Linear(1.0, 0.0, 1), 997, 2**31 - 1)
     counts = [2**31 - 2, 2**30, 10**9 + 7]
     want = [float(1 - Fraction(997 * t, 2**31 - 1) % 1) for t in counts]

@@ -24,7 +24,7 @@ def test_a_decay_that_is_over_before_the_run(recipe: Any, phase: Any) -> None:
         np.testing.assert_allclose(held(COUNTS), want, rtol=1e-6)
         assert held.length == 100
     plan = recipe(0.1, warmup_steps=0.1, end=0.01, end_steps=0.2)
-    assert plan.over(100) == recipe(0.1, 100, 0.1, 0.01, end_steps=0.2)
+    assert plan.with_total_steps(100) == recipe(0.1, 100, 0.1, 0.01, end_steps=0.2)
     for none in (0, 0.0, None):
         assert recipe(0.1, 100, 10, 0.01, end_steps=none) == recipe(0.1, 100, 10, 0.01)
     traced = jax.jit(lambda held: recipe(0.1, 100, 10, 0.01, end_steps=held)(COUNTS))
@@ -89,12 +89,12 @@ def test_a_warm_up_over_a_schedule_leaves_it_where_it_is() -> None:
 def test_a_warm_up_over_a_plan() -> None:
     """A share of a warm-up is of the schedule's length, which the plan may wait for."""
     plan = kinds.warmed(lrax.MultiStep(0.02, 0.1, [0.6, 0.8]), 0.1)
-    assert plan.waits
+    assert plan.needs_total_steps
     assert lrax.from_json(lrax.to_json(plan)) == plan
     want = kinds.warmed(lrax.MultiStep(0.02, 0.1, [60, 80]), 10)
-    np.testing.assert_array_equal(plan.over(100)(COUNTS), want(COUNTS))
-    assert plan.over(1000).over(100) == plan.over(100)
-    assert plan.over(100).length == 100
+    np.testing.assert_array_equal(plan.with_total_steps(100)(COUNTS), want(COUNTS))
+    assert plan.with_total_steps(1000).with_total_steps(100) == plan.with_total_steps(100)
+    assert plan.with_total_steps(100).length == 100
     with pytest.raises(ValueError, match="this plan waits for it"):
         plan(0)
     with pytest.raises(ValueError, match=r"warmed: `warmup_steps` must be a number of updates, .* no length .* got 0.1"):

@@ -46,19 +46,25 @@ every_plan = pytest.mark.parametrize("plan", WAITING.values(), ids=WAITING)
 @every_plan
 def test_a_plan_waits_for_its_total(plan: Recipe) -> None:
     """One plan serves every length: given early, late, traced or as a batch, the total makes the same schedule."""
-    with pytest.raises(ValueError, match=rf"{type(plan).__name__}: `total_steps` must be known .*plan.over\(10_000\)"):
+    with pytest.raises(
+        ValueError, match=rf"{type(plan).__name__}: `total_steps` must be known .*plan.with_total_steps\(10_000\)"
+    ):
         plan(0)
     with pytest.raises(ValueError, match="`total_steps` must be known"):
         _ = plan.length
     given = {name: getattr(plan, name) for name in plan._rules}
-    assert plan.waits
+    assert plan.needs_total_steps
     counts = jnp.array([0, 1, 10, 50, 99, 100, 500, 999, 1000, 5000])
     totals = [400, 1000]
     want = [rates(type(plan)(**{**given, "total_steps": total}), counts) for total in totals]
     for total, row in zip(totals, want, strict=True):
-        np.testing.assert_array_equal(rates(plan.over(total), counts), row)
-        assert plan.over(7 * total).over(total) == plan.over(total) == dataclasses.replace(plan, total_steps=total)
-    traced = jax.jit(jax.vmap(lambda total: plan.over(total)(counts)))(jnp.array(totals))
+        np.testing.assert_array_equal(rates(plan.with_total_steps(total), counts), row)
+        assert (
+            plan.with_total_steps(7 * total).with_total_steps(total)
+            == plan.with_total_steps(total)
+            == dataclasses.replace(plan, total_steps=total)
+        )
+    traced = jax.jit(jax.vmap(lambda total: plan.with_total_steps(total)(counts)))(jnp.array(totals))
     np.testing.assert_allclose(traced, want, rtol=1e-6, atol=1e-9)
     assert lrax.from_json(lrax.to_json(plan)) == plan
     assert eval(repr(plan), public()) == plan
@@ -93,23 +99,23 @@ RESOLVED: dict[str, tuple[lrax.Schedule, lrax.Schedule]] = {
 @pytest.mark.parametrize(("plan", "want"), RESOLVED.values(), ids=RESOLVED)
 def test_a_list_of_shares_is_one_of_counts(plan: lrax.Schedule, want: lrax.Schedule) -> None:
     """Milestones as shares of a total are the counts that the shares are of it, rounded up, and the total is the length."""
-    assert plan.waits
-    assert not want.waits
+    assert plan.needs_total_steps
+    assert not want.needs_total_steps
     counts = jnp.array([0, 99, 100, 101, 102, 250, 251, 300, 301, 500, 501, 600, 601, 700, 701, 800, 801, 899, 900, 1000, 1001])
-    made = plan.over(1001)
+    made = plan.with_total_steps(1001)
     np.testing.assert_array_equal(rates(made, counts), rates(want, counts))
     assert int(made.length) == 1001
-    assert not made.waits
+    assert not made.needs_total_steps
 
 
 def test_all_of_the_total_in_a_list() -> None:
     """After a fraction 1 is the whole total, as an int and as a float; [1] and [1.0, 2.0] are updates, as before."""
     for one in (1, 1.0):
-        assert lrax.Piecewise([0, 1, 0], [0, 0.5, one]).over(10).at().tolist() == [0, 5, 10]
+        assert lrax.Piecewise([0, 1, 0], [0, 0.5, one]).with_total_steps(10).at().tolist() == [0, 5, 10]
     assert lrax.MultiStep(0.1, 0.5, [1]).at().tolist() == [1]
     assert lrax.MultiStep(0.1, 0.5, [1.0, 2.0]).at().tolist() == [1, 2]
-    assert lrax.MultiStep(0.1, 0.5, [1, 0.5]).over(10).at().tolist() == [1, 5]
-    assert lrax.MultiStep(0.1, 0.5, [20_000_001, 0.5]).over(10**9).at().tolist() == [20_000_001, 5 * 10**8]
+    assert lrax.MultiStep(0.1, 0.5, [1, 0.5]).with_total_steps(10).at().tolist() == [1, 5]
+    assert lrax.MultiStep(0.1, 0.5, [20_000_001, 0.5]).with_total_steps(10**9).at().tolist() == [20_000_001, 5 * 10**8]
     plan = lrax.MultiStep(0.1, 0.5, [3, 0.5, 1])
     assert lrax.from_json(lrax.to_json(plan)) == plan
     assert '"boundaries": [3, 0.5, 1.0]' in lrax.to_json(plan)
@@ -118,11 +124,14 @@ def test_all_of_the_total_in_a_list() -> None:
 def test_lists_in_batches_and_traced() -> None:
     """A batch of lists of shares, a batch of totals, and traced shares are the separate schedules."""
     plan = lrax.MultiStep(0.1, 0.5, [0.6, 0.8])
-    assert plan.over(np.array([100, 200]))(70).tolist() == [plan.over(100)(70), plan.over(200)(70)]
+    assert plan.with_total_steps(np.array([100, 200]))(70).tolist() == [
+        plan.with_total_steps(100)(70),
+        plan.with_total_steps(200)(70),
+    ]
     both = lrax.MultiStep(0.1, 0.5, [[0.6, 0.8], [0.5, 70]], 100)(65)
-    assert both.tolist() == [plan.over(100)(65), lrax.MultiStep(0.1, 0.5, [50, 70])(65)]
+    assert both.tolist() == [plan.with_total_steps(100)(65), lrax.MultiStep(0.1, 0.5, [50, 70])(65)]
     traced = jax.jit(lambda shares: lrax.MultiStep(0.1, 0.5, shares, 100)(jnp.array([59, 60, 80])))
-    np.testing.assert_array_equal(traced(jnp.array([0.6, 0.8])), plan.over(100)(jnp.array([59, 60, 80])))
+    np.testing.assert_array_equal(traced(jnp.array([0.6, 0.8])), plan.with_total_steps(100)(jnp.array([59, 60, 80])))
     lengths = lrax.warmup_cosine(0.1, 100, [0.1, 20.0])
     assert lengths(jnp.array([10, 20])).tolist() == [np.float32(0.1)] * 2
 
@@ -192,7 +201,10 @@ BAD: dict[str, tuple[Any, str]] = {
     "one": (lambda: lrax.wsd(0.1, 100, 1.0, 0.2), "wsd: `warmup_steps` .* got 1.0; write warmup_steps=1 for one update"),
     "more than all": (lambda: lrax.wsd(0.1, 100, 0.5, 0.6), r"wsd: `cooldown_steps` .* left of the total \(0.5\), got 0.6"),
     "more than all, waiting": (lambda: lrax.wsd(0.1, warmup_steps=0.5, cooldown_steps=0.6), r"`cooldown_steps` .* got 0.6"),
-    "too long for this total": (lambda: lrax.wsd(0.1, warmup_steps=50, cooldown_steps=0.6).over(100), "`cooldown_steps` must"),
+    "too long for this total": (
+        lambda: lrax.wsd(0.1, warmup_steps=50, cooldown_steps=0.6).with_total_steps(100),
+        "`cooldown_steps` must",
+    ),
     "no whole": (lambda: lrax.wsd(0.1, 100, 10.5, 20), "wsd: `warmup_steps` must be .* or a share of the total .* got 10.5"),
     "a list out of order": (lambda: lrax.MultiStep(0.1, 0.5, [0.8, 0.6]), "MultiStep: `boundaries` .*; sort it"),
     "a list that repeats": (lambda: lrax.MultiStep(0.1, 0.5, [0.6, 0.6]), "MultiStep: `boundaries` .*; drop the repeats"),
@@ -202,20 +214,23 @@ BAD: dict[str, tuple[Any, str]] = {
     "one before shares": (lambda: lrax.MultiStep(0.1, 0.5, [1.0, 0.8]), r"write \[1\] for one update"),
     "one alone in a list": (lambda: lrax.MultiStep(0.1, 0.5, [1.0]), r"write \[1\] for one update"),
     "out of order over this total": (
-        lambda: lrax.MultiStep(0.1, 0.5, [0.6, 80]).over(1000),
+        lambda: lrax.MultiStep(0.1, 0.5, [0.6, 80]).with_total_steps(1000),
         r"MultiStep: `boundaries` must be in order over this total, where they are \[600, 80\], got \[0.6, 80\]",
     ),
     "joined out of order over this total": (
-        lambda: lrax.schedules.joined([lrax.Constant(0.1)] * 3, [0.6, 80]).over(1000),
+        lambda: lrax.schedules.joined([lrax.Constant(0.1)] * 3, [0.6, 80]).with_total_steps(1000),
         r"joined: `boundaries` must be in order over this total, where they are \[600, 80\]",
     ),
-    "no shares and no total": (lambda: lrax.MultiStep(0.1, 0.5, [60, 80]).over(100), "MultiStep: `over.total_steps.` must be"),
+    "no shares and no total": (
+        lambda: lrax.MultiStep(0.1, 0.5, [60, 80]).with_total_steps(100),
+        "MultiStep: `over.total_steps.` must be",
+    ),
     "ends too near, waiting": (
         lambda: lrax.wsd_s(0.1, ends=[0.5, 0.6], warmup_steps=0, cooldown_steps=0.3),
         r"distance between ends \(0.1 of the total\)",
     ),
     "ends too near for this total": (
-        lambda: lrax.wsd_s(0.1, ends=[13, 25], warmup_steps=0, cooldown_steps=0.1).over(500),
+        lambda: lrax.wsd_s(0.1, ends=[13, 25], warmup_steps=0, cooldown_steps=0.1).with_total_steps(500),
         r"distance between ends \(12\)",
     ),
     "tiny": (lambda: lrax.warmup_cosine(0.1, 100, 1e-6), "got 1e-06; the smallest share is 1/32768"),
@@ -229,8 +244,11 @@ BAD: dict[str, tuple[Any, str]] = {
         lambda: lrax.wsd(0.1, warmup_steps=0.1),
         r"`cooldown_steps` is missing; it is wsd\(peak, total_steps=None, w",
     ),
-    "no total to give": (lambda: lrax.StepDecay(0.1, 0.5, 30).over(100), "StepDecay: `over.total_steps.` must be"),
-    "a bad total": (lambda: lrax.warmup_cosine(0.1, warmup_steps=5).over(0.5), "over: `total_steps` must be a whole number"),
+    "no total to give": (lambda: lrax.StepDecay(0.1, 0.5, 30).with_total_steps(100), "StepDecay: `over.total_steps.` must be"),
+    "a bad total": (
+        lambda: lrax.warmup_cosine(0.1, warmup_steps=5).with_total_steps(0.5),
+        "over: `total_steps` must be a whole number",
+    ),
     "extended": (
         lambda: lrax.extend(lrax.wsd(0.1, warmup_steps=0.1, cooldown_steps=0.1), 100, 5),
         "`total_steps` must be known",
@@ -258,8 +276,8 @@ def test_a_sweep_over_lengths() -> None:
         return jax.lax.fori_loop(0, 40, lambda count, total: total + schedule(count), 0.0)
 
     plan = lrax.warmup_linear(0.1, warmup_steps=0.1)
-    lengths = lrax.sweep(train, plan.over(jnp.array([20, 40])))
-    both = lrax.sweep(train, [plan.over(20), lrax.warmup_linear(0.1, 20, 2)])
+    lengths = lrax.sweep(train, plan.with_total_steps(jnp.array([20, 40])))
+    both = lrax.sweep(train, [plan.with_total_steps(20), lrax.warmup_linear(0.1, 20, 2)])
     np.testing.assert_allclose(lengths, [1.0, 2.0], atol=0.1)
     np.testing.assert_allclose(both, [lengths[0]] * 2, rtol=1e-6)
 
@@ -270,5 +288,7 @@ def test_traced_ends() -> None:
     for ends in (jnp.array([25, 50]), jnp.array([0.25, 0.5])):
         traced = jax.jit(lambda ends: lrax.wsd_s(1.0, 100, ends, 5, 10)(jnp.arange(100)))(ends)
         np.testing.assert_allclose(traced, want, rtol=1e-6, atol=1e-9)
-        waiting = jax.jit(lambda ends: lrax.wsd_s(1.0, ends=ends, warmup_steps=5, cooldown_steps=10).over(100)(jnp.arange(100)))
+        waiting = jax.jit(
+            lambda ends: lrax.wsd_s(1.0, ends=ends, warmup_steps=5, cooldown_steps=10).with_total_steps(100)(jnp.arange(100))
+        )
         np.testing.assert_allclose(waiting(ends), want, rtol=1e-6, atol=1e-9)

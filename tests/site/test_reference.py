@@ -51,14 +51,17 @@ def test_what_the_pages_ask_for_is_there() -> None:
 
 def test_members_are_linked_to_where_they_are_told_of() -> None:
     """A method has a place of its own, a field is in the words of its class, and what a class does not have is no link."""
-    assert docstrings.linked("`Found.plot`") == "[`Found.plot`][lrax.Found.plot]"
-    assert docstrings.linked("`Found.band` `Sweep.plan`") == "[`Found.band`][lrax.Found] [`Sweep.plan`][lrax.sweeps.Sweep]"
-    assert docstrings.linked("`Found.nothing`") == "`Found.nothing`"
+    assert docstrings.linked("`FinderResult.plot`") == "[`FinderResult.plot`][lrax.FinderResult.plot]"
+    assert (
+        docstrings.linked("`FinderResult.band` `SweepResult.plan`")
+        == "[`FinderResult.band`][lrax.FinderResult] [`SweepResult.plan`][lrax.sweeps.SweepResult]"
+    )
+    assert docstrings.linked("`FinderResult.nothing`") == "`FinderResult.nothing`"
 
 
 def test_docstrings_become_pages() -> None:
     """Examples are code, sections of one line have their heading, names are links but for the own and the arguments'."""
-    text = """Falls like `Cosine`, see `Found.plot`.
+    text = """Falls like `Cosine`, see `FinderResult.plot`.
 
     $$a
     b$$ with the terms of `Cosine`.
@@ -76,7 +79,9 @@ def test_docstrings_become_pages() -> None:
     2
     """
     page = docstrings.as_markdown(text, "lrax.schedules._phases.Linear")
-    assert page.startswith("Falls like [`Cosine`][lrax.Cosine], see [`Found.plot`][lrax.Found.plot].\n\n**When:** ")
+    assert page.startswith(
+        "Falls like [`Cosine`][lrax.Cosine], see [`FinderResult.plot`][lrax.FinderResult.plot].\n\n**When:** "
+    )
     assert "images/gallery/Linear.png" in page
     assert "\n\n$$a\nb$$\n\nwith the terms of [`Cosine`][lrax.Cosine].\n\n" in page
     assert "  sweep: not a link to `sweep`." in page

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import lrax
-from lrax.sweeps import Race, Sweep, _files
+from lrax.sweeps import RaceResult, SweepResult, _files
 from lrax.sweeps._folder import Folder
 from lrax.sweeps._race_folder import RaceFolder
 from problems import linear_learner, regression
@@ -192,7 +192,7 @@ def files(tmp_path_factory):
     metrics = {"loss": np.ones(4), "more": [np.ones((4, 2), np.float32).astype(jnp.bfloat16), (None, np.arange(4))]}
     metrics["key"] = jax.random.split(jax.random.key(0), 4)
     schedules = [lrax.Constant(0.1), lrax.wsd(0.1, 9, 1, 2), lrax.MultiStep(0.1, 0.5, [3, 4]), lambda count: jnp.float32(1)]
-    Sweep.create(schedules, metrics, lambda one: one["loss"]).save(folder / "sweep_result.npz")
+    SweepResult.create(schedules, metrics, lambda one: one["loss"]).save(folder / "sweep_result.npz")
     sweep(folder)
     kept, racing, standing = begun[0]
     identity = json.loads(str(arrays_of((folder / NAME).read_bytes())["sweep"]))
@@ -205,11 +205,11 @@ def files(tmp_path_factory):
         assert set(RaceFolder(path, kept.identity).load(copy.copy(racing), standing).inside) <= {0, 1, 2}
 
     def read_race(path):
-        found = Race.load(path, learner.state)
+        found = RaceResult.load(path, learner.state)
         return str(found), found.rows(), found.schedule
 
     def read_sweep(path):
-        found = Sweep.load(path)
+        found = SweepResult.load(path)
         return str(found), found.rows(), found.best, found.margin
 
     readers = {NAME: read_folder, "race.npz": read_race_folder, "race_result.npz": read_race, "sweep_result.npz": read_sweep}
@@ -431,10 +431,10 @@ def test_a_state_of_another_dtype_is_not_reinterpreted(tmp_path):
     race = lrax.race(linear_learner(), regression(), lrax.Constant(PEAKS[:2]), rungs=2, batch_size=8, key=jax.random.key(0))
     state = {"count": jnp.arange(3), "half": jnp.ones(2, jnp.bfloat16)}
     dataclasses.replace(race, state=state).save(tmp_path / "race")
-    assert Race.load(tmp_path / "race", jax.tree.map(jnp.zeros_like, state)).state["half"].dtype == jnp.bfloat16
+    assert RaceResult.load(tmp_path / "race", jax.tree.map(jnp.zeros_like, state)).state["half"].dtype == jnp.bfloat16
     for part, dtype in (("count", jnp.float32), ("half", jnp.float16), ("count", jnp.uint32)):
         other = {**state, part: state[part].astype(dtype)}
         with pytest.raises(
-            ValueError, match=rf"Race\.load: `state\['{part}'\]` must be of the shapes and dtypes that were saved"
+            ValueError, match=rf"RaceResult\.load: `state\['{part}'\]` must be of the shapes and dtypes that were saved"
         ):
-            Race.load(tmp_path / "race", other)
+            RaceResult.load(tmp_path / "race", other)

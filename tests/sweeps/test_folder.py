@@ -210,10 +210,10 @@ def test_lanes_that_are_in_no_file_are_said(tmp_path, monkeypatch):
     with pytest.warns(RuntimeWarning) as said:
         result = lrax.run_sweep(lambda schedule: schedule(0), lrax.Constant(PEAKS), folder=tmp_path, lanes=4)
     assert "lacks 4 lanes" in str(said[-1].message)
-    assert "Sweep.save" in str(said[-1].message)
+    assert "SweepResult.save" in str(said[-1].message)
     np.testing.assert_array_equal(result.metrics, PEAKS)
     assert not list(tmp_path.iterdir())
-    with pytest.raises(OSError, match=r"Sweep\.save: `path` could not be written: No space left on device; make room"):
+    with pytest.raises(OSError, match=r"SweepResult\.save: `path` could not be written: No space left on device; make room"):
         result.save(tmp_path / "sweep.npz")
     assert not list(tmp_path.iterdir())
 

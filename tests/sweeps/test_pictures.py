@@ -6,7 +6,7 @@ import pytest
 
 import lrax
 from lrax._pictures import BLACK
-from lrax.sweeps import Sweep
+from lrax.sweeps import SweepResult
 from problems import linear_learner, regression
 from small_sweep import PEAKS, run
 
@@ -38,10 +38,10 @@ def test_scores():
     assert axes.get_xscale() == "log"
     assert {"best 0.1", "diverged"} <= set(legend(axes))
     kinds = [lrax.Constant(0.1), lrax.Constant(0.2), lrax.wsd(0.1, 12, 2, 3), lambda count: 0.1]
-    assert len({line.get_color() for line in Sweep.create(kinds, np.arange(4.0)).plot().lines}) >= 3
-    axes = Sweep.create(lrax.Constant(MANY), np.arange(12.0)).plot()
+    assert len({line.get_color() for line in SweepResult.create(kinds, np.arange(4.0)).plot().lines}) >= 3
+    axes = SweepResult.create(lrax.Constant(MANY), np.arange(12.0)).plot()
     assert {"0.001", "0.01", "0.1"} <= set(shown(axes))
-    Sweep.create(lrax.Constant(PEAKS), np.full(4, np.nan)).plot()
+    SweepResult.create(lrax.Constant(PEAKS), np.full(4, np.nan)).plot()
 
 
 def test_scores_of_many_kinds():
@@ -51,7 +51,7 @@ def test_scores_of_many_kinds():
         *(kind(0.1, 0.0, 12) for kind in (lrax.Linear, lrax.Cosine, lrax.OneMinusSqrt, lrax.schedules.OneMinusSquare)),
     ]
     kinds += [lrax.wsd(0.1, 12, 2, 3), lrax.Cycle(lrax.Cosine(0.1, 0.0, 4)), lrax.Cycle(lrax.Linear(0.1, 0.0, 4))]
-    axes = Sweep.create(kinds, np.arange(8.0)).plot()
+    axes = SweepResult.create(kinds, np.arange(8.0)).plot()
     looks = {line.get_label(): (line.get_color(), line.get_linestyle()) for line in axes.lines if line.get_marker() == "None"}
     assert len(looks) == 9
     assert len(set(looks.values())) == 9
@@ -62,20 +62,20 @@ def test_scores_of_many_kinds():
 def test_an_absurd_score_does_not_stretch_the_axis():
     """Where one rate barely stayed finite the others can still be told apart; nothing is cut where all are near."""
     scores = np.array([0.52, 0.50, 0.53, 0.56, 1.4])
-    bottom, top = Sweep.create(lrax.Constant(np.geomspace(0.01, 1, 5)), scores).plot().get_ylim()
+    bottom, top = SweepResult.create(lrax.Constant(np.geomspace(0.01, 1, 5)), scores).plot().get_ylim()
     assert bottom < 0.50
     assert 0.56 < top < 1.2
-    assert Sweep.create(lrax.Constant(np.geomspace(0.01, 1, 4)), scores[:4]).plot().get_ylim()[1] > 0.56
+    assert SweepResult.create(lrax.Constant(np.geomspace(0.01, 1, 4)), scores[:4]).plot().get_ylim()[1] > 0.56
     finite = np.array([0.33, 0.4, 0.6, 0.97, 1e9, 1e30])  # blown up, and still finite
-    assert Sweep.create(lrax.Constant(np.geomspace(0.01, 1, 6)), finite).plot().get_ylim()[1] < 1000
+    assert SweepResult.create(lrax.Constant(np.geomspace(0.01, 1, 6)), finite).plot().get_ylim()[1] < 1000
     wide = np.array([1e-6, 1e-4, 1e-2, 0.5, 1.0])
-    assert Sweep.create(lrax.Constant(np.geomspace(0.01, 1, 5)), wide).plot().get_ylim()[1] > 1.0
+    assert SweepResult.create(lrax.Constant(np.geomspace(0.01, 1, 5)), wide).plot().get_ylim()[1] > 1.0
 
 
 @pytest.mark.parametrize("ends", [(0.3, 0.5), (0.1, 1), (1e-3, 1), (1e-6, 1), (0.39, 0.41)])
 def test_ticks_are_plain_numbers_and_enough(ends):
     """However short a logarithmic axis is, it has two numbers at least, none of them a power of ten in mathematics."""
-    axes = Sweep.create(lrax.Constant(np.geomspace(*ends, 5)), np.arange(5.0)).plot()
+    axes = SweepResult.create(lrax.Constant(np.geomspace(*ends, 5)), np.arange(5.0)).plot()
     ticks = shown(axes)
     assert len(ticks) >= 2
     assert all("$" not in tick for tick in ticks)
@@ -96,7 +96,7 @@ def test_curves_of_a_few_settings():
 def test_curves_of_many_settings():
     """Many settings have a bar for their rates; kinds have dashes of their own; no colour is faint on white."""
     schedules = [lrax.Constant(rate) for rate in MANY] + [lrax.Cosine(rate, 0.0, 5) for rate in MANY]
-    axes = Sweep.create(schedules, 1 + np.arange(24.0)[:, None] * np.ones(5)).plot_curves()
+    axes = SweepResult.create(schedules, 1 + np.arange(24.0)[:, None] * np.ones(5)).plot_curves()
     assert legend(axes) == ["best: Constant 0.001", "Constant", "Cosine"]
     assert len(axes.figure.axes) == 2
     assert len({line.get_linestyle() for line in axes.lines}) == 2
@@ -112,20 +112,20 @@ def test_curves_that_cannot_be_told_are_named():
     with pytest.raises(ValueError, match="`losses` must be one curve for each of 12 lanes"):
         run().plot_curves(losses=np.ones(12))
     with pytest.raises(ValueError, match="`losses` must be given"):
-        Sweep.create(lrax.Constant(PEAKS), np.ones(4)).plot_curves()
+        SweepResult.create(lrax.Constant(PEAKS), np.ones(4)).plot_curves()
 
 
 @pytest.mark.parametrize("losses", [np.ones((4, 1)), np.full((4, 3), np.nan), -np.ones((4, 3)), np.zeros((4, 200))])
 def test_curves_of_any_numbers(losses):
     """One update, nothing finite, negative losses and zeros are drawn."""
-    Sweep.create(lrax.Constant(PEAKS), losses).plot_curves().figure.draw_without_rendering()
+    SweepResult.create(lrax.Constant(PEAKS), losses).plot_curves().figure.draw_without_rendering()
 
 
 def test_curves_with_gaps_are_drawn_through_them():
     """A metric of every third step is a line through what was measured; it ends where a seed has its last value."""
     curve, gap = np.full((4, 12), np.nan), np.nan
     curve[:, ::3] = [[5, 4, 3, 2], [5, 3, 2, 1], [5, 9, gap, gap], [gap, gap, gap, gap]]
-    axes = Sweep.create([lrax.Constant(rate) for rate in (0.1, 0.2, 0.3, 0.3)], curve).plot_curves()
+    axes = SweepResult.create([lrax.Constant(rate) for rate in (0.1, 0.2, 0.3, 0.3)], curve).plot_curves()
     one, best, lost = (line.get_ydata() for line in axes.lines if line.get_linewidth() > 1)
     np.testing.assert_allclose(one, [5, 14 / 3, 13 / 3, 4, 11 / 3, 10 / 3, 3, 8 / 3, 7 / 3, 2, gap, gap])
     np.testing.assert_allclose(best[9:], [1, gap, gap])

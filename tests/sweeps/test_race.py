@@ -424,7 +424,7 @@ def test_a_loaded_race_goes_on_too(tmp_path):
     """A race that was saved and loaded has the same state for an optimizer."""
     result = winner(momentum)
     result.save(tmp_path / "race.npz")
-    loaded = lrax.sweeps.Race.load(tmp_path / "race.npz", result.state)
+    loaded = lrax.sweeps.RaceResult.load(tmp_path / "race.npz", result.state)
     tx = momentum(result.schedule)
     assert same(loaded.opt_state_for(tx), result.opt_state_for(tx))
 

@@ -25,26 +25,26 @@ def test_a_diverged_lane_is_marked_and_does_not_matter():
     assert np.isnan(result.scores[9:]).all()
     assert np.isfinite(result.scores[:9]).all()
     assert result.settings[3].diverged == 3
-    half = lrax.sweeps.Sweep.create(lrax.Constant(np.float32([0.1, 0.1, 0.2])), np.array([np.nan, 0.0, 5.0]))
+    half = lrax.sweeps.SweepResult.create(lrax.Constant(np.float32([0.1, 0.1, 0.2])), np.array([np.nan, 0.0, 5.0]))
     assert half.best.lanes == (2,)
     assert "1 of 2 diverged" in str(half)
 
 
 def test_the_margin_is_paired_over_seeds():
     """What is common to a seed drops out of the margin's error."""
-    schedules, seeds = lrax.cross(lrax.Constant(np.float32([0.1, 0.2])), np.arange(5.0))
+    schedules, seeds = lrax.grid(lrax.Constant(np.float32([0.1, 0.2])), np.arange(5.0))
     scores = np.asarray(seeds) * 10 + np.repeat([0.0, 1.0], 5) + np.tile([0, 0.01, -0.01, 0.02, -0.02], 2)
-    margin = lrax.sweeps.Sweep.create(schedules, scores).margin
+    margin = lrax.sweeps.SweepResult.create(schedules, scores).margin
     assert margin.seeds == 5
     np.testing.assert_allclose((margin.ahead, margin.error), (1.0, 0.0), atol=1e-9)
-    noisy = lrax.sweeps.Sweep.create(schedules, np.repeat([0.0, 0.1], 5) + np.array([1, -1, 1, -1, 0, -1, 1, -1, 1, 0]))
+    noisy = lrax.sweeps.SweepResult.create(schedules, np.repeat([0.0, 0.1], 5) + np.array([1, -1, 1, -1, 0, -1, 1, -1, 1, 0]))
     assert "not significantly different" in str(noisy)
 
 
 def test_a_margin_of_unequal_seeds():
     """With other numbers of seeds the difference is that of the means, and the error that of two independent means."""
     rates = [lrax.Constant(0.1)] * 2 + [lrax.Constant(0.2)] * 4
-    result = lrax.sweeps.Sweep.create(rates, np.array([1.0, 2.0, 2.0, 3.0, 4.0, 7.0]))
+    result = lrax.sweeps.SweepResult.create(rates, np.array([1.0, 2.0, 2.0, 3.0, 4.0, 7.0]))
     np.testing.assert_allclose(result.margin, (2.5, np.sqrt(0.5 / 2 + np.var([2, 3, 4, 7], ddof=1) / 4), 2))
     assert [(one.low, one.high) for one in result.settings] == [(1.0, 2.0), (2.0, 7.0)]
 
@@ -52,13 +52,13 @@ def test_a_margin_of_unequal_seeds():
 def test_settings_differ_by_class_and_numbers():
     """Equal numbers in another class, and other numbers in the same class, make another setting."""
     rates = [lrax.Linear(0.1, 0.0, 9), lrax.Cosine(0.1, 0.0, 9), lrax.Linear(0.1, 0.0, 8), lrax.Linear(0.1, 0.0, 9)]
-    result = lrax.sweeps.Sweep.create(rates, np.arange(4.0))
+    result = lrax.sweeps.SweepResult.create(rates, np.arange(4.0))
     assert [setting.lanes for setting in result.settings] == [(0, 3), (1,), (2,)]
 
 
 def test_all_lanes_may_diverge():
     """If nothing trains, the table says so and there is no best."""
-    result = lrax.sweeps.Sweep.create(lrax.Constant(PEAKS), np.full(4, np.nan))
+    result = lrax.sweeps.SweepResult.create(lrax.Constant(PEAKS), np.full(4, np.nan))
     assert (result.best, result.margin) == (None, None)
     assert "no best" in str(result)
 
@@ -86,14 +86,14 @@ def test_peak_rates():
         lrax.InverseSqrt(0.5),
         lrax.Constant(0.2),
     ]
-    result = lrax.sweeps.Sweep.create(schedules, np.zeros(4))
+    result = lrax.sweeps.SweepResult.create(schedules, np.zeros(4))
     np.testing.assert_allclose(result.peaks, [0.3, 0.7, 0.5, 0.2], rtol=1e-3)
 
 
 def test_the_peak_of_an_endless_schedule_is_that_of_a_thousand_steps():
     """A peak at step 900 is found; of one at step 2000, the learning rate after half of the warm-up counts."""
     schedules = [lrax.Warmup(lrax.Constant(0.3), steps) for steps in (900, 2000)]
-    np.testing.assert_allclose(lrax.sweeps.Sweep.create(schedules, np.zeros(2)).peaks, [0.3, 0.15], rtol=2e-3)
+    np.testing.assert_allclose(lrax.sweeps.SweepResult.create(schedules, np.zeros(2)).peaks, [0.3, 0.15], rtol=2e-3)
 
 
 def test_peak_rates_are_fine():
@@ -118,12 +118,12 @@ def test_end_loss():
 def test_scores_that_are_none_are_named(score):
     """A score that is no function of traced metrics to a real scalar is an error that names it."""
     with pytest.raises(TypeError, match="`score` must be a function: metrics of one lane -> real scalar, in jnp"):
-        lrax.sweeps.Sweep.create(lrax.Constant(PEAKS), np.ones((4, 3), np.float32), score=score)
+        lrax.sweeps.SweepResult.create(lrax.Constant(PEAKS), np.ones((4, 3), np.float32), score=score)
 
 
 def test_large_float64_scores_are_finite():
     """What float32 cannot hold has not diverged."""
-    assert not lrax.sweeps.Sweep.create(lrax.Constant(PEAKS), np.array([1e300, 1.0, 2.0, 3.0])).diverged.any()
+    assert not lrax.sweeps.SweepResult.create(lrax.Constant(PEAKS), np.array([1e300, 1.0, 2.0, 3.0])).diverged.any()
 
 
 @pytest.mark.parametrize("tail", [np.float32(0.25), np.float16(0.25), np.float64(0.25), 0.25])
@@ -189,14 +189,14 @@ def test_a_metric_that_is_not_the_score_may_be_not_finite(kind):
 def test_where_a_metric_is_not_finite_is_said(metric, words):
     """The line has the path of the metric, how many steps lack it, and in how many runs."""
     metrics = {"loss": np.array([1.0, 2.0]), "m": np.array(metric)}
-    text = str(lrax.sweeps.Sweep.create(lrax.Constant(PEAKS[:2]), metrics, lambda one: one["loss"]))
+    text = str(lrax.sweeps.SweepResult.create(lrax.Constant(PEAKS[:2]), metrics, lambda one: one["loss"]))
     assert words in text.splitlines()
 
 
 def test_a_metric_is_not_blamed_for_runs_that_diverged():
     """Metrics of runs that diverged are NaN as a rule: nothing is said of them, unless no run is left."""
     metrics = {"loss": np.array([1.0, NAN]), "curve": np.array([[1.0, 1.0], [1.0, NAN]])}
-    create = lambda peaks, some: lrax.sweeps.Sweep.create(lrax.Constant(peaks), some, lambda one: one["loss"])  # noqa: E731
+    create = lambda peaks, some: lrax.sweeps.SweepResult.create(lrax.Constant(peaks), some, lambda one: one["loss"])  # noqa: E731
     assert "metrics" not in str(create(PEAKS[:2], metrics))
     lost = str(create(PEAKS[:1], jax.tree.map(lambda leaf: leaf[1:], metrics)))
     assert lost.startswith("no best: every setting has a run that diverged, whose score is not finite")
@@ -224,7 +224,7 @@ CURVES = {
 def test_gaps_in_a_curve_are_not_its_end(dtype):
     """NaN between losses is left out of the default score; more in a row at the end than between losses is a divergence."""
     curves, ends = (np.array(part) for part in zip(*CURVES.values(), strict=True))
-    result = lrax.sweeps.Sweep.create([lrax.Constant(0.1)] * len(curves), curves.astype(dtype))
+    result = lrax.sweeps.SweepResult.create([lrax.Constant(0.1)] * len(curves), curves.astype(dtype))
     np.testing.assert_allclose(result.scores, np.where(np.isinf(ends), NAN, ends))
     np.testing.assert_array_equal(result.diverged, ~np.isfinite(ends))
     if dtype != np.float64:
@@ -248,15 +248,15 @@ def test_end_loss_of_no_steps_is_named():
 @pytest.mark.parametrize("dtype", [np.int32, bool])
 def test_curves_of_whole_numbers_are_scored(dtype):
     """Errors that are counted, and whether there is one, have an end like losses."""
-    result = lrax.sweeps.Sweep.create(lrax.Constant(PEAKS[:2]), np.array([[1, 1, 1, 1], [1, 1, 0, 0]], dtype))
+    result = lrax.sweeps.SweepResult.create(lrax.Constant(PEAKS[:2]), np.array([[1, 1, 1, 1], [1, 1, 0, 0]], dtype))
     assert (list(result.scores), result.best.lanes) == ([1.0, 0.0], (1,))
 
 
 def verdict(scores, seeds):
     """The first line of a sweep of Constant(0.1), Constant(0.2), ..., with so many seeds each."""
     peaks = np.float32([0.1, 0.2, 0.3])[: len(scores) // seeds]
-    schedules, _ = lrax.cross(lrax.Constant(peaks), np.arange(seeds))
-    return str(lrax.sweeps.Sweep.create(schedules, np.array(scores, float))).splitlines()[0]
+    schedules, _ = lrax.grid(lrax.Constant(peaks), np.arange(seeds))
+    return str(lrax.sweeps.SweepResult.create(schedules, np.array(scores, float))).splitlines()[0]
 
 
 ONE, TWO = "Constant(value=0.1)", "Constant(value=0.2)"

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 import lrax
-from lrax.sweeps import Race, Sweep
+from lrax.sweeps import RaceResult, SweepResult
 from problems import linear_learner, regression
 from small_sweep import PEAKS, run
 
@@ -28,7 +28,7 @@ def test_a_sweep_comes_back(tmp_path):
     """A sweep that was saved and loaded has the same numbers, table, rows and pictures."""
     result = run()
     result.save(tmp_path / "sweep")
-    loaded = Sweep.load(tmp_path / "sweep")
+    loaded = SweepResult.load(tmp_path / "sweep")
     for field in ("metrics", "scores", "diverged", "peaks"):
         np.testing.assert_array_equal(getattr(loaded, field), getattr(result, field))
     assert str(loaded) == str(result)
@@ -51,8 +51,8 @@ def test_metrics_of_any_kind_come_back(tmp_path):
         "named": Pair(np.arange(4.0), {}),
         "count": {3: np.array([True, False, True, False])},
     }
-    Sweep.create(lrax.Constant(PEAKS), metrics, lambda one: one["list"][0]).save(tmp_path / "sweep")
-    loaded = Sweep.load(tmp_path / "sweep").metrics
+    SweepResult.create(lrax.Constant(PEAKS), metrics, lambda one: one["list"][0]).save(tmp_path / "sweep")
+    loaded = SweepResult.load(tmp_path / "sweep").metrics
     assert loaded["half"].dtype == jnp.bfloat16
     np.testing.assert_array_equal(jax.random.key_data(loaded["keys"]), jax.random.key_data(metrics["keys"]))
     np.testing.assert_array_equal(loaded["list"][1][0], np.ones((4, 2)))
@@ -66,8 +66,8 @@ def test_metrics_of_any_kind_come_back(tmp_path):
 def test_metrics_in_containers_of_others_come_back_by_path(tmp_path):
     """What another library registered as a pytree is read without that library: as a dict of its leaves by path."""
     held = jax.tree_util.Partial(print, np.arange(4.0), last=np.ones(4))
-    Sweep.create(lrax.Constant(PEAKS), held, lambda one: jax.tree.leaves(one)[0]).save(tmp_path / "sweep")
-    loaded = Sweep.load(tmp_path / "sweep")
+    SweepResult.create(lrax.Constant(PEAKS), held, lambda one: jax.tree.leaves(one)[0]).save(tmp_path / "sweep")
+    loaded = SweepResult.load(tmp_path / "sweep")
     np.testing.assert_array_equal(jax.tree.leaves(loaded.metrics)[0], np.arange(4.0))
     assert isinstance(loaded.metrics, dict)
 
@@ -76,16 +76,16 @@ def test_schedules_without_json_print_as_they_did(tmp_path):
     """Of a function the name is kept: it has its label and its seeds, and its rate is an error that says why."""
     one, other = (lambda count, rate=rate: jnp.float32(rate) for rate in (0.1, 0.2))
     schedules = [one, other, one, optax.constant_schedule(0.3), lrax.Warmup(one, 3), lrax.Constant(0.1)]
-    result = Sweep.create(schedules, np.arange(6.0))
+    result = SweepResult.create(schedules, np.arange(6.0))
     result.save(tmp_path / "sweep")
-    loaded = Sweep.load(tmp_path / "sweep")
+    loaded = SweepResult.load(tmp_path / "sweep")
     assert [setting.lanes for setting in loaded.settings] == [(0, 2), (1,), (3,), (4,), (5,)]
     assert repr(loaded.schedules[1]) == repr(result.schedules[1])
     assert [row["kind"] for row in loaded.rows()] == [row["kind"] for row in result.rows()]
     with pytest.raises(TypeError, match="was not saved, only its name"):
         loaded.schedules[1](0)
     loaded.save(tmp_path / "again")
-    assert str(Sweep.load(tmp_path / "again")) == str(loaded)
+    assert str(SweepResult.load(tmp_path / "again")) == str(loaded)
 
 
 class Own(lrax.Schedule):
@@ -99,10 +99,10 @@ class Own(lrax.Schedule):
 
 def test_own_kinds_are_asked_for(tmp_path):
     """A kind of one's own is given to `load`, and named if it is not."""
-    Sweep.create([Own(0.1), Own(0.2)], np.arange(2.0)).save(tmp_path / "sweep")
-    assert isinstance(Sweep.load(tmp_path / "sweep", kinds=(Own,)).schedules[0], Own)
-    with pytest.raises(ValueError, match=r"Sweep\.load.*Own"):
-        Sweep.load(tmp_path / "sweep")
+    SweepResult.create([Own(0.1), Own(0.2)], np.arange(2.0)).save(tmp_path / "sweep")
+    assert isinstance(SweepResult.load(tmp_path / "sweep", kinds=(Own,)).schedules[0], Own)
+    with pytest.raises(ValueError, match=r"SweepResult\.load.*Own"):
+        SweepResult.load(tmp_path / "sweep")
 
 
 def test_metrics_that_are_not_finite_come_back(tmp_path):
@@ -114,7 +114,7 @@ def test_metrics_that_are_not_finite_come_back(tmp_path):
     options = {"score": lambda metrics: jnp.log(metrics["loss"]), "folder": tmp_path / "sweep"}
     first, again = (lrax.run_sweep(sparse, lrax.Constant(PEAKS), **options) for _ in range(2))
     first.save(tmp_path / "file")
-    for result in (first, again, Sweep.load(tmp_path / "file")):
+    for result in (first, again, SweepResult.load(tmp_path / "file")):
         np.testing.assert_array_equal(result.metrics["m"], np.float32([[np.nan, np.inf, -np.inf, 1]] * 4))
         np.testing.assert_array_equal(result.diverged, [True, True, False, False])  # log of what is not above 0
         assert str(result) == str(first)
@@ -124,21 +124,21 @@ def test_metrics_that_are_not_finite_come_back(tmp_path):
 
 def test_what_is_not_a_schedule_class_is_named(tmp_path):
     """A mistake in `kinds` is told as such, and not as a damaged file."""
-    Sweep.create(lrax.Constant(PEAKS), np.arange(4.0)).save(tmp_path / "sweep")
-    with pytest.raises(TypeError, match=r"Sweep\.load: `kinds` must be a list of subclasses of lrax\.Schedule, got 3"):
-        Sweep.load(tmp_path / "sweep", kinds=(3,))
+    SweepResult.create(lrax.Constant(PEAKS), np.arange(4.0)).save(tmp_path / "sweep")
+    with pytest.raises(TypeError, match=r"SweepResult\.load: `kinds` must be a list of subclasses of lrax\.Schedule, got 3"):
+        SweepResult.load(tmp_path / "sweep", kinds=(3,))
 
 
 def test_a_race_comes_back(race, tmp_path):
     """A race has the same numbers, table and picture; its state comes back into one like it."""
     result, learner = race
     result.save(tmp_path / "race.npz")
-    loaded = Race.load(tmp_path / "race.npz")
+    loaded = RaceResult.load(tmp_path / "race.npz")
     for field in ("losses", "end_losses", "rungs", "peaks", "order"):
         np.testing.assert_array_equal(getattr(loaded, field), getattr(result, field))
     assert (str(loaded), loaded.ends, loaded.ended, loaded.winner) == (str(result), result.ends, result.ended, result.winner)
     assert loaded.state is None
-    state = Race.load(tmp_path / "race.npz", learner.state).state
+    state = RaceResult.load(tmp_path / "race.npz", learner.state).state
     assert jax.tree.structure(state) == jax.tree.structure(result.state)
     jax.tree.map(np.testing.assert_array_equal, state, result.state)
 
@@ -147,16 +147,16 @@ def test_a_race_comes_back(race, tmp_path):
 def test_a_state_that_does_not_fit_is_named(race, tmp_path, state):
     """A state of another structure is an error that says which one is wanted."""
     race[0].save(tmp_path / "race")
-    with pytest.raises(ValueError, match=r"Race\.load: `state` must be a state like the one that was saved"):
-        Race.load(tmp_path / "race", state)
+    with pytest.raises(ValueError, match=r"RaceResult\.load: `state` must be a state like the one that was saved"):
+        RaceResult.load(tmp_path / "race", state)
 
 
 def test_a_state_of_another_shape_is_named(race, tmp_path):
     """A state of other shapes is an error that names the leaf."""
     race[0].save(tmp_path / "race")
     other = jax.tree.map(lambda leaf: jnp.zeros((2, *leaf.shape), leaf.dtype), race[1].state)
-    with pytest.raises(ValueError, match=r"Race\.load: `state\.params\['bias'\]` must be of the shapes and dtypes"):
-        Race.load(tmp_path / "race", other)
+    with pytest.raises(ValueError, match=r"RaceResult\.load: `state\.params\['bias'\]` must be of the shapes and dtypes"):
+        RaceResult.load(tmp_path / "race", other)
 
 
 def test_states_with_keys_come_back(race, tmp_path):
@@ -164,7 +164,7 @@ def test_states_with_keys_come_back(race, tmp_path):
     state = {"key": KEY, "half": jnp.ones(3, jnp.bfloat16)}
     dataclasses.replace(race[0], state=state).save(tmp_path / "race")
     like = {"key": jax.random.key(7), "half": jnp.zeros(3, jnp.bfloat16)}
-    loaded = Race.load(tmp_path / "race", like).state
+    loaded = RaceResult.load(tmp_path / "race", like).state
     np.testing.assert_array_equal(jax.random.key_data(loaded["key"]), jax.random.key_data(KEY))
     assert loaded["half"].dtype == jnp.bfloat16
 
@@ -174,7 +174,7 @@ def test_damaged_files_are_named(race, tmp_path):
     run().save(tmp_path / "sweep")
     race[0].save(tmp_path / "race")
     generator = np.random.default_rng(0)
-    for name, load, right in (("sweep", Sweep.load, run().peaks), ("race", Race.load, race[0].peaks)):
+    for name, load, right in (("sweep", SweepResult.load, run().peaks), ("race", RaceResult.load, race[0].peaks)):
         whole = (tmp_path / name).read_bytes()
         damaged = [whole[:cut] for cut in (0, 10, -1)]
         for place in generator.integers(0, 8 * len(whole), 60):
@@ -197,16 +197,18 @@ def test_damaged_files_are_named(race, tmp_path):
 def test_files_of_other_kinds_are_named(race, tmp_path):
     """A race is no sweep, and a file of a newer format says so."""
     race[0].save(tmp_path / "race")
-    with pytest.raises(ValueError, match=r"Sweep\.load: `path` must be a Sweep of format 1 or older.*it is a Race"):
-        Sweep.load(tmp_path / "race")
-    with pytest.raises(ValueError, match=r"Race\.load: `path` must be a file that Race\.save wrote"):
-        Race.load(tmp_path / "missing")
+    with pytest.raises(
+        ValueError, match=r"SweepResult\.load: `path` must be a SweepResult of format 1 or older.*it is a RaceResult"
+    ):
+        SweepResult.load(tmp_path / "race")
+    with pytest.raises(ValueError, match=r"RaceResult\.load: `path` must be a file that RaceResult\.save wrote"):
+        RaceResult.load(tmp_path / "missing")
 
 
 def test_rows_and_csv(race, tmp_path):
     """Rows are plain values, one a lane, with those metrics that are numbers; a file of them can be read back."""
     metrics = {"loss": np.arange(4.0), "score": np.arange(4), "curve": np.ones((4, 3)), "half": jnp.ones(4, jnp.bfloat16)}
-    result = Sweep.create(lrax.Constant(PEAKS), metrics, lambda one: one["loss"])
+    result = SweepResult.create(lrax.Constant(PEAKS), metrics, lambda one: one["loss"])
     rows = result.rows()
     assert list(rows[1]) == [
         *("lane", "setting", "kind", "schedule", "peak", "score", "diverged"),
@@ -215,7 +217,7 @@ def test_rows_and_csv(race, tmp_path):
     assert (rows[1]["peak"], rows[1]["loss"], rows[1]["half"], rows[1]["metrics.score"]) == (0.05, 1.0, 1.0, 1)
     assert all(isinstance(value, int | float | str) for row in rows for value in row.values())
     assert [row["setting"] for row in run().rows()] == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
-    keys = Sweep.create(
+    keys = SweepResult.create(
         lrax.Constant(PEAKS), {"key": jax.random.split(KEY, 4), "a": {"b": np.ones(4)}}, lambda one: one["a"]["b"]
     )
     assert list(keys.rows()[0])[7:] == ["a.b"]
@@ -229,10 +231,10 @@ def test_rows_and_csv(race, tmp_path):
     moved = dataclasses.replace(race[0], order=np.array([1, 2, 0, 3]))
     assert [row["place"] for row in moved.rows()] == [2, 0, 1, 3]
     race[0].to_csv(tmp_path / "race.csv")
-    with pytest.raises(OSError, match=r"Race\.to_csv: `path` could not be written: No such file"):
+    with pytest.raises(OSError, match=r"RaceResult\.to_csv: `path` could not be written: No such file"):
         race[0].to_csv(tmp_path / "nowhere" / "race.csv")
 
 
 def test_one_metric_has_a_name():
     """Metrics that are one array of numbers are a column of their own."""
-    assert Sweep.create(lrax.Constant(PEAKS), np.arange(4.0)).rows()[2]["metric"] == 2.0
+    assert SweepResult.create(lrax.Constant(PEAKS), np.arange(4.0)).rows()[2]["metric"] == 2.0

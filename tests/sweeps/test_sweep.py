@@ -133,15 +133,15 @@ def test_keys_and_other_pytrees_go_beside():
 
 
 def test_cross_is_every_schedule_with_every_key():
-    """`cross` makes a lane of every pair, the schedule moving slowest; lists stay lists."""
+    """`grid` makes a lane of every pair, the schedule moving slowest; lists stay lists."""
     keys = jax.random.split(jax.random.key(0), 3)
-    schedules, crossed = lrax.cross(lrax.Constant(PEAKS), keys)
+    schedules, crossed = lrax.grid(lrax.Constant(PEAKS), keys)
     np.testing.assert_array_equal(schedules.value, np.repeat(PEAKS, 3))
     np.testing.assert_array_equal(jax.random.key_data(crossed[4]), jax.random.key_data(keys[1]))
-    listed, _ = lrax.cross([lrax.Constant(0.1), lrax.Cosine(1, 0, 5)], keys)
+    listed, _ = lrax.grid([lrax.Constant(0.1), lrax.Cosine(1, 0, 5)], keys)
     assert [type(schedule).__name__ for schedule in listed] == ["Constant"] * 3 + ["Cosine"] * 3
     with pytest.raises(ValueError, match="`others` must be arrays with one leading axis"):
-        lrax.cross(lrax.Constant(PEAKS), 3)
+        lrax.grid(lrax.Constant(PEAKS), 3)
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 3, 7, 100, None])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import lrax
-from lrax.sweeps import Sweep
+from lrax.sweeps import SweepResult
 from lrax.sweeps._table import labels
 from problems import linear_learner, regression
 from small_sweep import PEAKS, run
@@ -15,7 +15,7 @@ KEY = jax.random.key(0)
 
 def test_the_table_shows_the_best_of_many():
     """A table of very many settings shows the best sixty and says how many there are besides."""
-    result = Sweep.create(lrax.Constant(np.linspace(0.1, 1, 100, dtype=np.float32)), abs(np.linspace(-5, 1, 100)))
+    result = SweepResult.create(lrax.Constant(np.linspace(0.1, 1, 100, dtype=np.float32)), abs(np.linspace(-5, 1, 100)))
     lines = str(result).splitlines()
     assert len(lines) == 1 + 1 + 60 + 1
     assert "and 40 settings that are worse" in lines[-1]
@@ -33,11 +33,11 @@ def test_plain_export():
 def test_recipes_are_told_apart():
     """Schedules whose calls are long or alike have labels of their own in the table."""
     rates = [lrax.warmup_cosine(0.1, 12, warmup) for warmup in (2, 3)] + [lrax.wsd(0.1, 12, 2, 3), lambda count: 0.1]
-    result = Sweep.create(rates, np.arange(4.0))
+    result = SweepResult.create(rates, np.arange(4.0))
     lines = str(result).splitlines()
     assert len({line[3:40] for line in lines[2:6]}) == 4
     assert len(set(labels(result.schedules))) == 4
-    assert repr(result) == "<Sweep: 4 lanes, 4 settings, 0 diverged>"
+    assert repr(result) == "<SweepResult: 4 lanes, 4 settings, 0 diverged>"
 
 
 def test_labels_of_long_calls_have_what_differs():
@@ -58,21 +58,21 @@ def test_labels_of_long_calls_have_what_differs():
 )
 def test_a_best_rate_at_the_end_of_its_range_is_said(scores, words):
     """The table says so, with the direction to try; rates that diverged were tried."""
-    text = str(Sweep.create(lrax.Constant(np.geomspace(1e-5, 1e-3, 4)), np.array(scores)))
+    text = str(SweepResult.create(lrax.Constant(np.geomspace(1e-5, 1e-3, 4)), np.array(scores)))
     assert (words in text) if words else ("that was tried" not in text)
 
 
 def test_ends_are_those_of_a_kind():
     """A kind that was tried at other rates does not widen the range of the best one's; two rates are no range."""
     constants, cosines = [lrax.Constant(r) for r in (0.1, 0.2, 0.3)], [lrax.Cosine(r, 0.0, 9) for r in (0.01, 1.0)]
-    assert "0.3, is the highest" in str(Sweep.create([*constants, *cosines], np.array([3.0, 2.0, 1.0, 5.0, 5.0])))
-    assert "that was tried" not in str(Sweep.create([*constants, *cosines], np.array([3.0, 2.0, 1.0, 5.0, 0.0])))
+    assert "0.3, is the highest" in str(SweepResult.create([*constants, *cosines], np.array([3.0, 2.0, 1.0, 5.0, 5.0])))
+    assert "that was tried" not in str(SweepResult.create([*constants, *cosines], np.array([3.0, 2.0, 1.0, 5.0, 0.0])))
 
 
 def test_peaks_that_are_equal_to_four_digits_are_one():
     """Rounding does not make a range of two learning rates."""
     assert "that was tried" not in str(
-        Sweep.create([lrax.Constant(r) for r in (0.1, 0.100001, 0.2)], np.array([3.0, 2.0, 1.0]))
+        SweepResult.create([lrax.Constant(r) for r in (0.1, 0.100001, 0.2)], np.array([3.0, 2.0, 1.0]))
     )
 
 
@@ -104,7 +104,7 @@ class Marked(lrax.Schedule):
 
 def test_a_notebook_shows_table_and_picture():
     """A sweep in a notebook is a table, its best row in bold, and a picture; text in it is escaped."""
-    html = Sweep.create([lrax.Constant(0.1), Marked(0.1)], np.arange(2.0))._repr_html_()
+    html = SweepResult.create([lrax.Constant(0.1), Marked(0.1)], np.arange(2.0))._repr_html_()
     assert "&lt;b&gt;0.1" in html
     assert html.count("<tr") == 3
     assert html.count('<tr style="font-weight: bold">') == 1
@@ -131,10 +131,10 @@ def test_a_notebook_shows_something_whatever_happens(monkeypatch):
     html = run()._repr_html_()
     assert "<table>" in html
     assert "img" not in html
-    assert "Sweep: 4 lanes" in Sweep.create([Broken(0.1)] * 4, np.full(4, np.nan))._repr_html_()
+    assert "SweepResult: 4 lanes" in SweepResult.create([Broken(0.1)] * 4, np.full(4, np.nan))._repr_html_()
 
 
 @pytest.mark.parametrize("peaks", [PEAKS[:1], PEAKS])
 def test_all_lanes_may_diverge_in_a_notebook(peaks):
     """Nothing but diverged lanes is still a table."""
-    assert "no best" in Sweep.create(lrax.Constant(peaks), np.full(len(peaks), np.nan))._repr_html_()
+    assert "no best" in SweepResult.create(lrax.Constant(peaks), np.full(len(peaks), np.nan))._repr_html_()

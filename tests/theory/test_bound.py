@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import lrax
-from lrax.theory import best_scale, bound, rate_ratio
+from lrax.theory import best_scale, bound, lr_ratio
 from lrax.theory._bound import _long_terms, _tails
 from lrax.theory._given import planned
 
@@ -124,14 +124,14 @@ def test_ratios_of_peaks(updates: int, wsd: float, cosine: float) -> None:
     flat = np.ones(updates, np.float32)
     stable = warmed(updates, updates // 20, lambda steps: fall(steps, updates // 5))
     falling = warmed(updates, updates // 20, lambda steps: fall(steps, steps, "cosine"))
-    np.testing.assert_allclose(rate_ratio(100 * flat, 7 * stable), wsd, rtol=0.015)
-    np.testing.assert_allclose(rate_ratio(0.5 * flat, 0.01 * falling), cosine, rtol=0.015)
-    np.testing.assert_allclose(rate_ratio(falling, stable) * rate_ratio(stable, falling), 1, rtol=1e-6)
+    np.testing.assert_allclose(lr_ratio(100 * flat, 7 * stable), wsd, rtol=0.015)
+    np.testing.assert_allclose(lr_ratio(0.5 * flat, 0.01 * falling), cosine, rtol=0.015)
+    np.testing.assert_allclose(lr_ratio(falling, stable) * lr_ratio(stable, falling), 1, rtol=1e-6)
 
 
 def test_ratios_between_lengths() -> None:
     """The schedule that a rate is known for may have had another length."""
-    found = rate_ratio(lrax.Constant(1.0), lrax.Constant(1.0), 400, from_steps=UPDATES)
+    found = lr_ratio(lrax.Constant(1.0), lrax.Constant(1.0), 400, from_steps=UPDATES)
     want, other = (np.sqrt(np.divide(*terms(np.ones(steps)))) for steps in (400, UPDATES))
     np.testing.assert_allclose(found, want / other, rtol=1e-6)
 
@@ -206,7 +206,7 @@ def test_the_longest_schedules_take_no_time() -> None:
     want = distance**2 / (2 * steps) + 0.5 * gradient**2 * (1 + harmonic)
     value = jax.jit(lambda distance, gradient: bound(lrax.Constant(1.0), steps, distance, gradient))(distance, gradient)
     assert float(value) == pytest.approx(want, rel=1e-5)
-    ratio = float(rate_ratio(lrax.Constant(1.0), lrax.Constant(7.0), steps))
+    ratio = float(lr_ratio(lrax.Constant(1.0), lrax.Constant(7.0), steps))
     assert ratio == pytest.approx(1.0)
     assert float(best_scale(lrax.Constant(0.0), steps)) == np.inf
     with pytest.raises(ValueError, match=r"bound: `total_steps`"):

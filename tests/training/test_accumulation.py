@@ -118,8 +118,8 @@ def test_every_call_checks_it():
     message = r"`accumulate` must be 4, the batches of step 0 of the optax.MultiSteps at state.opt_state, got 3"
     with pytest.raises(ValueError, match="race: " + message):
         lrax.race(learner, batches, lrax.Constant(np.float32([0.1])), rungs=2, accumulate=3)
-    with pytest.raises(ValueError, match="critical_rate: " + message):
-        lrax.critical_rate(learner, DATA, batch_size=16, key=KEY, accumulate=3)
+    with pytest.raises(ValueError, match="critical_lr: " + message):
+        lrax.critical_lr(learner, DATA, batch_size=16, key=KEY, accumulate=3)
 
 
 def test_accumulating_optimizers_that_differ_are_refused():

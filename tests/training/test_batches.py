@@ -87,8 +87,8 @@ def test_runs_side_by_side_see_other_shapes_too():
 def test_the_critical_rate_of_each_batch_is_that_of_its_shape():
     """Each batch of an iterable gives the critical rate that it gives alone."""
     batches = SHAPES["other lengths"]
-    alone = [lrax.critical_rate(LEARNER, [batch], batches=1, start=1.0).rate for batch in batches]
-    together = lrax.critical_rate(LEARNER, batches, batches=4, start=1.0).rates
+    alone = [lrax.critical_lr(LEARNER, [batch], batches=1, start=1.0).rate for batch in batches]
+    together = lrax.critical_lr(LEARNER, batches, batches=4, start=1.0).rates
     np.testing.assert_allclose(together, alone, rtol=0.05)
 
 
@@ -135,10 +135,10 @@ def test_a_partial_last_batch_is_left_out_and_counted():
     found = lrax.find_lr(LEARNER, batches, ramp=lrax.Geometric(0.01, 0.1, 3))
     assert (found.left_out, found.updates) == (1, 4)
     assert "; 1 partial last batch was left out" in str(found)
-    critical = lrax.critical_rate(LEARNER, batches, batches=3, start=1.0)
+    critical = lrax.critical_lr(LEARNER, batches, batches=3, start=1.0)
     assert critical.left_out == 1
     assert "1 partial last batch was left out" in str(critical)
-    assert "left out" not in str(lrax.critical_rate(LEARNER, batches[:2], batches=2, start=1.0))
+    assert "left out" not in str(lrax.critical_lr(LEARNER, batches[:2], batches=2, start=1.0))
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_a_transform_that_pads_leaves_nothing_out():
     assert result.left_out == 0
 
 
-@pytest.mark.parametrize("call", ["find_lr", "race", "critical_rate"])
+@pytest.mark.parametrize("call", ["find_lr", "race", "critical_lr"])
 def test_a_state_whose_shape_follows_the_batch_is_named(call):
     """The error names the call, the leaf, the number of the batch, its shapes and those of the first."""
 
@@ -233,7 +233,9 @@ def test_a_ramp_that_the_data_ended_suggests_nothing(data):
         assert (found.suggestion, found.ended) == (None, True)
         assert found.reason is lrax.finder.Reason.DATA_ENDED
     assert "give a list or a loader that can be iterated again" in str(found)
-    with pytest.raises(ValueError, match=r"Found.schedule: find_lr made no suggestion .data ended.: the data ended after"):
+    with pytest.raises(
+        ValueError, match=r"FinderResult.schedule: find_lr made no suggestion .data ended.: the data ended after"
+    ):
         found.schedule(lrax.Constant(1.0), total_steps=100)
 
 
@@ -245,7 +247,7 @@ def test_data_that_end_in_the_runs_are_said():
     assert "the data ended before all updates were made: give a list or a loader" in str(found)
     race = lrax.race(linear_learner(), iter(BATCHES), lrax.Constant(np.float32([0.1])), rungs=9)
     assert "before the last rung did: give a list or a loader that can be iterated again" in str(race)
-    critical = lrax.critical_rate(linear_learner(), iter(BATCHES[:2]))
+    critical = lrax.critical_lr(linear_learner(), iter(BATCHES[:2]))
     assert (critical.ended, len(critical.rates)) == (True, 2)
     assert "the data ended before all updates were made" in str(critical)
 
@@ -341,7 +343,7 @@ def test_a_nan_in_a_batch_of_an_iterable_is_named():
         squared_error, linear_learner().state.params, lambda rate: optax.MultiSteps(optax.sgd(rate), 2)
     )
     assert lrax.find_lr(learner, bad, accumulate=2).fault == "batch 4 holds inf at [0]"
-    critical = lrax.critical_rate(linear_learner(optax.sgd), [bad[3]], batches=2)
+    critical = lrax.critical_lr(linear_learner(optax.sgd), [bad[3]], batches=2)
     assert (critical.reason, critical.fault) == ("non-finite", "batch 1 holds inf at [0]")
     assert "look at the data and the parameters" not in str(critical)
     assert "batch 1 holds inf at [0]: look at the data" in str(critical)

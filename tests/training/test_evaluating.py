@@ -148,7 +148,7 @@ def test_results_are_kept_shown_and_drawn(tmp_path):
     options = {"evaluate": held_out, "every": 5, "rungs": (10, 10), "driver": "host"}
     first, again = (run(folder=tmp_path / "race", **options) for _ in range(2))
     first.save(tmp_path / "race.npz")
-    for other in (again, lrax.sweeps.Race.load(tmp_path / "race.npz")):
+    for other in (again, lrax.sweeps.RaceResult.load(tmp_path / "race.npz")):
         for name in ("evaluated", "evaluations", "end_metrics", "scores", "order"):
             np.testing.assert_array_equal(getattr(other, name), getattr(first, name))
         assert (other.mode, str(other).splitlines()[:3]) == ("min", str(first).splitlines()[:3])

@@ -151,7 +151,7 @@ def test_promotion_goes_as_far_as_it_must():
     result = lrax.race(learner, [np.ones(2, np.float32)], lrax.Constant(np.float32([0.1])), rungs=3)
     assert [float(leaf) for leaf in result.state[:3]] == [1.0, 3.0, 3.0]
     assert lrax.find_lr(learner, [np.ones(2, np.float32)], updates=5).updates == 5
-    assert lrax.critical_rate(learner, [np.ones(2, np.float32)]).reason == "never raised"
+    assert lrax.critical_lr(learner, [np.ones(2, np.float32)]).reason == "never raised"
     made = jax.jit(lambda key: lrax.range_test(learner, lambda key: jnp.ones(2), key=key, updates=5))(KEY).made
     assert int(made) == 5
 

@@ -5,15 +5,15 @@ from typing import Any
 
 from lrax._version import __version__
 from lrax.citing._sources import entries, entry_of, named
-from lrax.fields._words import complain, spelt
-from lrax.finder._result import Found
+from lrax.fields._words import argument_error, check_call
+from lrax.finder._result import FinderResult
 from lrax.schedules._base import Schedule, parts
 from lrax.schedules._recipe import Recipe
-from lrax.sweeps._race_result import Race
-from lrax.sweeps._result import Sweep
+from lrax.sweeps._race_result import RaceResult
+from lrax.sweeps._result import SweepResult
 
 
-@spelt
+@check_call
 def citation(*used: Any) -> str:
     """BibTeX of what was used: lrax, and the papers that its docstrings name as sources.
 
@@ -58,11 +58,11 @@ def _within(thing: Any) -> Iterator[Any]:
             yield type(thing)
             for part in [*parts(thing), *_made(thing)]:
                 yield from _within(part)
-        case Sweep() | Race():
+        case SweepResult() | RaceResult():
             yield type(thing)
             yield from _within(thing.schedules)
-        case Found():
-            yield Found
+        case FinderResult():
+            yield FinderResult
         case list() | tuple():
             for part in thing:
                 yield from _within(part)
@@ -72,7 +72,7 @@ def _within(thing: Any) -> Iterator[Any]:
             yield thing if isinstance(thing, type) or isinstance(getattr(thing, "__name__", None), str) else type(thing)
         case _:
             remedy = "give a schedule, a result, or a class or function of lrax"
-            raise complain(TypeError, "citation", "used", "something that has a source", thing, remedy)
+            raise argument_error(TypeError, "citation", "used", "something that has a source", thing, remedy)
 
 
 def _made(schedule: Schedule) -> list[Schedule]:

@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 from lrax.fields._rules import Rule
 from lrax.fields._types import DELAY, RATE, STEPS
 from lrax.fields._value import reads
-from lrax.fields._words import Shown, bind, complain
+from lrax.fields._words import Shown, argument_error, bind
 from lrax.schedules._base import Schedule
 
 Arguments = ParamSpec("Arguments")
@@ -27,10 +27,10 @@ NotNegative: TypeAlias = Annotated[Any, Rule("a finite number, at least 0", low=
 class _Known:
     """Says that an argument decides how a schedule is put together."""
 
-    def convert(self, owner: str, name: str, value: Any) -> Any:
-        if not is_known(value):
-            raise complain(
-                TypeError, owner, name, "known when the schedule is made", value, "give a Python number, not a tracer"
+    def convert(self, caller: str, name: str, value: Any) -> Any:
+        if not is_concrete(value):
+            raise argument_error(
+                TypeError, caller, name, "known when the schedule is made", value, "give a Python number, not a tracer"
             )
         return value
 
@@ -77,16 +77,16 @@ def is_optimizer(value: Any) -> bool:
 
 def fitting(function: Callable[..., Any], signature: inspect.Signature, args: Any, kwargs: Any) -> inspect.BoundArguments:
     """`signature.bind`; a call that was copied from code for another library is answered with what to change."""
-    owner, names = function.__name__, list(signature.parameters)
-    call = f"; it is {owner}({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+    caller, names = function.__name__, list(signature.parameters)
+    call = f"; it is {caller}({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
     if function.__module__.startswith(WITH_OPTIMIZERS) and ("optimizer" in kwargs or any(map(is_optimizer, args))):
         instead = ", and give its learning rate as `lr`" if "lr" in names else ""
         given = "the schedule is given to an optimizer, as in optax.sgd(schedule)"
-        raise TypeError(f"{owner}: leave the optimizer out{instead}: {given}{call}")
+        raise TypeError(f"{caller}: leave the optimizer out{instead}: {given}{call}")
     for name in kwargs:
         if name in ELSEWHERE and name not in names:
-            remedy = OF_CYCLES if owner == "CyclicLR" and "momentum" in name else ELSEWHERE[name]
-            raise TypeError(f"{owner}: there is no argument `{name}`: {remedy}{call}")
+            remedy = OF_CYCLES if caller == "CyclicLR" and "momentum" in name else ELSEWHERE[name]
+            raise TypeError(f"{caller}: there is no argument `{name}`: {remedy}{call}")
     return bind(function.__qualname__, signature, args, kwargs)
 
 
@@ -119,7 +119,7 @@ def checked(function: Callable[Arguments, Schedule]) -> Callable[Arguments, Sche
             if value is None and name not in optional and all(rule is KNOWN for rule in rules[name]):
                 needed = signature.parameters[name].default is inspect.Parameter.empty
                 remedy = "" if needed else "leave it out for what it is by default"
-                raise complain(TypeError, function.__name__, name, "given", value, remedy)
+                raise argument_error(TypeError, function.__name__, name, "given", value, remedy)
             for rule in () if value is None and name in optional else rules[name]:
                 bound.arguments[name] = _handed_on(rule, rule.convert(function.__name__, name, value), value)
         return function(*bound.args, **bound.kwargs)
@@ -141,7 +141,7 @@ def _handed_on(rule: Any, leaf: Any, value: Any) -> Any:
     """What a function gets: a length as an integer, anything else as it was given."""
     if not isinstance(rule, Rule) or rule.dtype is not np.int32:
         return value
-    return int(leaf) if is_known(leaf) and not np.ndim(leaf) else leaf
+    return int(leaf) if is_concrete(leaf) and not np.ndim(leaf) else leaf
 
 
 def _allows_none(hint: Any) -> bool:
@@ -156,13 +156,13 @@ def _rules(hint: Any) -> tuple[Any, ...]:
 
 def pick(condition: Any, this: Any, that: Any) -> Any:
     """`this` where a condition holds, which may be traced or an array, and `that` elsewhere."""
-    return jnp.where(condition, this, that) if np.ndim(condition) or not is_known(condition) else this if condition else that
+    return jnp.where(condition, this, that) if np.ndim(condition) or not is_concrete(condition) else this if condition else that
 
 
-def at_most(owner: str, name: str, value: Any, limit: Any, limit_name: str, remedy: str = "lower it") -> None:
+def at_most(caller: str, name: str, value: Any, limit: Any, limit_name: str, remedy: str = "lower it") -> None:
     """Raises ValueError if `value` is above `limit`, where both are known."""
-    if is_known(value) and is_known(limit) and np.any(np.asarray(value) > np.asarray(limit)):
-        raise complain(ValueError, owner, name, f"at most {limit_name}", value, remedy)
+    if is_concrete(value) and is_concrete(limit) and np.any(np.asarray(value) > np.asarray(limit)):
+        raise argument_error(ValueError, caller, name, f"at most {limit_name}", value, remedy)
 
 
 def after(warmup_steps: Any, steps: Any) -> Any:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from lrax.compat._arguments import KNOWN
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 from lrax.fields._rules import LARGEST
 from lrax.fields._types import DELAY
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule
 from lrax.schedules._combinators import Sequence, Until
 from lrax.schedules._cycles import Cycle, Wave
@@ -20,19 +20,19 @@ from lrax.schedules._phases import Cosine
 from lrax.schedules._time import Stretch
 
 
-def join(owner: str, name: str, schedules: Many[Any], boundaries: Many[Any]) -> Schedule:
+def join(caller: str, name: str, schedules: Many[Any], boundaries: Many[Any]) -> Schedule:
     """Schedules one after the other, each from its own count 0, changing at `boundaries` whatever their lengths.
 
     >>> print(join("join", "boundaries", [Constant(0.1), Linear(1.0, 0.0, 10)], [5])(jnp.array([4, 5, 10])))
     [0.1 1.  0.5]
     """
-    at = [DELAY.convert(owner, name, boundary) for boundary in boundaries]
+    at = [DELAY.convert(caller, name, boundary) for boundary in boundaries]
     if len(at) != len(schedules) - 1:
         needs = f"one shorter than the list of schedules ({len(schedules)})"
-        raise complain(ValueError, owner, name, needs, boundaries)
+        raise argument_error(ValueError, caller, name, needs, boundaries)
     begins = [np.int32(0), *at[:-1]]
-    if any(is_known(begin) and is_known(end) and np.any(begin > end) for begin, end in zip(begins, at, strict=False)):
-        raise complain(ValueError, owner, name, "counts in rising order, none below 0", boundaries, "sort them")
+    if any(is_concrete(begin) and is_concrete(end) and np.any(begin > end) for begin, end in zip(begins, at, strict=False)):
+        raise argument_error(ValueError, caller, name, "counts in rising order, none below 0", boundaries, "sort them")
     parts = [Until(schedule, end - begin) for schedule, begin, end in zip(schedules[:-1], begins, at, strict=False)]
     return Sequence(*parts, schedules[-1])
 
@@ -78,7 +78,7 @@ def step_decay(start: Any, factor: Any, every: Any, floor: Any = 0.0) -> Schedul
     return StepDecay(start, factor, every, floor)
 
 
-def wave(owner: str, high: Any, low: Any, steps: Any, cycles: Any = 0.5) -> Schedule:
+def wave(caller: str, high: Any, low: Any, steps: Any, cycles: Any = 0.5) -> Schedule:
     """A cosine wave for ever, `cycles` of it in `steps` steps, which must be concrete unless it is half a one.
 
     >>> print([f"{rate:.2f}" for rate in wave("wave", 1.0, 0.0, 10, cycles=0.4)(jnp.array([0, 10, 25]))])
@@ -86,9 +86,9 @@ def wave(owner: str, high: Any, low: Any, steps: Any, cycles: Any = 0.5) -> Sche
     """
     if cycles == 0.5:
         return Cycle(Sequence(Cosine(high, low, steps), Cosine(low, high, steps)))
-    for_all = KNOWN.convert(owner, "num_training_steps", steps)
+    for_all = KNOWN.convert(caller, "num_training_steps", steps)
     if np.ndim(for_all):
-        raise complain(ValueError, owner, "num_training_steps", "one number where `num_cycles` is not 0.5", steps)
+        raise argument_error(ValueError, caller, "num_training_steps", "one number where `num_cycles` is not 0.5", steps)
     turns = Fraction(float(cycles)) / int(for_all) % 1  # in a step; whole turns are not seen
     turns = min(turns, 1 - turns)  # nor is the direction
     if turns == 0:

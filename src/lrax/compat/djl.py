@@ -15,10 +15,10 @@ import numpy as np
 
 from lrax.compat._arguments import KNOWN, Factor, KnownDelay, KnownRate, KnownSteps, at_most, checked
 from lrax.fields._given import Boundaries, Delay, Positive, Rate, Steps
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 from lrax.fields._rules import Choice, Static
 from lrax.fields._types import POSITIVE
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.schedules._algebra import Product, Sum
 from lrax.schedules._base import Function, Schedule
 from lrax.schedules._combinators import Sequence, Warmup
@@ -83,7 +83,7 @@ def FactorTracker(
         _below("FactorTracker", "minValue", minValue, baseValue)
         POSITIVE.convert("FactorTracker", "minValue", minValue)
         if by == 1:
-            raise complain(ValueError, "FactorTracker", "factor", "below 1 where `minValue` is given", factor)
+            raise argument_error(ValueError, "FactorTracker", "factor", "below 1 where `minValue` is given", factor)
         updates = math.floor(math.log(np.float32(minValue) / np.float32(baseValue)) / math.log(by) + 0.5)
     floor = 0.0 if updates is None else baseValue * by**updates
     return Shift(Exponential(baseValue, factor, floor=floor), 1)
@@ -103,8 +103,8 @@ def MultiFactorTracker(baseValue: Rate, steps: Boundaries, factor: Factor = 1.0)
     >>> print(MultiFactorTracker(baseValue=1.0, steps=[2, 4], factor=0.5)(jnp.arange(6)))
     [1.   1.   0.5  0.5  0.25 0.25]
     """
-    if is_known(steps) and (len(steps) < 2 or min(steps) < 1):
-        raise complain(ValueError, "MultiFactorTracker", "steps", "two or more update numbers from 1 on", steps)
+    if is_concrete(steps) and (len(steps) < 2 or min(steps) < 1):
+        raise argument_error(ValueError, "MultiFactorTracker", "steps", "two or more update numbers from 1 on", steps)
     return Shift(Shift(MultiStep(baseValue, factor, steps), -1), 1)
 
 
@@ -154,14 +154,14 @@ def LinearTracker(
     _only_one("LinearTracker", maxValue=maxValue, minValue=minValue, maxUpdates=maxUpdates)
     each, updates = np.float32(slope), FOREVER if maxUpdates is None else maxUpdates
     if each == 0:
-        raise complain(ValueError, "LinearTracker", "slope", "not 0", slope, "use FixedTracker")
+        raise argument_error(ValueError, "LinearTracker", "slope", "not 0", slope, "use FixedTracker")
     for name, limit in {"maxValue": maxValue, "minValue": minValue}.items():
         if limit is not None:
             KNOWN.convert("LinearTracker", "baseValue", baseValue)
             way = np.float32(limit) - np.float32(baseValue)
             if way * each <= 0:
                 needs = "on the side of `baseValue` that `slope` leads to"
-                raise complain(ValueError, "LinearTracker", name, needs, limit, "change the sign of `slope`")
+                raise argument_error(ValueError, "LinearTracker", name, needs, limit, "change the sign of `slope`")
             ratio = float(way / each)
             updates = math.floor(ratio + 0.5) if each > 0 else -math.floor(0.5 - ratio)  # Java rounds halves up
     if not updates:
@@ -253,7 +253,7 @@ def WarmUpTracker(
     [0.25 0.5  0.75 1.   0.5  0.  ]
     """
     if not isinstance(mainTracker, Shift):  # each function shifts its tracker by one, from DJL's count to lrax's
-        raise complain(TypeError, "WarmUpTracker", "mainTracker", "a schedule made by lrax.compat.djl", mainTracker)
+        raise argument_error(TypeError, "WarmUpTracker", "mainTracker", "a schedule made by lrax.compat.djl", mainTracker)
     mode: Any = warmUpMode.lower()
     return Shift(Warmup(mainTracker.schedule, warmUpSteps, warmUpBeginValue, mode), 1)
 
@@ -262,14 +262,14 @@ def _triangle(low: Any, high: Any, up: int, down: int) -> Schedule:
     return Sequence(Linear(low, high, up), Linear(high, low, down))
 
 
-def _only_one(owner: str, **limits: Any) -> None:
+def _only_one(caller: str, **limits: Any) -> None:
     """Raises ValueError if more than one of the limits is given."""
     given = [name for name, limit in limits.items() if limit is not None]
     if len(given) > 1:
-        raise complain(ValueError, owner, given[1], f"left out where `{given[0]}` is given", limits[given[1]])
+        raise argument_error(ValueError, caller, given[1], f"left out where `{given[0]}` is given", limits[given[1]])
 
 
-def _below(owner: str, name: str, value: Any, limit: Any) -> None:
+def _below(caller: str, name: str, value: Any, limit: Any) -> None:
     """Raises ValueError if `value` is not below `limit`, where both are known."""
-    if is_known(value) and is_known(limit) and np.any(np.asarray(value) >= np.asarray(limit)):
-        raise complain(ValueError, owner, name, f"below `baseValue` ({limit})", value, "lower it")
+    if is_concrete(value) and is_concrete(limit) and np.any(np.asarray(value) >= np.asarray(limit)):
+        raise argument_error(ValueError, caller, name, f"below `baseValue` ({limit})", value, "lower it")

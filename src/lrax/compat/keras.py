@@ -8,9 +8,9 @@ from typing import Any
 from lrax.compat._arguments import KnownRate, NotNegative, checked
 from lrax.compat._parts import exponential, step_decay
 from lrax.fields._given import Boundaries, Delay, Positive, Rate, Rates, Steps
-from lrax.fields._known import as_array, is_known
+from lrax.fields._known import as_array, is_concrete
 from lrax.fields._ratio import LARGEST_RATIO
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.schedules._algebra import Sum
 from lrax.schedules._base import Schedule
 from lrax.schedules._combinators import Warmup
@@ -165,11 +165,11 @@ def CosineDecayRestarts(
     ['1.00', '0.50', '0.50', '0.25', '0.25']
     """
     if t_mul < 1:
-        raise complain(
+        raise argument_error(
             ValueError, "CosineDecayRestarts", "t_mul", "at least 1", t_mul, "what shrinks ends, and Keras then gives NaN"
         )
     if t_mul > LARGEST_RATIO:
-        raise complain(ValueError, "CosineDecayRestarts", "t_mul", f"at most {LARGEST_RATIO}", t_mul, "use CosineDecay")
+        raise argument_error(ValueError, "CosineDecayRestarts", "t_mul", f"at most {LARGEST_RATIO}", t_mul, "use CosineDecay")
     first, low = initial_learning_rate, alpha * initial_learning_rate
     rounding: Rounding = "nearest" if t_mul == int(t_mul) else "none"
     if is_one(m_mul):
@@ -179,4 +179,4 @@ def CosineDecayRestarts(
 
 def is_one(number: Any) -> bool:
     """Whether a number is known to be 1."""
-    return bool(is_known(number) and as_array(number).ndim == 0 and number == 1)
+    return bool(is_concrete(number) and as_array(number).ndim == 0 and number == 1)

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 from lrax.compat._arguments import Factor, KnownDelay, KnownSteps, at_most, checked
 from lrax.compat._parts import step_decay
 from lrax.fields._given import Boundaries, Positive, Rate, Steps
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 from lrax.fields._rules import Choice
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule
 from lrax.schedules._combinators import Sequence, Warmup
 from lrax.schedules._decays import Constant, MultiStep
@@ -52,7 +52,7 @@ def FactorScheduler(
     >>> print(FactorScheduler(step=10, factor=0.5, base_lr=1.0, warmup_steps=25)(jnp.array([0, 23, 24])))
     [0.04 0.96 0.25]
     """
-    if is_known(base_lr) and is_known(stop_factor_lr) and base_lr < stop_factor_lr:
+    if is_concrete(base_lr) and is_concrete(stop_factor_lr) and base_lr < stop_factor_lr:
         decay: Schedule = Sequence(Hold(base_lr, step), Constant(stop_factor_lr))
     else:
         decay = step_decay(base_lr, factor, step, stop_factor_lr)
@@ -81,8 +81,8 @@ def MultiFactorScheduler(
     >>> print(MultiFactorScheduler(step=[2, 4], factor=0.5, base_lr=1.0)(jnp.arange(6)))
     [1.   1.   0.5  0.5  0.25 0.25]
     """
-    if is_known(step) and min(step) < 1:
-        raise complain(ValueError, "MultiFactorScheduler", "step", "update numbers from 1 on", step, "leave out 0")
+    if is_concrete(step) and min(step) < 1:
+        raise argument_error(ValueError, "MultiFactorScheduler", "step", "update numbers from 1 on", step, "leave out 0")
     decay = MultiStep(base_lr, factor, step)
     return _unshifted("MultiFactorScheduler", decay, base_lr, warmup_steps, warmup_begin_lr, warmup_mode)
 
@@ -144,23 +144,23 @@ def CosineScheduler(
     return _shifted("CosineScheduler", decay, base_lr, warmup_steps, warmup_begin_lr, warmup_mode)
 
 
-def _decay_steps(owner: str, max_update: Any, warmup_steps: Any) -> int:
+def _decay_steps(caller: str, max_update: Any, warmup_steps: Any) -> int:
     """The length of the decay alone; 0 if there is none."""
     if max_update == warmup_steps:
-        raise complain(ValueError, owner, "max_update", f"more than `warmup_steps` ({warmup_steps})", max_update)
+        raise argument_error(ValueError, caller, "max_update", f"more than `warmup_steps` ({warmup_steps})", max_update)
     return int(max(max_update - warmup_steps, 0))
 
 
-def _unshifted(owner: str, decay: Schedule, base_lr: Any, warmup_steps: int, begin: Any, mode: str) -> Schedule:
+def _unshifted(caller: str, decay: Schedule, base_lr: Any, warmup_steps: int, begin: Any, mode: str) -> Schedule:
     """A warm-up of update numbers below `warmup_steps`, and the decay as if there had been none."""
-    at_most(owner, "warmup_begin_lr", begin, base_lr, "`base_lr`")
+    at_most(caller, "warmup_begin_lr", begin, base_lr, "`base_lr`")
     if not warmup_steps:
         return decay
     climb = Linear(begin, base_lr, warmup_steps) if mode == "linear" else Hold(begin, warmup_steps)
     return Shift(Sequence(climb, Shift(decay, int(warmup_steps) - 1)), 1)
 
 
-def _shifted(owner: str, decay: Schedule, base_lr: Any, warmup_steps: int, begin: Any, mode: Any) -> Schedule:
+def _shifted(caller: str, decay: Schedule, base_lr: Any, warmup_steps: int, begin: Any, mode: Any) -> Schedule:
     """A warm-up of update numbers below `warmup_steps`, and then the decay from its start."""
-    at_most(owner, "warmup_begin_lr", begin, base_lr, "`base_lr`")
+    at_most(caller, "warmup_begin_lr", begin, base_lr, "`base_lr`")
     return Shift(Warmup(decay, warmup_steps, begin, mode), 1)

@@ -29,7 +29,7 @@ def is_key(leaf: Any) -> bool:
     return jnp.issubdtype(jax.dtypes.result_type(leaf), jax.dtypes.prng_key)
 
 
-def is_known(value: object) -> bool:
+def is_concrete(value: object) -> bool:
     """Whether the numbers in `value` can be read now: no tracer, and no part of it on another host."""
     if is_traced(value):
         return False

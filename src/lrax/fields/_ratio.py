@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import as_array, is_known
+from lrax.fields._known import as_array, is_concrete
 from lrax.fields._rules import LARGEST, Rule
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 
 LARGEST_RATIO = 32768
 """The largest numerator and denominator of a `Ratio`: their product times anything below it stays within int32."""
@@ -45,31 +45,31 @@ class RatioRule:
 
     of_time: bool = False
 
-    def convert(self, owner: str, name: str, value: object) -> Ratio:
+    def convert(self, caller: str, name: str, value: object) -> Ratio:
         if isinstance(value, Ratio):
-            self._check_parts(owner, name, value)
+            self._check_parts(caller, name, value)
             return value
         if isinstance(value, fractions.Fraction):
             value = value.numerator / value.denominator if value < 2**1023 else math.inf
         if self.of_time and _is_whole(value):
-            leaf = WHOLE.convert(owner, name, value)
+            leaf = WHOLE.convert(caller, name, value)
             return Ratio(leaf, leaf * np.int32(0) + np.int32(1))  # NumPy 1 makes int64 of a plain 0
-        leaf = (TIME_FACTOR if self.of_time else FACTOR).convert(owner, name, value)
-        if not is_known(leaf):
+        leaf = (TIME_FACTOR if self.of_time else FACTOR).convert(caller, name, value)
+        if not is_concrete(leaf):
             return traced_ratio(leaf)
         nearest = np.vectorize(nearest_time_factor if self.of_time else nearest_ratio, otypes=[np.int32, np.int32])
         numerator, denominator = nearest(np.asarray(value, dtype=np.float64))
         if not np.all(numerator):
-            raise complain(ValueError, owner, name, f"at least 1/{LARGEST if self.of_time else LARGEST_RATIO}", value)
+            raise argument_error(ValueError, caller, name, f"at least 1/{LARGEST if self.of_time else LARGEST_RATIO}", value)
         return Ratio(numerator[()], denominator[()])
 
-    def _check_parts(self, owner: str, name: str, ratio: Ratio) -> None:
-        if not all(map(is_known, ratio)):
+    def _check_parts(self, caller: str, name: str, ratio: Ratio) -> None:
+        if not all(map(is_concrete, ratio)):
             return
         parts = [np.asarray(part, np.float64) for part in ratio]
         largest = LARGEST if self.of_time else LARGEST_RATIO
         if any((part < 1).any() or (part > largest).any() for part in parts) or np.any(parts[0] * parts[1] > LARGEST):
-            raise complain(ValueError, owner, name, f"a ratio of integers from 1 to {largest}", ratio)
+            raise argument_error(ValueError, caller, name, f"a ratio of integers from 1 to {largest}", ratio)
 
 
 def _is_whole(value: object) -> bool:

@@ -1,6 +1,6 @@
 """What a field may hold, and what is said about bad input.
 
-A `Rule` turns what a user wrote into a leaf of fixed dtype (float32 or int32), or raises an error that names the owner, the
+A `Rule` turns what a user wrote into a leaf of fixed dtype (float32 or int32), or raises an error that names the caller, the
 argument, the value and the remedy. A length may be a float if it is whole (140.0); nothing is rounded. Values that are only
 known at run time (tracers, arrays that live on other hosts) are checked for their dtype alone; each kind documents what it
 does with a bad one.
@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import as_array, is_known
-from lrax.fields._words import NO_QUOTES, choice, complain, is_number_text, shown
+from lrax.fields._known import as_array, is_concrete
+from lrax.fields._words import NO_QUOTES, argument_error, choice, is_number_text, shown
 
 LARGEST = 2**31 - 1
 """The largest count and the largest length, in updates."""
@@ -49,47 +49,47 @@ class Rule:
     increasing: bool = False
     beyond: str = ""
 
-    def convert(self, owner: str, name: str, value: object) -> Any:
+    def convert(self, caller: str, name: str, value: object) -> Any:
         """`value` as a leaf: a NumPy scalar or array, or a jax array where it was one."""
-        array = self._as_array(owner, name, value)
+        array = self._as_array(caller, name, value)
         if array.ndim < self.rank:
-            raise self._mistake(ValueError, owner, name, value, f"give a list: [{shown(value)}]")
+            raise self._mistake(ValueError, caller, name, value, f"give a list: [{shown(value)}]")
         if array.size == 0 and not (self.increasing and 0 not in array.shape[:-1]):
-            raise self._mistake(ValueError, owner, name, value)
-        if is_known(array):
-            self._check_values(owner, name, np.asarray(array), value)
+            raise self._mistake(ValueError, caller, name, value)
+        if is_concrete(array):
+            self._check_values(caller, name, np.asarray(array), value)
         leaf = array.astype(self.dtype)
         return leaf[()] if isinstance(leaf, np.ndarray) else leaf
 
-    def _mistake(self, error: type[Exception], owner: str, name: str, value: object, remedy: str | None = None) -> Exception:
-        return complain(error, owner, name, self.needs, value, self.remedy if remedy is None else remedy)
+    def _mistake(self, error: type[Exception], caller: str, name: str, value: object, remedy: str | None = None) -> Exception:
+        return argument_error(error, caller, name, self.needs, value, self.remedy if remedy is None else remedy)
 
-    def _as_array(self, owner: str, name: str, value: object) -> np.ndarray[Any, Any] | jax.Array:
+    def _as_array(self, caller: str, name: str, value: object) -> np.ndarray[Any, Any] | jax.Array:
         given = value
         if isinstance(value, int) and not isinstance(value, bool) and self.dtype is np.float32:
             value = float(value) if abs(value) < 2**1023 else math.inf  # NumPy knows integers of 64 bits only
         try:
             array = as_array(value)
         except ValueError as error:  # a ragged list
-            raise self._mistake(TypeError, owner, name, given) from error
+            raise self._mistake(TypeError, caller, name, given) from error
         except jax.errors.TracerArrayConversionError:  # a list that holds tracers
             array = jnp.asarray(value)
         if array.size == 0 and not isinstance(value, np.ndarray | jax.Array):
             return array  # an empty list has no dtype of its own; its shape is what is wrong
-        wanted = jnp.integer if self.dtype is np.int32 and not is_known(array) else jnp.number
+        wanted = jnp.integer if self.dtype is np.int32 and not is_concrete(array) else jnp.number
         if jnp.issubdtype(array.dtype, wanted) and not jnp.issubdtype(array.dtype, jnp.complexfloating):
             return array
         if array.dtype == object and all(type(one) is int for one in np.ravel(array)):  # past 64 bits
-            raise self._mistake(ValueError, owner, name, given, self._too_large)
+            raise self._mistake(ValueError, caller, name, given, self._too_large)
         remedy = "give [] for none" if self.increasing and given is None else NO_QUOTES if is_number_text(given) else None
-        raise self._mistake(TypeError, owner, name, given, remedy)
+        raise self._mistake(TypeError, caller, name, given, remedy)
 
-    def _check_values(self, owner: str, name: str, array: np.ndarray[Any, Any], value: object) -> None:
+    def _check_values(self, caller: str, name: str, array: np.ndarray[Any, Any], value: object) -> None:
         with np.errstate(over="ignore", invalid="ignore"):  # what does not fit becomes infinite, which is refused
             stored = array.astype(np.float64) if self.dtype is np.int32 else array.astype(np.float32)
         remedy = self._remedy_for(stored)
         if remedy is not None:
-            raise self._mistake(ValueError, owner, name, value, remedy)
+            raise self._mistake(ValueError, caller, name, value, remedy)
 
     def _remedy_for(self, stored: np.ndarray[Any, Any]) -> str | None:
         """What to do about numbers that do not fit; None for numbers that do."""
@@ -116,7 +116,7 @@ class Rule:
         return f"the largest is {LARGEST}" + (f"; {self.beyond}" if self.beyond else "")
 
 
-def whole_number(owner: str, name: str, value: Any, low: int = 1, high: float = math.inf) -> int:
+def whole_number(caller: str, name: str, value: Any, low: int = 1, high: float = math.inf) -> int:
     """`value` as a Python integer: a number that is known and whole, such as 140 or 140.0.
 
     >>> whole_number("plot", "steps", 140.0)
@@ -124,11 +124,11 @@ def whole_number(owner: str, name: str, value: Any, low: int = 1, high: float = 
     """
     needs = f"an integer of at least {low}" if high == math.inf else f"an integer from {low} to {high}"
     array = as_array(value)
-    if array.ndim or not is_known(array) or array.dtype.kind not in "iuf":
-        raise complain(TypeError, owner, name, needs, value)
+    if array.ndim or not is_concrete(array) or array.dtype.kind not in "iuf":
+        raise argument_error(TypeError, caller, name, needs, value)
     number = array.item()
     if not math.isfinite(number) or number != math.floor(number) or not low <= number <= high:
-        raise complain(ValueError, owner, name, needs, value)
+        raise argument_error(ValueError, caller, name, needs, value)
     return int(number)
 
 
@@ -138,19 +138,19 @@ class Choice:
 
     words: tuple[str, ...]
 
-    def convert(self, owner: str, name: str, value: object) -> str:
-        return choice(owner, name, value, self.words)
+    def convert(self, caller: str, name: str, value: object) -> str:
+        return choice(caller, name, value, self.words)
 
 
 @dataclasses.dataclass(frozen=True)
 class Static:
     """A static field: any hashable value, compared when jit looks for a trace."""
 
-    def convert(self, owner: str, name: str, value: object) -> object:
+    def convert(self, caller: str, name: str, value: object) -> object:
         try:
             hash(value)
         except TypeError as error:
-            raise complain(TypeError, owner, name, "hashable, because it is static under jit", value) from error
+            raise argument_error(TypeError, caller, name, "hashable, because it is static under jit", value) from error
         return value
 
 
@@ -158,5 +158,5 @@ class Static:
 class Leaf:
     """A field that holds any pytree, as it is."""
 
-    def convert(self, owner: str, name: str, value: object) -> object:
+    def convert(self, caller: str, name: str, value: object) -> object:
         return value

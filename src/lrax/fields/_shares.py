@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import as_array, is_known
+from lrax.fields._known import as_array, is_concrete
 from lrax.fields._ratio import LARGEST_RATIO, Ratio, nearest_ratio, traced_ratio
 from lrax.fields._rules import Rule
-from lrax.fields._types import DELAY, EPOCHS, LARGER_UNITS, STEPS, Held, Maybe, Number, Numbers, Whole
-from lrax.fields._words import complain, shown
+from lrax.fields._types import DELAY, EPOCHS, LARGER_UNITS, STEPS, Converted, Maybe, Number, Numbers, Whole
+from lrax.fields._words import argument_error, shown
 
 PARTS = 10_000
 """A traced share that is a whole number of ten-thousandths is taken as that; another as the nearest fraction that is found."""
@@ -28,21 +28,21 @@ class LengthRule(Rule):
 
     reads: str = "int | float | Array"
 
-    def convert(self, owner: str, name: str, value: object) -> Any:
+    def convert(self, caller: str, name: str, value: object) -> Any:
         if isinstance(value, Ratio):
             listed = np.ndim(value.numerator) >= self.rank and np.shape(value.numerator) == np.shape(value.denominator)
-            if not listed or (all(map(is_known, value)) and not self._fits(*map(np.asarray, value))):
-                raise complain(ValueError, owner, name, self.needs, value, self.remedy)
+            if not listed or (all(map(is_concrete, value)) and not self._fits(*map(np.asarray, value))):
+                raise argument_error(ValueError, caller, name, self.needs, value, self.remedy)
             return value
         try:
             array = as_array(value)
         except (ValueError, jax.errors.TracerArrayConversionError):  # a ragged list, or one that holds tracers
-            return Rule.convert(self, owner, name, value)
+            return Rule.convert(self, caller, name, value)
         if not jnp.issubdtype(array.dtype, jnp.floating) or array.size == 0:
-            return Rule.convert(self, owner, name, value)
-        if not is_known(array):
+            return Rule.convert(self, caller, name, value)
+        if not is_concrete(array):
             return _traced(jnp.asarray(array).astype(jnp.float32))
-        return self._known(owner, name, np.asarray(array), value)
+        return self._known(caller, name, np.asarray(array), value)
 
     def _fits(self, part: np.ndarray[Any, Any], whole: np.ndarray[Any, Any]) -> bool:
         """Whether a fraction is one that this rule makes: a number of updates over 1, a part of the total, or all of it."""
@@ -50,29 +50,29 @@ class LengthRule(Rule):
         fraction = (part >= (self.low > 0)) & (part < whole) & (whole <= LARGEST_RATIO)
         return bool(np.all(number | fraction | ((part == whole) & (self.rank > 0))))
 
-    def _known(self, owner: str, name: str, array: np.ndarray[Any, Any], value: object) -> Any:
+    def _known(self, caller: str, name: str, array: np.ndarray[Any, Any], value: object) -> Any:
         if array.ndim < self.rank:
-            raise complain(ValueError, owner, name, self.needs, value, f"give a list: [{shown(value)}]")
+            raise argument_error(ValueError, caller, name, self.needs, value, f"give a list: [{shown(value)}]")
         numbers = array.astype(np.float64)
         fractional = (numbers > 0) & (numbers < 1)
         whole = (numbers == 1) & self._after(fractional)
         if np.any((numbers == 1) & ~whole & self._unclear(fractional, value)):
             one = "[1]" if self.rank else f"{name}=1"
-            raise complain(
-                ValueError, owner, name, self.needs, value, f"write {one} for one update; the whole total is no part of it"
+            raise argument_error(
+                ValueError, caller, name, self.needs, value, f"write {one} for one update; the whole total is no part of it"
             )
         if not np.any(fractional):
-            return Rule.convert(self, owner, name, value)
+            return Rule.convert(self, caller, name, value)
         for row, shares in zip(self._rows(numbers), self._rows(fractional | whole), strict=True):
             remedy = self._remedy_for(row[~shares])  # whether shares rise among counts is seen once there is a total
             steps = np.diff(row[shares]) if self.increasing else np.ones(1)
             remedy = remedy if steps.min(initial=1) > 0 else "sort it" if (steps < 0).any() else "drop the repeats"
             if remedy is not None:
-                raise complain(ValueError, owner, name, self.needs, value, remedy)
+                raise argument_error(ValueError, caller, name, self.needs, value, remedy)
         decimals = np.asarray(array.astype(np.float32).astype(str), np.float64)  # as they are written
         numerator, denominator = np.vectorize(nearest_ratio, otypes=[np.int32, np.int32])(np.where(fractional, decimals, 0.5))
         if np.any(numerator == 0):
-            raise complain(ValueError, owner, name, self.needs, value, f"the smallest share is 1/{LARGEST_RATIO}")
+            raise argument_error(ValueError, caller, name, self.needs, value, f"the smallest share is 1/{LARGEST_RATIO}")
         numerator = np.where(fractional, numerator, np.where(whole, 2, numbers)).astype(np.int32)
         denominator = np.where(fractional, denominator, np.where(whole, 2, 1)).astype(np.int32)
         return Ratio(numerator[()], denominator[()])
@@ -116,7 +116,7 @@ def updates(length: Any, total: Any) -> Any:
         return length
     part, whole = length
     array: Any = jnp
-    if all(map(is_known, (part, whole, total))):
+    if all(map(is_concrete, (part, whole, total))):
         array, part, whole, total = np, np.asarray(part), np.asarray(whole), np.asarray(total)
     share = array.where(whole == 1, array.zeros_like(part), part)  # over 1 is a number of updates
     rounded = total // whole * share + -(-(total % whole * share) // whole)
@@ -150,16 +150,16 @@ TOTAL = Rule(
     beyond=LARGER_UNITS,
 )
 
-StepsOrShare: TypeAlias = Annotated[Held[Number | Ratio, Any], STEPS_OR_SHARE]
+StepsOrShare: TypeAlias = Annotated[Converted[Number | Ratio, Any], STEPS_OR_SHARE]
 """A field that holds the length of a part, at least 1: in updates, or as a share of the total."""
-DelayOrShare: TypeAlias = Annotated[Held[Number | Ratio, Any], DELAY_OR_SHARE]
+DelayOrShare: TypeAlias = Annotated[Converted[Number | Ratio, Any], DELAY_OR_SHARE]
 """A field that holds the length of a part, which may be 0: in updates, or as a share of the total."""
-MaybeStepsOrShare: TypeAlias = Annotated[Held[Number | Ratio | None, Any], Maybe(STEPS_OR_SHARE)]
-MaybeDelayOrShare: TypeAlias = Annotated[Held[Number | Ratio | None, Any], Maybe(DELAY_OR_SHARE, zero=True)]
+MaybeStepsOrShare: TypeAlias = Annotated[Converted[Number | Ratio | None, Any], Maybe(STEPS_OR_SHARE)]
+MaybeDelayOrShare: TypeAlias = Annotated[Converted[Number | Ratio | None, Any], Maybe(DELAY_OR_SHARE, zero=True)]
 """The length of a part that may be left out: None, or the number 0, leaves it out."""
-EndsOrShares: TypeAlias = Annotated[Held[Numbers | Ratio, Any], ENDS_OR_SHARES]
+EndsOrShares: TypeAlias = Annotated[Converted[Numbers | Ratio, Any], ENDS_OR_SHARES]
 """A field that holds counts in rising order, at least 1, or none: in updates, or as shares of the total."""
-CountsOrShares: TypeAlias = Annotated[Held[Numbers | Ratio, Any], COUNTS_OR_SHARES]
+CountsOrShares: TypeAlias = Annotated[Converted[Numbers | Ratio, Any], COUNTS_OR_SHARES]
 """A field that holds counts in rising order, or none: in updates, or as shares of the total, or both."""
-Total: TypeAlias = Annotated[Held[Whole | None, Any], Maybe(TOTAL)]
+Total: TypeAlias = Annotated[Converted[Whole | None, Any], Maybe(TOTAL)]
 """A field that holds the total length in updates, or None for a plan that waits for it."""

@@ -1,6 +1,7 @@
 """What may stand in a field: annotations that each carry a rule.
 
-An annotation has two sides. What a type checker and an editor see is a `Held`: a number or an array may be given, and an array
+An annotation has two sides. What a type checker and an editor see is a `Converted`: a number or an array may be given, and
+an array
 is read. What a kind sees is the rule beside it, which turns the one into the other.
 """
 
@@ -18,16 +19,16 @@ Given = TypeVar("Given", contravariant=True)
 Read = TypeVar("Read", covariant=True)
 
 
-class Held(Generic[Given, Read]):
+class Converted(Generic[Given, Read]):
     """What a type checker makes of a field: a descriptor that takes one type and gives another. None is ever made.
 
     A union of both types would not do: whatever NumPy array it holds makes the type of every product with it wrong.
     """
 
-    def __get__(self, owner: Any, kind: Any = None, /) -> Read:
+    def __get__(self, caller: Any, kind: Any = None, /) -> Read:
         raise NotImplementedError
 
-    def __set__(self, owner: Any, value: Given, /) -> None:
+    def __set__(self, caller: Any, value: Given, /) -> None:
         raise NotImplementedError
 
 
@@ -52,9 +53,9 @@ class Maybe:
     rule: Any
     zero: bool = False
 
-    def convert(self, owner: str, name: str, value: object) -> Any:
+    def convert(self, caller: str, name: str, value: object) -> Any:
         nothing = value is None or (self.zero and isinstance(value, int | float) and value == 0 and value is not False)
-        return None if nothing else self.rule.convert(owner, name, value)
+        return None if nothing else self.rule.convert(caller, name, value)
 
 
 Number: TypeAlias = float | np.number[Any] | np.ndarray[Any, Any] | jax.Array
@@ -89,31 +90,31 @@ BOUNDARIES = Rule(
     beyond=LARGER_UNITS,
 )
 
-Rate: TypeAlias = Annotated[Held[Number, jax.Array], RATE]
+Rate: TypeAlias = Annotated[Converted[Number, jax.Array], RATE]
 """A field that holds a rate, or any other finite number: a float32 leaf."""
-Rates: TypeAlias = Annotated[Held[Numbers, jax.Array], RATES]
+Rates: TypeAlias = Annotated[Converted[Numbers, jax.Array], RATES]
 """A field that holds a list of rates: a 1-D float32 leaf."""
-Positive: TypeAlias = Annotated[Held[Number, jax.Array], POSITIVE]
+Positive: TypeAlias = Annotated[Converted[Number, jax.Array], POSITIVE]
 """A field that holds a number above 0 (from 1.2e-38 on), such as a factor or a power: a float32 leaf."""
-Fraction: TypeAlias = Annotated[Held[Number, jax.Array], FRACTION]
+Fraction: TypeAlias = Annotated[Converted[Number, jax.Array], FRACTION]
 """A field that holds a position inside a phase, 0 and 1 left out: a float32 leaf."""
-Steps: TypeAlias = Annotated[Held[Whole, jax.Array], STEPS]
+Steps: TypeAlias = Annotated[Converted[Whole, jax.Array], STEPS]
 """A field that holds a length in updates, at least 1, an integer or a float that is whole: an int32 leaf."""
-Delay: TypeAlias = Annotated[Held[Whole, jax.Array], DELAY]
+Delay: TypeAlias = Annotated[Converted[Whole, jax.Array], DELAY]
 """A field that holds a length in updates that may be 0: an int32 leaf."""
-Times: TypeAlias = Annotated[Held[Whole, jax.Array], TIMES]
+Times: TypeAlias = Annotated[Converted[Whole, jax.Array], TIMES]
 """A field that holds how often something happens, at least once: an int32 leaf."""
-Offset: TypeAlias = Annotated[Held[Whole, jax.Array], OFFSET]
+Offset: TypeAlias = Annotated[Converted[Whole, jax.Array], OFFSET]
 """A field that holds a number of updates of either sign: an int32 leaf."""
-Boundaries: TypeAlias = Annotated[Held[Wholes, jax.Array], BOUNDARIES]
+Boundaries: TypeAlias = Annotated[Converted[Wholes, jax.Array], BOUNDARIES]
 """A field that holds counts in rising order, or none: a 1-D int32 leaf."""
-LengthFactor: TypeAlias = Annotated[Held[Number | Ratio, Ratio], RatioRule()]
+LengthFactor: TypeAlias = Annotated[Converted[Number | Ratio, Ratio], RatioRule()]
 """A field that holds a positive factor of lengths: two int32 leaves, numerator and denominator."""
-TimeFactor: TypeAlias = Annotated[Held[Number | Ratio, Ratio], RatioRule(of_time=True)]
+TimeFactor: TypeAlias = Annotated[Converted[Number | Ratio, Ratio], RatioRule(of_time=True)]
 """A field that holds a number of updates above 0 that need not be whole: two int32 leaves, numerator and denominator."""
 
-MaybeRate: TypeAlias = Annotated[Held[Number | None, jax.Array | None], Maybe(RATE)]
-MaybePositive: TypeAlias = Annotated[Held[Number | None, jax.Array | None], Maybe(POSITIVE)]
-MaybeSteps: TypeAlias = Annotated[Held[Whole | None, jax.Array | None], Maybe(STEPS)]
-Part: TypeAlias = Annotated[Held[Whole | None, jax.Array | None], Maybe(DELAY, zero=True)]
+MaybeRate: TypeAlias = Annotated[Converted[Number | None, jax.Array | None], Maybe(RATE)]
+MaybePositive: TypeAlias = Annotated[Converted[Number | None, jax.Array | None], Maybe(POSITIVE)]
+MaybeSteps: TypeAlias = Annotated[Converted[Whole | None, jax.Array | None], Maybe(STEPS)]
+Part: TypeAlias = Annotated[Converted[Whole | None, jax.Array | None], Maybe(DELAY, zero=True)]
 """A length of a part that may be left out: None, or the number 0, leaves it out."""

@@ -13,11 +13,11 @@ import jax
 import numpy as np
 from jax.tree_util import GetAttrKey, Partial, register_pytree_with_keys
 
-from lrax.fields._known import is_key, is_known
+from lrax.fields._known import is_concrete, is_key
 from lrax.fields._ratio import Ratio, RatioRule, nearest_ratio, nearest_time_factor
 from lrax.fields._rules import Choice, Rule, Static
 from lrax.fields._types import INTEGER, RATE, Maybe
-from lrax.fields._words import Shown, bound, complain, shown
+from lrax.fields._words import Shown, argument_error, bound, shown
 
 NEW_KIND: list[Callable[[type], None]] = []
 """Called with every kind that is made from now on: for registries that go by the exact class, as `flax.serialization` does."""
@@ -129,7 +129,7 @@ def fill(self: Any, given: dict[str, Any], by_place: int = 0) -> None:
         wrong = ""
         if levels(self) > MOST_LEVELS:
             remedy = "put them side by side, as in lrax.Product(*schedules)"
-            raise complain(ValueError, type(self).__name__, "schedule", f"of at most {MOST_LEVELS} levels", self, remedy)
+            raise argument_error(ValueError, type(self).__name__, "schedule", f"of at most {MOST_LEVELS} levels", self, remedy)
         self.check()
     except (TypeError, ValueError) as error:
         pair = swapped(type(self), given, list(given)[:by_place], wrong)
@@ -272,7 +272,7 @@ def _bits(leaf: Any) -> Any:
     """A leaf as something to compare and to hash: the bits of a number that is known; what is not known is itself."""
     if not isinstance(leaf, jax.Array | np.ndarray | np.generic):
         return leaf
-    if not is_known(leaf):
+    if not is_concrete(leaf):
         return "not known", id(leaf)
     array = np.asarray(jax.random.key_data(leaf) if isinstance(leaf, jax.Array) and is_key(leaf) else leaf)
     return str(leaf.dtype), array.shape, array.tobytes()
@@ -293,7 +293,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, jax.Array | np.ndarray | np.generic):
         if value.dtype == jax.dtypes.float0:  # the gradient with respect to an integer: nothing
             return "<float0>"
-        if not is_known(value) or value.size > 16:
+        if not is_concrete(value) or value.size > 16:
             return f"<{value.dtype}{list(value.shape)}>"
         return repr(shortest(np.asarray(value)).tolist())
     if isinstance(value, Partial):
@@ -303,7 +303,7 @@ def _shown(value: Any) -> str:
 
 def _shown_ratio(ratio: Ratio) -> str:
     """A ratio as the shortest number that becomes it."""
-    if all(map(is_known, ratio)) and np.size(ratio.numerator) <= 16:
+    if all(map(is_concrete, ratio)) and np.size(ratio.numerator) <= 16:
         return repr(decimal(ratio).tolist())
     return f"<Ratio{list(np.shape(ratio.numerator))}>" if np.ndim(ratio.numerator) else repr(ratio)
 
@@ -344,7 +344,7 @@ def ranks(value: Any) -> list[int | None]:
     return found
 
 
-def lanes(owner: str, value: Any) -> list[Any]:
+def lanes(caller: str, value: Any) -> list[Any]:
     """The values of a batch, one after the other; a value that is no batch, alone.
 
     >>> lanes("plot", lrax.Linear(start=np.array([0.1, 0.2]), end=0.0, steps=10))
@@ -356,7 +356,7 @@ def lanes(owner: str, value: Any) -> list[Any]:
     if not sizes:
         return [value]
     if len(sizes) > 1 or max(extra) > 1:
-        raise complain(ValueError, owner, "schedules", "of at most one leading axis, the same for all fields", value)
+        raise argument_error(ValueError, caller, "schedules", "of at most one leading axis, the same for all fields", value)
     return [
         jax.tree.unflatten(structure, [leaf[i] if axes else leaf for leaf, axes in zip(leaves, extra, strict=True)])
         for i in range(sizes.pop())

@@ -1,4 +1,4 @@
-"""What is said about bad input: one form of message, which names the owner, the argument, the value and the remedy."""
+"""What is said about bad input: one form of message, which names the caller, the argument, the value and the remedy."""
 
 import difflib
 import functools
@@ -38,10 +38,10 @@ ELSEWHERE: dict[str, list[str]] = {
 """What other libraries, and people, call what has another name here; the first that there is, is meant."""
 
 
-def complain(error: type[Exception], owner: str, name: str, needs: str, value: object, remedy: str = "") -> Exception:
+def argument_error(error: type[Exception], caller: str, name: str, needs: str, value: object, remedy: str = "") -> Exception:
     """The one form of every message: who, which argument, what it must be, what it was, and what to do."""
     name = name if len(name) <= LONG_NAME else name[: LONG_NAME - 3] + "..."
-    return error(f"{owner}: `{name}` must be {needs}, got {shown(value)}" + (f"; {remedy}" if remedy else ""))
+    return error(f"{caller}: `{name}` must be {needs}, got {shown(value)}" + (f"; {remedy}" if remedy else ""))
 
 
 LONG_NAME = 120
@@ -105,7 +105,7 @@ def did_you_mean(word: str, words: Collection[str]) -> str:
     return f"did you mean {meant!r}?" if meant else ""
 
 
-def bound(owner: str, signature: inspect.Signature, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+def bound(caller: str, signature: inspect.Signature, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
     """The arguments of a call by name, defaults included; a call that does not fit is told how it reads and what was meant.
 
     Raises: TypeError for an argument too many, twice or missing, and for one that there is not.
@@ -115,56 +115,56 @@ def bound(owner: str, signature: inspect.Signature, args: Sequence[Any], kwargs:
     found = {name: one.default for name, one in parameters.items()} | placed | kwargs
     wrong = len(args) > len(placed) or len(found) > len(parameters) or placed.keys() & kwargs.keys()
     if wrong or any(needed(value) for value in found.values()):
-        raise misfit(owner, signature, args, kwargs)
+        raise misfit(caller, signature, args, kwargs)
     return found
 
 
-def spelt(function: Callable[Parameters, Returned]) -> Callable[Parameters, Returned]:
+def check_call(function: Callable[Parameters, Returned]) -> Callable[Parameters, Returned]:
     """`function`; a call of it that does not fit is told how it reads and what was meant, as `bound` does for kinds."""
-    signature, owner = inspect.signature(function), function.__qualname__.removesuffix(".__init__")
+    signature, caller = inspect.signature(function), function.__qualname__.removesuffix(".__init__")
 
     @functools.wraps(function)
     def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Returned:
-        bind(owner, signature, args, kwargs)
+        bind(caller, signature, args, kwargs)
         return function(*args, **kwargs)
 
     return call
 
 
-def bind(owner: str, signature: inspect.Signature, args: Sequence[Any], kwargs: dict[str, Any]) -> inspect.BoundArguments:
+def bind(caller: str, signature: inspect.Signature, args: Sequence[Any], kwargs: dict[str, Any]) -> inspect.BoundArguments:
     """`signature.bind`, with words for a call that does not fit."""
     try:
         return signature.bind(*args, **kwargs)
     except TypeError:
-        raise misfit(owner, signature, args, kwargs) from None
+        raise misfit(caller, signature, args, kwargs) from None
 
 
 LONG_CALL = 160
 """A call that is longer is told without its defaults."""
 
 
-def misfit(owner: str, signature: inspect.Signature, args: Sequence[Any], kwargs: dict[str, Any]) -> TypeError:
+def misfit(caller: str, signature: inspect.Signature, args: Sequence[Any], kwargs: dict[str, Any]) -> TypeError:
     """What is said of a call that does not fit: what is wrong, what was meant, and how the call reads."""
     parameters = {name: one for name, one in signature.parameters.items() if name != "self"}
     args = args[len(signature.parameters) - len(parameters) :]
     by_place = [one for one in parameters.values() if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
     named = {name: one for name, one in parameters.items() if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)}
     more = any(one.kind is one.VAR_POSITIONAL for one in parameters.values())
-    call = f"it is {owner}{_reads(parameters)}"
+    call = f"it is {caller}{_reads(parameters)}"
     for name in kwargs:
         if name in [one.name for one in by_place[: len(args)]]:
-            return TypeError(f"{owner}: `{name}` is given twice, by its place and by its name; {call}")
+            return TypeError(f"{caller}: `{name}` is given twice, by its place and by its name; {call}")
         if name not in named:
             placed = [one.name for one in by_place[: len(args)]]
             meant = near(name, [one for one in named if one not in placed and one not in kwargs] or list(named))
             hint = f"did you mean `{meant}`? " if meant else ""
-            return TypeError(f"{owner}: there is no argument `{name}`; {hint}{call[0].upper() if hint else 'i'}{call[1:]}")
+            return TypeError(f"{caller}: there is no argument `{name}`; {hint}{call[0].upper() if hint else 'i'}{call[1:]}")
     if len(args) > len(by_place) and not more:
         takes = f"takes {len(by_place)} arguments{' by their place' if len(named) > len(by_place) else ''}"
-        return TypeError(f"{owner}: {takes}, got {len(args)}; {call}")
+        return TypeError(f"{caller}: {takes}, got {len(args)}; {call}")
     given = {*[one.name for one in by_place[: len(args)]], *kwargs}
     missing = [one.name for one in (*by_place, *named.values()) if needed(one.default) and one.name not in given]
-    return TypeError(f"{owner}: `{missing[0]}` is missing; {call}" if missing else f"{owner}: {call}")
+    return TypeError(f"{caller}: `{missing[0]}` is missing; {call}" if missing else f"{caller}: {call}")
 
 
 def needed(default: object) -> bool:
@@ -181,29 +181,31 @@ def _reads(parameters: Mapping[str, inspect.Parameter]) -> str:
     return str(inspect.Signature([one.replace(default=one.empty) for one in plain]))
 
 
-def choice(owner: str, name: str, value: object, words: Sequence[str]) -> str:
+def choice(caller: str, name: str, value: object, words: Sequence[str]) -> str:
     """`value` if it is one of `words`."""
     if not isinstance(value, str):
-        raise complain(TypeError, owner, name, f"one of {', '.join(map(repr, words))}", value)
+        raise argument_error(TypeError, caller, name, f"one of {', '.join(map(repr, words))}", value)
     if value not in words:
-        raise complain(ValueError, owner, name, f"one of {', '.join(map(repr, words))}", value, did_you_mean(value, words))
+        raise argument_error(
+            ValueError, caller, name, f"one of {', '.join(map(repr, words))}", value, did_you_mean(value, words)
+        )
     return value
 
 
-def check_whole(owner: str, name: str, value: Any) -> None:
+def check_whole(caller: str, name: str, value: Any) -> None:
     """Raises if a value is not an integer of at least 1."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool):
-        raise complain(TypeError, owner, name, "an integer of at least 1", value)
+        raise argument_error(TypeError, caller, name, "an integer of at least 1", value)
     if value < 1:
-        raise complain(ValueError, owner, name, "an integer of at least 1", value)
+        raise argument_error(ValueError, caller, name, "an integer of at least 1", value)
 
 
-def check_arity(owner: str, name: str, function: Callable[..., Any], signature: str, arguments: int) -> None:
+def check_arity(caller: str, name: str, function: Callable[..., Any], signature: str, arguments: int) -> None:
     """Raises TypeError if `function` cannot be called with that many positional arguments."""
     try:
         inspect.signature(function).bind(*range(arguments))
     except TypeError as error:
-        raise complain(TypeError, owner, name, f"callable as {signature}", function, str(error)) from error
+        raise argument_error(TypeError, caller, name, f"callable as {signature}", function, str(error)) from error
     except ValueError:  # some built-in callables have no signature to look at
         return
 

@@ -1,11 +1,11 @@
 """The learning-rate finder: the range test, its rules, suggestions and results."""
 
-from lrax.finder._critical import Critical, critical_rate
+from lrax.finder._critical import Critical, critical_lr
 from lrax.finder._curve import Curve
 from lrax.finder._fall import fall
 from lrax.finder._find import find_lr
 from lrax.finder._range_test import Measured, range_test
-from lrax.finder._result import Found
+from lrax.finder._result import FinderResult
 from lrax.finder._runs import Runs
 from lrax.finder._smooth import DebiasedMean, RunningMean, smooth
 from lrax.finder._stop import NeverStop, TimesBest, TimesFirst
@@ -16,7 +16,7 @@ __all__ = [
     "Critical",
     "Curve",
     "DebiasedMean",
-    "Found",
+    "FinderResult",
     "Measured",
     "NeverStop",
     "Reason",
@@ -24,7 +24,7 @@ __all__ = [
     "Runs",
     "TimesBest",
     "TimesFirst",
-    "critical_rate",
+    "critical_lr",
     "edge",
     "fall",
     "find_lr",

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_known
-from lrax.fields._words import complain, spelt
+from lrax.fields._known import is_concrete
+from lrax.fields._words import argument_error, check_call
 
 FEWEST = 5
 """A curve of fewer points supports no suggestion."""
@@ -31,7 +31,7 @@ State = TypeVar("State")
 
 def namespace(*values: Any) -> ModuleType:
     """NumPy if all numbers can be read now, `jax.numpy` if some are traced."""
-    return np if all(is_known(leaf) for leaf in jax.tree.leaves(values)) else jnp
+    return np if all(is_concrete(leaf) for leaf in jax.tree.leaves(values)) else jnp
 
 
 def silent(rule: Callable[Parameters, Returned]) -> Callable[Parameters, Returned]:
@@ -42,10 +42,10 @@ def silent(rule: Callable[Parameters, Returned]) -> Callable[Parameters, Returne
         with np.errstate(all="ignore"):
             return rule(*args, **kwargs)
 
-    return spelt(call)
+    return check_call(call)
 
 
-def as_curve(owner: str, rates: Any, losses: Any) -> tuple[Any, Any, Any]:
+def as_curve(caller: str, rates: Any, losses: Any) -> tuple[Any, Any, Any]:
     """The namespace of a curve, and its rates and losses as float32; a curve of fewer points than any rule needs ends in NaN.
 
     Raises: ValueError if the two are not one-dimensional arrays of one length.
@@ -54,7 +54,9 @@ def as_curve(owner: str, rates: Any, losses: Any) -> tuple[Any, Any, Any]:
     rates, losses = xp.asarray(rates, xp.float32), xp.asarray(losses, xp.float32)
     if rates.ndim != 1 or rates.shape != losses.shape:
         needs = "arrays of shape (n,) each"
-        raise complain(ValueError, owner, "rates and losses", needs, (rates.shape, losses.shape), "vmap the rule over batches")
+        raise argument_error(
+            ValueError, caller, "rates and losses", needs, (rates.shape, losses.shape), "vmap the rule over batches"
+        )
     if (missing := FEWEST - rates.size) > 0:
         nothing = xp.full(missing, xp.nan, xp.float32)
         rates, losses = xp.concatenate([rates, nothing]), xp.concatenate([losses, nothing])

@@ -6,8 +6,8 @@ from typing import Any
 
 import jax
 
-from lrax.fields._words import complain
-from lrax.finder._result import Found
+from lrax.fields._words import argument_error
+from lrax.finder._result import FinderResult
 from lrax.training._grouped import in_group
 from lrax.training._learner import Learner
 
@@ -15,21 +15,23 @@ from lrax.training._learner import Learner
 def check_groups(groups: Any, held: Any, donate: bool) -> None:
     """Raises for groups that are no patterns, for a rate that is none, and where the state is given away."""
     if not isinstance(groups, Sequence | Mapping) or isinstance(groups, str) or not groups or len(set(groups)) < len(groups):
-        raise complain(TypeError, "find_lr", "groups", 'different regular expressions, such as ("encoder", "head")', groups)
+        raise argument_error(
+            TypeError, "find_lr", "groups", 'different regular expressions, such as ("encoder", "head")', groups
+        )
     if not isinstance(held, int | float) or not 0 <= held < float("inf"):
-        raise complain(ValueError, "find_lr", "held", "a finite rate of at least 0", held)
+        raise argument_error(ValueError, "find_lr", "held", "a finite rate of at least 0", held)
     if donate:
-        raise complain(ValueError, "find_lr", "donate", "False with groups", donate, "each needs the state again")
+        raise argument_error(ValueError, "find_lr", "donate", "False with groups", donate, "each needs the state again")
 
 
 def with_groups(
-    whole: Callable[..., Found],
+    whole: Callable[..., FinderResult],
     learner: Learner,
     groups: Sequence[str],
     held: float,
     initialize: Callable[[jax.Array], Learner] | None,
     evaluate: Callable[[Any], Any] | None,
-) -> Found:
+) -> FinderResult:
     """The result of a test of all parameters, and in it those of each group.
 
     Args:
@@ -41,7 +43,7 @@ def with_groups(
     patterns, held = tuple(groups), float(held)
     learners = [in_group("find_lr", learner, patterns, i, held) for i in range(len(patterns))]  # complains before anything runs
     found = whole(learner, initialize=initialize, evaluate=evaluate)
-    done: dict[str, Found] = {}
+    done: dict[str, FinderResult] = {}
 
     def drawn(number: int) -> Callable[[jax.Array], Learner] | None:
         if initialize is None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from lrax.finder._arrays import FEWEST
 from lrax.finder._curve import Curve
-from lrax.finder._result import Found, combine
+from lrax.finder._result import FinderResult, combine
 from lrax.finder._runs import Runs
 from lrax.training._reason import Reason
 
@@ -19,7 +19,7 @@ BEYOND = 3.0
 """How much further the best may lie where the best run was the last one tried, or where all runs ended about the same."""
 
 
-def found_in(curves: Sequence[Curve], suggestions: Sequence[float | None], runs: tuple[Runs, ...] = ()) -> Found:
+def found_in(curves: Sequence[Curve], suggestions: Sequence[float | None], runs: tuple[Runs, ...] = ()) -> FinderResult:
     """What the curves of one or several seeds, and what each suggests, amount to."""
     suggestion, span = combine(suggestions)
     reasons = [curve.reason for curve in curves]
@@ -32,10 +32,10 @@ def found_in(curves: Sequence[Curve], suggestions: Sequence[float | None], runs:
             reason = Reason.FLAT
     if runs and suggestion is not None:
         span = around(span or (suggestion, suggestion), runs, FIRST)
-    return Found(tuple(curves), reason, suggestion, span, runs)
+    return FinderResult(tuple(curves), reason, suggestion, span, runs)
 
 
-def refine(found: Found, suggestion: float, runs: Runs) -> Found:
+def refine(found: FinderResult, suggestion: float, runs: Runs) -> FinderResult:
     """A result with its suggestion replaced by what longer runs say."""
     band = around((suggestion, suggestion), (runs,), REFINED)
     return dataclasses.replace(found, suggestion=suggestion, band=band, refined=runs)

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from lrax.fields._words import check_whole, complain, spelt
+from lrax.fields._words import argument_error, check_call, check_whole
 from lrax.finder._rises import Measuring, crossing
 from lrax.training._batches import AGAIN, told
 from lrax.training._learner import Learner
@@ -30,7 +30,7 @@ class Critical:
         where the loss was not finite before any rate had acted. Fewer than were asked for where the data ended.
       reason: `"found"`, `"never raised"`, `"always raised"`, `"non-finite"` or `"data ended"`, as `rate` is.
       highest: the highest rate that was tried for.
-      spent: how many updates were made, those that warmed the state included.
+      steps_run: how many updates were made, those that warmed the state included.
       left_out: how many partial batches, each the last of a pass over an iterable, were left out.
       ended: whether the data ended before all batches were measured.
       fault: which batch holds a NaN or an infinity that made its loss not finite, in words; "" if none does.
@@ -39,7 +39,7 @@ class Critical:
     rates: np.ndarray[Any, Any]
     reason: str
     highest: float
-    spent: int
+    steps_run: int
     left_out: int = 0
     ended: bool = False
     fault: str = ""
@@ -76,11 +76,11 @@ class Critical:
 
     def __str__(self) -> str:
         band = f" ({self.band[0]:.2g} to {self.band[1]:.2g} over {len(self.rates)} batches)" if self.band else ""
-        return f"critical rate {self.rate:.3g}{band} after {self.spent} updates ({self.reason}: {self.explanation})"
+        return f"critical rate {self.rate:.3g}{band} after {self.steps_run} updates ({self.reason}: {self.explanation})"
 
 
-@spelt
-def critical_rate(
+@check_call
+def critical_lr(
     learner: Learner,
     data: Any,
     *,
@@ -134,24 +134,24 @@ def critical_rate(
 
     >>> loss_fn = lambda params, batch: 0.5 * jnp.sum(jnp.array([1.0, 8.0]) * params**2)
     >>> learner = lrax.Learner.create(loss_fn, jnp.ones(2), optax.sgd)
-    >>> critical = critical_rate(learner, jnp.zeros((4, 1)), batch_size=4, key=jax.random.key(0))
+    >>> critical = critical_lr(learner, jnp.zeros((4, 1)), batch_size=4, key=jax.random.key(0))
     >>> print(f"{critical.rate:.3f} {2 * (1 + 8**2) / (1 + 8**3):.3f}")
     0.253 0.253
     """
-    owner = "critical_rate"
-    check_whole(owner, "batches", batches)
-    check_whole(owner, "accumulate", accumulate)
+    caller = "critical_lr"
+    check_whole(caller, "batches", batches)
+    check_whole(caller, "accumulate", accumulate)
     if warm != 0:
-        check_whole(owner, "warm", warm)
+        check_whole(caller, "warm", warm)
     rates = {"start": start, "lowest": lowest, "highest": highest}
     for name, rate in {**rates, **({} if warm_rate is None else {"warm_rate": warm_rate})}.items():
         if not isinstance(rate, int | float | np.number | np.ndarray | jax.Array) or np.ndim(rate) or not 0 < rate < math.inf:
-            raise complain(ValueError, owner, name, "a finite rate above 0", rate)
+            raise argument_error(ValueError, caller, name, "a finite rate above 0", rate)
     if not lowest <= start <= highest:
-        raise complain(ValueError, owner, "start", f"between lowest and highest, {lowest} and {highest}", start)
-    check_learner(owner, learner, key)
+        raise argument_error(ValueError, caller, "start", f"between lowest and highest, {lowest} and {highest}", start)
+    check_learner(caller, learner, key)
     runner = make_runner(
-        owner,
+        caller,
         [learner],
         data,
         key=key,
@@ -174,7 +174,7 @@ def critical_of(
     warm_rate: float | None = None,
     ends: tuple[float, float, float] = (1e-3, 1e-10, 1e6),
 ) -> Critical:
-    """`critical_rate` for who has a runner; `ends` are where the search starts, its lowest and its highest rate."""
+    """`critical_lr` for who has a runner; `ends` are where the search starts, its lowest and its highest rate."""
     measuring = Measuring(runner, runner.order(key))
     start, lowest, highest = ends
     if warm:
@@ -196,7 +196,7 @@ def critical_of(
         start = found[-1] if 0 < found[-1] < math.inf else start
     rates = np.array(found, np.float32)
     notes = dataclasses.asdict(runner.notes)
-    return Critical(rates, reason_of(rates), highest, measuring.spent, **notes)
+    return Critical(rates, reason_of(rates), highest, measuring.steps_run, **notes)
 
 
 def middle(rates: np.ndarray[Any, Any]) -> float:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lrax.fields._words import choice, complain
+from lrax.fields._words import argument_error, choice
 from lrax.finder._arrays import FEWEST
 from lrax.finder._fall import is_flat
 from lrax.finder._smooth import smooth
@@ -96,7 +96,7 @@ class Curve:
         read = rule(rates, smooth(rates, losses, width) if width else losses)
         if read is not None and np.shape(read) != ():
             needs = "a function (rates, losses) -> one rate, or NaN or None for none"
-            raise complain(TypeError, "suggest", "rule", needs, f"shape {np.shape(read)}")
+            raise argument_error(TypeError, "suggest", "rule", needs, f"shape {np.shape(read)}")
         rate = math.nan if read is None else float(read)
         return rate if np.isfinite(rate) and rate > 0 else None
 

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.finder._curve import Curve
 from lrax.finder._runs import Runs
 from lrax.training._reason import Reason
@@ -24,7 +24,7 @@ GREATEST, MOST = float(np.finfo(np.float32).max), 2**53
 
 def write(found: Any, path: pathlib.Path) -> None:
     """Writes a result beside `path` first, so that a file is there whole or not at all; what a full disk cut off is removed."""
-    text = json.dumps({"lrax": "Found", "format": FORMAT, **to_plain(found)}, indent=1)
+    text = json.dumps({"lrax": "FinderResult", "format": FORMAT, **to_plain(found)}, indent=1)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         partial.write_text(text, encoding="utf-8")
@@ -49,7 +49,7 @@ def to_plain(found: Any) -> dict[str, Any]:
     def runs(runs: Runs) -> dict[str, Any]:
         peaks, losses = numbers(runs.peaks), numbers(runs.losses)
         scores = None if runs.scores is None else numbers(runs.scores)
-        plain = {"updates": runs.updates, "spent": runs.spent, "best": runs.best}
+        plain = {"updates": runs.updates, "spent": runs.steps_run, "best": runs.best}
         return {"peaks": peaks, "losses": losses, "scores": scores, **plain}
 
     return {
@@ -68,24 +68,30 @@ def to_plain(found: Any) -> dict[str, Any]:
 
 
 def read(path: pathlib.Path) -> dict[str, Any]:
-    """The parts of the result that `write` wrote, by the names that `Found` has for them; those of groups as dicts.
+    """The parts of the result that `write` wrote, by the names that `FinderResult` has for them; those of groups as dicts.
 
     Raises: ValueError that names the file and the part that is missing or not as it must be.
     """
     if path.is_dir():
-        raise complain(ValueError, "Found.load", "path", "a file that Found.save wrote", path.name, f"{path} is a directory")
+        raise argument_error(
+            ValueError, "FinderResult.load", "path", "a file that FinderResult.save wrote", path.name, f"{path} is a directory"
+        )
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise complain(
-            ValueError, "Found.load", "path", "a file that Found.save wrote", path.name, f"{path}: {error}"
+        raise argument_error(
+            ValueError, "FinderResult.load", "path", "a file that FinderResult.save wrote", path.name, f"{path}: {error}"
         ) from error
-    if not isinstance(plain, dict) or plain.get("lrax") != "Found":
-        raise complain(ValueError, "Found.load", "path", "a file that Found.save wrote", path.name, f"{path} is none")
+    if not isinstance(plain, dict) or plain.get("lrax") != "FinderResult":
+        raise argument_error(
+            ValueError, "FinderResult.load", "path", "a file that FinderResult.save wrote", path.name, f"{path} is none"
+        )
     file = Part(path, "the file", plain)
     if file.part("format").whole(1) > FORMAT:
-        needs = f"a Found of format {FORMAT} or older"
-        raise complain(ValueError, "Found.load", "path", needs, path.name, f"a newer lrax wrote {path}: update lrax")
+        needs = f"a FinderResult of format {FORMAT} or older"
+        raise argument_error(
+            ValueError, "FinderResult.load", "path", needs, path.name, f"a newer lrax wrote {path}: update lrax"
+        )
     return read_found(file)
 
 
@@ -125,7 +131,9 @@ class Part:
         """Raises ValueError: which file, which part, what it must be."""
         value = repr(self.value)[:40] if isinstance(self.value, str | int | float | None) else f"a {type(self.value).__name__}"
         shown = f"in {self.path}, `{self.place}` must be {needs}, and is {value}"
-        raise complain(ValueError, "Found.load", "path", "a whole file that Found.save wrote", self.path.name, shown)
+        raise argument_error(
+            ValueError, "FinderResult.load", "path", "a whole file that FinderResult.save wrote", self.path.name, shown
+        )
 
     def part(self, name: str) -> "Part":
         """A named part of this one."""
@@ -134,7 +142,9 @@ class Part:
             self.refuse("an object with parts")
         if name not in self.value:
             remedy = f"in {self.path}, `{place}` is missing"
-            raise complain(ValueError, "Found.load", "path", "a whole file that Found.save wrote", self.path.name, remedy)
+            raise argument_error(
+                ValueError, "FinderResult.load", "path", "a whole file that FinderResult.save wrote", self.path.name, remedy
+            )
         return Part(self.path, place, self.value[name])
 
     def named(self) -> dict[str, "Part"]:
@@ -230,4 +240,4 @@ class Part:
         best, numbers = self.part("best"), dict[str, Any](self.arrays("peaks", "losses", fewest=1))
         numbers["scores"] = self.arrays("peaks", "scores")["scores"] if self.part("scores").value is not None else None
         chosen = None if best.value is None else best.rate()
-        return Runs(**numbers, updates=self.part("updates").whole(1), spent=self.part("spent").whole(0), best=chosen)
+        return Runs(**numbers, updates=self.part("updates").whole(1), steps_run=self.part("spent").whole(0), best=chosen)

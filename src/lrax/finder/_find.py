@@ -9,7 +9,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from lrax.fields._words import check_whole, complain, spelt
+from lrax.fields._words import argument_error, check_call, check_whole
 from lrax.finder._by_group import check_groups, with_groups
 from lrax.finder._conclude import found_in
 from lrax.finder._curve import Curve, SuggestionRule, curve_of
@@ -17,7 +17,7 @@ from lrax.finder._fall import fall
 from lrax.finder._heights import rates_of
 from lrax.finder._named import check_rule
 from lrax.finder._range_test import EVERY, Rule
-from lrax.finder._result import Found
+from lrax.finder._result import FinderResult
 from lrax.finder._rules import make_rules
 from lrax.finder._runs import Rates, Start
 from lrax.finder._search import RAMP, SHORT, Search
@@ -44,7 +44,7 @@ LATE = TimesUsual(factor=10.0)
 """The default stop rule stops late, because losses beyond the edge help to find it."""
 
 
-@spelt
+@check_call
 def find_lr(
     learner: Learner,
     data: Any,
@@ -70,7 +70,7 @@ def find_lr(
     mode: Literal["min", "max"] = "min",
     groups: Sequence[str] | None = None,
     held: float = 0.0,
-) -> Found:
+) -> FinderResult:
     """Trains while the rate climbs and suggests a rate: the learning-rate range test.
 
     Nothing is touched: the learner's state is bit for bit what it was, and nothing is written.
@@ -210,7 +210,7 @@ class Progressed:
     latest: Carry = START
     rows: list[Any] = dataclasses.field(default_factory=list)
     ended: list[Curve] = dataclasses.field(default_factory=list)
-    found: Found | None = None
+    found: FinderResult | None = None
 
     def note(self, carry: Carry, rows: Any, continues: bool) -> None:
         """Keeps what is reported; `rows` are one growing list as long as a run is not halted."""
@@ -218,7 +218,7 @@ class Progressed:
         if not self.rows or self.rows[-1] is not rows:
             self.rows = [*self.rows, rows] if continues else [rows]
 
-    def result(self) -> Found:
+    def result(self) -> FinderResult:
         """What is known so far: the ramps if they have ended, or the curve that was being measured."""
         if self.found is not None:
             return self.found
@@ -252,17 +252,17 @@ def check_finder(
     check_whole("find_lr", "accumulate", accumulate)
     if donate and (seeds > 1 or refine):
         remedy = "each needs the state again"
-        raise complain(ValueError, "find_lr", "donate", "False with several seeds or refine", donate, remedy)
+        raise argument_error(ValueError, "find_lr", "donate", "False with several seeds or refine", donate, remedy)
     if rule is not None:
         check_rule("find_lr", rule)
     if not isinstance(refine, bool):
         check_whole("find_lr", "refine", refine)
         if refine < 2 * SHORT:
             remedy = "give True for 450, or more: the longer the runs, the better"
-            raise complain(ValueError, "find_lr", "refine", f"at least {2 * SHORT} updates for four runs", refine, remedy)
+            raise argument_error(ValueError, "find_lr", "refine", f"at least {2 * SHORT} updates for four runs", refine, remedy)
     if progress and driver == "compiled":
         remedy = "leave it out: a bar is moved from the host"
-        raise complain(ValueError, "find_lr", "driver", "'host' where `progress` is shown", driver, remedy)
+        raise argument_error(ValueError, "find_lr", "driver", "'host' where `progress` is shown", driver, remedy)
 
 
 def seeded(
@@ -271,7 +271,7 @@ def seeded(
     """The learner of each seed and the key that draws its batches."""
     check_learner("find_lr", learner, key)
     if key is None and initialize is not None:
-        raise complain(ValueError, "find_lr", "key", "given with initializers", None, "give jax.random.key(0)")
+        raise argument_error(ValueError, "find_lr", "key", "given with initializers", None, "give jax.random.key(0)")
     keys = [key] * seeds if key is None or seeds == 1 else list(jax.random.split(key, seeds))
     if initialize is None:
         return [learner] * seeds, keys

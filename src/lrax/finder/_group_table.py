@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lrax._pictures import new_axes
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 
 
 def group_table(groups: Mapping[str, Any]) -> str:
@@ -21,10 +21,10 @@ def group_table(groups: Mapping[str, Any]) -> str:
 
 
 def plot_groups(found: Any) -> list[Any]:
-    """Draws a panel for each group of a result into a new figure; see `Found.plot_groups`."""
+    """Draws a panel for each group of a result into a new figure; see `FinderResult.plot_groups`."""
     if not found.groups:
         remedy = "give lrax.find_lr groups=, or draw it with plot"
-        raise complain(ValueError, "Found.plot_groups", "found", "a result with groups", found, remedy)
+        raise argument_error(ValueError, "FinderResult.plot_groups", "found", "a result with groups", found, remedy)
     axes = new_axes()
     axes.figure.set_size_inches(6.4 * len(found.groups), 4.8)  # type: ignore[union-attr]  # a figure, not a part of one
     return draw_groups(found.groups, axes)

@@ -4,11 +4,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.finder._rescaled import rescaled
 from lrax.schedules._base import Schedule, ScheduleRule
 from lrax.schedules._decays import Constant
-from lrax.theory._bound import rate_ratio
+from lrax.theory._bound import lr_ratio
 from lrax.theory._given import evenly, is_long, planned, sampled, scheduled
 
 REFERENCE = 500
@@ -66,37 +66,37 @@ def ratio_of(plan: np.ndarray[Any, Any] | None) -> float:
     """How much higher than a constant a plan of these rates stands at its best, at the reference length."""
     if plan is None:
         return COSINE
-    return float(rate_ratio(np.ones(REFERENCE, np.float32), shape_of(plan, REFERENCE)))
+    return float(lr_ratio(np.ones(REFERENCE, np.float32), shape_of(plan, REFERENCE)))
 
 
-def rates_of(owner: str, name: str, shape: Any, total_steps: Any) -> np.ndarray[Any, Any]:
+def rates_of(caller: str, name: str, shape: Any, total_steps: Any) -> np.ndarray[Any, Any]:
     """The learning rates of a whole run, float32 of shape (steps,); of a long run `EVEN` of them at equal distances.
 
     Raises: ValueError for a schedule without a learning rate above 0, or with one below 0.
     """
-    schedule, steps = scheduled(owner, name, shape, total_steps)
+    schedule, steps = scheduled(caller, name, shape, total_steps)
     return _checked(
-        owner, name, shape, evenly(schedule, steps) if is_long(schedule, steps) else planned(owner, name, schedule, steps)
+        caller, name, shape, evenly(schedule, steps) if is_long(schedule, steps) else planned(caller, name, schedule, steps)
     )
 
 
-def _checked(owner: str, name: str, shape: Any, rates: Any) -> np.ndarray[Any, Any]:
+def _checked(caller: str, name: str, shape: Any, rates: Any) -> np.ndarray[Any, Any]:
     rates = np.asarray(rates)
     if not np.isfinite(rates).all() or rates.min() < 0 or rates.max() <= 0:
         remedy = "any peak will do: only its shape counts"
-        raise complain(ValueError, owner, name, "a schedule with rates above 0, and none below", shape, remedy)
+        raise argument_error(ValueError, caller, name, "a schedule with rates above 0, and none below", shape, remedy)
     return rates
 
 
 def scaled(suggestion: float, shape: Any, total_steps: Any, powers: Powers) -> Schedule:
-    """`shape` at the peak at which it should train best, for a suggestion; see `Found.schedule`."""
-    owner = "Found.schedule"
-    shape = ScheduleRule().convert(owner, "shape", shape)
-    if total_steps is not None and shape.waits:
-        shape = shape.over(total_steps)
-    _, steps = scheduled(owner, "shape", shape, total_steps)
-    seen = sampled(shape, steps).rates if is_long(shape, steps) else planned(owner, "shape", shape, steps)
-    rates = _checked(owner, "shape", shape, seen)
-    ratio = float(rate_ratio(Constant(1.0), shape, steps))
+    """`shape` at the peak at which it should train best, for a suggestion; see `FinderResult.schedule`."""
+    caller = "FinderResult.schedule"
+    shape = ScheduleRule().convert(caller, "shape", shape)
+    if total_steps is not None and shape.needs_total_steps:
+        shape = shape.with_total_steps(total_steps)
+    _, steps = scheduled(caller, "shape", shape, total_steps)
+    seen = sampled(shape, steps).rates if is_long(shape, steps) else planned(caller, "shape", shape, steps)
+    rates = _checked(caller, "shape", shape, seen)
+    ratio = float(lr_ratio(Constant(1.0), shape, steps))
     peak = suggestion * (REFERENCE / steps) ** powers.length * (ratio / MIDDLE) ** powers.ratio
     return rescaled(shape, peak / float(rates.max()), steps)

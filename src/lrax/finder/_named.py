@@ -3,7 +3,7 @@
 import difflib
 from typing import Any
 
-from lrax.fields._words import check_arity, complain
+from lrax.fields._words import argument_error, check_arity
 from lrax.finder._fall import fall
 from lrax.finder._suggest import edge, minimum, slide, steep, steepest, suggestion, valley
 
@@ -11,13 +11,13 @@ RULES = {rule.__name__: rule for rule in (fall, steepest, steep, suggestion, val
 """The rules that lrax has."""
 
 
-def check_rule(owner: str, rule: Any) -> None:
+def check_rule(caller: str, rule: Any) -> None:
     """Raises TypeError if a rule cannot be called as `rule(rates, losses)`; a name of lrax's gets the function's address."""
     if callable(rule):
-        check_arity(owner, "rule", rule, "rule(rates, losses)", 2)
+        check_arity(caller, "rule", rule, "rule(rates, losses)", 2)
         return
     remedy = "give lrax.finder.fall, say"
     if isinstance(rule, str):
         close = difflib.get_close_matches(rule.rpartition(".")[2], RULES, n=1)
         remedy = f"did you mean lrax.finder.{close[0]}, the function?" if close else f"lrax.finder has {', '.join(RULES)}"
-    raise complain(TypeError, owner, "rule", "a function (rates, losses) -> rate", rule, remedy)
+    raise argument_error(TypeError, caller, "rule", "a function (rates, losses) -> rate", rule, remedy)

@@ -66,7 +66,7 @@ class Marks(NamedTuple):
 
 
 def plot_test(curves: Sequence[Curve], marks: Marks, title: str, axes: "Axes | None" = None) -> "Axes":
-    """Draws loss over rate with what is marked; see `Found.plot`."""
+    """Draws loss over rate with what is marked; see `FinderResult.plot`."""
     axes = new_axes() if axes is None else axes
     several = len(curves) > 1
     drawn = [curve.paired() for curve in curves]

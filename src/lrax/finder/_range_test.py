@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._words import check_whole, complain, spelt
+from lrax.fields._words import argument_error, check_call, check_whole
 from lrax.finder._rules import make_rules
 from lrax.finder._stop import TimesFirst
 from lrax.schedules._phases import Geometric
@@ -48,7 +48,7 @@ class Measured(NamedTuple):
     evaluations: jax.Array
 
 
-@spelt
+@check_call
 def range_test(
     learner: Learner,
     data: Any,
@@ -100,7 +100,7 @@ def range_test(
     batches = as_batches("range_test", data, batch_size, transform)
     if not isinstance(batches, ArrayBatches | SampledBatches):
         remedy = "use lrax.find_lr for an iterable, which is run from the host"
-        raise complain(TypeError, "range_test", "data", "arrays or a sampler key -> batch", data, remedy)
+        raise argument_error(TypeError, "range_test", "data", "arrays or a sampler key -> batch", data, remedy)
     traceable = Updates("range_test", [learner], batches, None, key)
     check_accumulate("range_test", traceable, accumulate)
     traced, (state,) = traceable.first, traceable.states

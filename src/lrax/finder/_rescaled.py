@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 from lrax.schedules._algebra import Product, Scale
 from lrax.schedules._base import Schedule
 from lrax.schedules._recipes import noam
@@ -33,7 +33,7 @@ def rescaled(schedule: Schedule, factor: float, steps: int) -> Schedule:
     0.02
     """
     plain = Scale(schedule, factor)
-    if not all(is_known(leaf) for leaf in jax.tree.leaves(schedule)):
+    if not all(is_concrete(leaf) for leaf in jax.tree.leaves(schedule)):
         return plain
     try:
         found = _times(schedule, float(plain.factor))

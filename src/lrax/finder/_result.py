@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from lrax._pictures import inline, paragraph
-from lrax.fields._words import complain, name_of, plural, spelt
+from lrax.fields._words import argument_error, check_call, name_of, plural
 from lrax.finder._curve import SMOOTH, Curve, SuggestionRule
 from lrax.finder._explain import contradiction, ended_too_soon, explain
 from lrax.finder._fall import MOST, Crossed, crossed, fall
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Found:
+class FinderResult:
     """The outcome of a range test.
 
     Attributes:
@@ -55,7 +55,7 @@ class Found:
     band: tuple[float, float] | None = None
     runs: tuple[Runs, ...] = ()
     refined: Runs | None = None
-    groups: "Mapping[str, Found]" = dataclasses.field(default_factory=dict)
+    groups: "Mapping[str, FinderResult]" = dataclasses.field(default_factory=dict)
     grows: bool | None = None
     left_out: int = 0
     ended: bool = False
@@ -73,7 +73,7 @@ class Found:
     def schedule(self, shape: Any, total_steps: int | None = None) -> Schedule:
         """`shape`, whatever its height, at the height at which it should train best.
 
-        Between shapes the height is translated by `lrax.theory.rate_ratio`, and between lengths a best rate falls with the
+        Between shapes the height is translated by `lrax.theory.lr_ratio`, and between lengths a best rate falls with the
         length to the power of 0.4 (0.25 where `grows` is None). Where updates grow with the gradients, best rates stand near an
         edge: it is the square root of the ratio there, and the power is 0.15. `docs/finder.md` says how far it may be off.
 
@@ -98,7 +98,7 @@ class Found:
         1.8 times as high
         """
         if self.suggestion is None:
-            raise ValueError(f"Found.schedule: find_lr made no suggestion ({self.reason}): {self.explanation}")
+            raise ValueError(f"FinderResult.schedule: find_lr made no suggestion ({self.reason}): {self.explanation}")
         return scaled(self.suggestion, shape, total_steps, POWERS[self.grows])
 
     @property
@@ -130,11 +130,11 @@ class Found:
         return len(self.rates)
 
     @property
-    def spent(self) -> int:
+    def steps_run(self) -> int:
         """How many updates were made in all, over all seeds, ramps, runs and groups."""
         ramps = sum(len(curve.rates) for curve in self.curves)
-        runs = sum(runs.spent for runs in (*self.runs, *filter(None, [self.refined])))
-        return ramps + runs + sum(group.spent for group in self.groups.values())
+        runs = sum(runs.steps_run for runs in (*self.runs, *filter(None, [self.refined])))
+        return ramps + runs + sum(group.steps_run for group in self.groups.values())
 
     @property
     def explanation(self) -> str:
@@ -147,7 +147,7 @@ class Found:
         notes = told(self.left_out, too_soon, self.fault)
         return why + short + notes + contradiction(self.curves, (*self.runs, *filter(None, [self.refined])))
 
-    @spelt
+    @check_call
     def suggest(
         self, rule: SuggestionRule, width: float = SMOOTH, of: Literal["losses", "evaluations"] = "losses"
     ) -> float | None:
@@ -160,11 +160,11 @@ class Found:
 
         Raises: TypeError if `rule` is no function of two arguments or returns something else than one rate.
         """
-        check_rule("Found.suggest", rule)
+        check_rule("FinderResult.suggest", rule)
         return combine([curve.suggest(rule, width, of) for curve in self.curves])[0]
 
     def __repr__(self) -> str:
-        return f"<Found: {self}>"
+        return f"<FinderResult: {self}>"
 
     def __str__(self) -> str:
         return self._first_line() + ("\n" + group_table(self.groups) if self.groups else "")
@@ -178,7 +178,7 @@ class Found:
         band = f" (the best may lie from {self.band[0]:.2g} to {self.band[1]:.2g})" if self.band else ""
         seeds = f", {len(self.curves)} seeds," if len(self.curves) > 1 else ""
         why = self.explanation if self.runs and self.suggestion is not None else f"{self.reason}: {self.explanation}"
-        return f"{rate}{band}{seeds} after {plural(self.spent, 'update')} ({why})"
+        return f"{rate}{band}{seeds} after {plural(self.steps_run, 'update')} ({why})"
 
     def _repr_html_(self) -> str:
         whole = inline(paragraph(self._first_line()), self.plot, self._sentence())
@@ -187,7 +187,7 @@ class Found:
         table = group_table(self.groups)
         return whole + inline(f"<pre>{html.escape(table)}</pre>", lambda axes: draw_groups(self.groups, axes), table)
 
-    @spelt
+    @check_call
     def plot(self, axes: "Axes | None" = None, rules: Sequence[SuggestionRule] = ()) -> "Axes":
         """Draws loss over rate, with the suggestion, what it was read from, its band and other rules' marks. Needs matplotlib.
 
@@ -206,9 +206,11 @@ class Found:
         from lrax.finder._picture import Marks, plot_test
 
         if callable(rules):
-            raise complain(TypeError, "Found.plot", "rules", "a sequence of rules", rules, "give (lrax.finder.steepest,)")
+            raise argument_error(
+                TypeError, "FinderResult.plot", "rules", "a sequence of rules", rules, "give (lrax.finder.steepest,)"
+            )
         for rule in rules:
-            check_rule("Found.plot", rule)
+            check_rule("FinderResult.plot", rule)
         others = [(name_of(rule), self.suggest(rule)) for rule in rules]
         unsure = self.suggestion is not None and not (self.runs or self.refined)
         too_soon = float(self.rates[-1]) if unsure and ended_too_soon(self._longest()) else None
@@ -235,7 +237,7 @@ class Found:
         write(self, pathlib.Path(path))
 
     @staticmethod
-    def load(path: str | os.PathLike[str]) -> "Found":
+    def load(path: str | os.PathLike[str]) -> "FinderResult":
         """Reads a file that `save` wrote: the same numbers, which can be suggested from and plotted again.
 
         Raises: OSError if there is no such file or it cannot be read; ValueError, which names the file and the part, if it is
@@ -244,7 +246,7 @@ class Found:
         from lrax.finder._file import read
 
         if not isinstance(path, str | os.PathLike):
-            raise complain(TypeError, "Found.load", "path", "a path", path)
+            raise argument_error(TypeError, "FinderResult.load", "path", "a path", path)
         return _made(read(pathlib.Path(path)))
 
     def _read_from(self) -> list[Crossed]:
@@ -268,9 +270,9 @@ class Found:
         return np.median(np.where(np.isnan(padded), np.inf, padded), axis=0)  # what has diverged counts as high
 
 
-def _made(plain: dict[str, Any]) -> Found:
+def _made(plain: dict[str, Any]) -> FinderResult:
     """A result of the parts that were read from a file."""
-    return Found(**{**plain, "groups": {pattern: _made(one) for pattern, one in plain["groups"].items()}})
+    return FinderResult(**{**plain, "groups": {pattern: _made(one) for pattern, one in plain["groups"].items()}})
 
 
 def combine(suggestions: Sequence[float | None]) -> tuple[float | None, tuple[float, float] | None]:

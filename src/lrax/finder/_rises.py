@@ -39,14 +39,14 @@ class Measuring:
       order: what the batches are drawn by; None for an iterator.
       drawn: how many batches were drawn.
       waiting: batches that were drawn and not used.
-      spent: how many updates were made.
+      steps_run: how many updates were made.
     """
 
     runner: Runner
     order: Any
     drawn: int = 0
     waiting: list[Any] = dataclasses.field(default_factory=list)
-    spent: int = 0
+    steps_run: int = 0
 
     def next(self) -> list[Any]:
         """The batches of the next update, or what they are drawn from; none if the data ended."""
@@ -67,7 +67,7 @@ class Measuring:
 
     def pair(self, state: Any, rate: float, sources: list[Any]) -> tuple[Any, Any, Any]:
         """The state after an update at a rate, and the mean loss of its batches before and after."""
-        self.spent += 1
+        self.steps_run += 1
         seen, before, last = [], [], None
         for source in sources:
             seen.append(state)

@@ -66,7 +66,7 @@ class Runs:
       peaks: the highest rate of each, rising, float32 of shape (runs,).
       losses: the mean loss at the end of each, float32 of shape (runs,); infinite where a run diverged.
       updates: of a whole run.
-      spent: the updates of all.
+      steps_run: the updates of all.
       best: the peak at which the end is lowest, between those that were tried; None if all diverged.
       scores: what they are ranked by, the lower the better, float32 of shape (runs,): the metric of `evaluate` after the last
         update, or minus the metric with `mode="max"`; infinite where a run diverged. None where their losses rank them.
@@ -75,7 +75,7 @@ class Runs:
     peaks: np.ndarray[Any, Any]
     losses: np.ndarray[Any, Any]
     updates: int
-    spent: int
+    steps_run: int
     best: float | None
     scores: np.ndarray[Any, Any] | None = None
 

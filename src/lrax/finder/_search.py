@@ -12,7 +12,7 @@ from lrax.finder._conclude import found_in, refine
 from lrax.finder._curve import Curve, SuggestionRule, curve_of
 from lrax.finder._fall import center, fall
 from lrax.finder._heights import POWERS, raced, ratio_of, shape_of, suggested
-from lrax.finder._result import Found, combine
+from lrax.finder._result import FinderResult, combine
 from lrax.finder._runs import FEW, Runs, Start, race
 from lrax.finder._stop import TimesUsual
 from lrax.training._engine import Lane, Rules
@@ -81,7 +81,7 @@ class Search:
             return None
         return curve.suggest(self.rule, 0.0) if self.rule is fall else curve.suggest(self.rule)
 
-    def run(self, runner: Runner, starts: Sequence[Start], again: Start, ended: list[Curve]) -> Found:
+    def run(self, runner: Runner, starts: Sequence[Start], again: Start, ended: list[Curve]) -> FinderResult:
         """Runs the ramps, and what follows; the curves of the ramps are put into `ended` when they have ended.
 
         Args:
@@ -120,7 +120,7 @@ class Search:
                 lanes = [lane._replace(rules=judged(lane.rules, lane.rows[:, 1])) for lane in lanes]
         return runner.advance(lanes, self.length, self.room)
 
-    def _followed(self, runner: Runner, starts: Sequence[Start], curves: list[Curve]) -> Found | None:
+    def _followed(self, runner: Runner, starts: Sequence[Start], curves: list[Curve]) -> FinderResult | None:
         """What short runs around the fall of each seed's ramp suggest; None where the data have ended."""
         centers = [read(curve, center) for curve in curves]
         middle = combine(centers)[0]
@@ -131,7 +131,7 @@ class Search:
         runs = self._race(runner, starts, middles, SHORT, AROUND, [judged(self.rules, losses) for losses in quiet])
         return None if runs is None else found_in(curves, [self._suggested(one) for one in runs], tuple(runs))
 
-    def _refined(self, runner: Runner, again: Start, found: Found) -> Found:
+    def _refined(self, runner: Runner, again: Start, found: FinderResult) -> FinderResult:
         """The suggestion replaced by what longer runs around it say, unless they say nothing."""
         assert found.suggestion is not None
         middle = raced(found.suggestion, self.longer, self._ratio, POWERS[self.grows])

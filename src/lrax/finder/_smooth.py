@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 from lrax.fields._rules import Rule
 from lrax.fields._value import Value
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.finder._arrays import as_curve, median, silent, window_means
 
 Weight = Annotated[Any, Rule("a weight in [0, 1)", low=0, high=float(np.nextafter(np.float32(1), np.float32(0))))]
@@ -82,8 +82,8 @@ def smooth(rates: Any, losses: Any, width: float = 0.5) -> Any:
     >>> print(" ".join(f"{loss:.2f}" for loss in smoothed))
     3.00 3.00 2.67 1.33 1.00
     """
-    if is_known(width) and not width > 0:
-        raise complain(ValueError, "smooth", "width", "a number of decades above 0", width)
+    if is_concrete(width) and not width > 0:
+        raise argument_error(ValueError, "smooth", "width", "a number of decades above 0", width)
     length = np.size(rates)
     xp, rates, losses = as_curve("smooth", rates, losses)
     known = xp.isfinite(losses) & xp.isfinite(rates)

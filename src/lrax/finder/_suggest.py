@@ -12,21 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from lrax.fields._words import complain, spelt
+from lrax.fields._words import argument_error, check_call
 from lrax.finder._arrays import FEWEST, Scalar, as_curve, put, repeat, silent
 
 
-def known(owner: str, rates: Any, losses: Any, skip_begin: int = 0, skip_end: int = 0) -> tuple[Any, Any, Any, Any]:
+def known(caller: str, rates: Any, losses: Any, skip_begin: int = 0, skip_end: int = 0) -> tuple[Any, Any, Any, Any]:
     """Namespace, rates and losses as float32, and how many points there are before the first that is not finite.
 
     Without the points that are skipped; those at the end are only not counted.
     """
     for name, skipped in (("skip_begin", skip_begin), ("skip_end", skip_end)):
         if not isinstance(skipped, int | np.integer) or isinstance(skipped, bool) or skipped < 0:
-            raise complain(ValueError, owner, name, "a number of points, an integer of at least 0", skipped)
-    xp, rates, losses = as_curve(owner, rates, losses)
+            raise argument_error(ValueError, caller, name, "a number of points, an integer of at least 0", skipped)
+    xp, rates, losses = as_curve(caller, rates, losses)
     if skip_begin:
-        xp, rates, losses = as_curve(owner, rates[skip_begin:], losses[skip_begin:])
+        xp, rates, losses = as_curve(caller, rates[skip_begin:], losses[skip_begin:])
     finite = xp.isfinite(rates) & xp.isfinite(losses)
     return xp, rates, losses, xp.maximum(xp.sum(xp.cumprod(finite.astype(xp.int32))) - skip_end, 0)
 
@@ -137,7 +137,7 @@ def minimum(rates: Any, losses: Any, divisor: float = 10.0, skip_begin: int = 0,
     return xp.float32(xp.where((count >= FEWEST) & (place > 0), rates[place] / divisor, xp.nan))
 
 
-@spelt
+@check_call
 def edge(rates: Any, losses: Any) -> Scalar:
     """Half the rate at which the loss is lowest: as high as it goes while the loss still falls, and below divergence.
 

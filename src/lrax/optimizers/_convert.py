@@ -10,7 +10,7 @@ import optax
 
 from lrax.fields._known import any_traced
 from lrax.fields._rules import Rule
-from lrax.fields._words import Shown, complain, spelt
+from lrax.fields._words import Shown, argument_error, check_call
 from lrax.optimizers._difference import children
 from lrax.optimizers._places import common, counts_in, places_of
 from lrax.optimizers._recorded import RecordedState
@@ -18,7 +18,7 @@ from lrax.optimizers._recorded import RecordedState
 COUNT = Rule("a whole number of steps, at least 0", np.int32, low=0, remedy="give an int such as 1000")
 
 
-@spelt
+@check_call
 def convert_state(opt_state: Any, optimizer: Any, params: Any, count: Any = None) -> Any:
     """The state of a run, for the same optimizer with `recorded` or `by_path` around it, without them, or with other groups.
 
@@ -41,11 +41,11 @@ def convert_state(opt_state: Any, optimizer: Any, params: Any, count: Any = None
     >>> _, state = optax.adamw(0.1).update(params, optax.adamw(0.1).init(params), params)
     >>> tx = lrax.by_path(optax.adamw, lrax.Linear(0.1, 0.0, steps=10), {"head": 0.5})
     >>> state = convert_state(state, tx, params)
-    >>> print(lrax.count_of(state), f"{lrax.next_rate(state, tx, path='head'):.3f}")
+    >>> print(lrax.count_of(state), f"{lrax.next_lr(state, tx, path='head'):.3f}")
     1 0.045
     """
     if not callable(getattr(optimizer, "init", None)):
-        raise complain(TypeError, "convert_state", "optimizer", "an optax optimizer", optimizer, "the state comes first")
+        raise argument_error(TypeError, "convert_state", "optimizer", "an optax optimizer", optimizer, "the state comes first")
     wanted = jax.eval_shape(optimizer.init, params)
     parts = list(_parts(wanted))
     given: dict[str, list[Any]] = {}
@@ -58,7 +58,7 @@ def convert_state(opt_state: Any, optimizer: Any, params: Any, count: Any = None
     if lacking or left:
         difference = f"it has no {lacking[0]}" if lacking else f"it has {left[0]} too"
         needs = "the state of the same optimizer, with other wrappers of lrax or none"
-        raise complain(TypeError, "convert_state", "opt_state", needs, Shown(type(opt_state).__name__), difference)
+        raise argument_error(TypeError, "convert_state", "opt_state", needs, Shown(type(opt_state).__name__), difference)
     steps = _steps_made(opt_state, count)
     leaves = [_taken(part, given.get(part.name, []), steps) for part in parts]
     return jax.tree.unflatten(jax.tree.structure(wanted), leaves)
@@ -68,7 +68,7 @@ def _steps_made(opt_state: Any, count: Any) -> Any:
     """The number of steps that a state has made; None if its parts have different ones."""
     counts = counts_in(places_of("convert_state", opt_state))
     if counts and count is not None:
-        raise complain(ValueError, "convert_state", "count", "left out for a state that counts its steps", count)
+        raise argument_error(ValueError, "convert_state", "count", "left out for a state that counts its steps", count)
     if not counts:
         return None if count is None else COUNT.convert("convert_state", "count", count)
     first, agree = common(counts)
@@ -81,17 +81,17 @@ def _taken(part: "_Part", given: list[Any], steps: Any) -> Any:
     if part.is_count and not given:
         if steps is None:
             needs, remedy = "given where the state has no count", "give the number of steps made, such as count=1000"
-            raise complain(ValueError, "convert_state", "count", needs, steps, remedy)
+            raise argument_error(ValueError, "convert_state", "count", needs, steps, remedy)
         return jnp.asarray(steps, dtype)
     if part.is_own:
         before = {".rate": 0, ".step": -1, ".gradient_norm": jnp.nan}
         return jnp.full(shape, next(value for name, value in before.items() if part.name.endswith(name)), dtype)
     if any(np.shape(leaf) != shape for leaf in given):
         needs = f"of the shape {shape} at {part.name}"
-        raise complain(ValueError, "convert_state", "opt_state", needs, Shown(str(np.shape(given[0]))))
+        raise argument_error(ValueError, "convert_state", "opt_state", needs, Shown(str(np.shape(given[0]))))
     if not any_traced(given) and any(not np.array_equal(given[0], leaf) for leaf in given[1:]):
         values = Shown(" and ".join(str(np.asarray(leaf)) for leaf in given))
-        raise complain(ValueError, "convert_state", "opt_state", f"of groups that agree at {part.name}", values)
+        raise argument_error(ValueError, "convert_state", "opt_state", f"of groups that agree at {part.name}", values)
     return given[0]
 
 

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 from lrax.fields._rules import Rule
 from lrax.fields._types import STEPS, Maybe
-from lrax.fields._words import choice, complain, spelt
+from lrax.fields._words import argument_error, check_call, choice
 from lrax.optimizers._judging import FACTOR, FLOOR, JUDGEMENTS, TOLERANCE, WAIT, judged, watching
 
 CEILING = Rule("a finite number, at least 1", low=1)
@@ -43,7 +43,7 @@ class GreedyState(NamedTuple):
     waited: jax.Array
 
 
-@spelt
+@check_call
 def greedy(
     factor: Any = 0.95,
     patience: Any = 11,
@@ -107,17 +107,19 @@ def greedy(
     -2.0
     -1.0
     """
-    owner = "greedy"
-    sign = {"min": 1.0, "max": -1.0}[choice(owner, "mode", mode, ("min", "max"))]  # what is watched becomes a loss
-    counts = choice(owner, "nonfinite", nonfinite, ("count", "skip")) == "count"
-    factor, min_scale = FACTOR.convert(owner, "factor", factor), FLOOR.convert(owner, "min_scale", min_scale)
-    max_scale, restart = CEILING.convert(owner, "max_scale", max_scale), RESTART.convert(owner, "restart", restart)
-    rtol, atol = TOLERANCE.convert(owner, "rtol", rtol), TOLERANCE.convert(owner, "atol", atol)
-    patience, every = JUDGEMENTS.convert(owner, "patience", patience), STEPS.convert(owner, "every", every)
-    cooldown = WAIT.convert(owner, "cooldown", cooldown)
-    raise_cooldown = WAIT.convert(owner, "raise_cooldown", raise_cooldown)
-    if restart is not None and is_known(min_scale) and np.any(np.asarray(min_scale) == 0):
-        raise complain(ValueError, owner, "min_scale", "above 0 where `restart` is given", min_scale, "it is never reached")
+    caller = "greedy"
+    sign = {"min": 1.0, "max": -1.0}[choice(caller, "mode", mode, ("min", "max"))]  # what is watched becomes a loss
+    counts = choice(caller, "nonfinite", nonfinite, ("count", "skip")) == "count"
+    factor, min_scale = FACTOR.convert(caller, "factor", factor), FLOOR.convert(caller, "min_scale", min_scale)
+    max_scale, restart = CEILING.convert(caller, "max_scale", max_scale), RESTART.convert(caller, "restart", restart)
+    rtol, atol = TOLERANCE.convert(caller, "rtol", rtol), TOLERANCE.convert(caller, "atol", atol)
+    patience, every = JUDGEMENTS.convert(caller, "patience", patience), STEPS.convert(caller, "every", every)
+    cooldown = WAIT.convert(caller, "cooldown", cooldown)
+    raise_cooldown = WAIT.convert(caller, "raise_cooldown", raise_cooldown)
+    if restart is not None and is_concrete(min_scale) and np.any(np.asarray(min_scale) == 0):
+        raise argument_error(
+            ValueError, caller, "min_scale", "above 0 where `restart` is given", min_scale, "it is never reached"
+        )
     none = jnp.int32(0)
 
     def init(params: Any) -> GreedyState:
@@ -146,4 +148,4 @@ def greedy(
             *(jnp.float32(0.0), none, none),
         )
 
-    return watching(owner, init, judge, every)
+    return watching(caller, init, judge, every)

@@ -6,11 +6,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from lrax.fields._words import Text, spelt
+from lrax.fields._words import Text, check_call
 from lrax.optimizers._groups import group_schedules, labels_of, path_of
 
 
-@spelt
+@check_call
 def group_table(schedule: Any, groups: Mapping[str, Any], params: Any, count: int = 0) -> Text:
     """Each parameter with its group and its rate at a count, as `lrax.by_path` would train it.
 

@@ -8,7 +8,7 @@ import jax
 import optax
 
 from lrax.fields._types import RATE
-from lrax.fields._words import complain, spelt
+from lrax.fields._words import argument_error, check_call
 from lrax.optimizers._places import REST
 from lrax.optimizers._rated import OptimizerFactory
 from lrax.optimizers._recorded import Scheduled, record, wrong_state
@@ -17,7 +17,7 @@ from lrax.schedules._base import Schedule, ScheduleRule
 from lrax.schedules._decays import Constant
 
 
-@spelt
+@check_call
 def by_path(optimizer: OptimizerFactory, schedule: Any, groups: Mapping[str, Any]) -> optax.GradientTransformationExtraArgs:
     r"""An optimizer whose learning rate differs between parameters: fine-tuning, layer-wise decay, frozen parts.
 
@@ -33,7 +33,7 @@ def by_path(optimizer: OptimizerFactory, schedule: Any, groups: Mapping[str, Any
         makes groups by depth, `lrax.theory.over_width` by width.
 
     Returns: an `optax.multi_transform`, whose labels are the patterns and `"rest"`. Each group records its learning rate, as
-      `lrax.recorded` does: `lrax.group_rates(opt_state)` returns all of them, `lrax.last_rate(opt_state, path=pattern)` one.
+      `lrax.recorded` does: `lrax.group_lrs(opt_state)` returns all of them, `lrax.last_lr(opt_state, path=pattern)` one.
       `print(lrax.group_table(schedule, groups, params))` shows the group of each parameter.
 
     Raises: TypeError if `optimizer` is not a factory, or a value of `groups` is none of these; ValueError if a pattern is not a
@@ -65,54 +65,54 @@ def by_path(optimizer: OptimizerFactory, schedule: Any, groups: Mapping[str, Any
     return Scheduled.made(inner.init, update, plans)
 
 
-def group_schedules(owner: str, schedule: Any, groups: Mapping[str, Any]) -> dict[str, Schedule | None]:
+def group_schedules(caller: str, schedule: Any, groups: Mapping[str, Any]) -> dict[str, Schedule | None]:
     """The schedule of each group, `"rest"` first; None for what is frozen."""
-    plan = ScheduleRule().convert(owner, "schedule", schedule)
+    plan = ScheduleRule().convert(caller, "schedule", schedule)
     plans: dict[str, Schedule | None] = {REST: plan}
     for pattern, rate in groups.items():
-        check_pattern(owner, pattern)
-        plans[pattern] = None if rate is None else _group_schedule(owner, plan, f"groups[{pattern!r}]", rate)
+        check_pattern(caller, pattern)
+        plans[pattern] = None if rate is None else _group_schedule(caller, plan, f"groups[{pattern!r}]", rate)
     return plans
 
 
-def labels_of(owner: str, params: Any, groups: Mapping[str, Any]) -> Any:
+def labels_of(caller: str, params: Any, groups: Mapping[str, Any]) -> Any:
     """The label of each parameter's group, in the structure of the parameters; raises if a pattern names none."""
     named = jax.tree_util.tree_map_with_path(lambda keys, _: _label(path_of(keys), groups), params)
     used = set(jax.tree.leaves(named))
     for pattern in groups:
         if pattern not in used:
             paths = [path_of(keys) for keys, _ in jax.tree_util.tree_leaves_with_path(params)]
-            raise _names_nothing(owner, pattern, paths)
+            raise _names_nothing(caller, pattern, paths)
     return named
 
 
-def check_pattern(owner: str, pattern: Any) -> None:
+def check_pattern(caller: str, pattern: Any) -> None:
     """Raises ValueError if a pattern is no regular expression, or the label of what no pattern names."""
     try:
         re.compile(pattern)
     except (re.error, TypeError) as error:
-        raise complain(ValueError, owner, "groups", "by regular expression", pattern, str(error)) from error
+        raise argument_error(ValueError, caller, "groups", "by regular expression", pattern, str(error)) from error
     if pattern == REST:
-        raise complain(ValueError, owner, "groups", f"without the pattern {REST!r}", pattern, "write 'res[t]'")
+        raise argument_error(ValueError, caller, "groups", f"without the pattern {REST!r}", pattern, "write 'res[t]'")
 
 
-def _names_nothing(owner: str, pattern: str, paths: list[str]) -> Exception:
+def _names_nothing(caller: str, pattern: str, paths: list[str]) -> Exception:
     if any(re.search(pattern, path) for path in paths):
         remedy = "an earlier pattern takes all of its parameters"
     else:
         remedy = f"the paths are {', '.join(paths[:8])}" + (", ..." if len(paths) > 8 else "")
-    return complain(ValueError, owner, "groups", "patterns that each name parameters", pattern, remedy)
+    return argument_error(ValueError, caller, "groups", "patterns that each name parameters", pattern, remedy)
 
 
-def _group_schedule(owner: str, plan: Schedule, name: str, rate: Any) -> Schedule:
+def _group_schedule(caller: str, plan: Schedule, name: str, rate: Any) -> Schedule:
     if callable(rate):
-        return ScheduleRule().convert(owner, name, rate)
+        return ScheduleRule().convert(caller, name, rate)
     if not isinstance(rate, Mapping):
-        return Scale(plan, RATE.convert(owner, name, rate))
+        return Scale(plan, RATE.convert(caller, name, rate))
     if not rate or set(rate) - {"factor", "floor"}:
-        raise complain(ValueError, owner, name, "a dict of a `factor`, a `floor` or both", dict(rate))
-    scaled = Scale(plan, RATE.convert(owner, f"{name}['factor']", rate["factor"])) if "factor" in rate else plan
-    return Maximum(scaled, Constant(RATE.convert(owner, f"{name}['floor']", rate["floor"]))) if "floor" in rate else scaled
+        raise argument_error(ValueError, caller, name, "a dict of a `factor`, a `floor` or both", dict(rate))
+    scaled = Scale(plan, RATE.convert(caller, f"{name}['factor']", rate["factor"])) if "factor" in rate else plan
+    return Maximum(scaled, Constant(RATE.convert(caller, f"{name}['floor']", rate["floor"]))) if "floor" in rate else scaled
 
 
 def path_of(keys: Any) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 
 from lrax.fields._rules import Rule
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 
 FACTOR = Rule("a number between 0 and 1, both excluded", low=0, high=1, open=True)
 TOLERANCE = Rule("a finite number, at least 0", low=0)
@@ -17,15 +17,15 @@ JUDGEMENTS = Rule("a whole number of judgements, at least 1", np.int32, low=1, r
 WAIT = Rule("a whole number of judgements, at least 0", np.int32, low=0, remedy="give an int such as 5")
 
 
-def gathered(owner: str, state: Any, value: Any) -> Any:
+def gathered(caller: str, state: Any, value: Any) -> Any:
     """The state with one value more, which must be a scalar; one that is not finite is no part of the sum."""
     if value is None:
-        raise complain(
-            TypeError, owner, "value", "given to update", value, "call tx.update(grads, opt_state, params, value=loss)"
+        raise argument_error(
+            TypeError, caller, "value", "given to update", value, "call tx.update(grads, opt_state, params, value=loss)"
         )
     value = jnp.asarray(value).astype(jnp.float32)
     if value.ndim:
-        raise complain(ValueError, owner, "value", "a scalar", value, "give its mean")
+        raise argument_error(ValueError, caller, "value", "a scalar", value, "give its mean")
     finite = jnp.isfinite(value)
     total, seen = state.total + jnp.where(finite, value, 0.0), state.seen + finite.astype(jnp.int32)
     return state._replace(total=total, seen=seen, waited=state.waited + 1)
@@ -48,12 +48,12 @@ def scaled(updates: Any, scale: jax.Array) -> Any:
     return jax.tree.map(lambda update: update * scale.astype(update.dtype), updates)
 
 
-def watching(owner: str, init: Any, judge: Any, every: Any) -> optax.GradientTransformationExtraArgs:
+def watching(caller: str, init: Any, judge: Any, every: Any) -> optax.GradientTransformationExtraArgs:
     """A transformation whose state is judged every `every` updates, and whose scale holds from that update on."""
 
     def update(updates: Any, state: Any, params: Any = None, *, value: Any = None, **extra: Any) -> tuple[Any, Any]:
         del params, extra
-        state = gathered(owner, state, value)
+        state = gathered(caller, state, value)
         due = state.waited >= every
         state = jax.tree.map(lambda new, old: jnp.where(due, new, old), judge(state), state)
         return scaled(updates, state.scale), state

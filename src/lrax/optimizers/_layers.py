@@ -6,11 +6,11 @@ from typing import Any
 import jax
 
 from lrax.fields._types import POSITIVE
-from lrax.fields._words import complain, spelt
+from lrax.fields._words import argument_error, check_call
 from lrax.optimizers._groups import path_of
 
 
-@spelt
+@check_call
 def layerwise(params: Any, layer: str, decay: Any, below: str | None = None) -> dict[str, Any]:
     r"""Groups whose rates fall with depth, for `lrax.by_path`: layer-wise rate decay, discriminative fine-tuning.
 
@@ -42,16 +42,16 @@ def layerwise(params: Any, layer: str, decay: Any, below: str | None = None) -> 
     decay = decay if isinstance(decay, jax.Array) else float(str(decay))  # as it was written
     if not isinstance(layer, str) or layer.count("{}") != 1:
         remedy = "such as 'encoder/layer_{}/'"
-        raise complain(ValueError, "layerwise", "layer", "a pattern with one {} where the number stands", layer, remedy)
+        raise argument_error(ValueError, "layerwise", "layer", "a pattern with one {} where the number stands", layer, remedy)
     try:
         finds = re.compile(layer.replace("{}", r"(?<![0-9])(?P<number>[0-9]+)(?![0-9])"))
     except re.error as error:
-        raise complain(ValueError, "layerwise", "layer", "a regular expression", layer, str(error)) from error
+        raise argument_error(ValueError, "layerwise", "layer", "a regular expression", layer, str(error)) from error
     paths = [path_of(keys) for keys, _ in jax.tree_util.tree_leaves_with_path(params)]
     numbers = {found["number"] for path in paths if (found := finds.search(path)) is not None}
     if not numbers:
         needs, remedy = "a pattern that names parameters", f"the paths are {', '.join(paths[:8])}"
-        raise complain(ValueError, "layerwise", "layer", needs, layer, remedy)
+        raise argument_error(ValueError, "layerwise", "layer", needs, layer, remedy)
     groups: dict[str, Any] = {}
     for number in sorted(numbers, key=int, reverse=True):
         groups[_pattern(layer, number)] = decay ** (len(groups) + 1)

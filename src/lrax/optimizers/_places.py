@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_known
-from lrax.fields._words import complain
+from lrax.fields._known import is_concrete
+from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule
 
 REST = "rest"
@@ -70,11 +70,11 @@ class Place(NamedTuple):
         return self.name == "scale" and bool(self.siblings & {"plateau_count", "worse_count"})
 
 
-def places_of(owner: str, opt_state: Any) -> list[Place]:
+def places_of(caller: str, opt_state: Any) -> list[Place]:
     """All leaves of a state. Flax NNX wraps each leaf: its `value` is left off."""
     if isinstance(opt_state, Schedule) or callable(opt_state):
-        remedy = f"the state comes first: {owner}(opt_state, schedule)"
-        raise complain(TypeError, owner, "opt_state", "an optimizer state", opt_state, remedy)
+        remedy = f"the state comes first: {caller}(opt_state, schedule)"
+        raise argument_error(TypeError, caller, "opt_state", "an optimizer state", opt_state, remedy)
     found = [
         (jax.tree_util.keystr(keys, simple=True, separator="/").removesuffix("/value"), _group(keys), leaf)
         for keys, leaf in jax.tree_util.tree_leaves_with_path(opt_state)
@@ -124,7 +124,7 @@ def _reported(place: Place, places: Sequence[Place]) -> Any:
     if not place.is_recorded:
         return place.value
     step = step_of(place, places)
-    namespace = np if is_known(step) and is_known(place.value) else jnp
+    namespace = np if is_concrete(step) and is_concrete(place.value) else jnp
     return namespace.where(namespace.asarray(step) < 0, namespace.float32(np.nan), namespace.asarray(place.value))
 
 
@@ -140,7 +140,7 @@ def freshness(place: Place, places: Sequence[Place]) -> tuple[Any, Any]:
     if not counts:
         return False, False
     count, agree = common(counts)
-    known = is_known(step) and all(is_known(one.value) for one in counts)
+    known = is_concrete(step) and all(is_concrete(one.value) for one in counts)
     is_last = np.asarray(step) == np.asarray(count) - 1 if known else step == count - 1
     return agree & (step >= 0) & is_last, agree & (step >= 0) & ~is_last
 
@@ -148,7 +148,7 @@ def freshness(place: Place, places: Sequence[Place]) -> tuple[Any, Any]:
 def common(places: Sequence[Place]) -> tuple[jax.Array, Any]:
     """The first value of some places, and whether all have it; a NaN equals a NaN."""
     first, *others = (jnp.asarray(place.value) for place in places)
-    if all(is_known(place.value) for place in places):
+    if all(is_concrete(place.value) for place in places):
         return first, all(_same(np.asarray(first), np.asarray(other)) for other in others)
     equal = [(first == other) | ((first != first) & (other != other)) for other in others if other.shape == first.shape]
     return first, jnp.stack([*equal, jnp.ones_like(first, jnp.bool_)]).all(axis=0) & (len(equal) == len(others))
@@ -158,7 +158,7 @@ def _same(first: Any, other: Any) -> bool:
     return first.shape == other.shape and bool(np.all((first == other) | ((first != first) & (other != other))))
 
 
-def plateau_scale(owner: str, places: Sequence[Place], path: str | None) -> jax.Array:
+def plateau_scale(caller: str, places: Sequence[Place], path: str | None) -> jax.Array:
     """The product of the scales of the plateaus in a state; a group's own plateau does not scale other groups."""
     scales = [place for place in places if place.is_plateau_scale]
     grouped = [place for place in scales if place.group is not None]
@@ -169,7 +169,9 @@ def plateau_scale(owner: str, places: Sequence[Place], path: str | None) -> jax.
         ]
     elif grouped:
         remedy = "a piece of " + " or ".join(place.path for place in grouped)
-        raise complain(ValueError, owner, "path", "given where groups of parameters have plateaus of their own", path, remedy)
+        raise argument_error(
+            ValueError, caller, "path", "given where groups of parameters have plateaus of their own", path, remedy
+        )
     total = jnp.ones((), jnp.float32)
     for place in scales:
         total = total * jnp.asarray(place.value).astype(jnp.float32)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from lrax.fields._types import STEPS
-from lrax.fields._words import choice, spelt
+from lrax.fields._words import check_call, choice
 from lrax.optimizers._judging import FACTOR, FLOOR, JUDGEMENTS, TOLERANCE, WAIT, judged, watching
 
 
@@ -33,7 +33,7 @@ class PlateauState(NamedTuple):
     waited: jax.Array
 
 
-@spelt
+@check_call
 def reduce_on_plateau(
     factor: Any = 0.1,
     patience: Any = 10,
@@ -86,13 +86,13 @@ def reduce_on_plateau(
     -1.0
     -0.5
     """
-    owner = "reduce_on_plateau"
-    sign = {"min": 1.0, "max": -1.0}[choice(owner, "mode", mode, ("min", "max"))]  # what is watched becomes a loss
-    counts = choice(owner, "nonfinite", nonfinite, ("count", "skip")) == "count"
-    factor, min_scale = FACTOR.convert(owner, "factor", factor), FLOOR.convert(owner, "min_scale", min_scale)
-    rtol, atol = TOLERANCE.convert(owner, "rtol", rtol), TOLERANCE.convert(owner, "atol", atol)
-    patience, every = JUDGEMENTS.convert(owner, "patience", patience), STEPS.convert(owner, "every", every)
-    cooldown = WAIT.convert(owner, "cooldown", cooldown)
+    caller = "reduce_on_plateau"
+    sign = {"min": 1.0, "max": -1.0}[choice(caller, "mode", mode, ("min", "max"))]  # what is watched becomes a loss
+    counts = choice(caller, "nonfinite", nonfinite, ("count", "skip")) == "count"
+    factor, min_scale = FACTOR.convert(caller, "factor", factor), FLOOR.convert(caller, "min_scale", min_scale)
+    rtol, atol = TOLERANCE.convert(caller, "rtol", rtol), TOLERANCE.convert(caller, "atol", atol)
+    patience, every = JUDGEMENTS.convert(caller, "patience", patience), STEPS.convert(caller, "every", every)
+    cooldown = WAIT.convert(caller, "cooldown", cooldown)
 
     def init(params: Any) -> PlateauState:
         del params
@@ -112,4 +112,4 @@ def reduce_on_plateau(
             *(jnp.float32(0.0), jnp.int32(0), jnp.int32(0)),
         )
 
-    return watching(owner, init, judge, every)
+    return watching(caller, init, judge, every)

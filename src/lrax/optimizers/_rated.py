@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 from lrax.fields._known import NEEDS_NUMBERS
-from lrax.fields._words import Shown, complain, spelt
+from lrax.fields._words import Shown, argument_error, check_call
 from lrax.optimizers._difference import difference
 from lrax.schedules._base import Schedule
 
@@ -19,7 +19,7 @@ OptimizerFactory: TypeAlias = Callable[[Any], optax.GradientTransformation]
 """`rate -> optimizer`: `optax.adamw`, `functools.partial(optax.sgd, momentum=0.9)`, a lambda with a chain inside."""
 
 
-def check_factory(owner: str, factory: Any) -> None:
+def check_factory(caller: str, factory: Any) -> None:
     """Raises TypeError if `factory` is no function that makes an optimizer of a rate."""
     if isinstance(factory, Schedule):
         remedy = "give the optimizer's function, such as optax.sgd, not a schedule"
@@ -27,16 +27,16 @@ def check_factory(owner: str, factory: Any) -> None:
         remedy = "give optax.sgd or functools.partial(optax.sgd, momentum=0.9), not optax.sgd(0.1)"
     else:
         return
-    raise complain(TypeError, owner, "optimizer", "a function rate -> optimizer", factory, remedy)
+    raise argument_error(TypeError, caller, "optimizer", "a function rate -> optimizer", factory, remedy)
 
 
-def make_optimizer(owner: str, factory: OptimizerFactory, rate: Any) -> optax.GradientTransformation:
+def make_optimizer(caller: str, factory: OptimizerFactory, rate: Any) -> optax.GradientTransformation:
     """The optimizer that `factory` makes of a rate or of a schedule."""
     optimizer = factory(rate)
     if not callable(getattr(optimizer, "init", None)) or not callable(getattr(optimizer, "update", None)):
         needs = "a function rate -> optax.GradientTransformation"
-        raise complain(
-            TypeError, owner, "optimizer", needs, factory, f"it returned {type(optimizer).__name__}; give optax.sgd, say"
+        raise argument_error(
+            TypeError, caller, "optimizer", needs, factory, f"it returned {type(optimizer).__name__}; give optax.sgd, say"
         )
     return optimizer
 
@@ -59,7 +59,7 @@ def update_with(
             del extra[refused[1]]
 
 
-@spelt
+@check_call
 def at_lr(
     optimizer: OptimizerFactory, learning_rate: Any, *, hyperparameter: str = "learning_rate"
 ) -> optax.GradientTransformationExtraArgs:
@@ -92,24 +92,24 @@ def at_lr(
     check_factory("at_lr", optimizer)
     if callable(learning_rate):
         remedy = "an optimizer that follows a schedule is made with it: optimizer(schedule)"
-        raise complain(TypeError, "at_lr", "learning_rate", "a number, or a scalar array", learning_rate, remedy)
+        raise argument_error(TypeError, "at_lr", "learning_rate", "a number, or a scalar array", learning_rate, remedy)
     if np.shape(learning_rate) != ():
         shown = Shown(f"shape {np.shape(learning_rate)}")
-        raise complain(TypeError, "at_lr", "learning_rate", "a scalar", shown, "use jax.vmap for several learning rates")
+        raise argument_error(TypeError, "at_lr", "learning_rate", "a scalar", shown, "use jax.vmap for several learning rates")
     return optimizer_at("at_lr", optimizer, learning_rate, hyperparameter)
 
 
 def optimizer_at(
-    owner: str, factory: OptimizerFactory, rate: Any, hyperparameter: str = "learning_rate"
+    caller: str, factory: OptimizerFactory, rate: Any, hyperparameter: str = "learning_rate"
 ) -> optax.GradientTransformationExtraArgs:
     """`at_lr`, under the name of the function that is to blame."""
 
     def init(params: Any) -> Any:
-        return make_optimizer(owner, factory, rate).init(params)
+        return make_optimizer(caller, factory, rate).init(params)
 
     def update(grads: Any, opt_state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
         shapes = grads if params is None else params  # gradients have the structure and shapes of the parameters
-        rated = RatedOptimizer.matching(owner, factory, shapes, opt_state, hyperparameter)
+        rated = RatedOptimizer.matching(caller, factory, shapes, opt_state, hyperparameter)
         return rated.update(grads, opt_state, params, rate, extra)
 
     return optax.GradientTransformationExtraArgs(init, update)
@@ -127,20 +127,20 @@ class RatedOptimizer:
       by: how the rate goes into the factory: as a "number", or as a "schedule".
       injected: whether it goes into the state's hyper-parameters, too: those of `optax.inject_hyperparams` with a number.
       hyperparameter: which of the state's hyper-parameters.
-      owner: who complains.
+      caller: who complains.
     """
 
     factory: OptimizerFactory
     by: str = "number"
     injected: bool = False
     hyperparameter: str = "learning_rate"
-    owner: str = dataclasses.field(default="Learner.create", compare=False)
+    caller: str = dataclasses.field(default="Learner.create", compare=False)
 
     @staticmethod
-    def matching(owner: str, factory: OptimizerFactory, params: Any, opt_state: Any, hyperparameter: str) -> "RatedOptimizer":
+    def matching(caller: str, factory: OptimizerFactory, params: Any, opt_state: Any, hyperparameter: str) -> "RatedOptimizer":
         """The way to call `factory` that fits `opt_state`."""
-        check_factory(owner, factory)
-        first = RatedOptimizer(factory, "number", False, hyperparameter, owner)
+        check_factory(caller, factory)
+        first = RatedOptimizer(factory, "number", False, hyperparameter, caller)
         candidates = (first, dataclasses.replace(first, by="schedule"))
         differences: list[tuple[int, str]] = []
         failed: Exception | None = None
@@ -150,18 +150,18 @@ class RatedOptimizer:
             except (TypeError, ValueError) as error:  # some factories take only numbers, some only schedules
                 failed = failed or error
                 if candidate is candidates[-1] and not differences:
-                    raise _not_made(owner, factory, failed) from failed.__cause__  # of a number, which most factories take
+                    raise _not_made(caller, factory, failed) from failed.__cause__  # of a number, which most factories take
                 continue
             structure: Any = jax.tree.structure(fresh)
             if opt_state is None or structure == jax.tree.structure(opt_state):
                 if opt_state is not None:
-                    _check_shapes(owner, opt_state, fresh)
+                    _check_shapes(caller, opt_state, fresh)
                 injected = any(is_hyperparameter(path, hyperparameter) for path, _ in jax.tree.leaves_with_path(fresh))
                 return dataclasses.replace(candidate, injected=injected)
             differences.append(difference(opt_state, fresh))
         _, found = max(differences)  # of the way of calling that fits for longest
         remedy = "give the factory of the optimizer that the run uses"
-        raise ValueError(f"{owner}: `opt_state` must be a state of `optimizer`, got {found}; {remedy}")
+        raise ValueError(f"{caller}: `opt_state` must be a state of `optimizer`, got {found}; {remedy}")
 
     def init(self, params: Any) -> Any:
         """A fresh optimizer state."""
@@ -186,19 +186,19 @@ class RatedOptimizer:
         return optax.apply_updates(params, updates), opt_state
 
     def _make(self, rate: jax.Array) -> optax.GradientTransformation:
-        return make_optimizer(self.owner, self.factory, (lambda count: rate) if self.by == "schedule" else rate)
+        return make_optimizer(self.caller, self.factory, (lambda count: rate) if self.by == "schedule" else rate)
 
 
-def _not_made(owner: str, factory: OptimizerFactory, error: Exception) -> Exception:
+def _not_made(caller: str, factory: OptimizerFactory, error: Exception) -> Exception:
     """What a factory raised, or why, where it asked for the number of a traced learning rate."""
     if not isinstance(error, NEEDS_NUMBERS):
         return error
     reason = str(error).strip().partition("\n")[0]
     remedy = f"it raised: {reason}; compute with jnp, without float(), int() or `if` on the learning rate"
-    return complain(TypeError, owner, "optimizer", "a function of a traced learning rate", factory, remedy)
+    return argument_error(TypeError, caller, "optimizer", "a function of a traced learning rate", factory, remedy)
 
 
-def _check_shapes(owner: str, opt_state: Any, fresh: Any) -> None:
+def _check_shapes(caller: str, opt_state: Any, fresh: Any) -> None:
     """Raises if a state has the right parts in the wrong shapes, as states have that are replicated over devices."""
     leaves = zip(jax.tree.leaves_with_path(opt_state), jax.tree.leaves(fresh), strict=True)
     for (path, leaf), expected in leaves:
@@ -206,7 +206,7 @@ def _check_shapes(owner: str, opt_state: Any, fresh: Any) -> None:
             place = jax.tree_util.keystr(path)
             remedy = "take one of several copies first: flax.jax_utils.unreplicate, or leaf[0] of every leaf"
             raise ValueError(
-                f"{owner}: `opt_state{place}` must have the shape {expected.shape}, got {np.shape(leaf)}; {remedy}"
+                f"{caller}: `opt_state{place}` must have the shape {expected.shape}, got {np.shape(leaf)}; {remedy}"
             )
 
 

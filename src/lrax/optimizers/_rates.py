@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from lrax.fields._known import is_known
-from lrax.fields._words import Shown, complain, spelt
+from lrax.fields._known import is_concrete
+from lrax.fields._words import Shown, argument_error, check_call
 from lrax.optimizers._places import (
     REST,
     Place,
@@ -26,8 +26,8 @@ from lrax.optimizers._recorded import Scheduled
 from lrax.schedules._base import Schedule, ScheduleRule
 
 
-@spelt
-def last_rate(opt_state: Any, schedule: Any = None, path: str | None = None) -> jax.Array:
+@check_call
+def last_lr(opt_state: Any, schedule: Any = None, path: str | None = None) -> jax.Array:
     """The learning rate of the last step of a run.
 
     If the state holds it, that is the answer, whatever `schedule` says about that step: states of `lrax.recorded`, of
@@ -53,25 +53,25 @@ def last_rate(opt_state: Any, schedule: Any = None, path: str | None = None) -> 
     >>> schedule = lrax.Linear(0.5, 0.0, steps=10)
     >>> tx = optax.adamw(schedule)
     >>> _, state = tx.update(jnp.ones(2), tx.init(jnp.zeros(2)), jnp.zeros(2))
-    >>> print(last_rate(state, schedule), next_rate(state, schedule))
+    >>> print(last_lr(state, schedule), next_lr(state, schedule))
     0.5 0.45
     """
-    places = places_of("last_rate", opt_state)
+    places = places_of("last_lr", opt_state)
     here = at_path(places, path)
-    return _last("last_rate", rates_in(here), here, places, schedule, path)
+    return _last("last_lr", rates_in(here), here, places, schedule, path)
 
 
-@spelt
-def next_rate(opt_state: Any, schedule: Any, path: str | None = None) -> jax.Array:
+@check_call
+def next_lr(opt_state: Any, schedule: Any, path: str | None = None) -> jax.Array:
     """The learning rate of the next step of a run: the schedule at the state's count.
 
     A plateau in the state multiplies it by its present scale; the next value may lower that.
 
     Args:
-      opt_state: see `last_rate`.
-      schedule: the schedule that the next step follows, in any form that `last_rate` accepts. For a group of `by_path` give the
+      opt_state: see `last_lr`.
+      schedule: the schedule that the next step follows, in any form that `last_lr` accepts. For a group of `by_path` give the
         optimizer, which knows the multiple of the group, or the group's own schedule.
-      path: see `last_rate`.
+      path: see `last_lr`.
 
     Returns: float32, a scalar (or of the shape of the state's counts). Under jit, NaN where the state's counts differ.
 
@@ -79,22 +79,22 @@ def next_rate(opt_state: Any, schedule: Any, path: str | None = None) -> jax.Arr
       are several schedules and `path` does not choose one. TypeError if `opt_state` is not a state.
 
     >>> schedule = lrax.warmup_cosine(peak=0.5, total_steps=100, warmup_steps=4)
-    >>> print(next_rate(optax.sgd(schedule).init(jnp.zeros(2)), schedule))
+    >>> print(next_lr(optax.sgd(schedule).init(jnp.zeros(2)), schedule))
     0.1
     >>> params = {"body": jnp.ones(2), "head": jnp.ones(2)}
     >>> tx = lrax.by_path(optax.adamw, schedule, {"head": 2.0})
-    >>> print(next_rate(tx.init(params), tx, path="head"))
+    >>> print(next_lr(tx.init(params), tx, path="head"))
     0.2
     """
-    places = places_of("next_rate", opt_state)
+    places = places_of("next_lr", opt_state)
     here = at_path(places, path)
-    count, agree = _agreed("next_rate", "count", counts_in(here), places, path)
-    rate = _followed("next_rate", schedule, here, path)(count)
-    return jnp.where(agree, rate * plateau_scale("next_rate", places, path), jnp.nan)
+    count, agree = _agreed("next_lr", "count", counts_in(here), places, path)
+    rate = _followed("next_lr", schedule, here, path)(count)
+    return jnp.where(agree, rate * plateau_scale("next_lr", places, path), jnp.nan)
 
 
-@spelt
-def group_rates(opt_state: Any, schedule: Any = None) -> dict[str, jax.Array]:
+@check_call
+def group_lrs(opt_state: Any, schedule: Any = None) -> dict[str, jax.Array]:
     """The learning rate of the last step for each group of parameters, to be logged.
 
     Args:
@@ -104,44 +104,44 @@ def group_rates(opt_state: Any, schedule: Any = None) -> dict[str, jax.Array]:
         by label, such as `{"muon": schedule, "adam": other}`, or the optimizer that `by_path` returned. States of
         `lrax.by_path`, of `lrax.recorded` and of `optax.inject_hyperparams` hold their learning rates.
 
-    Returns: by label, float32 as `last_rate` returns it. Frozen groups have no entry. The hyper-parameters `learning_rate` and
+    Returns: by label, float32 as `last_lr` returns it. Frozen groups have no entry. The hyper-parameters `learning_rate` and
       `adam_learning_rate` of an injected `optax.contrib.muon` are those of its groups `"muon"` and `"adam"`. A state without
       groups has one entry, `"rest"`; a collection of several states has one for each, by its place.
 
-    Raises: ValueError if the learning rate of a group is not in the state and there is no schedule for it, and as `last_rate`;
+    Raises: ValueError if the learning rate of a group is not in the state and there is no schedule for it, and as `last_lr`;
       TypeError if `opt_state` is not a state.
 
     >>> params = {"body": jnp.ones(2), "head": jnp.ones(2)}
     >>> tx = lrax.by_path(optax.adamw, lrax.Constant(0.5), {"head": 0.1})
     >>> _, state = tx.update(params, tx.init(params), params)
-    >>> print({label: f"{rate:.2f}" for label, rate in group_rates(state).items()})
+    >>> print({label: f"{rate:.2f}" for label, rate in group_lrs(state).items()})
     {'head': '0.05', 'rest': '0.50'}
     """
-    owner = "group_rates"
-    places = places_of(owner, opt_state)
+    caller = "group_lrs"
+    places = places_of(caller, opt_state)
     labels = sorted({place.group for place in places if place.group is not None and (place.is_rate or place.name == "count")})
     stored = _stored(places, labels)
     lacking = [label for label in labels if label not in stored]
-    schedules = _by_label(owner, schedule, labels)
+    schedules = _by_label(caller, schedule, labels)
     if unknown := [label for label in lacking if schedules.get(label) is None]:
         needs = f"given for the groups that store no learning rate: {', '.join(map(repr, unknown))}"
         remedy = f"give a dict by label such as {{{unknown[0]!r}: schedule}}, or wrap each group's optimizer in lrax.recorded"
-        raise complain(ValueError, owner, "schedule", needs, schedule, remedy)
+        raise argument_error(ValueError, caller, "schedule", needs, schedule, remedy)
     found = {}
     for name in sorted({*stored, *lacking}):
         rates = stored.get(name, [])
         path = name if name in labels else next((place.group for place in rates), None)
-        found[name] = _last(owner, rates, at_path(places, path), places, schedules.get(name), path)
+        found[name] = _last(caller, rates, at_path(places, path), places, schedules.get(name), path)
     return found
 
 
-@spelt
+@check_call
 def count_of(opt_state: Any, path: str | None = None) -> jax.Array:
     """How many steps an optimizer state has made, which is the count of the next one.
 
     Args:
-      opt_state: see `last_rate`.
-      path: see `last_rate`.
+      opt_state: see `last_lr`.
+      path: see `last_lr`.
 
     Returns: int32, a scalar (or of the shape of the state's counts). Under jit, -1 where the state's counts differ.
 
@@ -182,7 +182,7 @@ def _stored(places: Sequence[Place], labels: Sequence[str]) -> dict[str, list[Pl
     return {name: rates for name, rates in stored.items() if rates}
 
 
-def _by_label(owner: str, schedule: Any, labels: Sequence[str]) -> Mapping[str, Any]:
+def _by_label(caller: str, schedule: Any, labels: Sequence[str]) -> Mapping[str, Any]:
     """The schedule of each group; that of a state without groups is under `"rest"`."""
     if isinstance(schedule, Scheduled):
         if isinstance(schedule.schedules, Mapping):
@@ -192,18 +192,18 @@ def _by_label(owner: str, schedule: Any, labels: Sequence[str]) -> Mapping[str, 
         return {} if schedule is None else dict.fromkeys(labels or [REST], schedule)
     if strangers := [label for label in schedule if label not in (labels or [REST])]:
         needs = f"by the labels of the state's groups, {', '.join(map(repr, labels or [REST]))}"
-        raise complain(ValueError, owner, "schedule", needs, strangers[0])
+        raise argument_error(ValueError, caller, "schedule", needs, strangers[0])
     return schedule
 
 
 def _last(
-    owner: str, rates: Sequence[Place], here: Sequence[Place], places: Sequence[Place], schedule: Any, path: str | None
+    caller: str, rates: Sequence[Place], here: Sequence[Place], places: Sequence[Place], schedule: Any, path: str | None
 ) -> jax.Array:
     """The learning rate of the last step: the stored one if it is that of the last step, otherwise the schedule's."""
-    scale = plateau_scale(owner, places, path)
+    scale = plateau_scale(caller, places, path)
     if schedule is None:
-        value, holds = _agreed(owner, "learning rate", rates, places, path)
-        _check_fresh(owner, rates, places)
+        value, holds = _agreed(caller, "learning rate", rates, places, path)
+        _check_fresh(caller, rates, places)
     else:
         value, holds = common(rates) if rates else (jnp.float32(jnp.nan), False)
     for place in rates:
@@ -211,65 +211,67 @@ def _last(
     value = value.astype(jnp.float32) * scale
     if schedule is None:
         return jnp.where(holds, value, jnp.nan)
-    if is_known(holds) and np.all(holds):
+    if is_concrete(holds) and np.all(holds):
         return value
-    count, agree = _agreed(owner, "count", counts_in(here), places, path)
-    planned = _followed(owner, schedule, here, path)(count - 1) * scale
+    count, agree = _agreed(caller, "count", counts_in(here), places, path)
+    planned = _followed(caller, schedule, here, path)(count - 1) * scale
     return jnp.where(holds, value, jnp.where(agree, planned, jnp.nan))
 
 
-def _check_fresh(owner: str, rates: Sequence[Place], places: Sequence[Place]) -> None:
+def _check_fresh(caller: str, rates: Sequence[Place], places: Sequence[Place]) -> None:
     """Raises if a recorded learning rate is known to be that of another step than the last one."""
     for place in rates:
         _, stale = freshness(place, places)
-        if is_known(stale) and np.any(stale):
+        if is_concrete(stale) and np.any(stale):
             given = Shown(f"the learning rate of step {np.asarray(step_of(place, places))}")
             needs, remedy = "a state that recorded its last step", "its count was changed since: make a step first"
-            raise complain(ValueError, owner, "opt_state", needs, given, remedy + ", or give the schedule")
+            raise argument_error(ValueError, caller, "opt_state", needs, given, remedy + ", or give the schedule")
 
 
-def _followed(owner: str, schedule: Any, here: Sequence[Place], path: str | None) -> Schedule:
+def _followed(caller: str, schedule: Any, here: Sequence[Place], path: str | None) -> Schedule:
     """The schedule that the places at `path` follow."""
     if isinstance(schedule, Scheduled):
         schedule = schedule.schedules
     elif isinstance(schedule, optax.GradientTransformation | optax.MultiSteps):
         remedy = "give what recorded or by_path returned, itself and not a chain or another wrapper of it"
-        raise complain(TypeError, owner, "schedule", "a schedule, or an optimizer that knows its own", Shown("another"), remedy)
+        raise argument_error(
+            TypeError, caller, "schedule", "a schedule, or an optimizer that knows its own", Shown("another"), remedy
+        )
     if not isinstance(schedule, Mapping):
-        return ScheduleRule().convert(owner, "schedule", schedule)
+        return ScheduleRule().convert(caller, "schedule", schedule)
     trained = {label: one for label, one in schedule.items() if one is not None}
     labels = set(trained) if path is None else {path} if path in schedule else {place.group for place in here} & set(schedule)
     if len(labels) != 1 or not labels <= set(trained):
         needs = f"the label of one trained group, {' or '.join(map(repr, trained))}"
-        raise complain(ValueError, owner, "path", needs, path)
-    return ScheduleRule().convert(owner, "schedule", trained[labels.pop()])
+        raise argument_error(ValueError, caller, "path", needs, path)
+    return ScheduleRule().convert(caller, "schedule", trained[labels.pop()])
 
 
-def _agreed(owner: str, what: str, found: Sequence[Place], places: Sequence[Place], path: str | None) -> tuple[jax.Array, Any]:
+def _agreed(caller: str, what: str, found: Sequence[Place], places: Sequence[Place], path: str | None) -> tuple[jax.Array, Any]:
     """The one value of the places that were found, and whether they have one; under jit the second is traced."""
     if not found:
-        raise _missing(owner, what, places, path)
+        raise _missing(caller, what, places, path)
     value, agree = common(found)
     if agree is False:
         names = [repr(place.group) if place.group is not None and place.is_rate else place.path for place in found]
         shown = ", ".join(f"{name} = {np.asarray(place.value)!s}" for name, place in zip(names, found, strict=True))
-        remedy = "lrax.group_rates(opt_state) returns all" if what == "learning rate" else ""
-        raise complain(ValueError, owner, "path", f"given to choose one of the {what}s {shown}", path, remedy)
+        remedy = "lrax.group_lrs(opt_state) returns all" if what == "learning rate" else ""
+        raise argument_error(ValueError, caller, "path", f"given to choose one of the {what}s {shown}", path, remedy)
     return value, agree
 
 
-def _missing(owner: str, what: str, places: Sequence[Place], path: str | None) -> Exception:
+def _missing(caller: str, what: str, places: Sequence[Place], path: str | None) -> Exception:
     """The error for a state without a learning rate or without a count, in all of it or at `path`."""
     is_rate = what == "learning rate"
     where, remedy = "", "wrap the optimizer in lrax.recorded"
     groups = list(dict.fromkeys(repr(place.group) for place in places if place.group is not None))
     if is_rate:
         remedy += ", or give the schedule"
-    if is_rate and groups and owner != "group_rates":
-        remedy += f"; lrax.group_rates(opt_state, schedules) returns those of the groups {', '.join(groups)}"
+    if is_rate and groups and caller != "group_lrs":
+        remedy += f"; lrax.group_lrs(opt_state, schedules) returns those of the groups {', '.join(groups)}"
     if path is not None:
         where = f" at a place with {path!r} in it"
         others = [place for place in places if place.is_rate] if is_rate else counts_in(places)
         names = list(dict.fromkeys(place.path if place.group is None else repr(place.group) for place in others))
         remedy = f"there is one at {', '.join(names[:8])}" if names else remedy
-    return ValueError(f"{owner}: `opt_state` must hold a {what}{where}, got none; {remedy}")
+    return ValueError(f"{caller}: `opt_state` must hold a {what}{where}, got none; {remedy}")

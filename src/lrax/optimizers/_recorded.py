@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from lrax.fields._rules import LARGEST
-from lrax.fields._words import Shown, choice, complain, spelt
+from lrax.fields._words import Shown, argument_error, check_call, choice
 from lrax.optimizers._places import common, counts_in, places_of
 from lrax.optimizers._rated import OptimizerFactory, check_factory, make_optimizer, update_with
 from lrax.schedules._base import Schedule, ScheduleRule
@@ -22,7 +22,7 @@ class RecordedState(NamedTuple):
     `optax.tree_utils.tree_set(opt_state, count=...)` moves the count that the learning rate follows.
 
     Attributes:
-      rate: the learning rate of the last step, float32; 0 before the first step, which `lrax.last_rate` reports as NaN.
+      rate: the learning rate of the last step, float32; 0 before the first step, which `lrax.last_lr` reports as NaN.
       step: the 0-based number of that step, int32; -1 before the first step.
       counter: `optax.ScaleByScheduleState(count)` for an optimizer that does not count its steps, else `()`.
       inner_state: the optimizer's own state.
@@ -53,11 +53,11 @@ class Scheduled(optax.GradientTransformationExtraArgs):  # type: ignore[misc]  #
         return transformation
 
 
-@spelt
+@check_call
 def recorded(
     optimizer: OptimizerFactory, schedule: Any, *, norm: Literal["l2", "l1"] | None = None
 ) -> optax.GradientTransformationExtraArgs:
-    """An optimizer that follows a schedule and records the learning rate of its last step, for `last_rate(opt_state)`.
+    """An optimizer that follows a schedule and records the learning rate of its last step, for `last_lr(opt_state)`.
 
     It is `optimizer(schedule)`, and its updates are the same bit for bit. The state has one count, the optimizer's own: a count
     that is set by hand, a restored state or another schedule takes effect with the next step. The learning rate is right inside
@@ -90,29 +90,29 @@ def recorded(
 
 
 def record(
-    owner: str, optimizer: OptimizerFactory, schedule: Schedule, norm: str | None = None
+    caller: str, optimizer: OptimizerFactory, schedule: Schedule, norm: str | None = None
 ) -> optax.GradientTransformationExtraArgs:
     """`recorded`, under the name of the function that is to blame."""
-    check_factory(owner, optimizer)
-    inner = _with_words(owner, optimizer, lambda: make_optimizer(owner, optimizer, schedule))
+    check_factory(caller, optimizer)
+    inner = _with_words(caller, optimizer, lambda: make_optimizer(caller, optimizer, schedule))
 
     def init(params: Any) -> RecordedState:
-        inner_state = _with_words(owner, optimizer, lambda: inner.init(params))
-        counts = counts_in(places_of(owner, inner_state))
+        inner_state = _with_words(caller, optimizer, lambda: inner.init(params))
+        counts = counts_in(places_of(caller, inner_state))
         counter = () if counts else optax.ScaleByScheduleState(jnp.zeros((), jnp.int32))
-        count, _ = _count(owner, inner_state, counter)
+        count, _ = _count(caller, inner_state, counter)
         norm_before = None if norm is None else jnp.full((), jnp.nan, jnp.float32)
         # 0 and not NaN: a fresh state must pass `jax_debug_nans`
         return RecordedState(jnp.zeros_like(schedule(count)), jnp.full_like(count, -1), counter, inner_state, norm_before)
 
     def update(updates: Any, state: RecordedState, params: Any = None, **extra: Any) -> tuple[Any, RecordedState]:
         if not isinstance(state, RecordedState):
-            raise wrong_state(owner, state, f"a state of {owner}")
-        before, agreed = _count(owner, state.inner_state, state.counter)
+            raise wrong_state(caller, state, f"a state of {caller}")
+        before, agreed = _count(caller, state.inner_state, state.counter)
         call = functools.partial(update_with, inner, updates, state.inner_state, params, extra)
-        moved, inner_state = _with_words(owner, optimizer, call, "lrax.schedules")
+        moved, inner_state = _with_words(caller, optimizer, call, "lrax.schedules")
         counter = jax.tree.map(lambda count: jnp.minimum(count, LARGEST - 1) + 1, state.counter)
-        after, agree = _count(owner, inner_state, counter)
+        after, agree = _count(caller, inner_state, counter)
         is_step = after != before  # accumulation and skipped gradients leave the count as it is
         rate = jnp.where(is_step, schedule(before), state.rate)
         step = jnp.where(is_step, before, state.step)
@@ -122,18 +122,18 @@ def record(
     return Scheduled.made(init, update, schedule)
 
 
-def wrong_state(owner: str, state: Any, needs: str) -> Exception:
+def wrong_state(caller: str, state: Any, needs: str) -> Exception:
     """The error for the state of another optimizer, with the call that converts it."""
     shown = Shown(type(state).__name__)
     remedy = "convert the state of the optimizer that made it: lrax.convert_state(opt_state, optimizer, params)"
-    return complain(TypeError, owner, "opt_state", needs, shown, remedy)
+    return argument_error(TypeError, caller, "opt_state", needs, shown, remedy)
 
 
-def _count(owner: str, inner_state: Any, counter: Any) -> tuple[jax.Array, Any]:
+def _count(caller: str, inner_state: Any, counter: Any) -> tuple[jax.Array, Any]:
     """The count of a state, and whether its parts have the same one."""
-    counts = counts_in(places_of(owner, (inner_state, counter)))
+    counts = counts_in(places_of(caller, (inner_state, counter)))
     if not counts:
-        raise complain(TypeError, owner, "opt_state", "a state whose count is an integer", inner_state)
+        raise argument_error(TypeError, caller, "opt_state", "a state whose count is an integer", inner_state)
     count, agree = common(counts)
     return count.astype(jnp.int32), agree
 
@@ -148,12 +148,12 @@ def _norm(gradients: Any, norm: str) -> jax.Array:
     return unit * jnp.sqrt(sum((jnp.sum((size / unit) ** 2) for size in sizes), jnp.zeros((), jnp.float32)))
 
 
-def _with_words(owner: str, optimizer: Any, make: Callable[[], Any], sign: str = "") -> Any:
+def _with_words(caller: str, optimizer: Any, make: Callable[[], Any], sign: str = "") -> Any:
     """What `make` returns; if it fails because it expects a number, with `sign` in the error, words that say what to give."""
     try:
         return make()
     except TypeError as error:
-        if f"{owner}:" in str(error) or sign not in str(error):
+        if f"{caller}:" in str(error) or sign not in str(error):
             raise
         remedy = "for one that takes a number, give lambda rate: optax.inject_hyperparams(optimizer)(learning_rate=rate)"
-        raise complain(TypeError, owner, "optimizer", "a function that takes a schedule", optimizer, remedy) from error
+        raise argument_error(TypeError, caller, "optimizer", "a function that takes a schedule", optimizer, remedy) from error

@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 from lrax.fields._types import Rate
 from lrax.fields._value import fill
-from lrax.fields._words import complain, spelt
+from lrax.fields._words import argument_error, check_call
 from lrax.schedules._base import RateFunction, Schedule, ScheduleLike, Schedules
 
 
@@ -52,7 +52,7 @@ class Sum(Schedule):
 
     schedules: Schedules
 
-    @spelt
+    @check_call
     def __init__(self, *parts: RateFunction, schedules: tuple[RateFunction, ...] = ()) -> None:
         fill_with(self, parts or schedules)
 
@@ -85,7 +85,7 @@ class Product(Schedule):
 
     schedules: Schedules
 
-    @spelt
+    @check_call
     def __init__(self, *parts: RateFunction, schedules: tuple[RateFunction, ...] = ()) -> None:
         fill_with(self, parts or schedules)
 
@@ -116,7 +116,7 @@ class Maximum(Schedule):
 
     schedules: Schedules
 
-    @spelt
+    @check_call
     def __init__(self, *parts: RateFunction, schedules: tuple[RateFunction, ...] = ()) -> None:
         fill_with(self, parts or schedules)
 
@@ -147,7 +147,7 @@ class Minimum(Schedule):
 
     schedules: Schedules
 
-    @spelt
+    @check_call
     def __init__(self, *parts: RateFunction, schedules: tuple[RateFunction, ...] = ()) -> None:
         fill_with(self, parts or schedules)
 
@@ -213,8 +213,8 @@ class Clip(Schedule):
     high: Rate
 
     def check(self) -> None:
-        if is_known(self.low) and is_known(self.high) and np.any(np.asarray(self.low) > np.asarray(self.high)):
-            raise complain(ValueError, "Clip", "low", "at most `high`", self.low, "swap them")
+        if is_concrete(self.low) and is_concrete(self.high) and np.any(np.asarray(self.low) > np.asarray(self.high)):
+            raise argument_error(ValueError, "Clip", "low", "at most `high`", self.low, "swap them")
 
     def rate(self, count: jax.Array) -> jax.Array:
         return jnp.clip(self.schedule.rate(count), self.low, self.high)

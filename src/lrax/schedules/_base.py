@@ -11,9 +11,9 @@ import numpy as np
 from jax.tree_util import Partial
 
 from lrax.fields._rules import LARGEST
-from lrax.fields._types import STEPS, Held, Maybe, Whole, default
+from lrax.fields._types import STEPS, Converted, Maybe, Whole, default
 from lrax.fields._value import Value, lanes
-from lrax.fields._words import Shown, complain, shown
+from lrax.fields._words import Shown, argument_error, shown
 from lrax.schedules._counting import as_count, fractions
 from lrax.schedules._drawing import MOST_LINES, POINTS, counts_shown, drawing, hint
 
@@ -115,9 +115,9 @@ class Schedule(Value):
         """The formula: the rate at `count`, which is int32 and at least 0."""
 
     @property
-    def waits(self) -> bool:
+    def needs_total_steps(self) -> bool:
         """Whether there are no rates before `over` gives a total length."""
-        return any(part.waits for part in parts(self))
+        return any(part.needs_total_steps for part in parts(self))
 
     @property
     def length(self) -> Any:
@@ -128,7 +128,7 @@ class Schedule(Value):
         """This schedule with another total length, for cycles and for `over`; None for a kind that cannot change it."""
         return None
 
-    def over(self, total_steps: Whole) -> "Schedule":
+    def with_total_steps(self, total_steps: Whole) -> "Schedule":
         """The same plan over another total length; the one way to make rates of a recipe that waits for its total.
 
         Args:
@@ -139,13 +139,13 @@ class Schedule(Value):
         Raises: ValueError if the parts do not fit, or for a kind whose length is not one number that could be another.
 
         >>> plan = lrax.wsd(0.1, warmup_steps=0.01, cooldown_steps=0.2)
-        >>> plan.over(10_000) == lrax.wsd(0.1, 10_000, 0.01, 0.2)
+        >>> plan.with_total_steps(10_000) == lrax.wsd(0.1, 10_000, 0.01, 0.2)
         True
         """
         schedule = self.resized(STEPS.convert("over", "total_steps", total_steps))
         if schedule is None:
             needs, remedy = "the total of a recipe or a phase", "make it of parts that have their lengths"
-            raise complain(ValueError, type(self).__name__, "over(total_steps)", needs, self, remedy)
+            raise argument_error(ValueError, type(self).__name__, "over(total_steps)", needs, self, remedy)
         return schedule
 
     @property
@@ -241,9 +241,9 @@ class CallableRule:
 
     reads = "Callable"
 
-    def convert(self, owner: str, name: str, value: Any) -> Any:
+    def convert(self, caller: str, name: str, value: Any) -> Any:
         if not callable(value) or isinstance(value, type):
-            raise complain(TypeError, owner, name, "a function count -> rate", value)
+            raise argument_error(TypeError, caller, name, "a function count -> rate", value)
         is_plain = jax.tree_util.all_leaves([value])
         return Partial(value) if is_plain else value  # type: ignore[no-untyped-call]  # jax leaves it untyped
 
@@ -271,7 +271,7 @@ class Function(Schedule):
             return jnp.broadcast_to(rate, jnp.broadcast_shapes(rate.shape, count.shape))
         except ValueError as error:
             needs = f"a function whose rates have the shape of the counts, {count.shape}"
-            raise complain(ValueError, "Function", "function", needs, Shown(f"rates of shape {rate.shape}")) from error
+            raise argument_error(ValueError, "Function", "function", needs, Shown(f"rates of shape {rate.shape}")) from error
 
 
 class ScheduleRule:
@@ -279,17 +279,17 @@ class ScheduleRule:
 
     reads = "Schedule | Callable"
 
-    def convert(self, owner: str, name: str, value: Any) -> Schedule:
+    def convert(self, caller: str, name: str, value: Any) -> Schedule:
         if isinstance(value, Schedule):
             return value
         if not callable(value) or isinstance(value, type):
             remedy = f"use lrax.Constant({value!r}) for a rate that does not change" if isinstance(value, int | float) else ""
             if isinstance(value, list | tuple) and any(map(callable, value)):
-                unpack = f"unpack it: {owner}(*schedules)"
+                unpack = f"unpack it: {caller}(*schedules)"
                 remedy = unpack if name.startswith("schedules[") else "lrax.Sequence(*schedules) makes one of several"
             elif isinstance(value, list | tuple) and value and all(isinstance(one, int | float) for one in value):
                 remedy = f"give a schedule: lrax.Geometric({value[0]}, {value[-1]}, steps)"
-            raise complain(TypeError, owner, name, "a schedule or a function count -> rate", value, remedy)
+            raise argument_error(TypeError, caller, name, "a schedule or a function count -> rate", value, remedy)
         return Function(value)
 
 
@@ -300,22 +300,22 @@ class RateFunction(Protocol):
         """The rate of update `count`."""
 
 
-ScheduleLike: TypeAlias = Annotated[Held[RateFunction, Schedule], ScheduleRule()]
+ScheduleLike: TypeAlias = Annotated[Converted[RateFunction, Schedule], ScheduleRule()]
 """A field that holds a schedule; any callable `count -> rate` is wrapped in `lrax.Function`."""
 
 
 class _SchedulesRule:
     """A tuple of schedules."""
 
-    def convert(self, owner: str, name: str, value: Any) -> tuple[Schedule, ...]:
+    def convert(self, caller: str, name: str, value: Any) -> tuple[Schedule, ...]:
         if not isinstance(value, list | tuple):
-            raise complain(TypeError, owner, name, "a list of schedules", value)
+            raise argument_error(TypeError, caller, name, "a list of schedules", value)
         if not value:
-            raise complain(ValueError, owner, name, "at least one schedule", value)
-        return tuple(ScheduleRule().convert(owner, f"{name}[{i}]", part) for i, part in enumerate(value))
+            raise argument_error(ValueError, caller, name, "at least one schedule", value)
+        return tuple(ScheduleRule().convert(caller, f"{name}[{i}]", part) for i, part in enumerate(value))
 
 
-Schedules: TypeAlias = Annotated[Held[Sequence[RateFunction], tuple[Schedule, ...]], _SchedulesRule()]
+Schedules: TypeAlias = Annotated[Converted[Sequence[RateFunction], tuple[Schedule, ...]], _SchedulesRule()]
 """A field that holds one or more schedules, as a tuple."""
-MaybeSchedule: TypeAlias = Annotated[Held[RateFunction | None, Schedule | None], Maybe(ScheduleRule())]
+MaybeSchedule: TypeAlias = Annotated[Converted[RateFunction | None, Schedule | None], Maybe(ScheduleRule())]
 """A field that holds a schedule or None."""

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrax.fields._rules import LARGEST, Rule, whole_number
-from lrax.fields._types import BOUNDARIES, Held, Maybe, MaybePositive, Number, Whole, Wholes, default
+from lrax.fields._types import BOUNDARIES, Converted, Maybe, MaybePositive, Number, Whole, Wholes, default
 from lrax.fields._value import Value
-from lrax.fields._words import choice, complain, spelt
+from lrax.fields._words import argument_error, check_call, choice
 from lrax.schedules._base import Schedule, ScheduleLike
 from lrax.schedules._counting import as_count
 from lrax.schedules._seen import Seen, as_seen, divided, product, reached, total, whole_amount
@@ -27,21 +27,21 @@ class SizesRule(Rule):
 
     reads: str = "int | Sequence[int] | Array"
 
-    def convert(self, owner: str, name: str, value: object) -> Any:
+    def convert(self, caller: str, name: str, value: object) -> Any:
         try:
             alone = np.ndim(value) == 0  # type: ignore[arg-type]  # whatever it is
         except (ValueError, jax.errors.TracerArrayConversionError):  # a ragged list, or one that holds tracers
             alone = False
         return Rule.convert(
-            self, owner, name, jnp.reshape(value, 1) if alone and isinstance(value, jax.Array) else [value] if alone else value
+            self, caller, name, jnp.reshape(value, 1) if alone and isinstance(value, jax.Array) else [value] if alone else value
         )
 
 
 SIZES = SizesRule("a batch size, or a list of them, whole numbers of at least 1", np.int32, low=1, rank=1)
 UNIT = Rule("a whole number of examples or tokens, at least 1", np.int32, low=1)
-BatchSizes: TypeAlias = Annotated[Held[Whole | Wholes, jax.Array], SIZES]
-MaybeBoundaries: TypeAlias = Annotated[Held[Wholes | None, Any], Maybe(BOUNDARIES)]
-Unit: TypeAlias = Annotated[Held[Whole | None, Any], Maybe(UNIT)]
+BatchSizes: TypeAlias = Annotated[Converted[Whole | Wholes, jax.Array], SIZES]
+MaybeBoundaries: TypeAlias = Annotated[Converted[Wholes | None, Any], Maybe(BOUNDARIES)]
+Unit: TypeAlias = Annotated[Converted[Whole | None, Any], Maybe(UNIT)]
 
 
 @final
@@ -78,12 +78,14 @@ class Clock(Value):
         wanted = 1 if self.boundaries is None else np.shape(self.boundaries)[-1] + 1
         if pieces != wanted:
             needs = f"one longer than `boundaries` ({wanted - 1})"
-            raise complain(ValueError, "Clock", "batch_sizes", needs, self.batch_sizes, "the first size begins at count 0")
+            raise argument_error(
+                ValueError, "Clock", "batch_sizes", needs, self.batch_sizes, "the first size begins at count 0"
+            )
         if pieces > MOST_PIECES:
-            raise complain(ValueError, "Clock", "batch_sizes", f"a list of at most {MOST_PIECES}", self.batch_sizes)
+            raise argument_error(ValueError, "Clock", "batch_sizes", f"a list of at most {MOST_PIECES}", self.batch_sizes)
 
     @classmethod
-    @spelt
+    @check_call
     def from_amounts(cls, batch_sizes: Sequence[int], amounts: Sequence[float], unit: int | None = None) -> "Clock":
         """A clock whose batch sizes begin where so much was seen, as Megatron-LM and OLMo-core have it.
 
@@ -98,15 +100,15 @@ class Clock(Value):
         >>> Clock.from_amounts([768, 1536], [250e9 / 4096])  # "0:768 250B:1536", in sequences of 4096 tokens
         Clock(batch_sizes=[768, 1536], boundaries=[79473])
         """
-        owner = "Clock.from_amounts"
-        sizes = [whole_number(owner, f"batch_sizes[{i}]", size) for i, size in enumerate(batch_sizes)]
+        caller = "Clock.from_amounts"
+        sizes = [whole_number(caller, f"batch_sizes[{i}]", size) for i, size in enumerate(batch_sizes)]
         if len(amounts) != len(sizes) - 1:
-            raise complain(ValueError, owner, "amounts", f"one shorter than `batch_sizes` ({len(sizes)})", amounts)
+            raise argument_error(ValueError, caller, "amounts", f"one shorter than `batch_sizes` ({len(sizes)})", amounts)
         kept, boundaries, seen, before = sizes[:1], [0], 0, 0
         for i, (size, amount) in enumerate(zip(sizes[1:], amounts, strict=True)):
             whole = whole_amount(amount)
             if whole is None or whole <= before:
-                raise complain(ValueError, owner, f"amounts[{i}]", f"a number above {before}", amount)
+                raise argument_error(ValueError, caller, f"amounts[{i}]", f"a number above {before}", amount)
             before, more = whole, max(-(-(whole - seen) // kept[-1]), 0)
             if more:
                 seen += more * kept[-1]
@@ -145,7 +147,7 @@ class Clock(Value):
         seen = int(as_seen("Clock.units", "amount", amount))
         if -(-seen // unit) > LARGEST:
             remedy = f"give the clock a larger unit, such as the number of tokens in an example; it is {unit}"
-            raise complain(ValueError, "Clock.units", "amount", f"at most {LARGEST} units", amount, remedy)
+            raise argument_error(ValueError, "Clock.units", "amount", f"at most {LARGEST} units", amount, remedy)
         return -(-seen // unit)
 
     def time(self, count: jax.typing.ArrayLike) -> jax.Array:
@@ -155,7 +157,7 @@ class Clock(Value):
             return jnp.where(seen.high > 0, LARGEST, seen.low)
         return divided(seen, self.unit)
 
-    @spelt
+    @check_call
     def read(
         self, schedule: Any, scaling: float | Literal["none", "sqrt", "linear"] = "none", base_batch_size: Any = None
     ) -> "Clocked":
@@ -217,9 +219,9 @@ class ClockRule:
 
     reads = "Clock"
 
-    def convert(self, owner: str, name: str, value: Any) -> Clock:
+    def convert(self, caller: str, name: str, value: Any) -> Clock:
         if not isinstance(value, Clock):
-            raise complain(TypeError, owner, name, "a lrax.Clock", value, "lrax.Clock(256) is one for batches of 256")
+            raise argument_error(TypeError, caller, name, "a lrax.Clock", value, "lrax.Clock(256) is one for batches of 256")
         return value
 
 
@@ -231,14 +233,14 @@ class ScalingRule(Rule):
 
     reads = "float | str | Array"
 
-    def convert(self, owner: str, name: str, value: object) -> Any:
+    def convert(self, caller: str, name: str, value: object) -> Any:
         if isinstance(value, str):
-            value = POWERS[choice(owner, name, value, tuple(POWERS))]
-        return Rule.convert(self, owner, name, value)
+            value = POWERS[choice(caller, name, value, tuple(POWERS))]
+        return Rule.convert(self, caller, name, value)
 
 
 SCALING = ScalingRule("an exponent, or 'none', 'sqrt' or 'linear'")
-Scaling: TypeAlias = Annotated[Held[Number | Literal["none", "sqrt", "linear"], jax.Array], SCALING]
+Scaling: TypeAlias = Annotated[Converted[Number | Literal["none", "sqrt", "linear"], jax.Array], SCALING]
 
 
 @final
@@ -253,7 +255,7 @@ class Clocked(Schedule):
 
     Args:
       schedule: a schedule or a callable whose counts are units of the clock.
-      clock: a `Clock`; made by `clock.read(schedule)`.
+      clock: a `Clock`; made by `clock.to_steps(schedule)`.
       scaling: the exponent of the batch-size rule, or its name: `"none"` (0), `"sqrt"` (0.5, for Adam and its kin) or
         `"linear"` (1).
       base_batch_size: the batch size that the rates were chosen for; the clock's first if None.
@@ -267,7 +269,7 @@ class Clocked(Schedule):
     """
 
     schedule: ScheduleLike
-    clock: Annotated[Held[Clock, Clock], ClockRule()]
+    clock: Annotated[Converted[Clock, Clock], ClockRule()]
     scaling: Scaling = default(0.0)
     base_batch_size: MaybePositive = default(None)
 

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 from lrax.fields._rules import Choice
 from lrax.fields._types import Delay, MaybePositive, Rate, Steps, default
-from lrax.fields._words import complain, spelt
+from lrax.fields._words import argument_error, check_call
 from lrax.schedules._algebra import fill_with, shown
 from lrax.schedules._base import RateFunction, Schedule, ScheduleLike, Schedules
 from lrax.schedules._counting import add_lengths, fractions
@@ -18,16 +18,16 @@ from lrax.schedules._modes import Mode, ShapeName
 from lrax.schedules._shapes import SHAPES, logarithm, way
 
 
-def check_power(owner: str, mode: str, power: Any) -> None:
+def check_power(caller: str, mode: str, power: Any) -> None:
     """Raises ValueError where a power is given to a way that is no sum of two weighted rates."""
     if power is not None and mode in ("constant", "geometric"):
-        raise complain(ValueError, owner, "power", f"left out in mode {mode!r}", power, "use mode 'linear' or another")
+        raise argument_error(ValueError, caller, "power", f"left out in mode {mode!r}", power, "use mode 'linear' or another")
 
 
-def check_geometric(owner: str, mode: str, name: str, rate: Any) -> None:
+def check_geometric(caller: str, mode: str, name: str, rate: Any) -> None:
     """Raises ValueError where a geometric way would start or end at a rate that is not above 0."""
-    if mode == "geometric" and is_known(rate) and np.any(np.asarray(rate) <= 0):
-        raise complain(ValueError, owner, name, "above 0 in mode 'geometric'", rate, "use mode 'relaxation'")
+    if mode == "geometric" and is_concrete(rate) and np.any(np.asarray(rate) <= 0):
+        raise argument_error(ValueError, caller, name, "above 0 in mode 'geometric'", rate, "use mode 'relaxation'")
 
 
 @final
@@ -49,7 +49,7 @@ class Sequence(Schedule):
 
     schedules: Schedules
 
-    @spelt
+    @check_call
     def __init__(self, *parts: RateFunction, schedules: tuple[RateFunction, ...] = ()) -> None:
         fill_with(self, parts or schedules)
 
@@ -59,7 +59,7 @@ class Sequence(Schedule):
         for i, schedule in enumerate(self.schedules[:-1]):
             if schedule.length is None:
                 remedy = "put it last, or give it a length with lrax.Sequence's other phases (Hold, Linear, ...)"
-                raise complain(ValueError, "Sequence", f"schedules[{i}]", "a schedule with a length", schedule, remedy)
+                raise argument_error(ValueError, "Sequence", f"schedules[{i}]", "a schedule with a length", schedule, remedy)
 
     @property
     def landmarks(self) -> list[int]:

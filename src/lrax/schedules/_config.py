@@ -18,7 +18,7 @@ from lrax.fields._rules import LARGEST, Choice, Static
 from lrax.fields._shares import LengthRule
 from lrax.fields._types import Maybe
 from lrax.fields._value import MOST_LEVELS, Value, _fields, has_default, ranks
-from lrax.fields._words import NO_QUOTES, Shown, complain, did_you_mean, is_number_text, spelt
+from lrax.fields._words import NO_QUOTES, Shown, argument_error, check_call, did_you_mean, is_number_text
 from lrax.schedules._base import Schedule
 from lrax.schedules._clock import Clock
 from lrax.schedules._elsewhere import made_by
@@ -39,7 +39,7 @@ ARGUMENTS = ("arguments", "args", "kwargs", "params", "parameters", "init_args",
 """What they call the arguments, where these are apart."""
 
 
-@spelt
+@check_call
 def from_config(config: Mapping[str, Any], kinds: Iterable[type[Schedule]] = ()) -> Schedule:
     """The schedule that a configuration describes: its kind or recipe by name, its arguments, and schedules inside schedules.
 
@@ -57,7 +57,7 @@ def from_config(config: Mapping[str, Any], kinds: Iterable[type[Schedule]] = ())
       range; TypeError for what is no mapping, an argument of a wrong type, and `kinds` that are none.
 
     >>> plan = from_config({"kind": "warmup_cosine", "peak": 0.1, "warmup_steps": 0.05})
-    >>> plan.over(10_000)
+    >>> plan.with_total_steps(10_000)
     warmup_cosine(peak=0.1, total_steps=10000, warmup_steps=0.05)
     >>> from_config({"kind": "Scale", "factor": 2, "schedule": {"kind": "Constant", "value": 0.1}})
     Scale(schedule=Constant(value=0.1), factor=2.0)
@@ -79,36 +79,38 @@ class Reader:
     """Reads schedules from data.
 
     Attributes:
-      owner, name: who is asked for what, for messages.
+      caller, name: who is asked for what, for messages.
       known: the kinds that may be made, by name.
     """
 
-    def __init__(self, owner: str, name: str, kinds: Iterable[type[Schedule]]) -> None:
-        self.owner, self.name = owner, name
+    def __init__(self, caller: str, name: str, kinds: Iterable[type[Schedule]]) -> None:
+        self.caller, self.name = caller, name
         self.known: dict[str, type[Value]] = {**own_kinds(), "Clock": Clock}
         for kind in kinds:
             if not isinstance(kind, type) or not issubclass(kind, Schedule):
-                raise complain(TypeError, owner, "kinds", "a list of subclasses of lrax.Schedule", kind)
+                raise argument_error(TypeError, caller, "kinds", "a list of subclasses of lrax.Schedule", kind)
             if self.known.setdefault(kind.__name__, kind) is not kind:
-                raise complain(ValueError, owner, "kinds", "kinds whose names differ, from lrax's too", kind)
+                raise argument_error(ValueError, caller, "kinds", "kinds whose names differ, from lrax's too", kind)
 
     def document(self, data: Any) -> Schedule:
         """A schedule as `to_json` writes it, with the version of the format, or as one writes it by hand, without."""
         data = plain(data)
         if not isinstance(data, Mapping):
-            if self.owner == "from_json":
+            if self.caller == "from_json":
                 needs, remedy = "JSON with the two entries 'lrax' and 'schedule'", "or a schedule: its `kind` and its arguments"
-                raise complain(ValueError, self.owner, self.name, needs, data, remedy)
-            raise complain(TypeError, self.owner, self.name, "a dict: a `kind` and its arguments", data, _as_mapping(data))
+                raise argument_error(ValueError, self.caller, self.name, needs, data, remedy)
+            raise argument_error(
+                TypeError, self.caller, self.name, "a dict: a `kind` and its arguments", data, _as_mapping(data)
+            )
         if set(data) == {"lrax", "schedule"}:
             if type(data["lrax"]) is not int or data["lrax"] != VERSION:
                 remedy = "install the lrax that wrote it"
-                raise complain(ValueError, self.owner, "lrax", f"version {VERSION}", data["lrax"], remedy)
+                raise argument_error(ValueError, self.caller, "lrax", f"version {VERSION}", data["lrax"], remedy)
             data = data["schedule"]
         elif "kind" not in data and "schedule" in data:
-            raise complain(
+            raise argument_error(
                 ValueError,
-                self.owner,
+                self.caller,
                 self.name,
                 "a schedule: a `kind` and its arguments",
                 data,
@@ -118,13 +120,13 @@ class Reader:
             return self.schedule(data, "schedule")
         except RecursionError:
             needs = f"of at most {MOST_LEVELS} schedules inside each other"
-            raise complain(ValueError, self.owner, self.name, needs, Shown("more")) from None
+            raise argument_error(ValueError, self.caller, self.name, needs, Shown("more")) from None
 
     def schedule(self, data: Any, place: str) -> Schedule:
         """A value that must be a schedule."""
         value = self.value(data, place)
         if not isinstance(value, Schedule):
-            raise complain(ValueError, self.owner, place, "a schedule", value)
+            raise argument_error(ValueError, self.caller, place, "a schedule", value)
         return value
 
     def value(self, data: Any, place: str) -> Value:
@@ -140,7 +142,7 @@ class Reader:
             return kind(**fields)
         except (TypeError, ValueError) as error:
             kind_of_error = TypeError if isinstance(error, TypeError) else ValueError  # a kind of yours may raise its own
-            raise kind_of_error(f"{self.owner}: `{place}`: {error}") from error
+            raise kind_of_error(f"{self.caller}: `{place}`: {error}") from error
 
     def _no_kind(self, data: Any, place: str) -> NoReturn:
         """Raises ValueError for what has no `kind`."""
@@ -150,17 +152,17 @@ class Reader:
                 "given: the key is `kind`",
                 f"write `kind` for `{other[0]}`, and each argument by its name next to it",
             )
-            raise complain(ValueError, self.owner, f"{place}.kind", needs, data, remedy)
-        raise complain(ValueError, self.owner, place, "a schedule: an object with a `kind`", data)
+            raise argument_error(ValueError, self.caller, f"{place}.kind", needs, data, remedy)
+        raise argument_error(ValueError, self.caller, place, "a schedule: an object with a `kind`", data)
 
     def _kind(self, name: str, place: str) -> type[Value]:
         if name == "Function":
             remedy = "a function cannot be in a file; write it as a kind, and give it in `kinds`"
-            raise complain(ValueError, self.owner, f"{place}.kind", "the name of a kind", name, remedy)
+            raise argument_error(ValueError, self.caller, f"{place}.kind", "the name of a kind", name, remedy)
         if name not in self.known:
             near = did_you_mean(name[:MOST_LETTERS], self.known.keys() - {"Function"})
-            remedy = made_by(name) or near or f"give your own kinds: {self.owner}({self.name}, kinds=[...])"
-            raise complain(ValueError, self.owner, f"{place}.kind", "the name of a kind", name, remedy)
+            remedy = made_by(name) or near or f"give your own kinds: {self.caller}({self.name}, kinds=[...])"
+            raise argument_error(ValueError, self.caller, f"{place}.kind", "the name of a kind", name, remedy)
         return self.known[name]
 
     def _check_names(self, kind: type[Value], given: dict[str, Any], place: str) -> None:
@@ -172,13 +174,13 @@ class Reader:
                 if name in ARGUMENTS:
                     remedy = "write each argument by its name, next to `kind`"
                 needs = f"a field of {kind.__name__} ({', '.join(names)})"
-                raise complain(ValueError, self.owner, f"{place}.{name}", needs, name, remedy)
+                raise argument_error(ValueError, self.caller, f"{place}.{name}", needs, name, remedy)
             if not isinstance(kind._rules[name], Choice | Static) and is_number_text(value):
                 needs = "a number" if isinstance(value, str) else "a list of numbers"
-                raise complain(TypeError, self.owner, f"{place}.{name}", needs, value, NO_QUOTES)
+                raise argument_error(TypeError, self.caller, f"{place}.{name}", needs, value, NO_QUOTES)
         for field in _fields(kind):
             if field.name not in given and not has_default(field):
-                raise complain(ValueError, self.owner, f"{place}.{field.name}", f"given for a {kind.__name__}", None)
+                raise argument_error(ValueError, self.caller, f"{place}.{field.name}", f"given for a {kind.__name__}", None)
 
     def _check_cells(self, kind: type[Value], fields: dict[str, Any], place: str) -> None:
         """Raises for lists that would be broadcast to far more numbers than were written."""
@@ -189,14 +191,18 @@ class Reader:
             return
         if cells > max([MOST_CELLS, *map(math.prod, shapes)]):
             needs = f"a batch of at most {MOST_CELLS} schedules"
-            raise complain(ValueError, self.owner, place, needs, Shown(f"lists that make {cells}"), "give its lists one shape")
+            raise argument_error(
+                ValueError, self.caller, place, needs, Shown(f"lists that make {cells}"), "give its lists one shape"
+            )
 
     def _field(self, data: Any, place: str, rule: Any) -> Any:
         """A field's value; its own rule makes the leaf."""
         if isinstance(data, Mapping):
             if set(data) == {"ratio"}:
                 if not isinstance(rule.rule if isinstance(rule, Maybe) else rule, RatioRule | LengthRule):
-                    raise complain(ValueError, self.owner, place, "a number: only lengths and their factors are ratios", data)
+                    raise argument_error(
+                        ValueError, self.caller, place, "a number: only lengths and their factors are ratios", data
+                    )
                 return self._ratio(data["ratio"], place)
             return self.value(data, place)
         if isinstance(data, Sequence) and not isinstance(data, str | bytes):
@@ -209,12 +215,12 @@ class Reader:
         try:
             numerator, denominator = (np.asarray(part) for part in data)
         except (TypeError, ValueError) as error:
-            raise complain(ValueError, self.owner, place, "a ratio of two integers", data) from error
+            raise argument_error(ValueError, self.caller, place, "a ratio of two integers", data) from error
         if numerator.shape != denominator.shape:
-            raise complain(ValueError, self.owner, place, "a ratio of two integers, or of two lists of one shape", data)
+            raise argument_error(ValueError, self.caller, place, "a ratio of two integers, or of two lists of one shape", data)
         for part in (numerator, denominator):
             if part.dtype.kind != "i" or (part < 1).any() or (part > LARGEST).any():
-                raise complain(ValueError, self.owner, place, f"a ratio of integers from 1 to {LARGEST}", data)
+                raise argument_error(ValueError, self.caller, place, f"a ratio of integers from 1 to {LARGEST}", data)
         return Ratio(numerator.astype(np.int32)[()], denominator.astype(np.int32)[()])
 
 

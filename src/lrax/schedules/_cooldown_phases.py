@@ -5,9 +5,9 @@ from typing import final
 import jax
 import numpy as np
 
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 from lrax.fields._types import Fraction, Positive, Rate, Steps, default
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.schedules._base import Phase
 from lrax.schedules._shapes import one_minus_sqrt, one_minus_square, relaxation, rex, tanh
 
@@ -160,9 +160,9 @@ class Tanh(Phase):
     last: Rate = default(3.0)
 
     def check(self) -> None:
-        known = is_known(self.first) and is_known(self.last)
+        known = is_concrete(self.first) and is_concrete(self.last)
         if known and np.any(np.asarray(self.last) <= np.asarray(self.first)):
-            raise complain(ValueError, "Tanh", "last", "above `first`", self.last, "swap them")
+            raise argument_error(ValueError, "Tanh", "last", "above `first`", self.last, "swap them")
 
     def curve(self, done: jax.Array, left: jax.Array) -> jax.Array:
         return tanh(self.start, self.end, done, left, self.first, self.last)

@@ -10,17 +10,17 @@ import numpy as np
 
 from lrax.fields._known import as_array, is_traced
 from lrax.fields._rules import LARGEST
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 
 
-def as_count(owner: str, value: Any) -> jax.Array:
+def as_count(caller: str, value: Any) -> jax.Array:
     """`value`, the number of an update, as int32 in [0, 2**31 - 1]: what lies outside is brought to the nearer end."""
     if isinstance(value, int) and not isinstance(value, bool):
         return jnp.asarray(np.int32(min(max(value, 0), LARGEST)))
     array = as_array(value)
     if not jnp.issubdtype(array.dtype, jnp.integer):
         remedy = "use count.astype(jnp.int32)" if is_traced(array) or np.ndim(array) else "use int(count)"
-        raise complain(TypeError, owner, "count", "an integer, the 0-based number of the update", value, remedy)
+        raise argument_error(TypeError, caller, "count", "an integer, the 0-based number of the update", value, remedy)
     array = array if array.dtype.kind in "iu" else array.astype(np.int32)  # int4 is no integer to NumPy
     largest = min(LARGEST, int(np.iinfo(array.dtype).max))
     if isinstance(array, np.ndarray):

@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 from lrax.fields._ratio import Ratio
 from lrax.fields._rules import Choice
 from lrax.fields._types import LengthFactor, MaybeSteps, Positive, Rate, Steps, Times, default
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule, ScheduleLike, has_curve
 from lrax.schedules._counting import broadcast, fractions, multiply_divide, multiply_lengths, share
 from lrax.schedules._exact import Wide, as_wide, times_power, wide_float, wide_minus, wide_times, wide_whole
@@ -71,22 +71,22 @@ class Cycle(Schedule):
 
     def check(self) -> None:
         if self.phase.length is None:
-            raise complain(
+            raise argument_error(
                 ValueError, "Cycle", "phase", "a schedule with a length", self.phase, "give it a phase such as Cosine"
             )
         factor: Ratio = self.length_factor
-        same = is_known(factor.numerator) and np.all(np.asarray(factor.numerator) == np.asarray(factor.denominator))
+        same = is_concrete(factor.numerator) and np.all(np.asarray(factor.numerator) == np.asarray(factor.denominator))
         if not same and self.phase.resized(self.phase.length) is None:
             needs = f"1 for a {type(self.phase).__name__}, whose length cannot change"
             remedy = "cycle a phase such as Cosine, or a Warmup of one"
-            raise complain(ValueError, "Cycle", "length_factor", needs, factor, remedy)
+            raise argument_error(ValueError, "Cycle", "length_factor", needs, factor, remedy)
         if self.rounding == "none" and not has_curve(self.phase):
             needs = f"'nearest' or 'each' for a {type(self.phase).__name__}"
             remedy = "only a phase with a curve, such as Cosine, can end between two steps"
-            raise complain(ValueError, "Cycle", "rounding", needs, self.rounding, remedy)
+            raise argument_error(ValueError, "Cycle", "rounding", needs, self.rounding, remedy)
         length = self.phase.length
-        if is_known(length) and is_known(self.min_steps) and np.any(np.asarray(self.min_steps) > np.maximum(length, 1)):
-            raise complain(ValueError, "Cycle", "min_steps", f"at most the first length ({length})", self.min_steps)
+        if is_concrete(length) and is_concrete(self.min_steps) and np.any(np.asarray(self.min_steps) > np.maximum(length, 1)):
+            raise argument_error(ValueError, "Cycle", "min_steps", f"at most the first length ({length})", self.min_steps)
 
     @property
     def landmarks(self) -> list[int]:
@@ -219,10 +219,10 @@ class Repeat(Schedule):
     def check(self) -> None:
         remedy = "give it a phase such as Cosine"
         if self.schedule.length is None:
-            raise complain(ValueError, "Repeat", "schedule", "a schedule with a length", self.schedule, remedy)
+            raise argument_error(ValueError, "Repeat", "schedule", "a schedule with a length", self.schedule, remedy)
         if self.total_steps is not None and not has_curve(self.schedule):
             needs = "a phase with a curve where `total_steps` is given"
-            raise complain(ValueError, "Repeat", "schedule", needs, self.schedule, remedy)
+            raise argument_error(ValueError, "Repeat", "schedule", needs, self.schedule, remedy)
 
     @property
     def landmarks(self) -> list[int]:

@@ -4,7 +4,7 @@ from typing import final
 
 import numpy as np
 
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 from lrax.fields._shares import DelayOrShare, MaybeDelayOrShare, Total
 from lrax.fields._types import (
     Fraction,
@@ -17,7 +17,7 @@ from lrax.fields._types import (
     Steps,
     default,
 )
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.schedules._algebra import Product, Sum
 from lrax.schedules._base import MaybeSchedule, Schedule
 from lrax.schedules._combinators import Cooldown, Warmup
@@ -66,11 +66,11 @@ class one_cycle(Recipe):  # noqa: N801  # a recipe is called as a function
         if self.cooldown_steps is None:
             if self.end is not None:
                 remedy = "give its length in updates"
-                raise complain(ValueError, "one_cycle", "cooldown_steps", "above 0 where `end` is given", 0, remedy)
+                raise argument_error(ValueError, "one_cycle", "cooldown_steps", "above 0 where `end` is given", 0, remedy)
             return triangle
         if self.end is None:
             needs, remedy = "a rate where `cooldown_steps` is given", "give the last rate"
-            raise complain(ValueError, "one_cycle", "end", needs, None, remedy)
+            raise argument_error(ValueError, "one_cycle", "end", needs, None, remedy)
         return Cooldown(triangle, self.cycle_steps, self.cooldown_steps, self.end, self.mode)
 
 
@@ -191,7 +191,7 @@ class cyclical(Recipe):  # noqa: N801  # a recipe is called as a function
             triangle = Triangle(self.low, self.high, self.cycle_steps, self.rise, self.mode)
             return Cycle(triangle, 1, 1.0 if self.value_factor is None else self.value_factor)
         if self.value_factor is not None:
-            raise complain(ValueError, "cyclical", "value_factor", "left out where the height changes", self.value_factor)
+            raise argument_error(ValueError, "cyclical", "value_factor", "left out where the height changes", self.value_factor)
         triangle = Triangle(0.0, self.high - self.low, self.cycle_steps, self.rise, self.mode)
         cycles = Cycle(triangle, 1, 1.0 if self.height_factor is None else self.height_factor)
         return Sum(Constant(self.low), cycles if self.height is None else Product(cycles, self.height))
@@ -233,8 +233,8 @@ class sgdr(Recipe):  # noqa: N801  # a recipe is called as a function
     min_steps: Steps = default(1)
 
     def made(self) -> Schedule:
-        if is_known(self.min_steps) and is_known(self.cycle_steps) and np.any(self.min_steps > self.cycle_steps):
-            raise complain(ValueError, "sgdr", "min_steps", f"at most `cycle_steps` ({self.cycle_steps})", self.min_steps)
+        if is_concrete(self.min_steps) and is_concrete(self.cycle_steps) and np.any(self.min_steps > self.cycle_steps):
+            raise argument_error(ValueError, "sgdr", "min_steps", f"at most `cycle_steps` ({self.cycle_steps})", self.min_steps)
         if self.warmup_steps is None:
             phase: Schedule = Cosine(self.peak, self.end, self.cycle_steps)
         else:

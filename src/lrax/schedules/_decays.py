@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 from lrax.fields._shares import CountsOrShares, Total
 from lrax.fields._types import Positive, Rate, Steps, default
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule
 from lrax.schedules._counting import share
 from lrax.schedules._exact import times_power
@@ -19,13 +19,15 @@ from lrax.schedules._tables import Table, passed
 
 def check_floor(schedule: Any) -> None:
     """Raises ValueError if a decay's floor is further from 0 than its start, on the same side."""
-    if not is_known(schedule.start) or not is_known(schedule.floor):
+    if not is_concrete(schedule.start) or not is_concrete(schedule.floor):
         return
     start, floor = np.asarray(schedule.start), np.asarray(schedule.floor)
     if np.any((start >= 0) & (floor > start)):
-        raise complain(ValueError, type(schedule).__name__, "floor", "at most `start`", schedule.floor, "lower it")
+        raise argument_error(ValueError, type(schedule).__name__, "floor", "at most `start`", schedule.floor, "lower it")
     if np.any((start < 0) & (floor < start)):
-        raise complain(ValueError, type(schedule).__name__, "floor", "at least a `start` below 0", schedule.floor, "raise it")
+        raise argument_error(
+            ValueError, type(schedule).__name__, "floor", "at least a `start` below 0", schedule.floor, "raise it"
+        )
 
 
 def kept_from(floor: Any, start: Any, decayed: jax.Array) -> jax.Array:
@@ -123,7 +125,7 @@ class MultiStep(Table):
 
     >>> print(MultiStep(start=1.0, factor=0.5, boundaries=[250, 750, 900])(jnp.array([249, 250, 900])))
     [1.    0.5   0.125]
-    >>> print(MultiStep(start=1.0, factor=0.5, boundaries=[0.25, 0.75, 900]).over(1000)(jnp.array([249, 250, 900])))
+    >>> print(MultiStep(start=1.0, factor=0.5, boundaries=[0.25, 0.75, 900]).with_total_steps(1000)(jnp.array([249, 250, 900])))
     [1.    0.5   0.125]
     """
 

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 from lrax.fields._types import Boundaries, Rate, Steps
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule, ScheduleLike
 from lrax.schedules._combinators import check_geometric
 from lrax.schedules._counting import fractions
@@ -47,11 +47,11 @@ class Dips(Schedule):
 
     def check(self) -> None:
         check_geometric("Dips", self.mode, "end", self.end)
-        if is_known(self.ends) and is_known(self.steps):
+        if is_concrete(self.ends) and is_concrete(self.steps):
             ends = np.asarray(self.ends)
             between = np.diff(ends, axis=-1, prepend=0).min(axis=-1)
             if np.any(np.asarray(self.steps) > between):
-                raise complain(ValueError, "Dips", "steps", f"at most the distance between ends ({between})", self.steps)
+                raise argument_error(ValueError, "Dips", "steps", f"at most the distance between ends ({between})", self.steps)
 
     @property
     def landmarks(self) -> list[int]:

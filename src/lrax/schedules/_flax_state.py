@@ -11,7 +11,7 @@ import jax
 from flax import serialization
 
 from lrax.fields._value import NEW_KIND
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule
 
 
@@ -29,7 +29,9 @@ def restored(schedule: Schedule, state: Mapping[str, Any]) -> Schedule:
     names = list(state_of(schedule))
     if set(names) != set(state):
         needs = f"that of a schedule like {schedule!r}, with the entries {names}"
-        raise complain(ValueError, "from_state_dict", "state", needs, list(state), "give a target of the kind that was saved")
+        raise argument_error(
+            ValueError, "from_state_dict", "state", needs, list(state), "give a target of the kind that was saved"
+        )
     again: Schedule = jax.tree.unflatten(jax.tree.structure(schedule), [state[name] for name in names])
     return again
 

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 from lrax.fields._types import Positive, Rate, Steps
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.schedules._base import Phase
 from lrax.schedules._counting import fractions
 from lrax.schedules._shapes import geometric
@@ -16,9 +16,11 @@ from lrax.schedules._shapes import geometric
 
 def check_horizon(phase: Any) -> None:
     """Raises ValueError if a phase would end after its horizon."""
-    if is_known(phase.horizon) and is_known(phase.steps) and np.any(np.asarray(phase.horizon) < np.asarray(phase.steps)):
+    if is_concrete(phase.horizon) and is_concrete(phase.steps) and np.any(np.asarray(phase.horizon) < np.asarray(phase.steps)):
         needs = f"at least `steps` ({phase.steps})"
-        raise complain(ValueError, type(phase).__name__, "horizon", needs, phase.horizon, "give the longest run you think of")
+        raise argument_error(
+            ValueError, type(phase).__name__, "horizon", needs, phase.horizon, "give the longest run you think of"
+        )
 
 
 def hyperbola(done: jax.Array, left: jax.Array, steps: Any, horizon: Any) -> tuple[jax.Array, jax.Array]:

@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 from lrax.fields._ratio import Ratio
 from lrax.fields._shares import CountsOrShares, DelayOrShare, Total, updates
 from lrax.fields._types import MaybePositive, MaybeRate, MaybeSteps, Rate, default
 from lrax.fields._value import decimal
-from lrax.fields._words import choice, complain
+from lrax.fields._words import argument_error, choice
 from lrax.schedules._algebra import Product
 from lrax.schedules._base import Schedule, ScheduleLike, Schedules
 from lrax.schedules._combinators import Sequence, Until, WarmupMode
@@ -47,7 +47,7 @@ class joined(Recipe):  # noqa: N801  # a recipe is called as a function
     >>> parts = [Constant(0.1), Constant(0.5), Linear(0.5, 0.0, 10)]
     >>> print(joined(parts, boundaries=[5, 20])(jnp.array([4, 5, 20, 25])))
     [0.1  0.5  0.5  0.25]
-    >>> print(joined(parts, boundaries=[5, 0.5]).over(40)(jnp.array([4, 5, 20, 25])))
+    >>> print(joined(parts, boundaries=[5, 0.5]).with_total_steps(40)(jnp.array([4, 5, 20, 25])))
     [0.1  0.5  0.5  0.25]
     """
 
@@ -56,30 +56,30 @@ class joined(Recipe):  # noqa: N801  # a recipe is called as a function
     total_steps: Total = default(None)
 
     @property
-    def waits(self) -> bool:
+    def needs_total_steps(self) -> bool:
         return isinstance(self.boundaries, Ratio) and self.total_steps is None
 
     def check(self) -> None:
         Recipe.check(self)
-        if not self.waits:
+        if not self.needs_total_steps:
             check_rising("joined", "boundaries", self.boundaries, counts_of(self.boundaries, self.total_steps))
 
     def made(self) -> Schedule:
         if len(self.schedules) != jax.tree.leaves(self.boundaries)[0].shape[-1] + 1:
             needs = f"one shorter than `schedules` ({len(self.schedules)})"
-            raise complain(ValueError, "joined", "boundaries", needs, self.boundaries)
+            raise argument_error(ValueError, "joined", "boundaries", needs, self.boundaries)
         boundaries = counts_of(self.boundaries, self.total_steps)
-        array: Any = np if is_known(boundaries) else jnp
+        array: Any = np if is_concrete(boundaries) else jnp
         begins = array.concatenate([array.zeros((*boundaries.shape[:-1], 1), np.int32), boundaries], axis=-1)
         steps = array.maximum(array.diff(begins, axis=-1), 0)
         *others, last = self.schedules
         if self.total_steps is not None:
             left = self.total_steps - begins[..., -1]
-            last = Until(last, (np if is_known(left) else jnp).maximum(left, 0))
+            last = Until(last, (np if is_concrete(left) else jnp).maximum(left, 0))
         return Sequence(*(Until(one, steps[..., k]) for k, one in enumerate(others)), last)
 
     def resized(self, length: Any) -> Schedule | None:
-        return dataclasses.replace(self, total_steps=length) if self.waits or self.total_steps is not None else None
+        return dataclasses.replace(self, total_steps=length) if self.needs_total_steps or self.total_steps is not None else None
 
 
 @final
@@ -114,11 +114,11 @@ class warmed(Recipe):  # noqa: N801  # a recipe is called as a function
     power: MaybePositive = default(None)
 
     @property
-    def waits(self) -> bool:
-        return self.schedule.waits
+    def needs_total_steps(self) -> bool:
+        return self.schedule.needs_total_steps
 
     def sample(self) -> Schedule:
-        if self.waits:  # how long a share is is seen once there is a total
+        if self.needs_total_steps:  # how long a share is is seen once there is a total
             steps = np.int32(1) if isinstance(self.warmup_steps, Ratio) else self.warmup_steps
             return self.unchecked(warmup_steps=steps).made()
         return Recipe.sample(self)
@@ -128,7 +128,7 @@ class warmed(Recipe):  # noqa: N801  # a recipe is called as a function
         if isinstance(steps, Ratio):
             if self.schedule.length is None:
                 needs = "a number of updates, for the schedule has no length that it could be a share of"
-                raise complain(ValueError, "warmed", "warmup_steps", needs, decimal(steps).tolist())
+                raise argument_error(ValueError, "warmed", "warmup_steps", needs, decimal(steps).tolist())
             steps = updates(steps, self.schedule.length)
         return Product(self.schedule, warm(Constant(1.0), steps, self.start_factor, self.mode, self.power))
 
@@ -238,14 +238,14 @@ class factors(Recipe):  # noqa: N801  # a recipe is called as a function
 
     def made(self) -> Schedule:
         if not isinstance(self.text, str):
-            raise complain(TypeError, "factors", "text", "names of factors, as in 'constant * linear_warmup'", self.text)
+            raise argument_error(TypeError, "factors", "text", "names of factors, as in 'constant * linear_warmup'", self.text)
         if self.text.count("*") >= MOST_FACTORS:
-            raise complain(ValueError, "factors", "text", f"of at most {MOST_FACTORS} factors", self.text)
+            raise argument_error(ValueError, "factors", "text", f"of at most {MOST_FACTORS} factors", self.text)
         names = [choice("factors", "text", name.strip(), tuple(NEEDS)) for name in self.text.split("*")]
         for name in names:
             for needed in NEEDS[name]:
                 if getattr(self, needed) is None:
-                    raise complain(ValueError, "factors", needed, f"given where {name!r} is a factor", None)
+                    raise argument_error(ValueError, "factors", needed, f"given where {name!r} is a factor", None)
         return Product(*map(self._factor, names))
 
     def _factor(self, name: str) -> Schedule:
@@ -268,4 +268,4 @@ class factors(Recipe):  # noqa: N801  # a recipe is called as a function
 
 def _rsqrt(number: Any) -> Any:
     """One over the square root of a number."""
-    return 1 / (np if is_known(number) else jnp).sqrt(number.astype(np.float32))
+    return 1 / (np if is_concrete(number) else jnp).sqrt(number.astype(np.float32))

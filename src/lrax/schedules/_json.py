@@ -8,16 +8,16 @@ from typing import Any
 import jax
 import numpy as np
 
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 from lrax.fields._ratio import Ratio
 from lrax.fields._value import MOST_LEVELS, _fields, decimal, identity, shortest
-from lrax.fields._words import Shown, complain, shown, spelt
+from lrax.fields._words import Shown, argument_error, check_call, shown
 from lrax.schedules._base import Function, Schedule
 from lrax.schedules._clock import Clock
 from lrax.schedules._config import VERSION, Reader, own_kinds
 
 
-@spelt
+@check_call
 def to_json(schedule: Any) -> str:
     """A schedule as one line of JSON: its kind or recipe, its fields, and the version of the format.
 
@@ -37,11 +37,11 @@ def to_json(schedule: Any) -> str:
     """
     if not isinstance(schedule, Schedule):
         remedy = "a function cannot be saved; make it a kind, a subclass of lrax.Schedule" if callable(schedule) else ""
-        raise complain(TypeError, "to_json", "schedule", "a lrax.Schedule", schedule, remedy)
+        raise argument_error(TypeError, "to_json", "schedule", "a lrax.Schedule", schedule, remedy)
     return json.dumps({"lrax": VERSION, "schedule": _written(schedule, "schedule")}, allow_nan=False)
 
 
-@spelt
+@check_call
 def from_json(text: str, kinds: Iterable[type[Schedule]] = ()) -> Schedule:
     """The schedule that `to_json` wrote. Nothing but known kinds is made: the text cannot run code.
 
@@ -65,15 +65,15 @@ def from_json(text: str, kinds: Iterable[type[Schedule]] = ()) -> Schedule:
     given: Any = text
     if not isinstance(given, str | bytes | bytearray):
         remedy = "from_config takes a dict" if isinstance(given, dict) else ""
-        raise complain(TypeError, "from_json", "text", "text: JSON that to_json wrote", text, remedy)
+        raise argument_error(TypeError, "from_json", "text", "text: JSON that to_json wrote", text, remedy)
     reader = Reader("from_json", "text", kinds)
     try:
         data = json.loads(text, object_pairs_hook=_once, parse_int=_integer)
     except RecursionError:
         needs = f"JSON of at most {MOST_LEVELS} schedules inside each other"
-        raise complain(ValueError, "from_json", "text", needs, text) from None
+        raise argument_error(ValueError, "from_json", "text", needs, text) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise complain(ValueError, "from_json", "text", "JSON that to_json wrote", text, str(error)) from error
+        raise argument_error(ValueError, "from_json", "text", "JSON that to_json wrote", text, str(error)) from error
     return reader.document(data)
 
 
@@ -82,14 +82,18 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         repeated = collections.Counter(name for name, _ in pairs).most_common(1)[0][0]
-        raise complain(ValueError, "from_json", "text", "JSON whose keys are given once", Shown(f"{shown(repeated)} twice"))
+        raise argument_error(
+            ValueError, "from_json", "text", "JSON whose keys are given once", Shown(f"{shown(repeated)} twice")
+        )
     return found
 
 
 def _integer(digits: str) -> int:
     """An integer of JSON; Python reads at most 4300 digits, and no field holds as many as these."""
     if len(digits) > MOST_DIGITS:
-        raise complain(ValueError, "from_json", "text", f"JSON with integers of at most {MOST_DIGITS} digits", Shown(digits))
+        raise argument_error(
+            ValueError, "from_json", "text", f"JSON with integers of at most {MOST_DIGITS} digits", Shown(digits)
+        )
     return int(digits)
 
 
@@ -106,22 +110,22 @@ def _written(value: Any, place: str) -> Any:
         return _written_numbers(value, place)
     if value is None or isinstance(value, str | bool | int | float):
         return value
-    raise complain(TypeError, "to_json", place, "a schedule, a number, an array of numbers, a word or a flag", value)
+    raise argument_error(TypeError, "to_json", place, "a schedule, a number, an array of numbers, a word or a flag", value)
 
 
 def _written_schedule(schedule: Schedule | Clock, place: str) -> dict[str, Any]:
     kind = type(schedule)
     if kind is Function:
         remedy = "write the function as a kind, a subclass of lrax.Schedule, and give it to from_json in `kinds`"
-        raise complain(TypeError, "to_json", place, "made of kinds: a plain callable cannot be saved", schedule, remedy)
+        raise argument_error(TypeError, "to_json", place, "made of kinds: a plain callable cannot be saved", schedule, remedy)
     if own_kinds().get(kind.__name__, kind) is not kind:
-        raise complain(ValueError, "to_json", place, "of a kind with a name of its own", kind, "rename the kind")
+        raise argument_error(ValueError, "to_json", place, "of a kind with a name of its own", kind, "rename the kind")
     # what is None by default is left out, so that a field can be added without another version
     names = [
         field.name for field in _fields(schedule) if field.default is not None or getattr(schedule, field.name) is not None
     ]
     if "kind" in names:
-        raise complain(ValueError, "to_json", place, "a kind without a field called `kind`", kind, "rename the field")
+        raise argument_error(ValueError, "to_json", place, "a kind without a field called `kind`", kind, "rename the field")
     return {"kind": kind.__name__, **{name: _written_field(schedule, name, place) for name in names}}
 
 
@@ -138,9 +142,9 @@ def _written_field(schedule: Schedule | Clock, name: str, place: str) -> Any:
 
 def _written_numbers(value: Any, place: str) -> Any:
     """Integers as they are; float32 numbers as the shortest decimals that give them back."""
-    if not is_known(value):
-        raise complain(TypeError, "to_json", place, "known", value, "call to_json outside jit and vmap")
+    if not is_concrete(value):
+        raise argument_error(TypeError, "to_json", place, "known", value, "call to_json outside jit and vmap")
     array = np.asarray(value)
     if not np.isfinite(array).all():
-        raise complain(ValueError, "to_json", place, "finite", value)
+        raise argument_error(ValueError, "to_json", place, "finite", value)
     return shortest(array).tolist()

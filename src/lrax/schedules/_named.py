@@ -7,26 +7,28 @@ import jax
 import numpy as np
 
 from lrax.fields._value import lanes, shortest
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.schedules._base import Function, Schedule, ScheduleRule, parts
 
 
-def named_schedules(owner: str, schedules: Any | Sequence[Any] | Mapping[str, Any]) -> dict[str, Schedule]:
+def named_schedules(caller: str, schedules: Any | Sequence[Any] | Mapping[str, Any]) -> dict[str, Schedule]:
     """A schedule, a list of them or a dict of them, by label; each lane of a batch has a label of its own."""
     if callable(schedules):
         schedules = [schedules]
     if isinstance(schedules, Mapping):
         found: dict[str, Schedule] = {}
         for name, schedule in schedules.items():
-            split = lanes(owner, ScheduleRule().convert(owner, name, schedule))
+            split = lanes(caller, ScheduleRule().convert(caller, name, schedule))
             found |= {
                 name if len(split) == 1 else f"{name}: {label}": lane for label, lane in zip(labels(split), split, strict=True)
             }
         return found
     if not isinstance(schedules, Sequence) or isinstance(schedules, str) or not schedules:
-        raise complain(TypeError, owner, "schedules", "a schedule, a list of them, or a dict of them by label", schedules)
-    lines = [ScheduleRule().convert(owner, f"schedules[{i}]", schedule) for i, schedule in enumerate(schedules)]
-    split_lines = [lane for line in lines for lane in lanes(owner, line)]
+        raise argument_error(
+            TypeError, caller, "schedules", "a schedule, a list of them, or a dict of them by label", schedules
+        )
+    lines = [ScheduleRule().convert(caller, f"schedules[{i}]", schedule) for i, schedule in enumerate(schedules)]
+    split_lines = [lane for line in lines for lane in lanes(caller, line)]
     return dict(zip(labels(split_lines), split_lines, strict=True))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from lrax._pictures import colour_bar, in_order, legend_below, look_of, new_axes, rate_map, set_plain_log
 from lrax.fields._rules import whole_number
-from lrax.fields._words import spelt
+from lrax.fields._words import check_call
 from lrax.schedules._base import Schedule, shown_steps
 from lrax.schedules._cyclic_recipes import one_cycle_momentum
 from lrax.schedules._named import differing, named_schedules
@@ -28,7 +28,7 @@ JUMP, STILL = 0.05, 0.01
 part of this change in most of them."""
 
 
-@spelt
+@check_call
 def plot(
     schedules: Any | Sequence[Any] | Mapping[str, Any],
     steps: int | None = None,

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 from lrax.fields._rules import Choice
 from lrax.fields._types import DELAY, STEPS, Delay, Steps
-from lrax.fields._words import complain, spelt
+from lrax.fields._words import argument_error, check_call
 from lrax.schedules._base import Schedule, ScheduleLike, ScheduleRule
 from lrax.schedules._combinators import Cooldown
 from lrax.schedules._counting import multiply_divide
@@ -47,7 +47,7 @@ class Extension(Schedule):
     def check(self) -> None:
         if self.schedule.length is None:
             remedy = "an endless schedule needs no extension; lrax.branch brings it to an end"
-            raise complain(ValueError, "Extension", "schedule", "a schedule with a length", self.schedule, remedy)
+            raise argument_error(ValueError, "Extension", "schedule", "a schedule with a length", self.schedule, remedy)
 
     def rate(self, count: jax.Array) -> jax.Array:
         past, ahead = jnp.minimum(count, self.begin), jnp.maximum(count - self.begin, 0)
@@ -75,7 +75,7 @@ class Extension(Schedule):
         return self.total_steps
 
 
-@spelt
+@check_call
 def extend(schedule: Any, total_steps: Any, at: Any, mode: Literal["stretch", "hold"] = "stretch") -> Schedule:
     """The same run, made longer: up to count `at` the old rates, from there on the rest of the plan, slowed down.
 
@@ -99,14 +99,16 @@ def extend(schedule: Any, total_steps: Any, at: Any, mode: Literal["stretch", "h
     plan = ScheduleRule().convert("extend", "schedule", schedule)
     extension = Extension(plan, at, total_steps, mode)
     length, begin, total = plan.length, extension.begin, extension.total_steps
-    if is_known(length) and is_known(total) and np.any(np.asarray(total) <= np.asarray(length)):
+    if is_concrete(length) and is_concrete(total) and np.any(np.asarray(total) <= np.asarray(length)):
         remedy = "lrax.branch brings a run to an earlier end"
-        raise complain(ValueError, "extend", "total_steps", f"more than the {length} of the plan so far", total_steps, remedy)
+        raise argument_error(
+            ValueError, "extend", "total_steps", f"more than the {length} of the plan so far", total_steps, remedy
+        )
     _check_not_over("extend", begin, length)
     return extension
 
 
-@spelt
+@check_call
 def branch(schedule: Any, total_steps: Any, at: Any, end: Any = 0.0, mode: ShapeName = "linear") -> Schedule:
     """A cool-down that leaves a running schedule at count `at`: up to there the old rates, then down to `end`.
 
@@ -132,23 +134,23 @@ def branch(schedule: Any, total_steps: Any, at: Any, end: Any = 0.0, mode: Shape
     """
     plan = ScheduleRule().convert("branch", "schedule", schedule)
     total, begin = STEPS.convert("branch", "total_steps", total_steps), DELAY.convert("branch", "at", at)
-    known = is_known(total) and is_known(begin)
+    known = is_concrete(total) and is_concrete(begin)
     if known and np.any(np.asarray(total) <= np.asarray(begin)):
         needs = f"more than `at` ({begin}), which is where the cool-down begins"
-        raise complain(ValueError, "branch", "total_steps", needs, total_steps)
+        raise argument_error(ValueError, "branch", "total_steps", needs, total_steps)
     _check_not_over("branch", begin, plan.length)
     steps = np.asarray(total) - np.asarray(begin) if known else jnp.maximum(total - begin, 1)
     branched = Cooldown(plan, begin, steps, end, mode)
-    if all(map(is_known, jax.tree.leaves(branched))):
+    if all(map(is_concrete, jax.tree.leaves(branched))):
         last = plan(begin)
-        if is_known(last) and np.any(np.asarray(last) < np.asarray(branched.end)):
+        if is_concrete(last) and np.any(np.asarray(last) < np.asarray(branched.end)):
             needs = f"at most the rate at count {begin}, which is {last}"
-            raise complain(ValueError, "branch", "end", needs, end, "a cool-down does not climb")
+            raise argument_error(ValueError, "branch", "end", needs, end, "a cool-down does not climb")
     return branched
 
 
-def _check_not_over(owner: str, begin: Any, length: Any) -> None:
+def _check_not_over(caller: str, begin: Any, length: Any) -> None:
     """Raises ValueError if nothing of the plan is left at `begin`."""
-    if length is not None and is_known(length) and is_known(begin) and np.any(np.asarray(begin) >= np.asarray(length)):
+    if length is not None and is_concrete(length) and is_concrete(begin) and np.any(np.asarray(begin) >= np.asarray(length)):
         remedy = "its rates from there on are its last one; start with a new schedule"
-        raise complain(ValueError, owner, "at", f"before the end of the plan, which is at {length}", begin, remedy)
+        raise argument_error(ValueError, caller, "at", f"before the end of the plan, which is at {length}", begin, remedy)

@@ -19,11 +19,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 from lrax.fields._ratio import Ratio
 from lrax.fields._shares import updates
 from lrax.fields._types import STEPS
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule
 
 LONG_RUN = 10**9
@@ -49,7 +49,7 @@ class Recipe(Schedule):
         """The schedule of these arguments."""
 
     @property
-    def waits(self) -> bool:
+    def needs_total_steps(self) -> bool:
         """Whether there are no rates before `over` gives a total length."""
         return getattr(self, "total_steps", 0) is None
 
@@ -59,7 +59,7 @@ class Recipe(Schedule):
     def sample(self) -> Schedule:
         """What it is made of; of one that waits, over a long run."""
         with np.errstate(all="ignore"):  # what overflows is refused as infinite, by name
-            return self.unchecked(total_steps=np.int32(LONG_RUN)).made() if self.waits else self.made()
+            return self.unchecked(total_steps=np.int32(LONG_RUN)).made() if self.needs_total_steps else self.made()
 
     def unchecked(self, **fields: Any) -> "Recipe":
         """This recipe with other fields, as they are."""
@@ -85,33 +85,33 @@ class Recipe(Schedule):
         return dataclasses.replace(self, total_steps=length)  # type: ignore[call-arg]  # it has the field
 
     def _whole(self) -> Schedule:
-        if self.waits:
-            remedy = "this plan waits for it: plan.over(10_000)"
-            raise complain(ValueError, type(self).__name__, "total_steps", "known before there is a rate", None, remedy)
+        if self.needs_total_steps:
+            remedy = "this plan waits for it: plan.with_total_steps(10_000)"
+            raise argument_error(ValueError, type(self).__name__, "total_steps", "known before there is a rate", None, remedy)
         return _made(self)
 
 
-def shared_out(owner: str, total_steps: Any, **parts: Any) -> list[Any]:
+def shared_out(caller: str, total_steps: Any, **parts: Any) -> list[Any]:
     """What parts leave of a total, and the parts in updates, each less than what those before it leave.
 
     The total is at least 1, or what is left of it; if numbers are traced, at least one update is left.
 
     Raises: ValueError that names the part that does not fit.
     """
-    total = STEPS.convert(owner, "total_steps", total_steps)
+    total = STEPS.convert(caller, "total_steps", total_steps)
     left, resolved = total, []
     for name, given in parts.items():
         steps = updates(given, total)
-        known = is_known(left) and is_known(steps)
+        known = is_concrete(left) and is_concrete(steps)
         if known and np.any(np.asarray(steps) >= np.asarray(left)):
             remedy = "`total_steps` is the whole length, all parts included"
             if name == "warmup_steps" and steps.size == 1:
                 remedy += f"; a run that ends in its warm-up is lrax.Warmup(lrax.Constant(peak), {steps})"
             if isinstance(given, Ratio):
-                raise complain(
-                    ValueError, owner, name, f"less than what is left of the total ({left / total:.4g})", given, remedy
+                raise argument_error(
+                    ValueError, caller, name, f"less than what is left of the total ({left / total:.4g})", given, remedy
                 )
-            raise complain(ValueError, owner, name, f"less than what is left of `total_steps` ({left})", given, remedy)
+            raise argument_error(ValueError, caller, name, f"less than what is left of `total_steps` ({left})", given, remedy)
         left = np.asarray(left) - np.asarray(steps) if known else jnp.maximum(left - steps, 1)
         resolved.append(steps)
     return [left, *resolved]

@@ -13,11 +13,11 @@ from typing import Any, final
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 from lrax.fields._ratio import Ratio
 from lrax.fields._shares import DelayOrShare, MaybeDelayOrShare, MaybeStepsOrShare, Total
 from lrax.fields._types import DELAY, MaybePositive, MaybeRate, Positive, Rate, Steps, default
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule
 from lrax.schedules._combinators import Cooldown, Sequence, Until, Warmup
 from lrax.schedules._decays import Constant, InverseSqrt
@@ -36,7 +36,7 @@ def warm(schedule: Schedule, warmup_steps: Any, start: Any, mode: Any = "linear"
 
 def cooled(schedule: Schedule, begin: Any, steps: Any, end: Any, stays: Any, mode: Any) -> Schedule:
     """A cool-down from `begin` on to `end`; one of no update leads to the rate that stays."""
-    array: Any = np if all(map(is_known, (begin, steps, end, stays))) else jnp
+    array: Any = np if all(map(is_concrete, (begin, steps, end, stays))) else jnp
     fall = array.maximum(steps, 1)
     return Cooldown(schedule, begin + steps - fall, fall, array.where(steps > 0, end, stays), mode)
 
@@ -65,7 +65,7 @@ class MayEnd(Recipe):
         """What follows the warm-up, from its own count 0 on."""
 
     @property
-    def waits(self) -> bool:
+    def needs_total_steps(self) -> bool:
         return getattr(self, "total_steps", None) is None and self._needs_total
 
     @property
@@ -74,17 +74,17 @@ class MayEnd(Recipe):
         return lengths.cooldown_steps is not None or isinstance(lengths.warmup_steps, Ratio)
 
     def made(self) -> Schedule:
-        owner, lengths = type(self).__name__, typing.cast(Any, self)
+        caller, lengths = type(self).__name__, typing.cast(Any, self)
         warm, total, cool = lengths.warmup_steps, lengths.total_steps, lengths.cooldown_steps
         if total is None:
             return first_rate(self.decay(warm), warm)
         if not self._needs_total:
             needs, remedy = "given with `total_steps`", "give both or neither"
-            raise complain(ValueError, owner, "cooldown_steps", needs, None, remedy)
+            raise argument_error(ValueError, caller, "cooldown_steps", needs, None, remedy)
         if cool is None:
-            _, warm = shared_out(owner, total, warmup_steps=warm)
+            _, warm = shared_out(caller, total, warmup_steps=warm)
             return first_rate(self.decay(warm), warm)
-        begin, warm, cool = shared_out(owner, total, warmup_steps=warm, cooldown_steps=cool)
+        begin, warm, cool = shared_out(caller, total, warmup_steps=warm, cooldown_steps=cool)
         return first_rate(Cooldown(self.decay(warm), begin, cool, lengths.end, getattr(self, "mode", "linear")), warm)
 
 
@@ -110,7 +110,8 @@ class warmup_cosine(Recipe):  # noqa: N801  # a recipe is called as a function
     >>> print(schedule(jnp.array([0, 2, 4, 20])))
     [0.1 0.3 0.5 0. ]
     >>> plan = warmup_cosine(peak=0.5, warmup_steps=0.2)
-    >>> print(plan.over(20) == warmup_cosine(peak=0.5, total_steps=20, warmup_steps=0.2), plan.over(20)(4) == schedule(4))
+    >>> print(plan.with_total_steps(20) == warmup_cosine(peak=0.5, total_steps=20, warmup_steps=0.2),
+    plan.with_total_steps(20)(4) == schedule(4))
     True True
     """
 
@@ -184,7 +185,7 @@ class wsd(Recipe):  # noqa: N801  # a recipe is called as a function
     >>> print(wsd(peak=0.5, total_steps=100, warmup_steps=4, cooldown_steps=20)(jnp.array([0, 4, 80, 90, 100])))
     [0.1  0.5  0.5  0.25 0.  ]
     >>> plan = wsd(peak=0.5, warmup_steps=0.04, cooldown_steps=0.2)  # for every length
-    >>> print(plan.over(100)(90), plan.over(1000)(900))
+    >>> print(plan.with_total_steps(100)(90), plan.with_total_steps(1000)(900))
     0.25 0.25
     """
 
@@ -295,6 +296,6 @@ class noam(Recipe):  # noqa: N801  # a recipe is called as a function
     factor: Rate = default(1.0)
 
     def made(self) -> Schedule:
-        array: Any = np if is_known(self.warmup_steps) and is_known(self.model_size) else jnp
+        array: Any = np if is_concrete(self.warmup_steps) and is_concrete(self.model_size) else jnp
         peak = self.factor / (array.sqrt(self.model_size) * array.sqrt(self.warmup_steps.astype(np.float32)))
         return Shift(Warmup(InverseSqrt(peak, self.warmup_steps), self.warmup_steps), 1)

@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import as_array, is_known
+from lrax.fields._known import as_array, is_concrete
 from lrax.fields._rules import LARGEST
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.schedules._counting import as_count, broadcast
 
 
@@ -29,33 +29,35 @@ class Seen(NamedTuple):
 
     def number(self) -> np.ndarray[Any, Any]:
         """The number, or array, in NumPy's int64; outside jit."""
-        if not all(map(is_known, self)):
-            raise complain(TypeError, "Seen", "number", "known", self.high, "inside jit, read `high` and `low`")
+        if not all(map(is_concrete, self)):
+            raise argument_error(TypeError, "Seen", "number", "known", self.high, "inside jit, read `high` and `low`")
         return np.asarray(self.high).astype(np.int64) * 2**31 + np.asarray(self.low)
 
     def __int__(self) -> int:
         return int(self.number())
 
     def __repr__(self) -> str:
-        return repr(self.number().tolist()) if all(map(is_known, self)) else f"Seen({self.high!r}, {self.low!r})"
+        return repr(self.number().tolist()) if all(map(is_concrete, self)) else f"Seen({self.high!r}, {self.low!r})"
 
 
-def as_seen(owner: str, name: str, value: Any) -> Seen:
+def as_seen(caller: str, name: str, value: Any) -> Seen:
     """A number of examples or tokens, rounded up to a whole one, as two words; a traced integer is its low word."""
     if isinstance(value, Seen):
         return value
     needs = "a number from 0 up to 2**62"
     array = as_array(value)
-    if not is_known(array):
+    if not is_concrete(array):
         if not jnp.issubdtype(array.dtype, jnp.integer):
-            raise complain(TypeError, owner, name, needs, value, "a traced one is an integer, or what `Clock.seen` gives")
-        low = as_count(owner, array)
+            raise argument_error(
+                TypeError, caller, name, needs, value, "a traced one is an integer, or what `Clock.seen` gives"
+            )
+        low = as_count(caller, array)
         return Seen(low * 0, low)
     if isinstance(value, str | bool) or array.dtype.kind not in "iufO":
-        raise complain(TypeError, owner, name, needs, value)
+        raise argument_error(TypeError, caller, name, needs, value)
     numbers = [whole_amount(number) for number in array.ravel().tolist()]
     if any(number is None or not 0 <= number < 2**62 for number in numbers):
-        raise complain(ValueError, owner, name, needs, value)
+        raise argument_error(ValueError, caller, name, needs, value)
     whole = np.array(numbers, np.int64).reshape(array.shape)
     return Seen((whole >> 31).astype(np.int32)[()], (whole & LARGEST).astype(np.int32)[()])
 

@@ -5,13 +5,13 @@ from typing import Any, final
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 from lrax.fields._ratio import Ratio
 from lrax.fields._rules import LARGEST
 from lrax.fields._shares import DelayOrShare, EndsOrShares, MaybeStepsOrShare, StepsOrShare, Total, updates
 from lrax.fields._types import Positive, Rate, default
 from lrax.fields._value import decimal
-from lrax.fields._words import Shown, complain
+from lrax.fields._words import Shown, argument_error
 from lrax.schedules._algebra import Minimum
 from lrax.schedules._base import Schedule
 from lrax.schedules._combinators import Cooldown, Warmup
@@ -61,8 +61,8 @@ class wsd_s(Recipe):  # noqa: N801  # a recipe is called as a function
 
     def sample(self) -> Schedule:
         shares = [isinstance(length, Ratio) for length in (self.ends, self.warmup_steps, self.cooldown_steps)]
-        only = shares[0] and is_known(self.ends.denominator) and np.all(np.asarray(self.ends.denominator) > 1)
-        if not self.waits or not any(shares) or only:
+        only = shares[0] and is_concrete(self.ends.denominator) and np.all(np.asarray(self.ends.denominator) > 1)
+        if not self.needs_total_steps or not any(shares) or only:
             return Recipe.sample(self)
         # ends at counts beside shares of the total fit some totals only: they are checked once there is one
         return Recipe.sample(self.unchecked(ends=np.zeros(0, np.int32)))
@@ -72,7 +72,7 @@ class wsd_s(Recipe):  # noqa: N801  # a recipe is called as a function
         left, warm, cool = shared_out("wsd_s", self.total_steps, **lengths)
         total = left + warm + cool
         parts = self.ends if isinstance(self.ends, Ratio) else (self.ends,)
-        array: Any = np if all(map(is_known, (total, *parts))) else jnp
+        array: Any = np if all(map(is_concrete, (total, *parts))) else jnp
         total = array.expand_dims(total, -1)
         ends = updates(self.ends, total)
         batch = np.broadcast_shapes(ends.shape[:-1], total.shape[:-1])
@@ -82,19 +82,19 @@ class wsd_s(Recipe):  # noqa: N801  # a recipe is called as a function
 
     def _check(self, ends: Any, warm: Any, cool: Any) -> None:
         """Raises ValueError if an end is not before the total, or a fall begins before the peak is reached."""
-        if not all(map(is_known, (ends, warm, cool))):
+        if not all(map(is_concrete, (ends, warm, cool))):
             return
         between = np.diff(ends, axis=-1, prepend=0)
         if np.any(between <= 0):
             given = decimal(self.ends).tolist() if isinstance(self.ends, Ratio) else self.ends
-            raise complain(ValueError, "wsd_s", "ends", f"rising, and less than the total ({ends[..., -1]})", given)
+            raise argument_error(ValueError, "wsd_s", "ends", f"rising, and less than the total ({ends[..., -1]})", given)
         first, others = between[..., 0] - warm, between[..., 1:].min(axis=-1, initial=LARGEST)
         if np.any(np.asarray(cool) > np.minimum(first, others)):
             distance: Any = np.minimum(first, others)
             if np.all(ends[..., -1] == LONG_RUN):  # no total yet
                 distance = Shown(f"{np.min(distance) / LONG_RUN:.4g} of the total")
             needs = f"at most the distance between ends ({distance}), the first of which begins after the warm-up"
-            raise complain(ValueError, "wsd_s", "cooldown_steps", needs, self.cooldown_steps)
+            raise argument_error(ValueError, "wsd_s", "cooldown_steps", needs, self.cooldown_steps)
 
 
 @final
@@ -179,6 +179,6 @@ class power(MayEnd):  # noqa: N801  # a recipe is called as a function
     mode: Mode = "linear"
 
     def decay(self, warmup_steps: Any) -> Schedule:
-        array: Any = np if is_known(self.step_tokens) and is_known(self.exponent) else jnp
+        array: Any = np if is_concrete(self.step_tokens) and is_concrete(self.exponent) else jnp
         first = self.batch_size * self.amplitude * array.power(self.step_tokens, self.exponent)
         return Minimum(Constant(self.peak), Shift(Power(first, self.exponent), warmup_steps - 1))

@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 from lrax.fields._ratio import Ratio
 from lrax.fields._rules import Rule
 from lrax.fields._shares import CountsOrShares, Total, updates
-from lrax.fields._types import Held, Numbers, Rates, Wholes, default
+from lrax.fields._types import Converted, Numbers, Rates, Wholes, default
 from lrax.fields._value import decimal
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule
 from lrax.schedules._counting import fractions
 from lrax.schedules._modes import Mode
@@ -60,7 +60,7 @@ class Table(Schedule):
         return getattr(self, "boundaries" if "boundaries" in self._rules else "counts")
 
     @property
-    def waits(self) -> bool:
+    def needs_total_steps(self) -> bool:
         """Whether there are no rates before `over` gives a total length."""
         return isinstance(self._list, Ratio) and self._total is None
 
@@ -70,13 +70,13 @@ class Table(Schedule):
 
     def at(self) -> Any:
         """The list in updates."""
-        if self.waits:
-            remedy = "this plan waits for it: plan.over(10_000)"
-            raise complain(ValueError, type(self).__name__, "total_steps", "known before there is a rate", None, remedy)
+        if self.needs_total_steps:
+            remedy = "this plan waits for it: plan.with_total_steps(10_000)"
+            raise argument_error(ValueError, type(self).__name__, "total_steps", "known before there is a rate", None, remedy)
         return counts_of(self._list, self._total)
 
     def check(self) -> None:
-        if not self.waits:
+        if not self.needs_total_steps:
             check_rising(type(self).__name__, "boundaries" if "boundaries" in self._rules else "counts", self._list, self.at())
 
     @property
@@ -85,37 +85,37 @@ class Table(Schedule):
 
     @property
     def length(self) -> Any:
-        if self.waits:
+        if self.needs_total_steps:
             self.at()
         return self._total
 
     def resized(self, length: Any) -> "Table | None":
-        if self._total is None and not self.waits:
+        if self._total is None and not self.needs_total_steps:
             return None
         return dataclasses.replace(self, total_steps=length)  # type: ignore[call-arg]  # every kind has the field
 
 
-def check_as_many(owner: str, values: Any, given: Any, name: str, more: int = 0) -> None:
+def check_as_many(caller: str, values: Any, given: Any, name: str, more: int = 0) -> None:
     """Raises ValueError if there are not as many values as counts, and at least two between which something leads."""
     counts = jax.tree.leaves(given)[0].shape[-1]
     if values.shape[-1] != counts + more or (more == 0 and counts < 2):
         needs = f"one longer than `{name}` ({counts})" if more else f"at least two, as many as `{name}` ({counts})"
-        raise complain(ValueError, owner, "values", needs, values)
+        raise argument_error(ValueError, caller, "values", needs, values)
 
 
 def counts_of(given: Any, total: Any) -> Any:
     """A list of counts and shares, in updates."""
     if not isinstance(given, Ratio):
         return given
-    return updates(given, np.expand_dims(total, -1) if is_known(total) else jnp.expand_dims(total, -1))
+    return updates(given, np.expand_dims(total, -1) if is_concrete(total) else jnp.expand_dims(total, -1))
 
 
-def check_rising(owner: str, name: str, given: Any, counts: Any) -> None:
+def check_rising(caller: str, name: str, given: Any, counts: Any) -> None:
     """Raises ValueError where shares and counts, once the total is there, are not in order."""
-    if isinstance(given, Ratio) and is_known(counts) and np.any(np.diff(np.asarray(counts), axis=-1) < 0):
-        raise complain(
+    if isinstance(given, Ratio) and is_concrete(counts) and np.any(np.diff(np.asarray(counts), axis=-1) < 0):
+        raise argument_error(
             ValueError,
-            owner,
+            caller,
             name,
             f"in order over this total, where they are {np.asarray(counts).tolist()}",
             decimal(given).tolist(),
@@ -140,7 +140,8 @@ class PiecewiseConstant(Table):
 
     >>> print(PiecewiseConstant(values=[1.0, 0.5, 0.2], boundaries=[250, 750])(jnp.array([249, 250, 750])))
     [1.  0.5 0.2]
-    >>> print(PiecewiseConstant(values=[1.0, 0.5, 0.2], boundaries=[250, 0.75]).over(1000)(jnp.array([249, 250, 750])))
+    >>> print(PiecewiseConstant(values=[1.0, 0.5, 0.2], boundaries=[250, 0.75]).with_total_steps(1000)(jnp.array([249,
+    250, 750])))
     [1.  0.5 0.2]
     """
 
@@ -178,7 +179,7 @@ class Piecewise(Table):
 
     >>> print(Piecewise(values=[0.0, 1.0, 0.5], counts=[0, 10, 20])(jnp.array([5, 10, 15, 30])))
     [0.5  1.   0.75 0.5 ]
-    >>> print(Piecewise(values=[0.0, 1.0, 0.5], counts=[0, 0.5, 1.0]).over(20)(jnp.array([5, 10, 15, 30])))
+    >>> print(Piecewise(values=[0.0, 1.0, 0.5], counts=[0, 0.5, 1.0]).with_total_steps(20)(jnp.array([5, 10, 15, 30])))
     [0.5  1.   0.75 0.5 ]
     """
 
@@ -190,8 +191,8 @@ class Piecewise(Table):
     def check(self) -> None:
         check_as_many("Piecewise", self.values, self.counts, "counts")
         Table.check(self)
-        if self.mode == "geometric" and is_known(self.values) and np.any(np.asarray(self.values) <= 0):
-            raise complain(ValueError, "Piecewise", "values", "above 0 in mode 'geometric'", self.values)
+        if self.mode == "geometric" and is_concrete(self.values) and np.any(np.asarray(self.values) <= 0):
+            raise argument_error(ValueError, "Piecewise", "values", "above 0 in mode 'geometric'", self.values)
 
     def rate(self, count: jax.Array) -> jax.Array:
         counts = self.at()
@@ -229,19 +230,21 @@ class Knots(Schedule):
     """
 
     values: Rates
-    counts: Annotated[Held[Wholes, jax.Array], PLACES]
-    parts: Annotated[Held[Numbers, jax.Array], PARTS]
+    counts: Annotated[Converted[Wholes, jax.Array], PLACES]
+    parts: Annotated[Converted[Numbers, jax.Array], PARTS]
     mode: Mode = "linear"
 
     def check(self) -> None:
         sizes = {np.shape(one)[-1] for one in (self.values, self.counts, self.parts)}
         if len(sizes) > 1 or max(sizes) < 2:
             needs = "as long as `counts` and `parts`, at least two"
-            raise complain(ValueError, "Knots", "values", needs, self.values)
-        if is_known(self.counts) and is_known(self.parts):
+            raise argument_error(ValueError, "Knots", "values", needs, self.values)
+        if is_concrete(self.counts) and is_concrete(self.parts):
             places = np.asarray(self.counts, np.float64) + np.asarray(self.parts, np.float64)
             if np.any(np.diff(places, axis=-1) <= 0):
-                raise complain(ValueError, "Knots", "counts", "such that `counts + parts` rises strictly", places.tolist())
+                raise argument_error(
+                    ValueError, "Knots", "counts", "such that `counts + parts` rises strictly", places.tolist()
+                )
 
     @property
     def landmarks(self) -> list[int]:

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from lrax.fields._rules import LARGEST, whole_number
-from lrax.fields._words import Text, complain, spelt
+from lrax.fields._words import Text, argument_error, check_call
 from lrax.schedules._base import Schedule, last_landmark
 from lrax.schedules._named import named_schedules
 
@@ -24,7 +24,7 @@ BAR = 32
 """Width of the longest bar, in characters."""
 
 
-@spelt
+@check_call
 def table(schedules: Any | Sequence[Any] | Mapping[str, Any], steps: int | None = None, rows: int = 16) -> Text:
     """The rates of one or more schedules as text, a line a count.
 
@@ -56,7 +56,7 @@ def table(schedules: Any | Sequence[Any] | Mapping[str, Any], steps: int | None 
     steps = steps if steps is not None else last_landmark(lines.values()) or 1000
     steps = whole_number("table", "steps", steps, 1, LARGEST)
     if not isinstance(rows, int) or rows < 2:
-        raise complain(ValueError, "table", "rows", "an integer of at least 2", rows)
+        raise argument_error(ValueError, "table", "rows", "an integer of at least 2", rows)
     functions = [jax.jit(jax.vmap(line)) for line in lines.values()]
     found = {count for function in functions for count in changes(function, steps, rows // (2 * len(functions)))}
     for function, line in zip(functions, lines.values(), strict=True):

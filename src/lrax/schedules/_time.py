@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 from lrax.fields._rules import LARGEST
 from lrax.fields._types import Offset, Positive, TimeFactor
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule, ScheduleLike, has_curve
 from lrax.schedules._counting import add_lengths, fractions, times_ratio
 from lrax.schedules._exact import power_complement
@@ -51,7 +51,7 @@ class Shift(Schedule):
         length = self.schedule.length  # asked for once: it may take as long as the schedule is deep
         if length is None:
             return None
-        array: Any = np if isinstance(length, np.generic | np.ndarray) and is_known(self.offset) else jnp
+        array: Any = np if isinstance(length, np.generic | np.ndarray) and is_concrete(self.offset) else jnp
         offset, zero = array.asarray(self.offset), np.int32(0)
         waited = add_lengths(length, -array.minimum(offset, zero))
         return array.maximum(waited - array.maximum(offset, zero), zero)
@@ -134,7 +134,7 @@ class Warp(Schedule):
 
     def check(self) -> None:
         if not has_curve(self.phase):
-            raise complain(
+            raise argument_error(
                 TypeError, "Warp", "phase", "a phase with a curve", self.phase, "use Linear, Cosine, Polynomial, ..."
             )
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from lrax.fields._rules import LARGEST, whole_number
-from lrax.fields._words import complain, spelt
+from lrax.fields._words import argument_error, check_call
 from lrax.schedules._clock import Clock
 
 
-@spelt
+@check_call
 def steps_for(
     *,
     fraction: float | None = None,
@@ -80,9 +80,9 @@ def steps_for(
     amounts = {"fraction": fraction, "epochs": epochs, "examples": examples, "tokens": tokens}
     given = [name for name, amount in amounts.items() if amount is not None]
     if len(given) != 1:
-        raise complain(ValueError, "steps_for", "fraction, epochs, examples, tokens", "exactly one amount", given)
+        raise argument_error(ValueError, "steps_for", "fraction, epochs, examples, tokens", "exactly one amount", given)
     if fraction is not None and not 0 <= fraction <= 1:
-        raise complain(ValueError, "steps_for", "fraction", "from 0 to 1", fraction)
+        raise argument_error(ValueError, "steps_for", "fraction", "from 0 to 1", fraction)
     needed = functools.partial(_needed, given[0])
     times = needed("accumulate", accumulate)
     _check_unused(epochs is not None, fraction is not None, clock is not None, batch_size, drop_last, times, flush)
@@ -106,7 +106,7 @@ def steps_for(
 def _needed(amount: str, name: str, value: Any) -> int:
     """A whole number that an amount needs; an int of any size."""
     if value is None:
-        raise complain(ValueError, "steps_for", name, f"given with `{amount}`", value)
+        raise argument_error(ValueError, "steps_for", name, f"given with `{amount}`", value)
     return value if type(value) is int and value > 0 else whole_number("steps_for", name, value)
 
 
@@ -132,7 +132,7 @@ def _check_unused(
     for name, (given, where) in unused.items():
         if given:
             values = {"batch_size": batch_size, "accumulate": accumulate}
-            raise complain(ValueError, "steps_for", name, f"left out {where}", values.get(name, True))
+            raise argument_error(ValueError, "steps_for", name, f"left out {where}", values.get(name, True))
 
 
 def _accumulated(clock: Clock, batch: int, epochs: Any, batches: int, flush: bool) -> int:
@@ -140,7 +140,9 @@ def _accumulated(clock: Clock, batch: int, epochs: Any, batches: int, flush: boo
     sizes = np.asarray(clock.batch_sizes).tolist()
     if any(size % batch for size in sizes):
         remedy = "a step accumulates whole batches"
-        raise complain(ValueError, "steps_for", "batch_size", f"a divisor of the clock's batch sizes {sizes}", batch, remedy)
+        raise argument_error(
+            ValueError, "steps_for", "batch_size", f"a divisor of the clock's batch sizes {sizes}", batch, remedy
+        )
     ends = [] if clock.boundaries is None else np.asarray(clock.boundaries).tolist()
     pieces = list(zip([size // batch for size in sizes], [*ends, math.inf], strict=True))
     if not flush:
@@ -175,7 +177,7 @@ def _by_clock(clock: Clock, name: str, amount: Any, dataset_size: Any, example_t
     seen = rounded(name, amount, each, 2**62 - 1, "of them")
     count = int(clock.count_at(seen))
     if int(clock.seen(count)) < seen:
-        raise complain(
+        raise argument_error(
             ValueError, "steps_for", name, f"from 0 to {LARGEST} updates", amount, "the clock's batches are too small"
         )
     return count
@@ -186,11 +188,11 @@ def rounded(
 ) -> int:
     """`amount` times `each`, rounded up, and how often `accumulate` is in that; the amount is taken as it prints."""
     if isinstance(amount, str):
-        raise complain(TypeError, "steps_for", name, "a finite number", amount)
+        raise argument_error(TypeError, "steps_for", name, "a finite number", amount)
     try:
         steps = math.ceil(Fraction(str(amount)) * each) // accumulate
     except ValueError as error:  # inf, nan, or no number
-        raise complain(ValueError, "steps_for", name, "a finite number", amount) from error
+        raise argument_error(ValueError, "steps_for", name, "a finite number", amount) from error
     return within(name, amount, steps, most, unit)
 
 
@@ -198,11 +200,11 @@ def within(name: str, amount: Any, steps: int, most: int | None = LARGEST, unit:
     """A number of steps that is not below 0 nor above the most there can be."""
     if steps < 0 or (most is not None and steps > most):
         needs = "at least 0" if most is None else f"from 0 to {most} {unit}"
-        raise complain(ValueError, "steps_for", name, needs, amount, f"it is {steps} {unit}")
+        raise argument_error(ValueError, "steps_for", name, needs, amount, f"it is {steps} {unit}")
     return steps
 
 
-@spelt
+@check_call
 def linear_scaling(rate: Any, batch_size: Any, base_batch_size: Any = 256) -> Any:
     """The linear rule for batch sizes: as many times the rate as there are times the examples.
 
@@ -221,7 +223,7 @@ def linear_scaling(rate: Any, batch_size: Any, base_batch_size: Any = 256) -> An
     return rate * (batch_size / base_batch_size)
 
 
-@spelt
+@check_call
 def sqrt_scaling(rate: Any, batch_size: Any, base_batch_size: Any = 256) -> Any:
     """The square-root rule for batch sizes, the one for Adam and its kin.
 

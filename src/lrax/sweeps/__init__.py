@@ -1,10 +1,10 @@
 """Sweeps, races and searches of shapes: many schedules at once, on one device or many."""
 
-from lrax.sweeps._batch import cross
+from lrax.sweeps._batch import grid
 from lrax.sweeps._proposals import Propose, Tried, grid_shapes, halving_shapes, random_shapes
 from lrax.sweeps._race import race
-from lrax.sweeps._race_result import Race
-from lrax.sweeps._result import Sweep
+from lrax.sweeps._race_result import RaceResult
+from lrax.sweeps._result import SweepResult
 from lrax.sweeps._run import run_sweep, sweep
 from lrax.sweeps._score import end_loss
 from lrax.sweeps._settings import Margin, Setting
@@ -14,13 +14,13 @@ from lrax.sweeps._shapes_result import Shapes
 __all__ = [
     "Margin",
     "Propose",
-    "Race",
+    "RaceResult",
     "Setting",
     "Shapes",
-    "Sweep",
+    "SweepResult",
     "Tried",
-    "cross",
     "end_loss",
+    "grid",
     "grid_shapes",
     "halving_shapes",
     "race",

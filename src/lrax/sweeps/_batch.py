@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 from lrax.fields._types import Offset
 from lrax.fields._value import is_batch, ranks
-from lrax.fields._words import complain, spelt
+from lrax.fields._words import argument_error, check_call
 from lrax.schedules._base import Function, Schedule, ScheduleRule, Schedules
 
 
@@ -61,50 +61,54 @@ class Either(Schedule):
         return jnp.stack([jnp.asarray(length) for length in lengths])[self.index]
 
 
-def as_lanes(owner: str, schedules: Any, others: tuple[Any, ...] = ()) -> Lanes:
+def as_lanes(caller: str, schedules: Any, others: tuple[Any, ...] = ()) -> Lanes:
     """`schedules`, one batch or a list, and `others`, checked and with one leading axis in every leaf.
 
     Raises: TypeError or ValueError that names the argument.
     """
     for i, other in enumerate(others):
-        check_arrays(owner, f"others[{i}]", other)
+        check_arrays(caller, f"others[{i}]", other)
     others = tuple(jax.tree.map(_on_host, other) for other in others)
     listed = None
     if isinstance(schedules, list | tuple):
         if not schedules:
-            raise complain(ValueError, owner, "schedules", "at least one schedule", schedules)
+            raise argument_error(ValueError, caller, "schedules", "at least one schedule", schedules)
         convert = ScheduleRule().convert
-        listed = tuple(convert(owner, f"schedules[{i}]", schedule) for i, schedule in enumerate(schedules))
+        listed = tuple(convert(caller, f"schedules[{i}]", schedule) for i, schedule in enumerate(schedules))
         for i, schedule in enumerate(listed):
-            _check_single(owner, f"schedules[{i}]", schedule)
+            _check_single(caller, f"schedules[{i}]", schedule)
         batch, count = stack(listed), len(listed)
     elif isinstance(schedules, Schedule):
-        batch, count = spread(owner, schedules, others)
+        batch, count = spread(caller, schedules, others)
     else:
-        raise complain(TypeError, owner, "schedules", "a schedule with batched fields, or a list of schedules", schedules)
+        raise argument_error(
+            TypeError, caller, "schedules", "a schedule with batched fields, or a list of schedules", schedules
+        )
     for i, other in enumerate(others):
         shapes = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(other)}
         if shapes - {(count,)}:
             needs, found = f"arrays with one leading axis, one entry a lane ({count})", jax.tree.leaves(other)
             remedy = "make an array of the list with jnp.asarray" if isinstance(other, list) and () in shapes else ""
-            raise complain(ValueError, owner, f"others[{i}]", needs, [jnp.shape(leaf) for leaf in found], remedy)
+            raise argument_error(ValueError, caller, f"others[{i}]", needs, [jnp.shape(leaf) for leaf in found], remedy)
     return Lanes(jax.tree.map(_on_host, batch), others, count, listed)
 
 
-def _check_single(owner: str, name: str, schedule: Schedule) -> None:
+def _check_single(caller: str, name: str, schedule: Schedule) -> None:
     """Raises if what stands in a list is a batch, or a function that gives no rate."""
     if is_batch(schedule):
         remedy = "give the batch by itself, or its schedules one by one"
-        raise complain(ValueError, owner, name, "one schedule, not a batch", schedule, remedy)
+        raise argument_error(ValueError, caller, name, "one schedule, not a batch", schedule, remedy)
     if not isinstance(schedule, Function):
         return
     try:
         rate = jax.eval_shape(schedule, np.int32(0))
     except Exception as error:  # whatever the function raises
         reason = str(error).strip().partition("\n")[0]
-        raise complain(TypeError, owner, name, "a function count -> rate, in jnp", schedule, reason) from error
+        raise argument_error(TypeError, caller, name, "a function count -> rate, in jnp", schedule, reason) from error
     if rate.shape:
-        raise complain(ValueError, owner, name, "a function count -> one rate", schedule, f"it returned shape {rate.shape}")
+        raise argument_error(
+            ValueError, caller, name, "a function count -> one rate", schedule, f"it returned shape {rate.shape}"
+        )
 
 
 def stack(schedules: Sequence[Schedule]) -> Schedule:
@@ -127,7 +131,7 @@ def stack(schedules: Sequence[Schedule]) -> Schedule:
     return Either(tuple(kinds), index)
 
 
-def spread(owner: str, schedule: Schedule, others: tuple[Any, ...] = ()) -> tuple[Schedule, int]:
+def spread(caller: str, schedule: Schedule, others: tuple[Any, ...] = ()) -> tuple[Schedule, int]:
     """`schedule` with the lane axis in front of every leaf, also of those that are the same in all lanes; and the lanes."""
     leaves, structure = jax.tree.flatten(schedule)
     expected = ranks(schedule)
@@ -139,7 +143,7 @@ def spread(owner: str, schedule: Schedule, others: tuple[Any, ...] = ()) -> tupl
         counts = {shape[0] for leaf in leaves if (shape := jnp.shape(leaf))}
     if len(counts) != 1 or 0 in counts or any(len(shape) > rank + 1 for shape, rank in known):
         remedy = "make a batch with jax.vmap over the numbers that differ, or give a list"
-        raise complain(ValueError, owner, "schedules", "a batch whose fields have one leading axis", schedule, remedy)
+        raise argument_error(ValueError, caller, "schedules", "a batch whose fields have one leading axis", schedule, remedy)
     count = counts.pop()
 
     def spread_leaf(leaf: Any, rank: int | None) -> Any:
@@ -151,8 +155,8 @@ def spread(owner: str, schedule: Schedule, others: tuple[Any, ...] = ()) -> tupl
     return jax.tree.unflatten(structure, map(spread_leaf, leaves, expected)), count
 
 
-@spelt
-def cross(schedules: Any, *others: Any) -> tuple[Any, ...]:
+@check_call
+def grid(schedules: Any, *others: Any) -> tuple[Any, ...]:
     """Every schedule with every seed: what `sweep` takes, the schedule moving slowest.
 
     Args:
@@ -163,35 +167,37 @@ def cross(schedules: Any, *others: Any) -> tuple[Any, ...]:
 
     Raises: TypeError or ValueError for what cannot be swept, or if the others' leading axes differ.
 
-    >>> schedules, seeds = cross(lrax.Constant(jnp.array([0.1, 0.2])), jnp.arange(3))
+    >>> schedules, seeds = grid(lrax.Constant(jnp.array([0.1, 0.2])), jnp.arange(3))
     >>> print(schedules, seeds)
     Constant(value=[0.1, 0.1, 0.1, 0.2, 0.2, 0.2]) [0 1 2 0 1 2]
     """
-    lanes = as_lanes("cross", schedules)
+    lanes = as_lanes("grid", schedules)
     sizes = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(others)}
     if len(sizes) != 1 or () in sizes:
         shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(others)]
-        raise complain(ValueError, "cross", "others", "arrays with one leading axis", shapes, "give jax.random.split(key, 5)")
+        raise argument_error(
+            ValueError, "grid", "others", "arrays with one leading axis", shapes, "give jax.random.split(key, 5)"
+        )
     seeds = sizes.pop()[0]
     slow, fast = np.repeat(np.arange(lanes.number), seeds), np.tile(np.arange(seeds), lanes.number)
     batch = [lanes.listed[i] for i in slow] if lanes.listed is not None else take(lanes.schedules, slow)
     return (batch, *(take(other, fast) for other in others))
 
 
-def check_lanes(owner: str, lanes: Any) -> None:
+def check_lanes(caller: str, lanes: Any) -> None:
     """Raises if a number of lanes at a time is given and is none."""
     if lanes is not None and (not isinstance(lanes, int | np.integer) or isinstance(lanes, bool) or lanes < 1):
-        raise complain(ValueError, owner, "lanes", "an integer of at least 1", lanes)
+        raise argument_error(ValueError, caller, "lanes", "an integer of at least 1", lanes)
 
 
-def check_arrays(owner: str, name: str, tree: Any) -> None:
+def check_arrays(caller: str, name: str, tree: Any) -> None:
     """Raises if a leaf of a pytree is nothing that JAX can compute with; the message has its path."""
     for path, leaf in jax.tree.leaves_with_path(tree):
         known = isinstance(leaf, jax.Array | bool | int | float | complex | jax.ShapeDtypeStruct)
         if not known and np.asarray(leaf).dtype.kind in "OSUMm":
             remedy = "leave out what holds no numbers, or bind it with functools.partial"
-            raise complain(
-                TypeError, owner, f"{name}{jax.tree_util.keystr(path)}", "a number or an array of numbers", leaf, remedy
+            raise argument_error(
+                TypeError, caller, f"{name}{jax.tree_util.keystr(path)}", "a number or an array of numbers", leaf, remedy
             )
 
 
@@ -202,7 +208,7 @@ def take(tree: Any, lanes: np.ndarray[Any, Any] | int) -> Any:
 
 def _on_host(leaf: Any) -> Any:
     """A leaf as a NumPy array of JAX's dtype; what cannot be one (tracers, keys, parts on other hosts) as it is."""
-    if not is_known(leaf) or jnp.issubdtype(jax.dtypes.result_type(leaf), jax.dtypes.extended):
+    if not is_concrete(leaf) or jnp.issubdtype(jax.dtypes.result_type(leaf), jax.dtypes.extended):
         return leaf
     return np.asarray(leaf).astype(jax.dtypes.canonicalize_dtype(np.asarray(leaf).dtype), copy=False)
 

@@ -25,7 +25,7 @@ BEST = {"color": BLACK, "linestyle": "-", "linewidth": 2.2, "zorder": 5}
 
 
 def plot_curves(settings: Sequence[Setting], losses: np.ndarray[Any, Any], axes: "Axes | None" = None) -> "Axes":
-    """Draws losses of shape (lanes, updates); see `Sweep.plot_curves`."""
+    """Draws losses of shape (lanes, updates); see `SweepResult.plot_curves`."""
     axes = new_axes() if axes is None else axes
     peaks, best = np.array([setting.peak for setting in settings]), next(iter(ranked(settings)), None)
     colours = rate_colours(peaks, np.array([setting.diverged > 0 for setting in settings]))
@@ -57,7 +57,7 @@ def plot_race(
     best: int | None,
     axes: "Axes | None" = None,
 ) -> "Axes":
-    """Draws losses of shape (lanes, updates); see `Race.plot`."""
+    """Draws losses of shape (lanes, updates); see `RaceResult.plot`."""
     axes = new_axes() if axes is None else axes
     lost, means = ~np.isfinite(end_losses), np.array([running_mean(curve) for curve in losses])
     colours = rate_colours(peaks, lost)
@@ -94,7 +94,7 @@ def plot_metrics(
     best: int | None,
     axes: "Axes | None" = None,
 ) -> "Axes":
-    """Draws metrics of shape (lanes, evaluations) over their counts; see `Race.plot_evaluations`."""
+    """Draws metrics of shape (lanes, evaluations) over their counts; see `RaceResult.plot_evaluations`."""
     axes = new_axes() if axes is None else axes
     colours = rate_colours(peaks, ~np.isfinite(metrics).any(axis=1))
     kinds = dict(zip(dict.fromkeys(map(kind_of, schedules)), itertools.cycle(DASHES), strict=False))

@@ -51,7 +51,7 @@ def packed(arrays: Mapping[str, Any]) -> Callable[[IO[bytes]], Any]:
     return fill
 
 
-def save(owner: str, path: pathlib.Path, fill: Callable[[IO[bytes]], Any]) -> None:
+def save(caller: str, path: pathlib.Path, fill: Callable[[IO[bytes]], Any]) -> None:
     """`write` for a file that a user asked for.
 
     Raises: OSError that says who, which file, and what to do; nothing is left of the file then.
@@ -60,7 +60,7 @@ def save(owner: str, path: pathlib.Path, fill: Callable[[IO[bytes]], Any]) -> No
         write(path, fill)
     except OSError as error:
         remedy = "make room there, or give another path"
-        raise OSError(error.errno, f"{owner}: `path` could not be written: {error.strerror}; {remedy}", str(path)) from error
+        raise OSError(error.errno, f"{caller}: `path` could not be written: {error.strerror}; {remedy}", str(path)) from error
 
 
 def write(path: pathlib.Path, fill: Callable[[IO[bytes]], Any]) -> None:

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.sweeps import _files
 from lrax.sweeps._batch import Lanes
 from lrax.training._jaxprs import callbacks, digest, program_digest
@@ -40,7 +40,7 @@ def fingerprint(lanes: Lanes, closed_jaxpr: Any, shared: Any) -> dict[str, str]:
     """
     if found := callbacks(closed_jaxpr):
         remedy = "what Python gives back cannot be told from what it gave last time: put it into arrays beside the schedules"
-        raise complain(ValueError, "run_sweep", "folder", f"left out where `train` has a {found[0]}", "a folder", remedy)
+        raise argument_error(ValueError, "run_sweep", "folder", f"left out where `train` has a {found[0]}", "a folder", remedy)
     return {
         "schedules": digest(lanes.schedules),
         "others": digest(lanes.others),
@@ -114,7 +114,7 @@ class Folder:
             self._write_unsaved()
         if self._unsaved:
             number = sum(len(indices) for indices, _ in self._unsaved)
-            remedy = "they are in the result alone: keep it with Sweep.save"
+            remedy = "they are in the result alone: keep it with SweepResult.save"
             warnings.warn(f"run_sweep: `folder` lacks {number} lanes, {self._problem}; {remedy}", RuntimeWarning, stacklevel=3)
 
     def _load(self) -> np.ndarray[Any, Any]:
@@ -158,20 +158,22 @@ class Folder:
         return True
 
 
-def checked_folder(owner: str, folder: Any) -> pathlib.Path:
+def checked_folder(caller: str, folder: Any) -> pathlib.Path:
     """The folder, made if it is not there.
 
     Raises: TypeError or ValueError if it is none, or cannot be written to: before a day of training, and not after it.
     """
     if not isinstance(folder, str | os.PathLike) or not str(folder):
-        raise complain(TypeError, owner, "folder", "the path of a folder", folder)
+        raise argument_error(TypeError, caller, "folder", "the path of a folder", folder)
     where = pathlib.Path(folder)
     try:
         where.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise complain(ValueError, owner, "folder", "a folder that is there or can be made", folder, str(error)) from error
+        raise argument_error(
+            ValueError, caller, "folder", "a folder that is there or can be made", folder, str(error)
+        ) from error
     if not os.access(where, os.W_OK | os.X_OK):
-        raise complain(ValueError, owner, "folder", "a folder that can be written to", folder)
+        raise argument_error(ValueError, caller, "folder", "a folder that can be written to", folder)
     return where
 
 

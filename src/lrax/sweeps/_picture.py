@@ -22,7 +22,7 @@ MANY = 4
 def plot_scores(
     settings: Sequence[Setting], peaks: np.ndarray[Any, Any], scores: np.ndarray[Any, Any], axes: "Axes | None" = None
 ) -> "Axes":
-    """Draws scores over peak rates; see `Sweep.plot`."""
+    """Draws scores over peak rates; see `SweepResult.plot`."""
     axes = new_axes() if axes is None else axes
     diverged = np.isnan(scores)
     kinds: dict[str, list[Setting]] = {}

@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
 from lrax.fields._known import is_key
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.sweeps._batch import Lanes, check_arrays, shaped, take
 from lrax.training._fit import Plan, even, fit, needed_bytes, plan, spans_devices
 from lrax.training._mesh import is_placed, put, spec
@@ -89,7 +89,7 @@ def checked_metrics(metrics: Any) -> Any:
     for path, leaf in jax.tree.leaves_with_path(metrics):
         if not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float | complex):
             place = f" at {jax.tree_util.keystr(path)}" if path else ""
-            raise complain(TypeError, "sweep", "train", f"a function whose metrics are arrays{place}", leaf)
+            raise argument_error(TypeError, "sweep", "train", f"a function whose metrics are arrays{place}", leaf)
     return metrics
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import numpy as np
 
-from lrax.fields._words import check_whole, complain
+from lrax.fields._words import argument_error, check_whole
 
 Points: TypeAlias = np.ndarray[Any, Any]
 
@@ -112,18 +112,18 @@ class halving_shapes:  # noqa: N801
         return np.clip(around + (draws - 0.5) * 0.5**done, 0, 1)
 
 
-def check_space(owner: str, space: Any) -> dict[str, Any]:
+def check_space(caller: str, space: Any) -> dict[str, Any]:
     """The space as it was given, each range or choice checked; raises for another."""
     needs = "a dict: name -> (low, high), or a list of choices"
     if not isinstance(space, Mapping) or not space:
-        raise complain(TypeError, owner, "space", needs, space)
+        raise argument_error(TypeError, caller, "space", needs, space)
     for name, place in space.items():
         numbers = isinstance(place, tuple | list) and all(
             isinstance(one, int | float | np.number) and not isinstance(one, bool) and np.isfinite(one) for one in place
         )
         fits = len(place) == 2 and place[0] <= place[1] if isinstance(place, tuple) else bool(numbers and place)
         if not numbers or not fits:
-            raise complain(ValueError, owner, f"space[{name!r}]", "(low, high) or a list of numbers", place)
+            raise argument_error(ValueError, caller, f"space[{name!r}]", "(low, high) or a list of numbers", place)
     return dict(space)
 
 

@@ -14,11 +14,11 @@ import numpy as np
 from jax.sharding import Mesh
 
 from lrax.fields._known import any_traced
-from lrax.fields._words import complain, spelt
+from lrax.fields._words import argument_error, check_call
 from lrax.schedules._base import Schedule
 from lrax.sweeps._batch import Lanes, as_lanes, check_lanes, take
 from lrax.sweeps._race_folder import RaceFolder
-from lrax.sweeps._race_result import Race, contradiction
+from lrax.sweeps._race_result import RaceResult, contradiction
 from lrax.sweeps._rungs import Standing
 from lrax.sweeps._score import check_part, peak_rates
 from lrax.training._learner import Learner, factory_of
@@ -30,7 +30,7 @@ from lrax.training._runner import make_runner
 from lrax.training._updates import check_learner
 
 
-@spelt
+@check_call
 def race(
     learner: Learner,
     data: Any,
@@ -52,7 +52,7 @@ def race(
     evaluate: Callable[[Any], Any] | None = None,
     every: int | None = None,
     mode: Literal["min", "max"] = "min",
-) -> Race:
+) -> RaceResult:
     """Trains with all schedules for a rung, keeps the best, and goes on with fewer.
 
     Every lane starts from the learner's state and sees the same batches, so that the schedule is all that differs. Those that
@@ -81,7 +81,7 @@ def race(
       every: updates from one evaluation to the next; a rung ends with one in any case, and by default it is the only one.
       mode: `"min"` where a smaller metric is better, `"max"` for an accuracy.
 
-    Returns: a `Race`. With an iterable that ends and cannot be iterated again, the race ends there.
+    Returns: a `RaceResult`. With an iterable that ends and cannot be iterated again, the race ends there.
 
     Raises: TypeError or ValueError for arguments that cannot be used, before anything runs.
 
@@ -98,12 +98,12 @@ def race(
     batch = as_lanes("race", schedules)
     if any_traced(batch.schedules):
         remedy = "call race outside jit, or train inside it with lrax.sweep"
-        raise complain(TypeError, "race", "schedules", "arrays, not traced", schedules, remedy)
+        raise argument_error(TypeError, "race", "schedules", "arrays, not traced", schedules, remedy)
     check_learner("race", learner, key)
     check_mesh("race", mesh, axis)
     if mesh is not None and jax.process_count() > 1:
         remedy = "divide the lanes of a sweep over several processes, or race in one"
-        raise complain(ValueError, "race", "mesh", "left out where there are several processes", mesh, remedy)
+        raise argument_error(ValueError, "race", "mesh", "left out where there are several processes", mesh, remedy)
     sizes = itertools.accumulate(lengths[1:], lambda size, _: part_of(size, keep), initial=batch.number)
     total = sum(size * length for size, length in zip(sizes, lengths, strict=True))
     with progress_bar(total * accumulate, "race", "batch", progress) as show:
@@ -135,14 +135,14 @@ def race(
             show(sum(map(racing.updates, racing.lanes)) * accumulate, loaded=True)
         standing.run(racing, lengths, keep, tail, (lambda now: None) if kept is None else functools.partial(kept.keep, racing))
     if not any(map(racing.updates, racing.lanes)):
-        raise complain(ValueError, "race", "data", "an iterable of at least one batch", data)
+        raise argument_error(ValueError, "race", "data", "an iterable of at least one batch", data)
     result = dataclasses.replace(_result(batch, racing, standing, plan, tail), optimizer=factory_of(learner))
     if wrong := contradiction(result):
         warnings.warn(f"race: {wrong}", stacklevel=3)
     return result
 
 
-def _result(batch: Lanes, racing: Racing, standing: Standing, plan: str, tail: float) -> Race:
+def _result(batch: Lanes, racing: Racing, standing: Standing, plan: str, tail: float) -> RaceResult:
     scores, rungs, ends = standing.scores, standing.rungs, standing.ends
     order = np.lexsort((scores, -rungs, np.isinf(scores)))
     updates = [racing.updates(lane) for lane in range(batch.number)]
@@ -150,7 +150,7 @@ def _result(batch: Lanes, racing: Racing, standing: Standing, plan: str, tail: f
     counts, metrics = _evaluations([racing.lanes[lane].evaluations for lane in range(batch.number)])
     begun = [0, *ends]  # of each rung
     end_metrics = [racing.end_metric(lane, tail, begun[max(rungs[lane] - 1, 0)]) for lane in range(batch.number)]
-    return Race(
+    return RaceResult(
         schedules=tuple(batch.one(lane) for lane in range(batch.number)),
         losses=np.stack([racing.losses(lane) for lane in range(batch.number)])[:, : max(updates)],
         end_losses=standing.end_losses,
@@ -189,8 +189,8 @@ def _check_rungs(rungs: Any) -> tuple[int, ...]:
     lengths = tuple(rungs) if isinstance(rungs, Iterable) else (rungs,)
     whole = all(isinstance(length, int | np.integer) and not isinstance(length, bool) and length > 0 for length in lengths)
     if not lengths or not whole:
-        raise complain(ValueError, "race", "rungs", "one or more whole numbers of updates, each at least 1", rungs)
+        raise argument_error(ValueError, "race", "rungs", "one or more whole numbers of updates, each at least 1", rungs)
     if lengths[0] < 2:
         needs = "at least 2 updates in the first rung: the first loss is measured before any rate has acted"
-        raise complain(ValueError, "race", "rungs", needs, rungs)
+        raise argument_error(ValueError, "race", "rungs", needs, rungs)
     return tuple(int(length) for length in lengths)

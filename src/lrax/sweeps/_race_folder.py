@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from lrax.fields._known import is_key
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.sweeps import _files
 from lrax.sweeps._batch import Lanes
 from lrax.sweeps._folder import checked_folder
@@ -53,10 +53,10 @@ class RaceFolder:
         runner, metric = racing.runner, racing.runner.evaluating
         if runner.reads_on:
             remedy = "an iterable cannot be read again from where it was left: give arrays or a sampler"
-            raise complain(ValueError, "race", "folder", "left out where the data is an iterable", folder, remedy)
+            raise argument_error(ValueError, "race", "folder", "left out where the data is an iterable", folder, remedy)
         if found := callbacks(runner.closed) or (metric and callbacks(metric.metric.closed)):
             remedy = "what Python gives back cannot be told from what it gave last time"
-            raise complain(
+            raise argument_error(
                 ValueError, "race", "folder", f"left out where the update, or `evaluate`, has a {found[0]}", folder, remedy
             )
         identity = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrax.fields._words import complain, spelt
+from lrax.fields._words import argument_error, check_call
 from lrax.schedules._base import Schedule
 from lrax.training._batches import AGAIN, told
 from lrax.training._evaluating import SIGNS, WRONG, contradicts
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Race:
+class RaceResult:
     """The outcome of a race.
 
     Printed, it is a table; in a notebook, a table and a picture.
@@ -98,7 +98,7 @@ class Race:
         """The steps that the winner has made: the count at which its schedule goes on. None if every lane diverged."""
         return None if self.winner is None else int(np.sum(~np.isnan(self.losses[self.winner])))
 
-    @spelt
+    @check_call
     def opt_state_for(self, optimizer: Any, opt_state: Any = None, params: Any = None) -> Any:
         """The winner's optimizer state, for an optimizer that follows the winner's schedule: to train on with optax.
 
@@ -126,17 +126,19 @@ class Race:
         from lrax.training._resume import resumed
 
         if self.schedule is None or self.count is None:
-            raise complain(ValueError, "Race.opt_state_for", "race", "one with a winner", self, "every lane diverged")
+            raise argument_error(
+                ValueError, "RaceResult.opt_state_for", "race", "one with a winner", self, "every lane diverged"
+            )
         for name, given in (("opt_state", opt_state), ("params", params)):
             if given is None and getattr(self.state, name, None) is None:
                 remedy = f"give `{name}`, which is a part of race.state"
-                raise complain(
-                    TypeError, "Race.opt_state_for", "state", f"a state with the field `{name}`", type(self.state), remedy
+                raise argument_error(
+                    TypeError, "RaceResult.opt_state_for", "state", f"a state with the field `{name}`", type(self.state), remedy
                 )
         opt_state = self.state.opt_state if opt_state is None else opt_state
         params = self.state.params if params is None else params
         made = self.count, self.schedule, self.optimizer
-        return resumed("Race.opt_state_for", optimizer, opt_state, params, *made)
+        return resumed("RaceResult.opt_state_for", optimizer, opt_state, params, *made)
 
     def rows(self) -> list[dict[str, Any]]:
         """A row a lane in plain values, for `pandas.DataFrame(race.rows())`.
@@ -155,7 +157,7 @@ class Race:
         """
         from lrax.sweeps._rows import write_csv
 
-        write_csv("Race.to_csv", pathlib.Path(path), self.rows())
+        write_csv("RaceResult.to_csv", pathlib.Path(path), self.rows())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes all of it to one plain .npz file, whole or not at all; schedules as their JSON, the state's arrays by path.
@@ -173,8 +175,8 @@ class Race:
         write_race(pathlib.Path(path), **{name: getattr(self, name) for name in names})
 
     @staticmethod
-    @spelt
-    def load(path: str | os.PathLike[str], state: Any = None, kinds: Iterable[type[Schedule]] = ()) -> "Race":
+    @check_call
+    def load(path: str | os.PathLike[str], state: Any = None, kinds: Iterable[type[Schedule]] = ()) -> "RaceResult":
         """Reads a file that `save` wrote: the same numbers, table and pictures.
 
         Args:
@@ -188,10 +190,10 @@ class Race:
         """
         from lrax.sweeps._stored import read_race
 
-        return Race(**read_race(pathlib.Path(path), state, kinds))
+        return RaceResult(**read_race(pathlib.Path(path), state, kinds))
 
     def __repr__(self) -> str:
-        return f"<Race: {len(self.schedules)} lanes, {self.updates} updates, winner {self.schedule!r}>"
+        return f"<RaceResult: {len(self.schedules)} lanes, {self.updates} updates, winner {self.schedule!r}>"
 
     def __str__(self) -> str:
         return str(self._table())
@@ -211,7 +213,7 @@ class Race:
         columns = self.end_losses, self.end_metrics
         return race_table(self.schedules, self.peaks, columns, self.winner is not None, self.rungs, self.order, spent)
 
-    @spelt
+    @check_call
     def plot(self, axes: "Axes | None" = None) -> "Axes":
         """Draws a running mean of the losses of every lane, the winner in black, the others' colour by their peak rates.
 
@@ -228,7 +230,7 @@ class Race:
 
         return plot_race(self.schedules, self.peaks, self.losses, self.end_losses, self.rungs, self.ends, self.winner, axes)
 
-    @spelt
+    @check_call
     def plot_evaluations(self, axes: "Axes | None" = None) -> "Axes":
         """Draws the metric of every lane over updates, the winner in black, the others' colour by their peak rates.
 
@@ -243,11 +245,13 @@ class Race:
 
         if self.end_metrics is None:
             remedy = "give lrax.race evaluate=, or draw the losses with plot"
-            raise complain(ValueError, "Race.plot_evaluations", "race", "one whose lanes were evaluated", self, remedy)
+            raise argument_error(
+                ValueError, "RaceResult.plot_evaluations", "race", "one whose lanes were evaluated", self, remedy
+            )
         return plot_metrics(self.schedules, self.peaks, self.evaluated, self.evaluations, self.winner, axes)
 
 
-def contradiction(race: Race) -> str:
+def contradiction(race: RaceResult) -> str:
     """What is said where the metric of `evaluate` is worst at the lowest losses, over the evaluations of all lanes; or ""."""
     if not race.evaluations.size:
         return ""

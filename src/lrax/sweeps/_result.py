@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from lrax.fields._known import is_key
-from lrax.fields._words import complain, spelt
+from lrax.fields._words import argument_error, check_call
 from lrax.schedules._base import Schedule
 from lrax.sweeps._batch import Lanes, as_lanes, check_arrays, shaped
 from lrax.sweeps._score import Score, check_score, default_scores, peak_rates
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Sweep:
+class SweepResult:
     """The outcome of a sweep. Lanes that were trained with equal schedules are the seeds of one setting.
 
     Printed, it is a table; in a notebook, a table and a picture.
@@ -46,8 +46,8 @@ class Sweep:
     plan: str = ""
 
     @staticmethod
-    @spelt
-    def create(schedules: Any, metrics: Any, score: Score | None = None) -> "Sweep":
+    @check_call
+    def create(schedules: Any, metrics: Any, score: Score | None = None) -> "SweepResult":
         """A table of metrics from anywhere.
 
         Args:
@@ -57,20 +57,22 @@ class Sweep:
 
         Raises: TypeError or ValueError for schedules, metrics or a score that do not fit.
 
-        >>> print(Sweep.create(lrax.Constant(jnp.array([0.1, 0.2])), jnp.array([3.0, jnp.nan])))
+        >>> print(SweepResult.create(lrax.Constant(jnp.array([0.1, 0.2])), jnp.array([3.0, jnp.nan])))
         best: Constant(value=0.1), score 3; every other setting has a run that diverged
            schedule             peak rate  score  lanes
         *  Constant(value=0.1)        0.1      3  0
            Constant(value=0.2)        0.2      -  1      diverged
         1 of 2 runs diverged: their scores are not finite
         """
-        lanes = as_lanes("Sweep.create", schedules)
-        check_arrays("Sweep.create", "metrics", metrics)
+        lanes = as_lanes("SweepResult.create", schedules)
+        check_arrays("SweepResult.create", "metrics", metrics)
         shapes = [np.shape(leaf) for leaf in jax.tree.leaves(metrics)]
         if not shapes or {shape[:1] for shape in shapes} != {(lanes.number,)}:
-            raise complain(ValueError, "Sweep.create", "metrics", f"arrays with {lanes.number} lanes in front", shapes)
+            raise argument_error(
+                ValueError, "SweepResult.create", "metrics", f"arrays with {lanes.number} lanes in front", shapes
+            )
         one = jax.tree.map(lambda leaf: shaped(np.shape(leaf)[1:], jax.dtypes.result_type(leaf)), metrics)
-        check_score("Sweep.create", score, one)
+        check_score("SweepResult.create", score, one)
         return outcome(lanes, metrics, score, "")
 
     @functools.cached_property
@@ -105,7 +107,7 @@ class Sweep:
         Returns: dicts with `lane`, `setting` (the place of its setting), `kind`, `schedule` (as text), `peak`, `score` (NaN where
           it diverged), `diverged`, and each metric that is one number a lane.
 
-        >>> print(Sweep.create(lrax.Constant(jnp.array([0.25, 0.5])), {"loss": np.array([3.0, 2.0])}, lambda m: m["loss"]).rows()[1])
+        >>> print(SweepResult.create(lrax.Constant(jnp.array([0.25, 0.5])), {"loss": np.array([3.0, 2.0])}, lambda m: m["loss"]).rows()[1])
         {'lane': 1, 'setting': 1, 'kind': 'Constant', 'schedule': 'Constant(value=0.5)', 'peak': 0.5, 'score': 2.0, 'diverged': False, 'loss': 2.0}
         """  # noqa: E501  # what is printed is one line
         from lrax.sweeps._rows import sweep_rows
@@ -119,7 +121,7 @@ class Sweep:
         """
         from lrax.sweeps._rows import write_csv
 
-        write_csv("Sweep.to_csv", pathlib.Path(path), self.rows())
+        write_csv("SweepResult.to_csv", pathlib.Path(path), self.rows())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes all of it to one plain .npz file, whole or not at all; schedules as their JSON.
@@ -136,8 +138,8 @@ class Sweep:
         write_sweep(pathlib.Path(path), **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
 
     @staticmethod
-    @spelt
-    def load(path: str | os.PathLike[str], kinds: Iterable[type[Schedule]] = ()) -> "Sweep":
+    @check_call
+    def load(path: str | os.PathLike[str], kinds: Iterable[type[Schedule]] = ()) -> "SweepResult":
         """Reads a file that `save` wrote: the same numbers, table and pictures.
 
         Args:
@@ -152,10 +154,10 @@ class Sweep:
         """
         from lrax.sweeps._stored import read_sweep
 
-        return Sweep(**read_sweep(pathlib.Path(path), kinds))
+        return SweepResult(**read_sweep(pathlib.Path(path), kinds))
 
     def __repr__(self) -> str:
-        return f"<Sweep: {len(self.schedules)} lanes, {len(self.settings)} settings, {int(self.diverged.sum())} diverged>"
+        return f"<SweepResult: {len(self.schedules)} lanes, {len(self.settings)} settings, {int(self.diverged.sum())} diverged>"
 
     def __str__(self) -> str:
         return str(self._table())
@@ -170,7 +172,7 @@ class Sweep:
 
         return sweep_table(self.settings, self.scores, self.metrics, self.plan)
 
-    @spelt
+    @check_call
     def plot(self, axes: "Axes | None" = None) -> "Axes":
         """Draws scores over peak rates: a dot a lane, a line through the settings of each kind, a cross for what diverged.
 
@@ -185,7 +187,7 @@ class Sweep:
 
         return plot_scores(self.settings, self.peaks, self.scores, axes)
 
-    @spelt
+    @check_call
     def plot_curves(self, axes: "Axes | None" = None, *, losses: Any = None) -> "Axes":
         """Draws the losses of every setting over the updates: running means, their median over seeds; the best in black.
 
@@ -207,15 +209,15 @@ class Sweep:
             curves = [leaf for leaf in jax.tree.leaves(self.metrics) if np.ndim(leaf) == 2 and not is_key(leaf)]
             if len(curves) != 1:
                 remedy = "give one metric, such as sweep.metrics['losses']"
-                raise complain(ValueError, "plot_curves", "losses", "given unless one metric is a curve", None, remedy)
+                raise argument_error(ValueError, "plot_curves", "losses", "given unless one metric is a curve", None, remedy)
             losses = curves[0]
         if np.ndim(losses) != 2 or len(losses) != len(self.peaks):
             needs = f"one curve for each of {len(self.peaks)} lanes"
-            raise complain(ValueError, "plot_curves", "losses", needs, f"shape {np.shape(losses)}")
+            raise argument_error(ValueError, "plot_curves", "losses", needs, f"shape {np.shape(losses)}")
         return plot_curves(self.settings, np.asarray(losses, np.float64), axes)
 
 
-def outcome(lanes: Lanes, metrics: Any, score: Score | None, plan: str) -> Sweep:
+def outcome(lanes: Lanes, metrics: Any, score: Score | None, plan: str) -> SweepResult:
     """The outcome for lanes and a score that have been checked."""
     scores = np.array(default_scores(metrics) if score is None else jax.vmap(score)(metrics), np.float64)
     diverged = ~np.isfinite(scores)  # by the score alone: other metrics may be NaN where nothing was measured
@@ -223,4 +225,4 @@ def outcome(lanes: Lanes, metrics: Any, score: Score | None, plan: str) -> Sweep
     peaks = np.asarray(peak_rates(lanes.schedules))
     schedules = tuple(lanes.one(lane) for lane in range(lanes.number))
     held = jax.tree.map(lambda leaf: leaf if is_key(leaf) else np.asarray(leaf), metrics)
-    return Sweep(schedules, held, scores, diverged, peaks, plan)
+    return SweepResult(schedules, held, scores, diverged, peaks, plan)

@@ -24,7 +24,7 @@ def sweep_rows(
     diverged: np.ndarray[Any, Any],
     metrics: Any,
 ) -> list[dict[str, Any]]:
-    """A row a lane; see `Sweep.rows`."""
+    """A row a lane; see `SweepResult.rows`."""
     place = {lane: i for i, setting in enumerate(settings) for lane in setting.lanes}
     rows = [
         {
@@ -55,7 +55,7 @@ def race_rows(
     order: np.ndarray[Any, Any],
     end_metrics: np.ndarray[Any, Any] | None = None,
 ) -> list[dict[str, Any]]:
-    """A row a lane; see `Race.rows`."""
+    """A row a lane; see `RaceResult.rows`."""
     places = np.argsort(order)
     return [
         {
@@ -73,13 +73,13 @@ def race_rows(
     ]
 
 
-def write_csv(owner: str, path: pathlib.Path, rows: Sequence[dict[str, Any]]) -> None:
+def write_csv(caller: str, path: pathlib.Path, rows: Sequence[dict[str, Any]]) -> None:
     """Writes rows under a header, whole or not at all."""
     text = io.StringIO(newline="")
     table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
-    save(owner, path, lambda file: file.write(text.getvalue().encode()))
+    save(caller, path, lambda file: file.write(text.getvalue().encode()))
 
 
 def _decimal(value: Any) -> float:

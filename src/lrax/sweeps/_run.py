@@ -10,19 +10,19 @@ import numpy as np
 from jax.sharding import Mesh
 
 from lrax.fields._known import any_traced, is_key
-from lrax.fields._words import check_arity, complain, spelt
+from lrax.fields._words import argument_error, check_arity, check_call
 from lrax.schedules._base import Schedule
 from lrax.sweeps._batch import Lanes, as_lanes, check_lanes, shaped
 from lrax.sweeps._folder import Folder, checked_folder, fingerprint
 from lrax.sweeps._program import Program, Train, checked_metrics
-from lrax.sweeps._result import Sweep, outcome
+from lrax.sweeps._result import SweepResult, outcome
 from lrax.sweeps._score import Score, check_score
 from lrax.training._mesh import check_mesh
 from lrax.training._pool import run_side_by_side
 from lrax.training._progress import progress_bar
 
 
-@spelt
+@check_call
 def sweep(
     train: Train,
     schedules: Schedule | Sequence[Schedule],
@@ -69,7 +69,7 @@ def sweep(
     return jax.tree.map(jnp.asarray, _restored(program, metrics))
 
 
-@spelt
+@check_call
 def run_sweep(
     train: Train,
     schedules: Schedule | Sequence[Schedule],
@@ -80,7 +80,7 @@ def run_sweep(
     progress: bool = False,
     mesh: Mesh | None = None,
     axis: str = "lanes",
-) -> Sweep:
+) -> SweepResult:
     """`lrax.sweep` for long sweeps: shows progress, outlives its process, and returns a table.
 
     Args:
@@ -89,13 +89,13 @@ def run_sweep(
         `lrax.sweeps.end_loss`. A run has diverged if its score is not finite. Other metrics may hold NaN or inf: they are kept.
       lanes: how many are trained at a time, the rest in turn. By default, on an accelerator, all that fit into nine tenths of
         its free memory; on the CPU, groups whose state fits the caches, one group a core, and single lanes for
-        convolutions. `Sweep.plan` says what it was and why.
+        convolutions. `SweepResult.plan` says what it was and why.
       folder: where each finished group of lanes is saved, in one .npz file, written whole or not at all. The same call again
         loads what is there and runs the rest. Several processes may share it. If a file cannot be written, on a full disk, say,
         a RuntimeWarning says so, and the sweep goes on.
       progress: shows a progress bar (needs tqdm).
 
-    Returns: a `Sweep`: the metrics, and what they say of the schedules.
+    Returns: a `SweepResult`: the metrics, and what they say of the schedules.
 
     Raises: TypeError or ValueError as `lrax.sweep`; ValueError if `score` does not give a scalar, or if `folder` holds files of
       another sweep (other schedules, others, training function or arrays in it, or another version of JAX) or damaged ones, if
@@ -117,7 +117,7 @@ def run_sweep(
     batch = _checked("run_sweep", train, schedules, others, lanes, mesh, axis)
     if any_traced((batch.schedules, batch.others)):
         remedy = "use lrax.sweep inside jit, which is pure"
-        raise complain(TypeError, "run_sweep", "schedules", "arrays, not traced", schedules, remedy)
+        raise argument_error(TypeError, "run_sweep", "schedules", "arrays, not traced", schedules, remedy)
     program = Program(train, batch, lanes, mesh, axis)
     outputs = _outputs(program, batch.number)
     check_score("run_sweep", score, program.traced.out_info)
@@ -141,14 +141,14 @@ def run_sweep(
 
 
 def _checked(
-    owner: str, train: Train, schedules: Any, others: tuple[Any, ...], lanes: int | None, mesh: Mesh | None, axis: str
+    caller: str, train: Train, schedules: Any, others: tuple[Any, ...], lanes: int | None, mesh: Mesh | None, axis: str
 ) -> Lanes:
-    batch = as_lanes(owner, schedules, others)
+    batch = as_lanes(caller, schedules, others)
     if not callable(train):
-        raise complain(TypeError, owner, "train", "a function schedule -> metrics", train)
-    check_arity(owner, "train", train, f"train(schedule{', other' * len(others)})", 1 + len(others))
-    check_lanes(owner, lanes)
-    check_mesh(owner, mesh, axis)
+        raise argument_error(TypeError, caller, "train", "a function schedule -> metrics", train)
+    check_arity(caller, "train", train, f"train(schedule{', other' * len(others)})", 1 + len(others))
+    check_lanes(caller, lanes)
+    check_mesh(caller, mesh, axis)
     return batch
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._words import complain, spelt
+from lrax.fields._words import argument_error, check_call
 from lrax.schedules._base import Schedule
 from lrax.sweeps._batch import Either
 from lrax.training._racing import part_of
@@ -16,7 +16,7 @@ Score: TypeAlias = Callable[[Any], Any]
 """Metrics of one lane -> a scalar, the lower the better."""
 
 
-@spelt
+@check_call
 def end_loss(losses: Any, tail: float = 0.25) -> jax.Array:
     """The loss at the end of a run: the mean over the last quarter of its steps.
 
@@ -46,7 +46,7 @@ def end_loss(losses: Any, tail: float = 0.25) -> jax.Array:
     if losses.ndim == 0:
         return losses
     if not losses.shape[-1]:
-        raise complain(ValueError, "end_loss", "losses", "the losses of at least one step", f"shape {losses.shape}")
+        raise argument_error(ValueError, "end_loss", "losses", "the losses of at least one step", f"shape {losses.shape}")
     return jnp.mean(losses, axis=-1, where=_counted(jnp, losses, tail))
 
 
@@ -63,11 +63,11 @@ def _counted(xp: Any, losses: Any, tail: float) -> Any:
     return xp.where(ended, measured & inside, True)  # all, NaNs included, where the run diverged
 
 
-def check_part(owner: str, name: str, value: Any) -> float:
+def check_part(caller: str, name: str, value: Any) -> float:
     """A part of something as a Python float; raises if it is no number in (0, 1]."""
     number = isinstance(value, int | float | np.floating | np.integer) and not isinstance(value, bool)
     if not number or not 0 < value <= 1:
-        raise complain(ValueError, owner, name, "above 0 and at most 1", value)
+        raise argument_error(ValueError, caller, name, "above 0 and at most 1", value)
     return float(value)
 
 
@@ -78,26 +78,26 @@ def default_scores(metrics: Any) -> np.ndarray[Any, Any]:
         return losses if losses.ndim == 1 else np.mean(losses, axis=1, where=_counted(np, losses, 0.25))
 
 
-def check_score(owner: str, score: Score | None, metrics: Any) -> None:
+def check_score(caller: str, score: Score | None, metrics: Any) -> None:
     """Raises if the metrics of one lane, given as shapes, have no scalar score."""
     shapes = jax.tree.leaves(metrics)
     if score is None and (len(shapes) != 1 or len(shapes[0].shape) > 1):
         remedy = "give score=lambda metrics: metrics['loss'], say; it sees the metrics of one lane"
-        raise complain(ValueError, owner, "score", "given unless the metrics are one number or one curve", None, remedy)
+        raise argument_error(ValueError, caller, "score", "given unless the metrics are one number or one curve", None, remedy)
     if score is None and 0 in shapes[0].shape:
-        raise complain(
-            ValueError, owner, "train", "a function whose metrics hold a loss", f"metrics of shape {shapes[0].shape}"
+        raise argument_error(
+            ValueError, caller, "train", "a function whose metrics hold a loss", f"metrics of shape {shapes[0].shape}"
         )
     needs = "a function: metrics of one lane -> real scalar, in jnp"
     if score is not None and not callable(score):
-        raise complain(TypeError, owner, "score", needs, score)
+        raise argument_error(TypeError, caller, "score", needs, score)
     try:
         result = jax.eval_shape(lambda one: end_loss(jax.tree.leaves(one)[0]) if score is None else score(one), metrics)
     except Exception as error:  # whatever the function raises
-        raise complain(TypeError, owner, "score", needs, score, str(error).strip().partition("\n")[0]) from error
+        raise argument_error(TypeError, caller, "score", needs, score, str(error).strip().partition("\n")[0]) from error
     kinds = jnp.floating, jnp.integer
     if getattr(result, "shape", None) != () or not any(jnp.issubdtype(result.dtype, kind) for kind in kinds):
-        raise complain(TypeError, owner, "score", needs, result)
+        raise argument_error(TypeError, caller, "score", needs, result)
 
 
 def peak_rate(schedule: Schedule) -> jax.Array:

@@ -10,14 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrax.fields._types import Rates
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule
 from lrax.sweeps._batch import as_lanes
 from lrax.sweeps._program import Program, checked_metrics
 from lrax.sweeps._run import finished
 from lrax.sweeps._score import Score, check_score, end_loss
 from lrax.sweeps._shapes_result import Standing
-from lrax.theory import rate_ratio
+from lrax.theory import lr_ratio
 from lrax.training._fit import Plan
 
 
@@ -92,7 +92,7 @@ class Search:
         highest = sampled.max(axis=1, initial=0)
         if not np.isfinite(sampled).all() or (sampled < 0).any() or (highest <= 0).any():
             needs = "a function whose schedules have finite rates, none below 0 and one above"
-            raise complain(
+            raise argument_error(
                 ValueError, "search_shapes", "shape", needs, sampled[~np.isfinite(sampled).all(axis=1) | (highest <= 0)]
             )
         if len(sampled):
@@ -142,7 +142,7 @@ class Search:
 @jax.jit
 @jax.vmap
 def _ratios(rates: jax.Array) -> jax.Array:
-    return rate_ratio(jnp.ones_like(rates), rates)
+    return lr_ratio(jnp.ones_like(rates), rates)
 
 
 @jax.jit

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrax.fields._rules import whole_number
-from lrax.fields._words import check_whole, complain, spelt
+from lrax.fields._words import argument_error, check_call, check_whole
 from lrax.schedules._algebra import Scale
 from lrax.schedules._base import Schedule, ScheduleRule
 from lrax.sweeps._proposals import Propose, Tried, arguments_of, check_space, random_shapes
@@ -18,7 +18,7 @@ from lrax.sweeps._shapes_result import Shapes
 from lrax.training._racing import part_of
 
 
-@spelt
+@check_call
 def search_shapes(
     train: Callable[..., Any],
     shape: Callable[..., Any],
@@ -51,7 +51,7 @@ def search_shapes(
       space: by name, a range `(low, high)`, of whole numbers if both ends are, or a list of numbers to choose from.
       rates: rates to try, rising, as one would for a constant schedule: some around the rate of
         `found.schedule(lrax.Constant(1.0), total_steps)`. Each shape is tried at peaks of these times its
-        `lrax.theory.rate_ratio` to a constant one.
+        `lrax.theory.lr_ratio` to a constant one.
       key: random key, from which all seeds and proposals follow.
       total_steps: the length of the run in updates; by default what the first shape says.
       propose: how many shapes to draw, or a proposal: `lrax.sweeps.random_shapes`, `grid_shapes`, `halving_shapes`, or your own
@@ -83,7 +83,7 @@ def search_shapes(
     proposals = random_shapes(propose) if isinstance(propose, int) else propose
     for name, value in (("shape", shape), ("propose", proposals)):
         if not callable(value):
-            raise complain(TypeError, "search_shapes", name, "a function", value)
+            raise argument_error(TypeError, "search_shapes", name, "a function", value)
     steps = _check_steps(shape, space, total_steps)
     drawing, key = jax.random.split(key)
     keys = jax.random.split(key, sum(seeds) + fresh)
@@ -120,11 +120,11 @@ def _ask(propose: Any, key: jax.Array, points: np.ndarray[Any, Any], search: Sea
     more = propose(key, axes, Tried(points, np.array([standing.score for standing in search.standings])))
     if more is None:
         if not len(points):
-            raise complain(ValueError, "search_shapes", "propose", "a proposal of at least one shape", more)
+            raise argument_error(ValueError, "search_shapes", "propose", "a proposal of at least one shape", more)
         return None
     more = np.asarray(more, np.float64)
     if more.ndim != 2 or more.shape[1] != axes or not len(more) or not ((more >= 0) & (more <= 1)).all():
-        raise complain(
+        raise argument_error(
             ValueError, "search_shapes", "propose", f"a function that gives points of shape (n, {axes}) in [0, 1]", more
         )
     return more
@@ -151,13 +151,13 @@ def _check_steps(shape: Any, space: Mapping[str, Any], total_steps: Any) -> int:
         middle = {name: values[0] for name, values in arguments_of(space, np.full((1, len(space)), 0.5)).items()}
         total_steps = ScheduleRule().convert("search_shapes", "shape", shape(**middle)).length
         if total_steps is None:
-            raise complain(ValueError, "search_shapes", "total_steps", "given for shapes without an end", None)
+            raise argument_error(ValueError, "search_shapes", "total_steps", "given for shapes without an end", None)
     return whole_number("search_shapes", "total_steps", total_steps, 2)
 
 
 def _check_beside(beside: Any) -> dict[str, Schedule]:
     if beside is not None and not isinstance(beside, Mapping):
-        raise complain(TypeError, "search_shapes", "beside", "a dict: name -> schedule", beside)
+        raise argument_error(TypeError, "search_shapes", "beside", "a dict: name -> schedule", beside)
     found = dict(beside or {})
     return {name: ScheduleRule().convert("search_shapes", f"beside[{name!r}]", one) for name, one in found.items()}
 
@@ -165,7 +165,7 @@ def _check_beside(beside: Any) -> dict[str, Schedule]:
 def _check_rates(rates: Any) -> np.ndarray[Any, Any]:
     found = np.asarray(rates, np.float64)
     if found.ndim != 1 or not found.size or not np.isfinite(found).all() or found[0] <= 0 or (np.diff(found) <= 0).any():
-        raise complain(ValueError, "search_shapes", "rates", "a list of rates above 0, rising", rates)
+        raise argument_error(ValueError, "search_shapes", "rates", "a list of rates above 0, rising", rates)
     return found
 
 
@@ -174,5 +174,7 @@ def _check_seeds(rungs: Any, fresh: Any) -> list[int]:
     for name, value in (("fresh", fresh), *(("rungs", number) for number in seeds)):
         check_whole("search_shapes", name, value)
     if not seeds or fresh < 2:
-        raise complain(ValueError, "search_shapes", "fresh" if seeds else "rungs", "at least 2 seeds, to tell an error", fresh)
+        raise argument_error(
+            ValueError, "search_shapes", "fresh" if seeds else "rungs", "at least 2 seeds, to tell an error", fresh
+        )
     return seeds

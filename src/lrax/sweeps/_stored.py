@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_key, is_known
+from lrax.fields._known import is_concrete, is_key
 from lrax.fields._value import is_batch
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.schedules._base import Function, Schedule
 from lrax.schedules._config import Reader
 from lrax.schedules._json import to_json
@@ -42,17 +42,17 @@ class Lost:
 def write_sweep(
     path: pathlib.Path, schedules: Sequence[Schedule], metrics: Any, scores: Any, diverged: Any, peaks: Any, plan: str
 ) -> None:
-    """Writes a sweep; see `Sweep.save`."""
+    """Writes a sweep; see `SweepResult.save`."""
     arrays: dict[str, Any] = {"scores": scores, "diverged": diverged, "peaks": peaks}
     header = {"plan": plan, "metrics": _write_tree(metrics, arrays)}
-    _write("Sweep", path, schedules, header, arrays)
+    _write("SweepResult", path, schedules, header, arrays)
 
 
 def read_sweep(path: pathlib.Path, kinds: Iterable[type[Schedule]]) -> dict[str, Any]:
-    """The fields of a sweep; see `Sweep.load`."""
-    reader = Reader("Sweep.load", "path", kinds)
-    found, header = _read("Sweep", path)
-    with _reading("Sweep", path):
+    """The fields of a sweep; see `SweepResult.load`."""
+    reader = Reader("SweepResult.load", "path", kinds)
+    found, header = _read("SweepResult", path)
+    with _reading("SweepResult", path):
         schedules = _schedules(header, reader)
         shape = (len(schedules),)
         fields = {
@@ -67,10 +67,12 @@ def read_sweep(path: pathlib.Path, kinds: Iterable[type[Schedule]]) -> dict[str,
 
 
 def write_race(path: pathlib.Path, schedules: Sequence[Schedule], state: Any, plan: Any, **fields: Any) -> None:
-    """Writes a race; see `Race.save`."""
-    if not all(map(is_known, jax.tree.leaves(state))):
+    """Writes a race; see `RaceResult.save`."""
+    if not all(map(is_concrete, jax.tree.leaves(state))):
         remedy = "gather it first, or save dataclasses.replace(race, state=None)"
-        raise complain(ValueError, "Race.save", "state", "an array of this process, whole", "parts on other hosts", remedy)
+        raise argument_error(
+            ValueError, "RaceResult.save", "state", "an array of this process, whole", "parts on other hosts", remedy
+        )
     arrays = {
         name: fields.pop(name) for name in ("losses", "end_losses", "rungs", "peaks", "order", "evaluated", "evaluations")
     }
@@ -81,14 +83,14 @@ def write_race(path: pathlib.Path, schedules: Sequence[Schedule], state: Any, pl
     header = {"plan": plan, **fields, "state": None if state is None else _places(state)}
     for i, (_, leaf) in enumerate(places):
         arrays[f"state/{i}"] = np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf)
-    _write("Race", path, schedules, header, arrays)
+    _write("RaceResult", path, schedules, header, arrays)
 
 
 def read_race(path: pathlib.Path, state: Any, kinds: Iterable[type[Schedule]]) -> dict[str, Any]:
-    """The fields of a race; see `Race.load`."""
-    reader = Reader("Race.load", "path", kinds)
-    found, header = _read("Race", path)
-    with _reading("Race", path):
+    """The fields of a race; see `RaceResult.load`."""
+    reader = Reader("RaceResult.load", "path", kinds)
+    found, header = _read("RaceResult", path)
+    with _reading("RaceResult", path):
         schedules = _schedules(header, reader)
         lanes = len(schedules)
         fields: dict[str, Any] = {name: _checked(found, name, "f", (lanes,)) for name in ("end_losses", "peaks")}
@@ -126,14 +128,16 @@ def _state(path: pathlib.Path, like: Any, places: list[list[str]], saved: list[n
     own = _places(like)
     if [place for place, _ in own] != [place for place, _ in places]:
         needs = "a state like the one that was saved, such as learner.state"
-        raise complain(ValueError, "Race.load", "state", needs, [place for place, _ in own], f"it was saved in {path}")
+        raise argument_error(
+            ValueError, "RaceResult.load", "state", needs, [place for place, _ in own], f"it was saved in {path}"
+        )
     leaves = []
     for leaf, (place, dtype), (_, wanted), array in zip(jax.tree.leaves(like), own, places, saved, strict=True):
         shape = jax.eval_shape(jax.random.key_data, leaf) if is_key(leaf) else leaf
         kind = jax.dtypes.result_type(shape)
         if array.shape != np.shape(shape) or dtype != wanted or array.dtype.itemsize != kind.itemsize:
             needs = f"of the shapes and dtypes that were saved: {wanted[:60]}{list(array.shape)}"
-            raise complain(ValueError, "Race.load", f"state{place}", needs, leaf, f"it was saved in {path}")
+            raise argument_error(ValueError, "RaceResult.load", f"state{place}", needs, leaf, f"it was saved in {path}")
         numbers = jnp.asarray(array.view(kind))
         leaves.append(jax.random.wrap_key_data(numbers, impl=jax.random.key_impl(leaf)) if is_key(leaf) else numbers)
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
@@ -168,7 +172,7 @@ def _reading(name: str, path: pathlib.Path) -> Iterator[None]:
 
 
 def _foreign(name: str, path: pathlib.Path, needs: str, reason: str) -> ValueError:
-    """An error that has the whole path, which `complain` would cut."""
+    """An error that has the whole path, which `argument_error` would cut."""
     return ValueError(f"{name}.load: `path` must be {needs}, got {str(path)!r}; {reason}")
 
 

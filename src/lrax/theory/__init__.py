@@ -1,6 +1,6 @@
 """What rates have to do with each other: bounds, ratios, and how far they hold. Pure functions of schedules and of curves."""
 
-from lrax.theory._bound import best_scale, bound, rate_ratio
+from lrax.theory._bound import best_scale, bound, lr_ratio
 from lrax.theory._laws import LossLaw, fit_law
 from lrax.theory._noise import NoiseScale, noise_scale
 from lrax.theory._refined import refined
@@ -15,11 +15,11 @@ __all__ = [
     "decay_for",
     "decoupled",
     "fit_law",
+    "lr_ratio",
     "noise_scale",
     "over_batch",
     "over_tokens",
     "over_width",
-    "rate_ratio",
     "refined",
     "timescale",
 ]

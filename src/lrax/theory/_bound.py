@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import as_array, is_known
-from lrax.fields._words import complain
+from lrax.fields._known import as_array, is_concrete
+from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule
 from lrax.theory._given import is_long, planned, sampled, scheduled
 
@@ -52,7 +52,7 @@ def best_scale(schedule: Any, total_steps: int | None = None, distance: Any = 1.
     r"""The number that a schedule is to be multiplied by for the least `bound`.
 
     $$\gamma^* = \sqrt{T_1 / (T_2 + T_3)}$$ with the three terms of `bound`. It is proportional to `distance / gradient`: two
-    numbers that nobody knows of a network. What is known is `rate_ratio`, in which they cancel.
+    numbers that nobody knows of a network. What is known is `lr_ratio`, in which they cancel.
 
     Args:
       schedule, total_steps, distance, gradient: as for `bound`.
@@ -68,7 +68,7 @@ def best_scale(schedule: Any, total_steps: int | None = None, distance: Any = 1.
     return jnp.asarray(distance, jnp.float32) * jnp.sqrt(start / noise) / highest
 
 
-def rate_ratio(from_: Any, to: Any, total_steps: int | None = None, *, from_steps: int | None = None) -> jax.Array:
+def lr_ratio(from_: Any, to: Any, total_steps: int | None = None, *, from_steps: int | None = None) -> jax.Array:
     """By how much the best peak of one schedule lies above the best peak of another.
 
     A rate that was found for one schedule, times this, is the peak to give the other: each is taken by its shape alone, as if
@@ -89,40 +89,40 @@ def rate_ratio(from_: Any, to: Any, total_steps: int | None = None, *, from_step
     Source: Schaipp et al. 2025 (arXiv 2501.18965), section 4, which transfers rates between schedules and lengths by it.
 
     >>> cosine = lrax.warmup_cosine(peak=1.0, total_steps=3000, warmup_steps=300)
-    >>> print(f"{lrax.theory.rate_ratio(lrax.Constant(1.0), cosine):.2f}")
+    >>> print(f"{lrax.theory.lr_ratio(lrax.Constant(1.0), cosine):.2f}")
     2.95
     """
     if callable(to):
-        to, total_steps = scheduled("rate_ratio", "to", to, total_steps)
+        to, total_steps = scheduled("lr_ratio", "to", to, total_steps)
     steps = total_steps if callable(to) else np.size(to)
-    _, start, noise = _terms_of("rate_ratio", "to", to, total_steps)
-    _, other_start, other_noise = _terms_of("rate_ratio", "from_", from_, steps if from_steps is None else from_steps)
+    _, start, noise = _terms_of("lr_ratio", "to", to, total_steps)
+    _, other_start, other_noise = _terms_of("lr_ratio", "from_", from_, steps if from_steps is None else from_steps)
     return jnp.sqrt(start / noise) / jnp.sqrt(other_start / other_noise)
 
 
-def _check(owner: str, distance: Any, gradient: Any, updates: int) -> None:
+def _check(caller: str, distance: Any, gradient: Any, updates: int) -> None:
     for name, value, shapes in (("distance", distance, ((),)), ("gradient", gradient, ((), (updates,)))):
         array = as_array(value)
         needs = "a number above 0" if len(shapes) == 1 else f"a number above 0, or one for each of {updates} updates"
         if array.dtype.kind not in "iuf" or array.shape not in shapes:
-            raise complain(TypeError, owner, name, needs, value)
-        if is_known(array) and not np.all((np.asarray(array) > 0) & np.isfinite(array)):
-            raise complain(ValueError, owner, name, needs, value)
+            raise argument_error(TypeError, caller, name, needs, value)
+        if is_concrete(array) and not np.all((np.asarray(array) > 0) & np.isfinite(array)):
+            raise argument_error(ValueError, caller, name, needs, value)
 
 
 def _terms_of(
-    owner: str, name: str, given: Any, total_steps: Any, distance: Any = 1.0, gradient: Any = 1.0
+    caller: str, name: str, given: Any, total_steps: Any, distance: Any = 1.0, gradient: Any = 1.0
 ) -> tuple[Any, Any, Any]:
     """`_terms` of a schedule or of rates, once the arguments are checked; those of a long schedule from samples."""
     if callable(given):
-        schedule, steps = scheduled(owner, name, given, total_steps)
-        _check(owner, distance, gradient, steps)
+        schedule, steps = scheduled(caller, name, given, total_steps)
+        _check(caller, distance, gradient, steps)
         if is_long(schedule, steps) and not np.ndim(gradient):
             highest, start, noise = _long_terms(schedule, steps)
             return highest, start, noise * jnp.asarray(gradient, jnp.float32) ** 2
-        return _terms(planned(owner, name, schedule, steps), gradient)
-    rates = planned(owner, name, given, total_steps)
-    _check(owner, distance, gradient, rates.size)
+        return _terms(planned(caller, name, schedule, steps), gradient)
+    rates = planned(caller, name, given, total_steps)
+    _check(caller, distance, gradient, rates.size)
     return _terms(rates, gradient)
 
 

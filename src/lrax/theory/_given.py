@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import as_array, is_known
+from lrax.fields._known import as_array, is_concrete
 from lrax.fields._rules import LARGEST, whole_number
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule, ScheduleRule
 
 LONG = 2**20
@@ -68,46 +68,46 @@ def _rates_at(schedule: Schedule, counts: jax.Array) -> jax.Array:
     return jnp.broadcast_to(schedule(counts), counts.shape)
 
 
-def scheduled(owner: str, name: str, given: Any, total_steps: Any) -> tuple[Schedule, int]:
+def scheduled(caller: str, name: str, given: Any, total_steps: Any) -> tuple[Schedule, int]:
     """A schedule or a callable as a schedule, and its number of steps.
 
     Raises: TypeError or ValueError if it is neither, or its number of steps is not known or does not fit.
     """
-    schedule = ScheduleRule().convert(owner, name, given)
-    steps = whole_number(owner, "total_steps", _length(owner, schedule) if total_steps is None else total_steps)
+    schedule = ScheduleRule().convert(caller, name, given)
+    steps = whole_number(caller, "total_steps", _length(caller, schedule) if total_steps is None else total_steps)
     if steps > LARGEST:
-        raise complain(ValueError, owner, "total_steps", f"at most {LARGEST}, the largest count", steps)
+        raise argument_error(ValueError, caller, "total_steps", f"at most {LARGEST}, the largest count", steps)
     return schedule, steps
 
 
 def is_long(schedule: Schedule, steps: int) -> bool:
     """Whether a schedule is to be sampled: it is long, and its numbers are concrete."""
-    return steps > LONG and all(is_known(leaf) for leaf in jax.tree.leaves(schedule))
+    return steps > LONG and all(is_concrete(leaf) for leaf in jax.tree.leaves(schedule))
 
 
-def planned(owner: str, name: str, given: Any, total_steps: Any) -> jax.Array:
+def planned(caller: str, name: str, given: Any, total_steps: Any) -> jax.Array:
     """The rates of a schedule's updates, or rates as they were given, float32 of shape (updates,).
 
     Raises: TypeError or ValueError if it is neither, or how many updates there are cannot be told or does not fit.
     """
     if callable(given):
-        return _rates(*scheduled(owner, name, given, total_steps))
+        return _rates(*scheduled(caller, name, given, total_steps))
     needs = "a schedule, a function count -> rate, or its rates: real numbers of shape (updates,)"
     rates = as_array(given)
     if rates.ndim != 1 or rates.dtype.kind not in "iuf":
-        raise complain(TypeError, owner, name, needs, given, "use jax.vmap for many" if rates.ndim > 1 else "")
-    if total_steps is not None and whole_number(owner, "total_steps", total_steps) != rates.size:
-        raise complain(ValueError, owner, "total_steps", f"left out, or the number of rates ({rates.size})", total_steps)
-    if not rates.size or (is_known(rates) and not np.all(np.isfinite(rates) & (np.asarray(rates) >= 0))):
-        raise complain(ValueError, owner, name, "at least one rate, finite and none below 0", given)
+        raise argument_error(TypeError, caller, name, needs, given, "use jax.vmap for many" if rates.ndim > 1 else "")
+    if total_steps is not None and whole_number(caller, "total_steps", total_steps) != rates.size:
+        raise argument_error(ValueError, caller, "total_steps", f"left out, or the number of rates ({rates.size})", total_steps)
+    if not rates.size or (is_concrete(rates) and not np.all(np.isfinite(rates) & (np.asarray(rates) >= 0))):
+        raise argument_error(ValueError, caller, name, "at least one rate, finite and none below 0", given)
     return jnp.asarray(rates, jnp.float32)
 
 
-def _length(owner: str, schedule: Schedule) -> Any:
+def _length(caller: str, schedule: Schedule) -> Any:
     length = schedule.length
-    if length is None or not is_known(length) or np.ndim(length):
+    if length is None or not is_concrete(length) or np.ndim(length):
         remedy = "give it: the schedule does not say its length as one number that is known"
-        raise complain(ValueError, owner, "total_steps", "a whole number of updates", None, remedy)
+        raise argument_error(ValueError, caller, "total_steps", "a whole number of updates", None, remedy)
     return length
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from lrax.fields._words import choice, complain
+from lrax.fields._words import argument_error, choice
 from lrax.theory._given import planned
 
 PLACES = 64
@@ -177,7 +177,7 @@ def fit_law(
     """
     law = LAWS[choice("fit_law", "kind", kind, tuple(LAWS))]
     if not isinstance(skip, int | float) or not 0 <= skip < 1:
-        raise complain(ValueError, "fit_law", "skip", "a part of a run, from 0 up to 1", skip)
+        raise argument_error(ValueError, "fit_law", "skip", "a part of a run, from 0 up to 1", skip)
     given = _checked(runs)
     unit, updates = max(rates.max() for rates, _ in given), max(len(rates) for rates, _ in given)
     seen = [stretches(rates, unit, updates) for rates, _ in given]
@@ -275,22 +275,22 @@ def _ends(run: Stretches) -> Moments:
     return Moments(run.area + run.rates * each * length, run.counts[1:] * length, np.arange(len(each)))
 
 
-def _rates(owner: str, schedule: Any, total_steps: Any) -> Array:
-    rates = np.asarray(planned(owner, "schedule", schedule, total_steps), np.float64)
+def _rates(caller: str, schedule: Any, total_steps: Any) -> Array:
+    rates = np.asarray(planned(caller, "schedule", schedule, total_steps), np.float64)
     if not np.isfinite(rates).all() or (rates < 0).any() or not (rates > 0).any():
-        raise complain(ValueError, owner, "schedule", "of finite rates, none below 0 and one above", schedule)
+        raise argument_error(ValueError, caller, "schedule", "of finite rates, none below 0 and one above", schedule)
     return rates
 
 
 def _checked(runs: Any) -> list[tuple[Array, Array]]:
     needs = "a list of pairs (schedule, losses)"
     if not isinstance(runs, Sequence) or not runs or any(not isinstance(run, Sequence) or len(run) != 2 for run in runs):
-        raise complain(TypeError, "fit_law", "runs", needs, runs)
+        raise argument_error(TypeError, "fit_law", "runs", needs, runs)
     found = []
     for i, (schedule, losses) in enumerate(runs):
         curve = np.asarray(losses, np.float64)
         if curve.ndim != 1 or len(curve) < 20 or not (np.isfinite(curve) & (curve > 0)).all():
             needs = "at least 20 losses, finite and above 0, shape (updates,)"
-            raise complain(ValueError, "fit_law", f"runs[{i}][1]", needs, losses, "leave out runs that diverged")
+            raise argument_error(ValueError, "fit_law", f"runs[{i}][1]", needs, losses, "leave out runs that diverged")
         found.append((_rates("fit_law", schedule, len(curve)), curve))
     return found

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._words import check_arity, complain
+from lrax.fields._words import argument_error, check_arity
 
 
 class NoiseScale(NamedTuple):
@@ -59,12 +59,12 @@ def noise_scale(gradient: Callable[[Any], Any], batches: Any) -> NoiseScale:
     9
     """
     if not callable(gradient):
-        raise complain(TypeError, "noise_scale", "gradient", "a function batch -> gradients", gradient)
+        raise argument_error(TypeError, "noise_scale", "gradient", "a function batch -> gradients", gradient)
     check_arity("noise_scale", "gradient", gradient, "gradient(batch)", 1)
     shapes = {np.shape(leaf)[:2] for leaf in jax.tree.leaves(batches)}
     if len(shapes) != 1 or len(next(iter(shapes))) != 2 or next(iter(shapes))[0] < 2 or 0 in next(iter(shapes)):
         needs = "arrays of shape (n, examples, ...), the same two for all, with n at least 2"
-        raise complain(ValueError, "noise_scale", "batches", needs, shapes)
+        raise argument_error(ValueError, "noise_scale", "batches", needs, shapes)
     number, size = shapes.pop()
 
     def add(so_far: Any, batch: Any) -> tuple[Any, jax.Array]:

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import as_array, is_known
+from lrax.fields._known import as_array, is_concrete
 from lrax.fields._rules import whole_number
-from lrax.fields._words import choice, complain
+from lrax.fields._words import argument_error, choice
 from lrax.schedules._tables import Piecewise
 
 KNOTS = 1000
@@ -57,11 +57,13 @@ def refined(
     norms = as_array(gradient_norms)
     needs = "norms of gradients, finite numbers above 0 of shape (n,)"
     if norms.ndim != 1 or norms.dtype.kind not in "iuf" or not norms.size:
-        raise complain(TypeError, "refined", "gradient_norms", needs, gradient_norms)
-    if is_known(norms) and not np.all((np.asarray(norms) > 0) & np.isfinite(norms)):
-        raise complain(ValueError, "refined", "gradient_norms", needs, gradient_norms, "leave out updates that were skipped")
+        raise argument_error(TypeError, "refined", "gradient_norms", needs, gradient_norms)
+    if is_concrete(norms) and not np.all((np.asarray(norms) > 0) & np.isfinite(norms)):
+        raise argument_error(
+            ValueError, "refined", "gradient_norms", needs, gradient_norms, "leave out updates that were skipped"
+        )
     if not isinstance(smooth, int | float) or not 0 <= smooth <= 1:
-        raise complain(ValueError, "refined", "smooth", "a part of the run, from 0 to 1", smooth)
+        raise argument_error(ValueError, "refined", "smooth", "a part of the run, from 0 to 1", smooth)
     steps = whole_number("refined", "total_steps", norms.size if total_steps is None else total_steps, norms.size)
     power = {"l2": 2, "l1": 1}[choice("refined", "norm", norm, ("l2", "l1"))]
     knots = min(norms.size, KNOTS)

@@ -23,7 +23,7 @@ def over_tokens(rate: Any, tokens: Any, base_tokens: Any, exponent: Any = 0.32) 
       rate: the best one for `base_tokens`; a number or an array, which may be traced.
       tokens: that the new run sees; examples or updates do as well, for only the ratio counts.
       base_tokens: that the run with `rate` saw.
-      exponent: by which rates fall; 0.5 is what `rate_ratio` says of one schedule over two lengths.
+      exponent: by which rates fall; 0.5 is what `lr_ratio` says of one schedule over two lengths.
 
     Returns: the rate, of the type that arithmetic makes of the arguments.
 

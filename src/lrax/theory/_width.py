@@ -6,7 +6,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from lrax.fields._words import choice, complain
+from lrax.fields._words import argument_error, choice
 
 
 def over_width(params: Any, base_params: Any, optimizer: Literal["adam", "sgd"] = "adam") -> dict[str, float]:
@@ -46,7 +46,7 @@ def over_width(params: Any, base_params: Any, optimizer: Literal["adam", "sgd"] 
     wide, narrow = (jax.tree_util.tree_leaves_with_path(tree) for tree in (params, base_params))
     if [path for path, _ in wide] != [path for path, _ in narrow]:
         needs = "parameters of the same structure as `params`"
-        raise complain(ValueError, "over_width", "base_params", needs, jax.tree.structure(base_params))
+        raise argument_error(ValueError, "over_width", "base_params", needs, jax.tree.structure(base_params))
     found: dict[float, list[str]] = {}
     for (path, leaf), (_, base) in zip(wide, narrow, strict=True):
         name = jax.tree_util.keystr(path, simple=True, separator="/")
@@ -58,11 +58,11 @@ def over_width(params: Any, base_params: Any, optimizer: Literal["adam", "sgd"] 
 
 def _multiple(name: str, shape: tuple[int, ...], base: tuple[int, ...], optimizer: str) -> float:
     if len(shape) != len(base):
-        raise complain(ValueError, "over_width", f"base_params at {name!r}", f"of rank {len(shape)}", base)
+        raise argument_error(ValueError, "over_width", f"base_params at {name!r}", f"of rank {len(shape)}", base)
     growth = [now / before if before else 1.0 for now, before in zip(shape, base, strict=True)]
     grew = [axis for axis, factor in enumerate(growth) if factor != 1]
     if any(growth[axis] > 1 for axis in grew) and any(growth[axis] < 1 for axis in grew):
-        raise complain(ValueError, "over_width", f"base_params at {name!r}", f"smaller than {shape} on every axis", base)
+        raise argument_error(ValueError, "over_width", f"base_params at {name!r}", f"smaller than {shape} on every axis", base)
     if not grew:
         return 1.0
     if grew == [len(shape) - 1]:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from lrax.fields._known import is_key, is_traced
-from lrax.fields._words import check_whole, complain
+from lrax.fields._words import argument_error, check_whole
 from lrax.training._programs import Program
 from lrax.training._updates import Updates
 
@@ -38,7 +38,7 @@ class Counts(NamedTuple):
         return bool(self.mini_step == begun.mini_step and self.gradient_step - begun.gradient_step == 1)
 
 
-def check_accumulate(owner: str, updates: Updates, accumulate: int) -> None:
+def check_accumulate(caller: str, updates: Updates, accumulate: int) -> None:
     """Raises if an `optax.MultiSteps` in the state does not make one optimizer step of `accumulate` batches.
 
     Its counts tell, wherever in a state it is and whoever calls it: after these batches its `gradient_step` has grown by 1
@@ -46,7 +46,7 @@ def check_accumulate(owner: str, updates: Updates, accumulate: int) -> None:
     from the state at hand, so a number of batches that changes along the run is checked for the first step alone. Nothing is
     said of one that skips a batch by its own rule, or that the update does not call.
     """
-    check_whole(owner, "accumulate", accumulate)
+    check_whole(caller, "accumulate", accumulate)
     if not multi_steps(updates.states[0], "state"):
         return
     counting = Counting(updates)
@@ -64,7 +64,7 @@ def check_accumulate(owner: str, updates: Updates, accumulate: int) -> None:
         made = (str(n) for n, one in enumerate(rounds, 1) if one[innermost].has_made(begun[innermost]))
         needs = f"{next(made, f'more than {LONGEST}')}, the batches of step {begun[innermost].gradient_step} of the "
         remedy = "give the number of batches to one optimizer step"
-        raise complain(ValueError, owner, "accumulate", f"{needs}optax.MultiSteps at {before.place}", accumulate, remedy)
+        raise argument_error(ValueError, caller, "accumulate", f"{needs}optax.MultiSteps at {before.place}", accumulate, remedy)
 
 
 class Counting:

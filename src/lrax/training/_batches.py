@@ -13,7 +13,7 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding
 
 from lrax.fields._known import is_traced
-from lrax.fields._words import Shown, check_arity, check_whole, complain, plural
+from lrax.fields._words import Shown, argument_error, check_arity, check_whole, plural
 from lrax.training._fit import tree_bytes
 from lrax.training._notes import called_by, calling
 from lrax.training._shuffle import random_keys, shuffled
@@ -120,7 +120,7 @@ def transformed(transform: Callable[[Any], Any], batch: Any) -> Any:
 
 
 def as_batches(
-    owner: str, data: Any, batch_size: int | None, transform: Callable[[Any], Any] | None = None
+    caller: str, data: Any, batch_size: int | None, transform: Callable[[Any], Any] | None = None
 ) -> ArrayBatches | SampledBatches | Iterable[Any]:
     """`data` as a source of batches.
 
@@ -129,52 +129,58 @@ def as_batches(
     there, on the host where they come from an iterable.
     """
     if transform is not None and not callable(transform):
-        raise complain(TypeError, owner, "transform", "a function batch -> batch", transform)
+        raise argument_error(TypeError, caller, "transform", "a function batch -> batch", transform)
     if batch_size is not None:
-        return _array_batches(owner, data, batch_size, transform)
+        return _array_batches(caller, data, batch_size, transform)
     if callable(data):
-        _check_sampler(owner, data)
+        _check_sampler(caller, data)
         return SampledBatches(data, transform)
     if isinstance(data, tuple | dict | np.ndarray | jax.Array):
-        raise complain(ValueError, owner, "batch_size", "given with arrays", None, "say how many examples make a batch")
+        raise argument_error(ValueError, caller, "batch_size", "given with arrays", None, "say how many examples make a batch")
     if not isinstance(data, Iterable):
-        raise complain(TypeError, owner, "data", "arrays, a sampler key -> batch, or an iterable of batches", data)
+        raise argument_error(TypeError, caller, "data", "arrays, a sampler key -> batch, or an iterable of batches", data)
     return data
 
 
-def _check_sampler(owner: str, data: Callable[..., Any]) -> None:
+def _check_sampler(caller: str, data: Callable[..., Any]) -> None:
     """Raises if a function cannot be called as a sampler, such as one that makes a generator."""
     remedy = "call it: give data(), or list(data()), which can be iterated more than once"
     inner = data
     while hasattr(inner, "func"):  # of partial functions
         inner = inner.func
     if inspect.isgeneratorfunction(inner):
-        raise complain(TypeError, owner, "data", "batches, or a sampler key -> batch, not a generator function", data, remedy)
+        raise argument_error(
+            TypeError, caller, "data", "batches, or a sampler key -> batch, not a generator function", data, remedy
+        )
     try:
         inspect.signature(data).bind()
         takes_none = not inspect.signature(data).parameters
     except (TypeError, ValueError):
         takes_none = False
     if takes_none:
-        raise complain(TypeError, owner, "data", "batches, or a sampler key -> batch, not a function of nothing", data, remedy)
-    check_arity(owner, "data", data, "a sampler: data(key) -> batch", 1)
+        raise argument_error(
+            TypeError, caller, "data", "batches, or a sampler key -> batch, not a function of nothing", data, remedy
+        )
+    check_arity(caller, "data", data, "a sampler: data(key) -> batch", 1)
 
 
-def _check_arrays(owner: str, data: Any, batch_size: int) -> list[Any]:
+def _check_arrays(caller: str, data: Any, batch_size: int) -> list[Any]:
     """The leaves of data that `batch_size` was given for; raises if they are not arrays, or are batches already."""
     needs = "arrays where `batch_size` is given"
     if _holds_batches(data, batch_size):
         shown = Shown(f"a list of {len(data)} batches")
-        raise complain(TypeError, owner, "data", needs, shown, "leave out `batch_size`: an iterable makes its own batches")
+        raise argument_error(
+            TypeError, caller, "data", needs, shown, "leave out `batch_size`: an iterable makes its own batches"
+        )
     leaves = [data] if isinstance(data, Iterator) else jax.tree.leaves(data)
     if leaves and all(isinstance(leaf, int | float | complex | np.generic) for leaf in leaves):
         remedy = "make arrays of lists of numbers with np.asarray"
-        raise complain(TypeError, owner, "data", needs, data, remedy)
+        raise argument_error(TypeError, caller, "data", needs, data, remedy)
     if not leaves or not all(isinstance(leaf, np.ndarray | jax.Array) for leaf in leaves):
         remedy = "leave `batch_size` out for a sampler or for an iterable that makes its own batches"
         if any(isinstance(leaf, int | float | complex) for leaf in leaves):
             remedy = f"make arrays of lists of numbers with np.asarray, or {remedy}"
-        raise complain(TypeError, owner, "data", needs, data, remedy)
+        raise argument_error(TypeError, caller, "data", needs, data, remedy)
     return leaves
 
 
@@ -196,21 +202,23 @@ def _holds_batches(data: Any, batch_size: int) -> bool:
     return len(kinds) == 1 and ((nested and len(data) > 1) or max(lengths) <= batch_size)
 
 
-def _array_batches(owner: str, data: Any, batch_size: int, transform: Callable[[Any], Any] | None) -> ArrayBatches:
-    check_whole(owner, "batch_size", batch_size)
-    leaves = _check_arrays(owner, data, batch_size)
+def _array_batches(caller: str, data: Any, batch_size: int, transform: Callable[[Any], Any] | None) -> ArrayBatches:
+    check_whole(caller, "batch_size", batch_size)
+    leaves = _check_arrays(caller, data, batch_size)
     if any(isinstance(leaf, np.ndarray) and leaf.dtype.kind in "OSUMm" for leaf in leaves):
-        raise complain(TypeError, owner, "data", "arrays of numbers", [str(leaf.dtype) for leaf in leaves])
+        raise argument_error(TypeError, caller, "data", "arrays of numbers", [str(leaf.dtype) for leaf in leaves])
     lengths = {leaf.shape[0] for leaf in leaves if leaf.ndim}
     if len(lengths) != 1 or not all(leaf.ndim for leaf in leaves):
         shapes = ", ".join(str(leaf.shape) for leaf in leaves)
-        raise ValueError(f"{owner}: `data` must be arrays with a common leading axis, got shapes {shapes}")
+        raise ValueError(f"{caller}: `data` must be arrays with a common leading axis, got shapes {shapes}")
     if any(map(_is_explicit, leaves)):
         remedy = "make the mesh with jax.sharding.Mesh(devices, names)"
-        raise complain(ValueError, owner, "data", "arrays that are divided over a mesh whose axes are Auto", data, remedy)
+        raise argument_error(
+            ValueError, caller, "data", "arrays that are divided over a mesh whose axes are Auto", data, remedy
+        )
     examples = int(lengths.pop())
     if examples == 0:
-        raise ValueError(f"{owner}: `data` must hold at least one example, got none")
+        raise ValueError(f"{caller}: `data` must hold at least one example, got none")
     return ArrayBatches(jax.tree.map(jnp.asarray, data), min(int(batch_size), examples), transform)
 
 
@@ -237,11 +245,11 @@ class Stream(Iterator[Any]):
     """
 
     def __init__(
-        self, owner: str, data: Iterable[Any], transform: Callable[[Any], Any] | None = None, notes: DataNotes | None = None
+        self, caller: str, data: Iterable[Any], transform: Callable[[Any], Any] | None = None, notes: DataNotes | None = None
     ) -> None:
         self.notes = DataNotes() if notes is None else notes
         self.read, self.place = 0, ""
-        self._owner, self._data, self._transform = owner, data, transform
+        self._owner, self._data, self._transform = caller, data, transform
         self._first: tuple[Any, list[Any]] | None = None
         self._ahead: list[tuple[str, Any]] = []
         self._recent: collections.deque[tuple[int, str, Any, int]] = collections.deque()
@@ -344,7 +352,7 @@ def _not_finite(batch: Any) -> dict[str, str]:
     return found
 
 
-def _check_batch(owner: str, batch: Any, number: str) -> None:
+def _check_batch(caller: str, batch: Any, number: str) -> None:
     """Raises if a batch holds what JAX does not take for an array."""
     for path, leaf in jax.tree.leaves_with_path(batch):
         if isinstance(leaf, jax.Array) or (isinstance(leaf, np.ndarray | np.generic) and leaf.dtype.kind not in "OSUMm"):
@@ -354,4 +362,4 @@ def _check_batch(owner: str, batch: Any, number: str) -> None:
                 f"data{jax.tree_util.keystr(path)}",
                 f"give NumPy arrays: transform=lambda batch: jax.tree.map(np.asarray, batch) ({number})",
             )
-            raise complain(TypeError, owner, place, "an array of numbers", leaf, remedy)
+            raise argument_error(TypeError, caller, place, "an array of numbers", leaf, remedy)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._words import check_arity, check_whole, choice, complain, name_of
+from lrax.fields._words import argument_error, check_arity, check_whole, choice, name_of
 from lrax.training._engine import Lane
 from lrax.training._programs import Traced, trace
 from lrax.training._reason import CODES, RUNNING, Reason
@@ -52,33 +52,35 @@ class Evaluating:
 
     @staticmethod
     def checked(
-        owner: str, evaluate: Callable[[Any], Any] | None, every: int | None, mode: str, state: Any
+        caller: str, evaluate: Callable[[Any], Any] | None, every: int | None, mode: str, state: Any
     ) -> "Evaluating | None":
         """How lanes that begin at `state` are evaluated; None for no `evaluate`.
 
         Raises: TypeError or ValueError for what does not make one real number of a state.
         """
-        choice(owner, "mode", mode, tuple(SIGNS))
+        choice(caller, "mode", mode, tuple(SIGNS))
         if every is not None:
-            check_whole(owner, "every", every)
+            check_whole(caller, "every", every)
         if evaluate is None:
             if every is not None:
-                raise complain(ValueError, owner, "every", "left out where nothing is evaluated", every, "give `evaluate` too")
+                raise argument_error(
+                    ValueError, caller, "every", "left out where nothing is evaluated", every, "give `evaluate` too"
+                )
             return None
         needs = "a pure function (state) -> metric, one real number, in jnp"
         if not callable(evaluate):
-            raise complain(TypeError, owner, "evaluate", needs, evaluate)
-        check_arity(owner, "evaluate", evaluate, "(state) -> metric", 1)
+            raise argument_error(TypeError, caller, "evaluate", needs, evaluate)
+        check_arity(caller, "evaluate", evaluate, "(state) -> metric", 1)
         try:
             traced = trace(evaluate, jax.tree.map(jnp.asarray, state))
         except (TypeError, ValueError, AttributeError, LookupError) as error:  # such as numbers of what is traced
             reason = str(error).strip().partition("\n")[0]
             remedy = f"it raised: {reason or type(error).__name__}; {_meant(evaluate, state)}"
-            raise complain(TypeError, owner, "evaluate", needs, evaluate, remedy) from error
+            raise argument_error(TypeError, caller, "evaluate", needs, evaluate, remedy) from error
         found = traced.returned
         kinds = jnp.floating, jnp.integer
         if getattr(found, "shape", None) != () or not any(jnp.issubdtype(found.dtype, kind) for kind in kinds):
-            raise complain(TypeError, owner, "evaluate", needs, evaluate, f"it returned {found}")
+            raise argument_error(TypeError, caller, "evaluate", needs, evaluate, f"it returned {found}")
         return Evaluating(traced, None if every is None else int(every), mode)
 
     def stops(self, begun: int, until: int) -> Iterator[int]:

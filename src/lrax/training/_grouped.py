@@ -45,7 +45,7 @@ class GroupUpdate:
         return GroupState(jax.tree.unflatten(structure, chosen), state.group), loss
 
 
-def in_group(owner: str, learner: Learner, groups: Sequence[str], number: int, held: float) -> Learner:
+def in_group(caller: str, learner: Learner, groups: Sequence[str], number: int, held: float) -> Learner:
     """The learner with one of its groups trained.
 
     A leaf of the optimizer's state belongs to the parameter that its path ends with, as momenta do.
@@ -57,8 +57,8 @@ def in_group(owner: str, learner: Learner, groups: Sequence[str], number: int, h
     params = whole if params is None else params
     patterns = dict.fromkeys(groups)
     for pattern in patterns:
-        check_pattern(owner, pattern)
-    named = labels_of(owner, params, patterns)
+        check_pattern(caller, pattern)
+    named = labels_of(caller, params, patterns)
     numbers = {pattern: i for i, pattern in enumerate(groups)}
     of = {_keys(path): numbers.get(label, -1) for path, label in jax.tree.leaves_with_path(named)}
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrax.fields._known import is_key
-from lrax.fields._words import Shown, complain
+from lrax.fields._words import Shown, argument_error
 
 MODELS = {
     ("flax.nnx", "Module"): "give the model itself to lrax.flax.from_nnx(model, loss_fn, optimizer)",
@@ -22,23 +22,23 @@ MODELS = {
 PARTS = "train the arrays and close over the rest: params, static = eqx.partition(model, eqx.is_inexact_array), for one"
 
 
-def check_params(owner: str, params: Any) -> None:
+def check_params(caller: str, params: Any) -> None:
     """Raises TypeError if `params` is, or holds, what cannot be trained: a model, or a leaf that is no floating-point array."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(params, is_leaf=lambda node: _model_remedy(node) is not None):
         place = "params" + jax.tree_util.keystr(path)
         remedy = _model_remedy(leaf)
         if remedy is not None:
             shown = Shown(f"a {type(leaf).__module__.partition('.')[0]} {type(leaf).__name__}")
-            raise complain(TypeError, owner, place, "a pytree of arrays", shown, remedy)
+            raise argument_error(TypeError, caller, place, "a pytree of arrays", shown, remedy)
         if not isinstance(leaf, jax.Array | np.ndarray | np.generic | int | float | complex):
-            raise complain(TypeError, owner, place, "an array", leaf, PARTS)
+            raise argument_error(TypeError, caller, place, "an array", leaf, PARTS)
         numbers = isinstance(leaf, jax.Array) or np.asarray(leaf).dtype.kind in "biufcV"  # V: bfloat16 in NumPy
         if not numbers or is_key(leaf):
-            raise complain(TypeError, owner, place, "an array of numbers", leaf, PARTS)
+            raise argument_error(TypeError, caller, place, "an array of numbers", leaf, PARTS)
         dtype = jax.dtypes.result_type(leaf)
         if not jnp.issubdtype(dtype, jnp.inexact):
             remedy = "only floating-point numbers are trained; give it in `aux`, or close over it in the loss"
-            raise complain(TypeError, owner, place, "a floating-point array", Shown(str(dtype)), remedy)
+            raise argument_error(TypeError, caller, place, "a floating-point array", Shown(str(dtype)), remedy)
 
 
 def _model_remedy(node: Any) -> str | None:

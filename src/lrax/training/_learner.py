@@ -8,7 +8,7 @@ import jax
 from lrax.fields._rules import Leaf, Static
 from lrax.fields._types import default
 from lrax.fields._value import Value
-from lrax.fields._words import check_arity, complain, name_of, plural, spelt
+from lrax.fields._words import argument_error, check_arity, check_call, name_of, plural
 from lrax.optimizers._rated import OptimizerFactory, RatedOptimizer, check_factory
 from lrax.training._inputs import check_params
 from lrax.training._loss import LossUpdate, TrainingState, ValueAndGrad
@@ -76,13 +76,15 @@ class Learner(Value):
 
     def check(self) -> None:
         if not callable(self.update):
-            raise complain(TypeError, "Learner", "update", "a function (state, batch, rate) -> (state, loss)", self.update)
+            raise argument_error(
+                TypeError, "Learner", "update", "a function (state, batch, rate) -> (state, loss)", self.update
+            )
         check_arity("Learner", "update", self.update, "(state, batch, rate) -> (state, loss)", 3)
         if self.optimizer is not None:
             check_factory("Learner", self.optimizer)
 
     @staticmethod
-    @spelt
+    @check_call
     def create(
         loss_fn: Callable[..., Any],
         params: Any,
@@ -191,7 +193,7 @@ def factory_of(learner: Learner) -> OptimizerFactory | None:
 
 
 def make_learner(
-    owner: str,
+    caller: str,
     loss_fn: Callable[..., Any],
     params: Any,
     optimizer: OptimizerFactory,
@@ -206,16 +208,16 @@ def make_learner(
     """`Learner.create`, under the name of the function that is to blame."""
     given = ["params", *(["aux"] if aux is not None else []), "batch", *(["key"] if key is not None else [])]
     if not callable(loss_fn):
-        raise complain(TypeError, owner, "loss_fn", f"a function loss_fn({', '.join(given)})", loss_fn)
-    check_arity(owner, "loss_fn", loss_fn, f"loss_fn({', '.join(given)})", len(given))
+        raise argument_error(TypeError, caller, "loss_fn", f"a function loss_fn({', '.join(given)})", loss_fn)
+    check_arity(caller, "loss_fn", loss_fn, f"loss_fn({', '.join(given)})", len(given))
     if value_and_grad is not None:
         form = "value_and_grad(loss, params, batch)"
         if not callable(value_and_grad):
-            raise complain(TypeError, owner, "value_and_grad", f"a function {form}", value_and_grad)
-        check_arity(owner, "value_and_grad", value_and_grad, form, 3)
-    check_params(owner, params)
-    rated = RatedOptimizer.matching(owner, optimizer, params, opt_state, hyperparameter)
+            raise argument_error(TypeError, caller, "value_and_grad", f"a function {form}", value_and_grad)
+        check_arity(caller, "value_and_grad", value_and_grad, form, 3)
+    check_params(caller, params)
+    rated = RatedOptimizer.matching(caller, optimizer, params, opt_state, hyperparameter)
     if opt_state is None:
         opt_state = call(rated.init, params)  # one program, not one for every leaf
-    update = LossUpdate(loss_fn, rated, aux is not None, key is not None, bool(has_aux), value_and_grad, owner)
+    update = LossUpdate(loss_fn, rated, aux is not None, key is not None, bool(has_aux), value_and_grad, caller)
     return Learner(TrainingState(params, opt_state, aux, key), update, optimizer)

@@ -34,7 +34,7 @@ class LossUpdate:
       has_key: whether the loss takes a random key.
       has_metrics: whether the loss returns metrics, which are dropped.
       value_and_grad: how the gradient is taken; None for `jax.value_and_grad`.
-      owner: who complains.
+      caller: who complains.
     """
 
     loss_fn: Callable[..., Any]
@@ -43,7 +43,7 @@ class LossUpdate:
     has_key: bool
     has_metrics: bool = False
     value_and_grad: ValueAndGrad | None = None
-    owner: str = dataclasses.field(default="Learner.create", compare=False)
+    caller: str = dataclasses.field(default="Learner.create", compare=False)
 
     def __call__(self, state: TrainingState, batch: Any, rate: jax.Array) -> tuple[TrainingState, jax.Array]:
         key, used = jax.random.split(state.key) if self.has_key else (None, None)
@@ -51,7 +51,7 @@ class LossUpdate:
         last = (used,) if self.has_key else ()
 
         def loss_of(params: Any, batch: Any) -> Any:
-            with calling(self._form, f"`loss_fn` of {self.owner}", params=params, batch=batch):
+            with calling(self._form, f"`loss_fn` of {self.caller}", params=params, batch=batch):
                 returned = self.loss_fn(params, *before, batch, *last)
             loss, aux = self._read(returned)
             return (loss, aux) if self.keeps_aux else loss
@@ -64,7 +64,7 @@ class LossUpdate:
 
         loss, aux, grads = self._gradient(loss_of, state.params, batch)
         extra = {"value": loss, "grad": grads, "value_fn": value, "grad_fn": grad, "obj_fn": value}  # optax's words
-        with calling("optimizer(learning_rate).update", f"`optimizer` of {self.owner}", params=state.params):
+        with calling("optimizer(learning_rate).update", f"`optimizer` of {self.caller}", params=state.params):
             params, opt_state = self.optimizer.apply(grads, state.opt_state, state.params, rate, extra)
         return TrainingState(params, opt_state, aux if self.keeps_aux else state.aux, key), loss
 
@@ -78,12 +78,12 @@ class LossUpdate:
         if self.value_and_grad is None:
             found, grads = jax.value_and_grad(loss_of, has_aux=self.keeps_aux)(params, batch)
         else:
-            form, origin = "value_and_grad(loss, params, batch)", f"`value_and_grad` of {self.owner}"
+            form, origin = "value_and_grad(loss, params, batch)", f"`value_and_grad` of {self.caller}"
             with calling(form, origin, params=params, batch=batch):
                 returned: Any = self.value_and_grad(loss_of, params, batch)
             if not isinstance(returned, tuple) or len(returned) != 2:
                 form = "((loss, aux), gradients)" if self.keeps_aux else "(loss, gradients)"
-                raise TypeError(f"{self.owner}: `value_and_grad` must return {form}, got {shapes_of(returned)}")
+                raise TypeError(f"{self.caller}: `value_and_grad` must return {form}, got {shapes_of(returned)}")
             found, grads = returned
         loss, aux = found if self.keeps_aux else (found, None)
         return self._scalar("value_and_grad", loss), aux, grads
@@ -102,10 +102,10 @@ class LossUpdate:
             return returned[0], returned[1]
         form = "(loss, (aux, metrics))" if self.keeps_aux and self.has_metrics else form
         why = " and ".join(word for word, given in (("aux", self.keeps_aux), ("has_aux", self.has_metrics)) if given)
-        raise TypeError(f"{self.owner}: with `{why}`, `loss_fn` must return {form}, got {shapes_of(returned)}")
+        raise TypeError(f"{self.caller}: with `{why}`, `loss_fn` must return {form}, got {shapes_of(returned)}")
 
     def _scalar(self, name: str, loss: Any) -> jax.Array:
-        mistake = f"{self.owner}: `{name}` must return a scalar loss, got {shapes_of(loss)}"
+        mistake = f"{self.caller}: `{name}` must return a scalar loss, got {shapes_of(loss)}"
         if isinstance(loss, tuple | list) and len(loss) == 2:
             remedy = "give has_aux=True, and what it returns besides is dropped; what the loss updates goes in as `aux`"
             raise TypeError(f"{mistake}; {remedy}")

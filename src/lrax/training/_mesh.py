@@ -8,20 +8,20 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from lrax.fields._known import is_key
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 
 
-def check_mesh(owner: str, mesh: Mesh | None, axis: str) -> None:
+def check_mesh(caller: str, mesh: Mesh | None, axis: str) -> None:
     """Raises if `axis` is no axis of `mesh` that the compiler may divide."""
     if mesh is None:
         return
     if not isinstance(mesh, Mesh):
-        raise complain(TypeError, owner, "mesh", "a jax.sharding.Mesh", mesh)
+        raise argument_error(TypeError, caller, "mesh", "a jax.sharding.Mesh", mesh)
     if axis not in mesh.shape:
-        raise complain(ValueError, owner, "axis", f"an axis of the mesh, {' or '.join(map(repr, mesh.shape))}", axis)
+        raise argument_error(ValueError, caller, "axis", f"an axis of the mesh, {' or '.join(map(repr, mesh.shape))}", axis)
     if any(kind != AxisType.Auto for kind in mesh.axis_types):
         remedy = "make it with jax.sharding.Mesh(devices, names)"
-        raise complain(ValueError, owner, "mesh", "a mesh whose axes are Auto", mesh, remedy)
+        raise argument_error(ValueError, caller, "mesh", "a mesh whose axes are Auto", mesh, remedy)
 
 
 def spec(*axes: str) -> PartitionSpec:

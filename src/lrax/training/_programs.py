@@ -5,7 +5,7 @@ jitted function lives, so do the arrays in its closure. Here a function is known
 over become arguments, so a program holds none of them and is the same for other data.
 
 A program is kept for whoever traces to it next if it is all that it shows: no function of Python inside (a callback), no arrays
-deeper in it (those of a jitted function in the function). What has such is kept as long as its owner lives.
+deeper in it (those of a jitted function in the function). What has such is kept as long as its caller lives.
 """
 
 import collections
@@ -26,10 +26,10 @@ from lrax.fields._known import any_traced
 from lrax.training._jaxprs import is_program, opened
 
 FEW = 4
-"""So many functions are kept for an owner."""
+"""So many functions are kept for an caller."""
 
 SHAPES = 32
-"""Programs of one function, for different shapes, that are kept for an owner."""
+"""Programs of one function, for different shapes, that are kept for an caller."""
 
 MOST = 64
 """So many programs are kept for whoever traces to them next."""
@@ -97,7 +97,7 @@ class Traced(NamedTuple):
 
 
 class Memory:
-    """What is kept for one owner: functions that were traced for it, so that JAX knows them again, and the latest programs.
+    """What is kept for one caller: functions that were traced for it, so that JAX knows them again, and the latest programs.
 
     These are the programs of the last function alone, one for each of the shapes that it was traced for.
     """
@@ -145,15 +145,15 @@ _memories: "weakref.WeakKeyDictionary[Any, Memory]" = weakref.WeakKeyDictionary(
 _lock = threading.Lock()
 
 
-def trace(function: Callable[..., Any], *args: Any, owner: Any = None) -> Traced:
+def trace(function: Callable[..., Any], *args: Any, caller: Any = None) -> Traced:
     """What `function(*args)` does, and the program that does it: one that is there already, if it can be.
 
     Args:
       function: a pure function of pytrees of arrays.
       args: arrays, or their shapes and dtypes.
-      owner: who a program belongs to that cannot be shared; it is kept as long as its owner lives.
+      caller: who a program belongs to that cannot be shared; it is kept as long as its caller lives.
     """
-    memory = None if owner is None else _memories.setdefault(owner, Memory())
+    memory = None if caller is None else _memories.setdefault(caller, Memory())
     if memory is not None:
         function = memory.same(function)
     traced = jax.jit(function).trace(*args)

@@ -4,7 +4,7 @@ import enum
 
 
 class Reason(enum.StrEnum):
-    """Why a range test ended; the value reads as words. What to do depends on the curve: `Found.explanation` says it.
+    """Why a range test ended; the value reads as words. What to do depends on the curve: `FinderResult.explanation` says it.
 
     >>> print(Reason.NON_FINITE)
     non-finite

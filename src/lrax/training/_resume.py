@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._words import Shown, complain
+from lrax.fields._words import Shown, argument_error
 from lrax.optimizers._difference import children
 from lrax.optimizers._places import Place, places_of
 from lrax.optimizers._rated import OptimizerFactory, RatedOptimizer
@@ -54,7 +54,7 @@ def resumed(
     """
     if not callable(getattr(optimizer, "init", None)):
         remedy = "give the optimizer that you go on with, such as optax.adam(race.schedule)"
-        raise complain(TypeError, caller, "optimizer", "an optax optimizer", optimizer, remedy)
+        raise argument_error(TypeError, caller, "optimizer", "an optax optimizer", optimizer, remedy)
     fresh = optimizer.init(params)
     wanted, given = parts(caller, fresh), _by_key(parts(caller, opt_state))
     _check_same(caller, optimizer, wanted, given)
@@ -74,7 +74,7 @@ def resumed(
     for part, found in zip(wanted, leaves, strict=True):
         if np.shape(found) != np.shape(part.place.value):
             needs, shown = f"of the shape {np.shape(part.place.value)} at {part.place.path}", Shown(str(np.shape(found)))
-            raise complain(ValueError, caller, "opt_state", needs, shown)
+            raise argument_error(ValueError, caller, "opt_state", needs, shown)
     return jax.tree.unflatten(jax.tree.structure(fresh), leaves)
 
 
@@ -122,7 +122,7 @@ def _check_same(caller: str, optimizer: Any, wanted: Sequence[Part], given: Mapp
     if lacking or left:
         what = f"its state has {''.join(lacking[0])} too" if lacking else f"its state has no {''.join(left[0])}"
         needs = "the optimizer of the state, made with a schedule"
-        raise complain(ValueError, caller, "optimizer", needs, optimizer, what)
+        raise argument_error(ValueError, caller, "optimizer", needs, optimizer, what)
 
 
 def _other_schedules(
@@ -138,9 +138,9 @@ def _other_schedules(
     if factory is None:
         shown = Shown(", ".join(f"{part.place.path} = {int(part.place.value)}" for part in counts))
         remedy = "the state was not fresh: give the learner its `optimizer`, which tells the schedules in it"
-        raise complain(ValueError, caller, "opt_state", f"a state after {count} steps", shown, remedy)
+        raise argument_error(ValueError, caller, "opt_state", f"a state after {count} steps", shown, remedy)
     try:
-        plain = RatedOptimizer(factory, owner=caller).init(params)
+        plain = RatedOptimizer(factory, caller=caller).init(params)
     except (TypeError, ValueError):  # it takes only schedules, as `recorded` does
         return set()
     return {one.key for one in parts(caller, plain) if one.is_schedule_count and "hyperparams" not in one.place.siblings}

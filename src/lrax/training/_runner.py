@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from lrax.fields._words import choice, complain
+from lrax.fields._words import argument_error, choice
 from lrax.training._abreast import grouped, moved, split
 from lrax.training._accumulation import check_accumulate
 from lrax.training._batches import BEFORE, ENDED, ArrayBatches, DataNotes, SampledBatches, Stream, as_batches, fault_of
@@ -241,7 +241,7 @@ def begin(state: Any, rules: Rules, order: Any) -> Lane:
 
 
 def make_runner(
-    owner: str,
+    caller: str,
     learners: Sequence[Learner],
     data: Any,
     *,
@@ -260,25 +260,25 @@ def make_runner(
     mode: str = "min",
 ) -> Runner:
     """Checks everything about the data, and the learners, which share an update, before anything is compiled."""
-    batches = as_batches(owner, data, batch_size, transform)
+    batches = as_batches(caller, data, batch_size, transform)
     drawn = isinstance(batches, ArrayBatches | SampledBatches)
     if driver is not None:
-        choice(owner, "driver", driver, ("compiled", "host"))
+        choice(caller, "driver", driver, ("compiled", "host"))
     if driver == "compiled" and not drawn:
         remedy = "leave it out: the data is an iterable, which only the host can read"
-        raise complain(ValueError, owner, "driver", "'host' for an iterable", driver, remedy)
+        raise argument_error(ValueError, caller, "driver", "'host' for an iterable", driver, remedy)
     if drawn and key is None:
-        raise complain(ValueError, owner, "key", "given with arrays and samplers", None, "give jax.random.key(0)")
+        raise argument_error(ValueError, caller, "key", "given with arrays and samplers", None, "give jax.random.key(0)")
     batch, notes = None, DataNotes()
     if not isinstance(batches, ArrayBatches | SampledBatches):
-        batches = Stream(owner, batches, transform, notes)
+        batches = Stream(caller, batches, transform, notes)
         batch = batches.peek()
-    updates = None if batch is ENDED else Updates(owner, learners, batches, batch, key, mesh)
+    updates = None if batch is ENDED else Updates(caller, learners, batches, batch, key, mesh)
     states = [learner.state for learner in learners] if updates is None else updates.states
     if updates is not None:
-        check_accumulate(owner, updates, accumulate)
-    check_donated(owner, states[0], donate)
-    evaluating = Evaluating.checked(owner, evaluate, every, mode, states[0])
+        check_accumulate(caller, updates, accumulate)
+    check_donated(caller, states[0], donate)
+    evaluating = Evaluating.checked(caller, evaluate, every, mode, states[0])
     traced = [] if updates is None else updates.traced
     in_turn = jax.default_backend() == "cpu" and any(has_convolution(one.closed.jaxpr) for one in traced)
     host = driver == "host" or not drawn or (driver is None and in_turn)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 
 ROUNDS = 32
 """An example that no round moves, and a pair that every round moves together, have a probability of 2 to the power of -32."""
@@ -23,7 +23,7 @@ def random_keys(key: jax.Array) -> Any:
     On the host, without a program of JAX, unless the key is traced; the numbers are the same.
     """
     data = jax.random.key_data(key)
-    words = np.asarray(data) if is_known(data) else data
+    words = np.asarray(data) if is_concrete(data) else data
     bits = np.arange(2 * ROUNDS, dtype=np.uint32) * np.uint32(0x9E3779B9)
     for word in words.reshape(-1):
         bits = _mixed(_mixed(bits ^ word) + np.uint32(0x85EBCA6B))

@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from lrax.fields._known import NEEDS_NUMBERS, any_traced, is_traced
-from lrax.fields._words import Shown, complain
+from lrax.fields._words import Shown, argument_error
 from lrax.optimizers._difference import differences
 from lrax.training._batches import ArrayBatches, SampledBatches
 from lrax.training._depends import reaches
@@ -95,11 +95,11 @@ class Updates:
       have other updates.
     """
 
-    def __init__(self, owner: str, learners: Sequence[Learner], batches: Any, batch: Any, key: Any, mesh: Mesh | None = None):
-        self._owner, self._learners, self._batches, self._key, self._mesh = owner, learners, batches, key, mesh
+    def __init__(self, caller: str, learners: Sequence[Learner], batches: Any, batch: Any, key: Any, mesh: Mesh | None = None):
+        self._owner, self._learners, self._batches, self._key, self._mesh = caller, learners, batches, key, mesh
         self._drawn = isinstance(batches, ArrayBatches | SampledBatches)
         for learner in learners:
-            _check_state(owner, learner)
+            _check_state(caller, learner)
         self._states = {id(learner): learner.state for learner in learners}
         self._first_batch = batch
         self._programs: dict[Hashable, tuple[Program, list[Any]]] = {}
@@ -122,7 +122,9 @@ class Updates:
             if len(self._programs) == MOST:
                 remedy = "pad batches to a few lengths (buckets), for each shape compiles a program"
                 shown = Shown(f"{shapes_of(batch)} as {place}")
-                raise complain(ValueError, self._owner, "data", f"batches of at most {MOST} different shapes", shown, remedy)
+                raise argument_error(
+                    ValueError, self._owner, "data", f"batches of at most {MOST} different shapes", shown, remedy
+                )
             self._add(batch, self._trace(batch, f"{place} of `data`", settle=False))
         return self._programs[kind]
 
@@ -138,7 +140,7 @@ class Updates:
         if not all(one.outline.same(traced[0].outline) for one in traced[1:]):
             remedy = "put what differs into its state, or make it with lrax.Learner.create"
             needs = "a function whose learners have one update"
-            raise complain(ValueError, self._owner, "initialize", needs, list(self._learners), remedy)
+            raise argument_error(ValueError, self._owner, "initialize", needs, list(self._learners), remedy)
         program, consts = traced[0].program, traced[0].consts
         kind = None if self._drawn else signature(batch)
         self._programs[kind] = program, consts if self._mesh is None else everywhere(consts, self._mesh)
@@ -185,30 +187,32 @@ def settled(state: Any, returned: Any) -> Any:
     return jax.tree.map(one, state, new)
 
 
-def _check_state(owner: str, learner: Learner) -> None:
+def _check_state(caller: str, learner: Learner) -> None:
     """Raises for what is not a learner, or for one whose memory was given away."""
     if not isinstance(learner, Learner):
-        raise complain(TypeError, owner, "learner", "a lrax.Learner", learner, "make one with lrax.Learner.create")
+        raise argument_error(TypeError, caller, "learner", "a lrax.Learner", learner, "make one with lrax.Learner.create")
     arrays = [leaf for leaf in jax.tree.leaves(learner.state) if isinstance(leaf, jax.Array) and not is_traced(leaf)]
     if any(leaf.is_deleted() for leaf in arrays):
         remedy = "a run with donate=True has given it away; make a learner from fresh arrays"
-        raise complain(ValueError, owner, "learner", "a learner whose state still has its memory", "deleted arrays", remedy)
+        raise argument_error(
+            ValueError, caller, "learner", "a learner whose state still has its memory", "deleted arrays", remedy
+        )
 
 
-def _traced(owner: str, learner: Learner, step: Step, state: Any, source: Any) -> Traced:
+def _traced(caller: str, learner: Learner, step: Step, state: Any, source: Any) -> Traced:
     """The update of a learner at a traced learning rate.
 
     Raises: TypeError if it asks for the number of the learning rate.
     """
     rate = jax.ShapeDtypeStruct((), jnp.float32)  # type: ignore[no-untyped-call]  # jax
     try:
-        return trace(step, state, rate, source, owner=learner)
+        return trace(step, state, rate, source, caller=learner)
     except NEEDS_NUMBERS as error:
         if not _takes_numbers(step, state, source):
             raise
         reason = str(error).strip().partition("\n")[0]
         raise TypeError(
-            f"{owner}: the learner's update must take a traced learning rate, and it raised: {reason}; "
+            f"{caller}: the learner's update must take a traced learning rate, and it raised: {reason}; "
             "compute with jnp, without float(), int(), NumPy or `if` on the learning rate"
         ) from error
 
@@ -222,37 +226,37 @@ def _takes_numbers(step: Step, state: Any, source: Any) -> bool:
     return True
 
 
-def check_rate(owner: str, closed: Any, leaves: int) -> None:
+def check_rate(caller: str, closed: Any, leaves: int) -> None:
     """Raises if no rate, given at any update, can reach a state of so many leaves: every rate would train alike."""
     if not reaches(closed, [leaves], range(leaves), carried=leaves):
         raise ValueError(
-            f"{owner}: the learner's new state must depend on the rate, and it does not, so that all rates would train alike; "
+            f"{caller}: the learner's new state must depend on the rate, and it does not, so that all rates would train alike; "
             "make the optimizer from the rate that its factory is given: optax.adam or lambda rate: optax.adam(rate, b1=0.8)"
         )
 
 
-def check_returned(owner: str, state: Any, returned: Any, was: str = "") -> None:
+def check_returned(caller: str, state: Any, returned: Any, was: str = "") -> None:
     """Raises if an update does not return a state like `state`, and a loss; `was` tells of the batch."""
     if not isinstance(returned, tuple) or len(returned) != 2:
-        raise TypeError(f"{owner}: the learner's update must return (state, loss), got {type(returned).__name__}{was}")
+        raise TypeError(f"{caller}: the learner's update must return (state, loss), got {type(returned).__name__}{was}")
     new, loss = returned
     if not hasattr(loss, "shape"):
         found = type(loss).__name__
-        raise TypeError(f"{owner}: the learner's update must return (state, loss), got {found} in place of the loss{was}")
+        raise TypeError(f"{caller}: the learner's update must return (state, loss), got {found} in place of the loss{was}")
     if loss.shape != ():
-        raise ValueError(f"{owner}: the loss must be a scalar, got shape {loss.shape}; average it over the batch{was}")
+        raise ValueError(f"{caller}: the loss must be a scalar, got shape {loss.shape}; average it over the batch{was}")
     if jnp.issubdtype(loss.dtype, jnp.complexfloating):
-        raise TypeError(f"{owner}: the loss must be real, got {loss.dtype}; give its absolute value, say{was}")
+        raise TypeError(f"{caller}: the loss must be real, got {loss.dtype}; give its absolute value, say{was}")
     before: Any = jax.tree.structure(state)
     if before != jax.tree.structure(new):
         found = differences(new, state, "state")
         remedies = {"is new": f"; {NNX}", "is missing": f"; {NNX_MISSING}"} if _is_nnx(new) else {}
         remedy = next((remedy for sign, remedy in remedies.items() if sign in found), "")
-        raise ValueError(f"{owner}: the learner's update must return a state of the same structure: {found}{remedy}{was}")
+        raise ValueError(f"{caller}: the learner's update must return a state of the same structure: {found}{remedy}{was}")
     pairs = zip(jax.tree.leaves(state), jax.tree.leaves(new), strict=True)
     if any((np.shape(old), jax.dtypes.result_type(old)) != (changed.shape, changed.dtype) for old, changed in pairs):
         found = differences(new, state, "state")
-        raise ValueError(f"{owner}: the learner's update must keep the state's shapes and dtypes: {found}{was}")
+        raise ValueError(f"{caller}: the learner's update must keep the state's shapes and dtypes: {found}{was}")
 
 
 def _is_nnx(state: Any) -> bool:
@@ -268,22 +272,22 @@ def _is_nnx(state: Any) -> bool:
     return any(found)
 
 
-def check_learner(owner: str, learner: Learner, key: Any) -> None:
+def check_learner(caller: str, learner: Learner, key: Any) -> None:
     """Raises if a learner or a key is none, or is traced: a runner chooses drivers and reads results on the host."""
     if any_traced((key, getattr(learner, "state", None))):
         remedy = "inside jit, vmap and scan use lrax.range_test, which is pure"
-        raise complain(TypeError, owner, "learner and key", "arrays, not traced", learner, remedy)
+        raise argument_error(TypeError, caller, "learner and key", "arrays, not traced", learner, remedy)
     if key is None:
         return
     try:
         jax.eval_shape(jax.random.fold_in, key, 0)
     except (TypeError, ValueError) as error:
-        raise complain(TypeError, owner, "key", "a random key", key, "give jax.random.key(0)") from error
+        raise argument_error(TypeError, caller, "key", "a random key", key, "give jax.random.key(0)") from error
 
 
-def check_donated(owner: str, state: Any, donate: bool) -> None:
+def check_donated(caller: str, state: Any, donate: bool) -> None:
     """Raises if memory that two leaves share would be given away twice."""
     leaves = [id(leaf) for leaf in jax.tree.leaves(state)]
     if donate and len(set(leaves)) < len(leaves):
         remedy = "copy one of them with jnp.copy"
-        raise complain(ValueError, owner, "donate", "False where two leaves of the state are one array", donate, remedy)
+        raise argument_error(ValueError, caller, "donate", "False where two leaves of the state are one array", donate, remedy)

@@ -7,7 +7,7 @@ import numpy as np
 from lrax.compat._arguments import NotNegative, checked, pick
 from lrax.compat._parts import exponential, step_decay
 from lrax.fields._given import Offset, Rate, Steps
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 from lrax.schedules._algebra import Clip, Maximum, Minimum
 from lrax.schedules._base import Schedule
 from lrax.schedules._decays import Constant
@@ -96,7 +96,7 @@ def exponential_decay(
     delayed = _later((step_decay if staircase else exponential)(init_value, factor, steps), transition_begin)
     if end_value is None:
         return delayed
-    if is_known(factor) and not np.ndim(factor):
+    if is_concrete(factor) and not np.ndim(factor):
         return (Maximum if factor < 1 else Minimum)(delayed, Constant(end_value))
     low = pick(stays | (factor >= 1), -UNBOUNDED, end_value)
     return Clip(delayed, low, pick(stays | (factor < 1), UNBOUNDED, end_value))
@@ -116,7 +116,7 @@ def cosine_decay_schedule(init_value: Rate, decay_steps: Steps, alpha: Rate = 0.
 
 def holds(condition: Any) -> bool:
     """Whether a condition is known to hold, everywhere."""
-    return bool(is_known(condition) and np.all(np.asarray(condition)))
+    return bool(is_concrete(condition) and np.all(np.asarray(condition)))
 
 
 def _later(schedule: Schedule, begin: Any) -> Schedule:

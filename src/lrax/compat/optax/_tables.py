@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from lrax.compat._arguments import KNOWN, KnownSteps, NotNegative, checked
 from lrax.fields._given import Positive, Rate
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 from lrax.fields._rules import Choice, whole_number
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule
 from lrax.schedules._decays import Constant
 from lrax.schedules._tables import Piecewise, PiecewiseConstant
@@ -107,10 +107,10 @@ def cosine_onecycle_schedule(
     return piecewise_interpolate_schedule("cosine", peak_value / div_factor, scales)
 
 
-def _table(owner: str, init_value: Any, scales: Mapping[int, Any] | None) -> tuple[list[int], list[Any]]:
+def _table(caller: str, init_value: Any, scales: Mapping[int, Any] | None) -> tuple[list[int], list[Any]]:
     """The boundaries in order, and the value before, between and after them."""
-    given = {whole_number(owner, "boundaries_and_scales", at, low=0): scale for at, scale in (scales or {}).items()}
+    given = {whole_number(caller, "boundaries_and_scales", at, low=0): scale for at, scale in (scales or {}).items()}
     table = dict(sorted(given.items()))
-    if any(is_known(scale) and scale < 0 for scale in table.values()):
-        raise complain(ValueError, owner, "boundaries_and_scales", "factors of at least 0", scales)
+    if any(is_concrete(scale) and scale < 0 for scale in table.values()):
+        raise argument_error(ValueError, caller, "boundaries_and_scales", "factors of at least 0", scales)
     return list(table), list(accumulate(table.values(), lambda value, scale: value * scale, initial=init_value))

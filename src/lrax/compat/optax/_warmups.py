@@ -10,8 +10,8 @@ from lrax.compat._arguments import NotNegative, checked, pick
 from lrax.compat._parts import join
 from lrax.compat.optax._decays import cosine, exponential_decay, holds, linear_schedule
 from lrax.fields._given import Delay, Offset, Rate, Steps
-from lrax.fields._known import is_known
-from lrax.fields._words import complain
+from lrax.fields._known import is_concrete
+from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule
 from lrax.schedules._combinators import Sequence
 from lrax.schedules._phases import Linear
@@ -56,9 +56,9 @@ def warmup_cosine_decay_schedule(
     [0.  0.5 1.  0. ]
     """
     steps = decay_steps - warmup_steps
-    if is_known(steps) and np.any(np.asarray(steps) <= 0):
+    if is_concrete(steps) and np.any(np.asarray(steps) <= 0):
         remedy = "it is the whole length, warm-up included"
-        raise complain(
+        raise argument_error(
             ValueError,
             "warmup_cosine_decay_schedule",
             "decay_steps",

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 from lrax.compat._arguments import KNOWN
 from lrax.compat._parts import all_whole, total_of
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 from lrax.fields._ratio import nearest_ratio
 from lrax.fields._rules import LARGEST, whole_number
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.schedules._algebra import Product, Sum
 from lrax.schedules._base import Schedule, has_curve
 from lrax.schedules._combinators import Sequence, Until, Warmup
@@ -26,9 +26,9 @@ NoiseRange = Annotated[int | Many[int] | None, KNOWN]
 
 @dataclasses.dataclass(frozen=True)
 class Around:
-    """The arguments that all schedulers share; `owner` is the one whose they are."""
+    """The arguments that all schedulers share; `caller` is the one whose they are."""
 
-    owner: str
+    caller: str
     lr: Any
     warmup_t: int
     warmup_lr_init: Any
@@ -52,8 +52,8 @@ class Around:
     def _noise(self, places: int | Many[int]) -> Schedule:
         begin, *end = places if isinstance(places, list | tuple) else (places,)
         if len(end) > 1:
-            raise complain(ValueError, self.owner, "noise_range_t", "a count, or two", places)
-        begin, *end = (whole_number(self.owner, "noise_range_t", place, low=0) for place in (begin, *end))
+            raise argument_error(ValueError, self.caller, "noise_range_t", "a count, or two", places)
+        begin, *end = (whole_number(self.caller, "noise_range_t", place, low=0) for place in (begin, *end))
         noise: Schedule = Noise(self.noise_pct, self.noise_seed, self.noise_std)
         begin, last = max(begin, 1), end[0] if end else LARGEST
         if last <= begin:
@@ -65,7 +65,7 @@ class Around:
 
 
 def cycles(
-    owner: str,
+    caller: str,
     phase: Callable[[Any, Any], Schedule],
     lr: Any,
     lr_min: Any,
@@ -77,7 +77,7 @@ def cycles(
     """A phase a number of times, each longer and beginning lower, and then `lr_min`.
 
     Args:
-      owner: of the error.
+      caller: of the error.
       phase: makes the first cycle, from where it begins and where it ends.
       lr, lr_min: where it begins and ends.
       t_initial, cycle_mul, cycle_decay, cycle_limit: as timm has them.
@@ -87,9 +87,9 @@ def cycles(
     falls = phase(lr, lr_min)
     if rounding == "none" and not has_curve(falls):
         remedy = "choose cycle_mul and t_initial so that the cycles have whole lengths, or leave out k_decay"
-        raise complain(ValueError, owner, "cycle_mul", "such that no cycle ends between two counts", cycle_mul, remedy)
+        raise argument_error(ValueError, caller, "cycle_mul", "such that no cycle ends between two counts", cycle_mul, remedy)
     again: Schedule = Cycle(falls, cycle_mul, rounding=rounding)
-    if not is_known(cycle_decay) or cycle_decay != 1:
+    if not is_concrete(cycle_decay) or cycle_decay != 1:
         again = Sum(
             Cycle(phase(lr, 0.0), cycle_mul, cycle_decay, rounding), Cycle(phase(0.0, lr_min), cycle_mul, rounding=rounding)
         )

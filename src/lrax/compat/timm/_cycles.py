@@ -57,13 +57,13 @@ def CosineLRScheduler(
     >>> print([f"{rate:.2f}" for rate in CosineLRScheduler(1.0, 4, cycle_limit=2, cycle_decay=0.5)(jnp.arange(0, 10, 2))])
     ['1.00', '0.50', '0.50', '0.25', '0.00']
     """
-    owner = "CosineLRScheduler"
+    caller = "CosineLRScheduler"
 
     def phase(start: Any, end: Any) -> Schedule:
         return _warped(Cosine(start, end, t_initial), k_decay)
 
-    around = Around(owner, lr, warmup_t, warmup_lr_init, warmup_prefix, noise_range_t, noise_pct, noise_std, noise_seed)
-    return around(cycles(owner, phase, lr, lr_min, t_initial, cycle_mul, cycle_decay, cycle_limit))
+    around = Around(caller, lr, warmup_t, warmup_lr_init, warmup_prefix, noise_range_t, noise_pct, noise_std, noise_seed)
+    return around(cycles(caller, phase, lr, lr_min, t_initial, cycle_mul, cycle_decay, cycle_limit))
 
 
 @checked
@@ -97,13 +97,13 @@ def PolyLRScheduler(
     >>> print(PolyLRScheduler(1.0, 4, power=2.0)(jnp.arange(6)))
     [1.     0.5625 0.25   0.0625 0.     0.    ]
     """
-    owner = "PolyLRScheduler"
+    caller = "PolyLRScheduler"
 
     def phase(start: Any, end: Any) -> Schedule:
         return _warped(Polynomial(start, end, t_initial, power), k_decay)
 
-    around = Around(owner, lr, warmup_t, warmup_lr_init, warmup_prefix, noise_range_t, noise_pct, noise_std, noise_seed)
-    return around(cycles(owner, phase, lr, lr_min, t_initial, cycle_mul, cycle_decay, cycle_limit))
+    around = Around(caller, lr, warmup_t, warmup_lr_init, warmup_prefix, noise_range_t, noise_pct, noise_std, noise_seed)
+    return around(cycles(caller, phase, lr, lr_min, t_initial, cycle_mul, cycle_decay, cycle_limit))
 
 
 @checked
@@ -138,15 +138,15 @@ def TanhLRScheduler(
     >>> print([f"{rate:.3f}" for rate in TanhLRScheduler(1.0, 10)(jnp.array([0, 7, 9, 10]))])
     ['1.000', '0.500', '0.018', '0.000']
     """
-    owner = "TanhLRScheduler"
+    caller = "TanhLRScheduler"
     first, last = (1 / (1 + math.exp(2 * float(at))) for at in (lb, ub))  # (1 - tanh) / 2
 
     def phase(start: Any, end: Any) -> Schedule:
         begins, stops = (start * part + end * (1 - part) for part in (first, last))
         return Tanh(begins, stops, t_initial, lb, ub)
 
-    around = Around(owner, lr, warmup_t, warmup_lr_init, warmup_prefix, noise_range_t, noise_pct, noise_std, noise_seed)
-    schedule = around(cycles(owner, phase, lr, lr_min, t_initial, cycle_mul, cycle_decay, cycle_limit), reaches_first=True)
+    around = Around(caller, lr, warmup_t, warmup_lr_init, warmup_prefix, noise_range_t, noise_pct, noise_std, noise_seed)
+    schedule = around(cycles(caller, phase, lr, lr_min, t_initial, cycle_mul, cycle_decay, cycle_limit), reaches_first=True)
     return schedule if warmup_t else Sequence(Hold(lr, 1), Shift(schedule, 1))  # timm sets `lr` before its first formula
 
 

@@ -12,7 +12,7 @@ from lrax.compat._plateaus import plateau
 from lrax.compat.timm._around import Around, NoiseRange
 from lrax.compat.torch import MultiStepLR
 from lrax.fields._given import Offset, Positive, Rate
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule
 from lrax.schedules._time import Stretch
 
@@ -87,7 +87,7 @@ def MultiStepLRScheduler(
     [1.   0.5  0.5  0.25 0.25]
     """
     if any(after < before for before, after in itertools.pairwise(decay_t)):
-        raise complain(ValueError, "MultiStepLRScheduler", "decay_t", "counts in rising order", decay_t, "sort them")
+        raise argument_error(ValueError, "MultiStepLRScheduler", "decay_t", "counts in rising order", decay_t, "sort them")
     first = 0 if warmup_t else 1  # at count 0 of a run timm has not called its formula yet
     falls = MultiStepLR(lr, [max(at - 1, first) for at in decay_t], decay_rate)
     return Around(

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 from lrax.compat._arguments import KnownDelay, KnownSteps, NotNegative, at_most, checked
 from lrax.compat.timm._around import Around, NoiseRange
 from lrax.fields._given import Offset, Positive, Rate
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 from lrax.fields._rules import Choice, Rule
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.schedules._algebra import Maximum, Product, Sum
 from lrax.schedules._base import Schedule
 from lrax.schedules._combinators import Sequence
@@ -61,9 +61,9 @@ def WSDLRScheduler(
     >>> print(WSDLRScheduler(1.0, t_initial=6, decay_t=4, decay_fn="linear", warmup_t=2)(jnp.arange(9)))
     [0.   0.5  1.   1.   1.   0.75 0.5  0.25 0.  ]
     """
-    owner = "WSDLRScheduler"
-    at_most(owner, "decay_t", decay_t, t_initial, "`t_initial`")
-    at_most(owner, "lr_min", lr_min, lr, "`lr`")
+    caller = "WSDLRScheduler"
+    at_most(caller, "decay_t", decay_t, t_initial, "`t_initial`")
+    at_most(caller, "lr_min", lr_min, lr, "`lr`")
     stable_t = t_initial - decay_t
 
     def falls(start: Any, end: Any) -> Schedule:
@@ -76,13 +76,13 @@ def WSDLRScheduler(
         }
         return Sequence(*([Hold(start, stable_t)] if stable_t else []), phases[decay_fn]())
 
-    around = Around(owner, lr, warmup_t, warmup_lr_init, True, noise_range_t, noise_pct, noise_std, noise_seed)
+    around = Around(caller, lr, warmup_t, warmup_lr_init, True, noise_range_t, noise_pct, noise_std, noise_seed)
     if stable_fn == "constant":
         return around(falls(lr, lr_min))
     scale = stable_timescale if stable_timescale is not None else warmup_t * 1.0
-    if is_known(scale) and scale == 0:
-        raise complain(ValueError, owner, "stable_timescale", "given where there is no warm-up", stable_timescale)
+    if is_concrete(scale) and scale == 0:
+        raise argument_error(ValueError, caller, "stable_timescale", "given where there is no warm-up", stable_timescale)
     slow = InverseSqrt(lr, scale) if stable_fn == "rsqrt" else Power(lr, -stable_power, scale)
-    if is_known(lr_min) and lr_min == 0:
+    if is_concrete(lr_min) and lr_min == 0:
         return around(Product(slow, falls(1.0, 0.0)))
     return around(Sum(Product(Maximum(slow, Constant(lr_min)), falls(1.0, 0.0)), falls(0.0, lr_min)))

@@ -8,7 +8,7 @@ import numpy as np
 from lrax.compat._arguments import KNOWN, KnownSteps, Share, checked
 from lrax.fields._given import Positive, Rate
 from lrax.fields._rules import Choice
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule
 from lrax.schedules._combinators import Sequence, Until
 from lrax.schedules._decays import Constant
@@ -84,7 +84,7 @@ def OneCycleMomentum(
 
 
 def _cycle(
-    owner: str,
+    caller: str,
     values: list[Any],
     total_steps: int | None,
     epochs: int | None,
@@ -97,12 +97,12 @@ def _cycle(
     if total_steps is None:
         if epochs is None or steps_per_epoch is None:
             needs = "given, or `epochs` and `steps_per_epoch`"
-            raise complain(ValueError, owner, "total_steps", needs, total_steps)
+            raise argument_error(ValueError, caller, "total_steps", needs, total_steps)
         total_steps = epochs * steps_per_epoch
     peak = float(pct_start * total_steps) - 1
     if peak == 0:
         remedy = "PyTorch divides by zero there; change it a little"
-        raise complain(ValueError, owner, "pct_start", "such that the peak is not at count 0", pct_start, remedy)
+        raise argument_error(ValueError, caller, "pct_start", "such that the peak is not at count 0", pct_start, remedy)
     ends = [peak, *([float(2 * pct_start * total_steps) - 2] if three_phase else []), float(total_steps - 1)]
     knots = [(0.0, values[0])]
     for place, value in zip(ends, values[1:], strict=True):

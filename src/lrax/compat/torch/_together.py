@@ -6,8 +6,8 @@ from typing import Any
 from lrax.compat._arguments import checked
 from lrax.compat._parts import join
 from lrax.fields._given import Rate
-from lrax.fields._known import is_known
-from lrax.fields._words import complain
+from lrax.fields._known import is_concrete
+from lrax.fields._words import argument_error
 from lrax.schedules._algebra import Product, Scale
 from lrax.schedules._base import Schedule
 
@@ -47,8 +47,10 @@ def ChainedScheduler(lr: Rate, schedulers: Many[Any]) -> Schedule:
     [1.  1.  2.  0.2]
     """
     if not schedulers:
-        raise complain(ValueError, "ChainedScheduler", "schedulers", "at least one schedule", schedulers)
-    if is_known(lr) and lr == 0:
-        raise complain(ValueError, "ChainedScheduler", "lr", "not 0", lr, "give the rate that the schedules were made with")
+        raise argument_error(ValueError, "ChainedScheduler", "schedulers", "at least one schedule", schedulers)
+    if is_concrete(lr) and lr == 0:
+        raise argument_error(
+            ValueError, "ChainedScheduler", "lr", "not 0", lr, "give the rate that the schedules were made with"
+        )
     first, *others = schedulers
     return Product(first, *(Scale(other, 1 / lr) for other in others)) if others else first

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from lrax.compat._arguments import KNOWN, KnownDelay, KnownSteps, NotNegative, Share, after, checked
 from lrax.compat._parts import wave
 from lrax.fields._given import Delay, Rate, Steps
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule
 from lrax.schedules._combinators import Sequence, Warmup
 from lrax.schedules._cycles import Repeat
@@ -78,9 +78,9 @@ def get_cosine_with_min_lr_schedule_with_warmup(
     >>> print(get_cosine_with_min_lr_schedule_with_warmup(1.0, 2, 6, min_lr_rate=0.25)(jnp.array([0, 2, 6])))
     [0.   1.   0.25]
     """
-    owner = "get_cosine_with_min_lr_schedule_with_warmup"
-    low = _low(owner, lr, min_lr, min_lr_rate)
-    return _waved(owner, lr, low, num_warmup_steps, num_training_steps, num_cycles)
+    caller = "get_cosine_with_min_lr_schedule_with_warmup"
+    low = _low(caller, lr, min_lr, min_lr_rate)
+    return _waved(caller, lr, low, num_warmup_steps, num_training_steps, num_cycles)
 
 
 @checked
@@ -106,9 +106,9 @@ def get_cosine_with_min_lr_schedule_with_warmup_lr_rate(
     >>> print([f"{rate:.2f}" for rate in ahead(jnp.array([0, 1, 3, 5, 7]))])
     ['0.25', '0.50', '1.00', '0.50', '0.00']
     """
-    owner = "get_cosine_with_min_lr_schedule_with_warmup_lr_rate"
-    low = _low(owner, lr, min_lr, min_lr_rate)
-    falls = wave(owner, lr, low, after(num_warmup_steps, num_training_steps), num_cycles)
+    caller = "get_cosine_with_min_lr_schedule_with_warmup_lr_rate"
+    low = _low(caller, lr, min_lr, min_lr_rate)
+    falls = wave(caller, lr, low, after(num_warmup_steps, num_training_steps), num_cycles)
     if warmup_lr_rate is None or not num_warmup_steps:
         return Shift(Warmup(falls, num_warmup_steps), 1)
     if num_warmup_steps == 1:  # theirs never reaches the top
@@ -116,13 +116,13 @@ def get_cosine_with_min_lr_schedule_with_warmup_lr_rate(
     return Warmup(falls, num_warmup_steps - 1, start=lr * warmup_lr_rate)
 
 
-def _waved(owner: str, lr: Any, low: Any, warmup_steps: Any, steps: Any, cycles: Any) -> Schedule:
+def _waved(caller: str, lr: Any, low: Any, warmup_steps: Any, steps: Any, cycles: Any) -> Schedule:
     """A warm-up and a wave."""
-    return Warmup(wave(owner, lr, low, after(warmup_steps, steps), cycles), warmup_steps)
+    return Warmup(wave(caller, lr, low, after(warmup_steps, steps), cycles), warmup_steps)
 
 
-def _low(owner: str, lr: Any, rate: Any, share: Any) -> Any:
+def _low(caller: str, lr: Any, rate: Any, share: Any) -> Any:
     """The lowest rate, given as such or as a part of the highest."""
     if (rate is None) == (share is None):
-        raise complain(ValueError, owner, "min_lr", "given, or `min_lr_rate`, and not both", rate)
+        raise argument_error(ValueError, caller, "min_lr", "given, or `min_lr_rate`, and not both", rate)
     return lr * share if rate is None else rate

@@ -5,7 +5,7 @@ from typing import Any
 
 from lrax.compat._arguments import fitted
 from lrax.compat.transformers import _cosines, _plateaus, _warmed
-from lrax.fields._words import choice, complain
+from lrax.fields._words import argument_error, choice
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "linear": _warmed.get_linear_schedule_with_warmup,
@@ -61,5 +61,5 @@ def get_scheduler(
         del needed["num_training_steps"]
     for argument, value in needed.items():
         if value is None and not (name == "warmup_stable_decay" and argument == "num_training_steps"):
-            raise complain(ValueError, "get_scheduler", argument, f"given for {name!r}", value)
+            raise argument_error(ValueError, "get_scheduler", argument, f"given for {name!r}", value)
     return function(lr, **needed, **given)

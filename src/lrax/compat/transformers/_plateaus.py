@@ -7,9 +7,9 @@ import optax
 
 from lrax.compat._arguments import fitted
 from lrax.compat._plateaus import least, plateau, tolerances
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 from lrax.fields._types import DELAY, POSITIVE
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.optimizers._greedy import greedy
 
 
@@ -28,8 +28,8 @@ def get_reduce_on_plateau_schedule(
 
     >>> tx = optax.chain(optax.sgd(0.1), get_reduce_on_plateau_schedule(0.1, patience=3))
     """
-    owner = "get_reduce_on_plateau_schedule"
-    return plateau(owner, lr, mode, factor, patience, threshold, threshold_mode, cooldown, min_lr)
+    caller = "get_reduce_on_plateau_schedule"
+    return plateau(caller, lr, mode, factor, patience, threshold, threshold_mode, cooldown, min_lr)
 
 
 @fitted
@@ -67,20 +67,22 @@ def get_greedy_schedule(
 
     >>> tx = optax.chain(optax.sgd(0.1), get_greedy_schedule(0.1, patience=3))
     """
-    owner = "get_greedy_schedule"
-    relative, absolute = tolerances(owner, threshold, threshold_mode)
-    lowest, max_lr = least(owner, lr, min_lr), POSITIVE.convert(owner, "max_lr", max_lr)
-    if is_known(lr) and is_known(max_lr) and np.any(np.asarray(max_lr) < np.asarray(lr)):
-        raise complain(ValueError, owner, "max_lr", f"at least `lr` ({lr})", max_lr, "raise it")
+    caller = "get_greedy_schedule"
+    relative, absolute = tolerances(caller, threshold, threshold_mode)
+    lowest, max_lr = least(caller, lr, min_lr), POSITIVE.convert(caller, "max_lr", max_lr)
+    if is_concrete(lr) and is_concrete(max_lr) and np.any(np.asarray(max_lr) < np.asarray(lr)):
+        raise argument_error(ValueError, caller, "max_lr", f"at least `lr` ({lr})", max_lr, "raise it")
     return greedy(
         factor,
-        DELAY.convert(owner, "patience", patience) + np.int32(1),
+        DELAY.convert(caller, "patience", patience) + np.int32(1),
         mode=mode,
         rtol=relative,
         atol=absolute,
         cooldown=cooldown,
         raise_cooldown=warmup,
         min_scale=lowest,
-        max_scale=np.maximum(max_lr / np.float32(lr), np.float32(1)) if is_known(lr) and is_known(max_lr) else max_lr / lr,
+        max_scale=np.maximum(max_lr / np.float32(lr), np.float32(1))
+        if is_concrete(lr) and is_concrete(max_lr)
+        else max_lr / lr,
         restart=reset_start,
     )

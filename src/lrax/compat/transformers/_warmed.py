@@ -5,9 +5,9 @@ from typing import Annotated, Any
 from lrax.compat._arguments import KNOWN, KnownDelay, KnownSteps, NotNegative, Share, checked
 from lrax.compat._parts import wave
 from lrax.fields._given import Delay, Positive, Rate, Steps
-from lrax.fields._known import is_known
+from lrax.fields._known import is_concrete
 from lrax.fields._rules import Choice
-from lrax.fields._words import complain
+from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule
 from lrax.schedules._combinators import Sequence, Until, Warmup
 from lrax.schedules._cooldown_phases import OneMinusSqrt
@@ -53,7 +53,7 @@ def get_linear_schedule_with_warmup(lr: Rate, num_warmup_steps: Delay, num_train
     [0.   0.5  1.   0.75 0.   0.  ]
     """
     steps = num_training_steps - num_warmup_steps
-    over = is_known(steps) and steps <= 0
+    over = is_concrete(steps) and steps <= 0
     return (
         Warmup(Linear(lr, 0.0, steps), num_warmup_steps)
         if not over
@@ -79,13 +79,15 @@ def get_polynomial_decay_schedule_with_warmup(
     >>> print(get_polynomial_decay_schedule_with_warmup(1.0, 2, 6, lr_end=0.0, power=2.0)(jnp.array([0, 2, 4, 6])))
     [0.   1.   0.25 0.  ]
     """
-    owner = "get_polynomial_decay_schedule_with_warmup"
-    if is_known(lr) and is_known(lr_end) and lr_end >= lr:
-        raise complain(ValueError, owner, "lr_end", f"below `lr` ({lr})", lr_end, "lower it")
+    caller = "get_polynomial_decay_schedule_with_warmup"
+    if is_concrete(lr) and is_concrete(lr_end) and lr_end >= lr:
+        raise argument_error(ValueError, caller, "lr_end", f"below `lr` ({lr})", lr_end, "lower it")
     steps = num_training_steps - num_warmup_steps
-    if is_known(steps) and steps < 1:
+    if is_concrete(steps) and steps < 1:
         needs = f"above `num_warmup_steps` ({num_warmup_steps})"
-        raise complain(ValueError, owner, "num_training_steps", needs, num_training_steps, "transformers divides by zero there")
+        raise argument_error(
+            ValueError, caller, "num_training_steps", needs, num_training_steps, "transformers divides by zero there"
+        )
     return Warmup(Polynomial(lr, lr_end, steps, power), num_warmup_steps)
 
 
@@ -136,14 +138,14 @@ def get_wsd_schedule(
     >>> print(get_wsd_schedule(1.0, 2, 4, 10, decay_type="linear")(jnp.array([0, 1, 2, 6, 7, 10])))
     [0.   0.5  1.   1.   0.75 0.  ]
     """
-    owner = "get_wsd_schedule"
+    caller = "get_wsd_schedule"
     if num_stable_steps is None:
         if num_training_steps is None:
-            raise complain(ValueError, owner, "num_training_steps", "given, or `num_stable_steps`", num_training_steps)
+            raise argument_error(ValueError, caller, "num_training_steps", "given, or `num_stable_steps`", num_training_steps)
         num_stable_steps = num_training_steps - num_warmup_steps - num_decay_steps
         if num_stable_steps < 0:
             needs = f"at least as long as warm-up and decay ({num_warmup_steps + num_decay_steps})"
-            raise complain(ValueError, owner, "num_training_steps", needs, num_training_steps)
+            raise argument_error(ValueError, caller, "num_training_steps", needs, num_training_steps)
     low: Any = lr * min_lr_ratio
     parts: list[Schedule] = [Hold(lr, num_stable_steps)] if num_stable_steps else []
     if num_decay_steps:
