@@ -71,12 +71,12 @@ def schedules() -> Iterator[tuple[str, str, Callable[[], Any]]]:
         yield (
             f"clock, {number:,} batch sizes",
             "lrax",
-            lambda s=sizes, b=begins: lrax.Clock(s, b).read(lrax.Cosine(0.1, 0.0, LONG)),
+            lambda s=sizes, b=begins: lrax.Clock(s, b).to_steps(lrax.Cosine(0.1, 0.0, LONG)),
         )
         yield (
             f"clock, {number:,} batch sizes, in units",
             "lrax",
-            lambda s=sizes, b=begins: lrax.Clock(s, b, 4096).read(lrax.Cosine(0.1, 0.0, LONG), "sqrt"),
+            lambda s=sizes, b=begins: lrax.Clock(s, b, 4096).to_steps(lrax.Cosine(0.1, 0.0, LONG), "sqrt"),
         )
         ends = np.arange(1, number) * (UPDATES // number)
         yield f"wsd_s, {number:,} ends", "lrax", lambda at=ends: lrax.wsd_s(0.1, UPDATES, at, 0, 10)

@@ -19,7 +19,9 @@ COMBINATORS: dict[str, Case] = {
         (50, 63),
     ),
     "Clocked: by tokens": Case(
-        lambda start, steps, batch_size: lrax.Clock(jnp.asarray(batch_size)[..., None]).read(lrax.Linear(start, 0.0, steps)),
+        lambda start, steps, batch_size: lrax.Clock(jnp.asarray(batch_size)[..., None]).to_steps(
+            lrax.Linear(start, 0.0, steps)
+        ),
         {"start": 0.1, "steps": 1_000_000, "batch_size": 4096},
         (244, 245),
     ),

@@ -48,7 +48,7 @@ def build(plan: Any, number: Callable[[Any], Any] = lambda value: value) -> Any:
     if plan.name in VARIADIC:
         return getattr(lrax, plan.name)(*fields["schedules"])
     if plan.name == "Clocked":
-        return lrax.Clock(fields["sizes"], fields["boundaries"], fields["unit"]).read(fields["schedule"], fields["scaling"])
+        return lrax.Clock(fields["sizes"], fields["boundaries"], fields["unit"]).to_steps(fields["schedule"], fields["scaling"])
     return getattr(lrax.schedules, plan.name)(**fields)
 
 

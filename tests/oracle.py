@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import lrax
-from lrax.schedules._dips import Dips
+from lrax.schedules._combinators import Dips
 from lrax.schedules._recipe import Recipe
 from oracle_shapes import (
     SHAPES,

@@ -32,21 +32,21 @@ PAGES: dict[str, Page] = {
     "phases": Page(
         "Phases",
         "Schedules with a length. At count 0 a phase is at its start, at count `steps` at its end, which it holds.",
-        ("lrax.schedules._phases", "lrax.schedules._cooldown_phases", "lrax.schedules._hyperbolic"),
+        ("lrax.schedules._phases", "lrax.schedules._phases", "lrax.schedules._phases"),
     ),
     "endless": Page(
         "Endless kinds and tables",
         "Schedules that go on for ever, and those that are read off a table of counts.",
-        ("lrax.schedules._decays", "lrax.schedules._tables", "lrax.schedules._splines"),
+        ("lrax.schedules._decays", "lrax.schedules._tables", "lrax.schedules._tables"),
     ),
     "combinators": Page(
         "Combinators",
         "Schedules made of other schedules: one after the other, again and again, moved, scaled, added.",
         (
             "lrax.schedules._combinators",
-            "lrax.schedules._algebra",
-            "lrax.schedules._cycles",
-            "lrax.schedules._time",
+            "lrax.schedules._combinators",
+            "lrax.schedules._combinators",
+            "lrax.schedules._combinators",
             "lrax.schedules._noise",
         ),
     ),
@@ -55,21 +55,21 @@ PAGES: dict[str, Page] = {
         "What most runs use: the combinations that have a name. Each is made of kinds that you can use too.",
         (
             "lrax.schedules._recipes",
-            "lrax.schedules._cyclic_recipes",
-            "lrax.schedules._staged_recipes",
-            "lrax.schedules._joining_recipes",
+            "lrax.schedules._recipes",
+            "lrax.schedules._recipes",
+            "lrax.schedules._recipes",
         ),
     ),
     "plans": Page(
         "Lengths and plans",
         "Epochs, examples and tokens as updates; batches that grow; rates for other batch sizes; a run that shall end later "
         "or earlier.",
-        ("lrax.schedules._units", "lrax.schedules._clock", "lrax.schedules._plan"),
+        ("lrax.schedules._clock", "lrax.schedules._clock", "lrax.schedules._plan"),
     ),
     "show": Page(
         "Show and save",
         "A schedule as a picture, a table, or JSON, and one from a configuration.",
-        ("lrax.schedules._picture", "lrax.schedules._text", "lrax.schedules._json", "lrax.schedules._config"),
+        ("lrax.schedules._display", "lrax.schedules._display", "lrax.schedules._serialise", "lrax.schedules._serialise"),
     ),
     "optax": Page(
         "Inside an optimizer",

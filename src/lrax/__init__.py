@@ -18,22 +18,27 @@ from lrax._version import __version__
 from lrax.citing._cite import citation
 from lrax.finder import FinderResult, critical_lr, find_lr, range_test
 from lrax.optimizers._convert import convert_state
-from lrax.optimizers._greedy import greedy
-from lrax.optimizers._group_table import group_table
-from lrax.optimizers._groups import by_path
-from lrax.optimizers._layers import layerwise
-from lrax.optimizers._plateau import reduce_on_plateau
-from lrax.optimizers._rated import at_lr
+from lrax.optimizers._groups import by_path, group_table, layerwise
+from lrax.optimizers._plateau import greedy, reduce_on_plateau
 from lrax.optimizers._rates import count_of, group_lrs, last_lr, next_lr
-from lrax.optimizers._recorded import recorded
-from lrax.schedules._algebra import Clip, Maximum, Minimum, Product, Scale, Sum
+from lrax.optimizers._recorded import at_lr, recorded
 from lrax.schedules._base import Function, Phase, Schedule, ScheduleLike
-from lrax.schedules._clock import Clock
-from lrax.schedules._combinators import Cooldown, Sequence, Warmup
-from lrax.schedules._config import from_config
-from lrax.schedules._cooldown_phases import OneMinusSqrt, Rex
-from lrax.schedules._cycles import Cycle, Repeat
-from lrax.schedules._cyclic_recipes import cyclical, one_cycle, one_cycle_momentum, sgdr
+from lrax.schedules._clock import Clock, linear_scaling, sqrt_scaling, steps_for
+from lrax.schedules._combinators import (
+    Clip,
+    Cooldown,
+    Cycle,
+    Maximum,
+    Minimum,
+    Product,
+    Repeat,
+    Scale,
+    Sequence,
+    Shift,
+    Stretch,
+    Sum,
+    Warmup,
+)
 from lrax.schedules._decays import (
     Constant,
     Exponential,
@@ -43,17 +48,24 @@ from lrax.schedules._decays import (
     Power,
     StepDecay,
 )
-from lrax.schedules._json import from_json, to_json
-from lrax.schedules._phases import Cosine, Geometric, Hold, Linear, Polynomial, Triangle
-from lrax.schedules._picture import plot
+from lrax.schedules._display import plot, table
+from lrax.schedules._phases import Cosine, Geometric, Hold, Linear, OneMinusSqrt, Polynomial, Rex, Triangle
 from lrax.schedules._plan import branch, extend
-from lrax.schedules._recipes import flat_cosine, inverse_sqrt, noam, warmup_cosine, warmup_linear, wsd
-from lrax.schedules._splines import Spline
-from lrax.schedules._staged_recipes import wsd_s
-from lrax.schedules._tables import Piecewise, PiecewiseConstant
-from lrax.schedules._text import table
-from lrax.schedules._time import Shift, Stretch
-from lrax.schedules._units import linear_scaling, sqrt_scaling, steps_for
+from lrax.schedules._recipes import (
+    cyclical,
+    flat_cosine,
+    inverse_sqrt,
+    noam,
+    one_cycle,
+    one_cycle_momentum,
+    sgdr,
+    warmup_cosine,
+    warmup_linear,
+    wsd,
+    wsd_s,
+)
+from lrax.schedules._serialise import from_config, from_json, to_json
+from lrax.schedules._tables import Piecewise, PiecewiseConstant, Spline
 from lrax.sweeps import grid, race, run_sweep, search_shapes, sweep
 from lrax.training._learner import Learner
 

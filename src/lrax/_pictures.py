@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrax.fields._words import missing_extra
+from lrax.fields._errors import missing_extra
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

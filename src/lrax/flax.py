@@ -32,7 +32,7 @@ import jax
 import numpy as np
 import optax
 
-from lrax.fields._words import Shown, argument_error, check_arity, check_call, missing_extra, name_of
+from lrax.fields._errors import Shown, argument_error, check_arity, check_call, missing_extra, name_of
 
 try:
     import flax.errors
@@ -40,8 +40,7 @@ try:
 except ImportError as error:
     raise missing_extra("lrax.flax", "flax", "flax") from error
 
-from lrax.optimizers._rated import OptimizerFactory, check_factory, optimizer_at
-from lrax.schedules import _flax_state as _flax_state  # tells flax.serialization of schedules
+from lrax.optimizers._recorded import OptimizerFactory, check_factory, optimizer_at
 from lrax.training._learner import Learner, make_learner
 from lrax.training._loss import ValueAndGrad
 from lrax.training._notes import calling

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from lrax.fields._words import argument_error, check_call, missing_extra
+from lrax.fields._errors import argument_error, check_call, missing_extra
 
 try:
     import keras
@@ -25,10 +25,10 @@ if keras.backend.backend() != "jax":
         "before Keras is imported"
     )
 
-from lrax.optimizers._rated import OptimizerFactory
+from lrax.optimizers._recorded import OptimizerFactory
 from lrax.schedules._base import Schedule as LraxSchedule
 from lrax.schedules._base import ScheduleRule
-from lrax.schedules._json import from_json, to_json
+from lrax.schedules._serialise import from_json, to_json
 from lrax.training._learner import Learner, make_learner
 
 __all__ = ["Schedule", "from_keras"]

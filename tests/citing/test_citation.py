@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import lrax
-from lrax.citing._sources import entries, entry_of, named
+from lrax.citing._cite import entries, entry_of, named
 from pages import ROOT
 
 sys.path.insert(0, str(ROOT / "docs"))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import lrax
-from lrax.fields._ratio import Ratio, nearest_ratio, traced_ratio
+from lrax.fields._rules import Ratio, nearest_ratio, traced_ratio
 
 
 @pytest.mark.parametrize("value", [1, 2, 0.5, 1.2, 1.1, 0.75, 3.5, 1.01, Fraction(7, 5), 1 / 3, 32768, 1 / 32768])

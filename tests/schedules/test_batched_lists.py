@@ -54,11 +54,14 @@ BATCHES: dict[str, tuple[Any, list[dict[str, Any]]]] = {
     ),
     "wsd_s": (lambda ends: lrax.wsd_s(0.1, 20, ends, 1, 2), [{"ends": [4, 9]}, {"ends": [5, 8]}]),
     "Clocked": (
-        lambda sizes, boundaries: lrax.Clock(sizes, boundaries).read(LINE, "sqrt"),
+        lambda sizes, boundaries: lrax.Clock(sizes, boundaries).to_steps(LINE, "sqrt"),
         [{"sizes": [1, 2], "boundaries": [3]}, {"sizes": [3, 4], "boundaries": [4]}],
     ),
-    "Clocked, sizes alone": (lambda sizes: lrax.Clock(sizes, [3], unit=2).read(LINE), [{"sizes": [1, 2]}, {"sizes": [3, 4]}]),
-    "Clocked, one size": (lambda sizes: lrax.Clock(sizes).read(LINE, "linear", 2), [{"sizes": [1]}, {"sizes": [3]}]),
+    "Clocked, sizes alone": (
+        lambda sizes: lrax.Clock(sizes, [3], unit=2).to_steps(LINE),
+        [{"sizes": [1, 2]}, {"sizes": [3, 4]}],
+    ),
+    "Clocked, one size": (lambda sizes: lrax.Clock(sizes).to_steps(LINE, "linear", 2), [{"sizes": [1]}, {"sizes": [3]}]),
     "Warmup of one": (
         lambda boundaries: lrax.Warmup(lrax.MultiStep(1.0, 0.5, boundaries), 2),
         [{"boundaries": [1, 5]}, {"boundaries": [2, 6]}],
@@ -120,7 +123,7 @@ def test_a_callable_that_ignores_its_count(ignores: Any) -> None:
         lambda one: lrax.Sum(one, one),
         lambda one: lrax.Clip(one, 0.0, 1.0),
         lambda one: lrax.Warmup(one, 2),
-        lambda one: lrax.Clock(8).read(one),
+        lambda one: lrax.Clock(8).to_steps(one),
         lambda one: kinds.joined([one, one], [2]),
     )
     for make in around:

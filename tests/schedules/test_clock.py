@@ -13,7 +13,7 @@ import pytest
 
 import lrax
 from lrax import schedules as kinds
-from lrax.schedules._seen import Seen, divided
+from lrax.schedules._clock import Seen, divided
 from schedule_case import rates
 
 LARGEST = 2**31 - 1
@@ -101,8 +101,8 @@ def test_a_change_half_way_keeps_the_past(plan: lrax.Schedule) -> None:
     """Up to the change each rate, one update at a time, is the old one bit for bit; from there on the plan runs faster."""
     run = jax.jit(lambda schedule, count: schedule(count))
     for scaling, factor in {"none": 1.0, "sqrt": 2.0, "linear": 4.0}.items():
-        changed = lrax.Clock([256, 1024], boundaries=[500], unit=256).read(plan, scaling)
-        again = lrax.Clock([256, 1024, 512], boundaries=[500, 600], unit=256).read(plan, scaling)
+        changed = lrax.Clock([256, 1024], boundaries=[500], unit=256).to_steps(plan, scaling)
+        again = lrax.Clock([256, 1024, 512], boundaries=[500, 600], unit=256).to_steps(plan, scaling)
         for count in [0, 1, 7, 49, 50, 51, 199, 200, 201, 299, 300, 301, 498, 499]:
             assert run(changed, count) == run(again, count) == run(plan, count)
             assert changed(count) == plan(count)
@@ -203,7 +203,7 @@ def test_a_clock_is_a_value() -> None:
         (lambda: lrax.Clock(256.5), ValueError, "Clock: `batch_sizes` must be"),
         (lambda: lrax.Clock("256"), TypeError, "Clock: `batch_sizes` must be"),
         (lambda: lrax.Clock([256, 512], [5], 0), ValueError, "Clock: `unit` must be a whole number"),
-        (lambda: lrax.Clock(8).read(lrax.Constant(0.1), "log"), ValueError, "Clocked: `scaling` must be one of"),
+        (lambda: lrax.Clock(8).to_steps(lrax.Constant(0.1), "log"), ValueError, "Clocked: `scaling` must be one of"),
         (
             lambda: kinds.Clocked(lrax.Constant(0.1), 256),
             TypeError,

@@ -11,8 +11,8 @@ import pytest
 
 import lrax
 import oracle
-from lrax.fields._ratio import Ratio
-from lrax.schedules._cycles import find_cycle, find_real_cycle, real_fractions
+from lrax.fields._rules import Ratio
+from lrax.schedules._combinators import find_cycle, find_real_cycle, real_fractions
 
 MULTI_STEP = lrax.MultiStep(1.0, 0.5, [250, 750, 900])
 

@@ -30,7 +30,7 @@ def test_written_by_hand() -> None:
     config = collections.OrderedDict(
         kind="Clocked", clock=clock, schedule={"kind": "wsd", "peak": 0.1, "warmup_steps": 0.01, "cooldown_steps": 0.2}
     )
-    plan = lrax.Clock([256, 512], [1000], 256).read(lrax.wsd(0.1, warmup_steps=0.01, cooldown_steps=0.2))
+    plan = lrax.Clock([256, 512], [1000], 256).to_steps(lrax.wsd(0.1, warmup_steps=0.01, cooldown_steps=0.2))
     assert lrax.from_config(config) == plan
     parts = [{"kind": "Hold", "value": 0.1, "steps": 5}, {"kind": "Cosine", "start": 0.1, "end": 0, "steps": 10}]
     want = lrax.Sequence(lrax.Hold(0.1, 5), lrax.Cosine(0.1, 0.0, 10))

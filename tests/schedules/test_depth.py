@@ -16,7 +16,7 @@ from lrax.fields._value import MOST_LEVELS
 LEAF = lrax.Linear(0.1, 0.0, 10)
 AROUND: dict[str, Any] = {
     "Clip": lambda inner: lrax.Clip(inner, 0.0, 1.0),
-    "Clocked": lambda inner: lrax.Clock([8, 16], [5], 8).read(inner),
+    "Clocked": lambda inner: lrax.Clock([8, 16], [5], 8).to_steps(inner),
     "Cooldown": lambda inner: lrax.Cooldown(inner, 5, 5, 0.0),
     "Cooldown of a Cycle": lambda inner: lrax.Cooldown(lrax.Cycle(inner), 5, 5, 0.0),
     "cyclical": lambda inner: lrax.cyclical(0.1, 0.2, 10, height=inner),

@@ -10,7 +10,7 @@ from scipy.interpolate import PchipInterpolator
 
 import lrax
 from lrax import schedules as kinds
-from lrax.fields._ratio import Ratio
+from lrax.fields._rules import Ratio
 from schedule_cases import rates
 
 RANDOM = np.random.default_rng(0)

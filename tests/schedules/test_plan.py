@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import lrax
-from lrax.schedules._counting import multiply_divide
+from lrax.schedules._intmath import multiply_divide
 from schedule_cases import CASES, Case, each, rates
 
 LARGEST = 2**31 - 1

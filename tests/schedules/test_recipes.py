@@ -147,7 +147,7 @@ def test_power_by_a_clock() -> None:
     """Read by a clock whose unit is what a count stands for, it is the same power of the tokens for any batch size."""
     one = lrax.schedules.power(1.0, 0, 1, 2**16)
     for size in (2**16, 2**18):
-        got = lrax.Clock(size, unit=2**16).read(one)(2**20 // (size // 2**16))
+        got = lrax.Clock(size, unit=2**16).to_steps(one)(2**20 // (size // 2**16))
         np.testing.assert_allclose(got, one(2**20), rtol=1e-6)
 
 

@@ -10,7 +10,7 @@ import optax
 import pytest
 
 import lrax
-from lrax.schedules._counting import add_lengths
+from lrax.schedules._intmath import add_lengths
 from public_names import public
 from schedule_cases import Roulette, SquareRoot, plain
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import lrax
-from lrax.fields._ratio import Ratio
+from lrax.fields._rules import Ratio
 from lrax.fields._shares import updates
 from lrax.schedules._recipe import Recipe
 from public_names import public
@@ -144,7 +144,7 @@ def test_no_milestone_is_a_list_of_none() -> None:
         lrax.PiecewiseConstant([0.1], []): lrax.Constant(0.1),
         lrax.schedules.joined([lrax.Cosine(0.1, 0.0, 9)], []): lrax.Cosine(0.1, 0.0, 9),
         lrax.wsd_s(0.1, 100, [], 5, 10): lrax.wsd(0.1, 100, 5, 10),
-        lrax.Clock([8], []).read(lrax.Cosine(0.1, 0.0, 99)): lrax.Clock(8).read(lrax.Cosine(0.1, 0.0, 99)),
+        lrax.Clock([8], []).read(lrax.Cosine(0.1, 0.0, 99)): lrax.Clock(8).to_steps(lrax.Cosine(0.1, 0.0, 99)),
         lrax.from_config({"kind": "MultiStep", "start": 0.1, "factor": 0.5, "boundaries": []}): lrax.Constant(0.1),
     }
     for schedule, want in empty.items():

@@ -9,7 +9,7 @@ import pytest
 
 import lrax
 from lrax.fields._value import lanes
-from lrax.schedules._named import labels
+from lrax.schedules._display import labels
 from schedule_cases import CASES, Case, plain, sampled
 
 BENDS = {

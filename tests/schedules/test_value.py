@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import lrax
-from lrax.schedules._config import own_kinds
+from lrax.schedules._serialise import own_kinds
 from problems import linear_learner
 from public_names import public
 from schedule_cases import CASES, Case, Roulette, SquareRoot, plain

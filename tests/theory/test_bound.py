@@ -9,8 +9,7 @@ import pytest
 
 import lrax
 from lrax.theory import best_scale, bound, lr_ratio
-from lrax.theory._bound import _long_terms, _tails
-from lrax.theory._given import planned
+from lrax.theory._bound import _long_terms, _tails, planned
 
 UPDATES = 12
 

@@ -65,7 +65,7 @@ numbers: list[lrax.Schedule] = [
     lrax.wsd(0.1, 1000, 0.01, np.float32(0.2)),
     lrax.wsd(0.1, warmup_steps=0.01, cooldown_steps=200).with_total_steps(1000),
     lrax.wsd_s(0.1, ends=[0.25, 0.5], warmup_steps=10, cooldown_steps=0.1).with_total_steps(jnp.int32(1000)),
-    lrax.Clock([256, 512], [1000], unit=256).read(lrax.Constant(0.1), scaling="sqrt"),
+    lrax.Clock([256, 512], [1000], unit=256).to_steps(lrax.Constant(0.1), scaling="sqrt"),
     lrax.schedules.Clocked(lambda count: 0.1 / (1 + count), lrax.Clock(256), 0.75),
     lrax.schedules.joined([lrax.Constant(0.1), optax.constant_schedule(0.2)], [10]),
     lrax.from_config({"kind": "warmup_linear", "peak": 0.1, "warmup_steps": 0.1}),

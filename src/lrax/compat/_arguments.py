@@ -10,11 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from lrax.fields._known import is_concrete
+from lrax.fields._errors import Shown, argument_error, bind, is_concrete
 from lrax.fields._rules import Rule
 from lrax.fields._types import DELAY, RATE, STEPS
 from lrax.fields._value import reads
-from lrax.fields._words import Shown, argument_error, bind
 from lrax.schedules._base import Schedule
 
 Arguments = ParamSpec("Arguments")

@@ -8,16 +8,13 @@ from typing import Any
 import numpy as np
 
 from lrax.compat._arguments import KNOWN
-from lrax.fields._known import is_concrete
+from lrax.fields._errors import argument_error, is_concrete
 from lrax.fields._rules import LARGEST
 from lrax.fields._types import DELAY
-from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule
-from lrax.schedules._combinators import Sequence, Until
-from lrax.schedules._cycles import Cycle, Wave
+from lrax.schedules._combinators import Cycle, Sequence, Stretch, Until, Wave
 from lrax.schedules._decays import Constant, Exponential, StepDecay
 from lrax.schedules._phases import Cosine
-from lrax.schedules._time import Stretch
 
 
 def join(caller: str, name: str, schedules: Many[Any], boundaries: Many[Any]) -> Schedule:

@@ -5,9 +5,8 @@ from typing import Any, Literal
 import numpy as np
 import optax
 
-from lrax.fields._known import is_concrete
+from lrax.fields._errors import argument_error, choice, is_concrete
 from lrax.fields._types import DELAY, POSITIVE, RATE
-from lrax.fields._words import argument_error, choice
 from lrax.optimizers._plateau import reduce_on_plateau
 
 

@@ -14,18 +14,14 @@ from typing import Annotated, Any
 import numpy as np
 
 from lrax.compat._arguments import KNOWN, Factor, KnownDelay, KnownRate, KnownSteps, at_most, checked
+from lrax.fields._errors import argument_error, is_concrete
 from lrax.fields._given import Boundaries, Delay, Positive, Rate, Steps
-from lrax.fields._known import is_concrete
 from lrax.fields._rules import Choice, Static
 from lrax.fields._types import POSITIVE
-from lrax.fields._words import argument_error
-from lrax.schedules._algebra import Product, Sum
 from lrax.schedules._base import Function, Schedule
-from lrax.schedules._combinators import Sequence, Warmup
-from lrax.schedules._cycles import Cycle
+from lrax.schedules._combinators import Cycle, Product, Sequence, Shift, Stretch, Sum, Warmup
 from lrax.schedules._decays import Constant, Exponential, MultiStep
 from lrax.schedules._phases import Cosine, Linear, Polynomial
-from lrax.schedules._time import Shift, Stretch
 
 __all__ = [
     "CosineTracker",

@@ -7,18 +7,14 @@ from typing import Any
 
 from lrax.compat._arguments import KnownRate, NotNegative, checked
 from lrax.compat._parts import exponential, step_decay
+from lrax.fields._errors import argument_error, as_array, is_concrete
 from lrax.fields._given import Boundaries, Delay, Positive, Rate, Rates, Steps
-from lrax.fields._known import as_array, is_concrete
-from lrax.fields._ratio import LARGEST_RATIO
-from lrax.fields._words import argument_error
-from lrax.schedules._algebra import Sum
+from lrax.fields._rules import LARGEST_RATIO
 from lrax.schedules._base import Schedule
-from lrax.schedules._combinators import Warmup
-from lrax.schedules._cycles import Cycle, Rounding
+from lrax.schedules._combinators import Cycle, Rounding, Stretch, Sum, Warmup
 from lrax.schedules._decays import Constant, InverseTime, PolynomialRestarts
 from lrax.schedules._phases import Cosine, Polynomial
 from lrax.schedules._tables import PiecewiseConstant as Table
-from lrax.schedules._time import Stretch
 
 __all__ = [
     "CosineDecay",

@@ -10,15 +10,13 @@ from typing import Annotated, Any
 
 from lrax.compat._arguments import Factor, KnownDelay, KnownSteps, at_most, checked
 from lrax.compat._parts import step_decay
+from lrax.fields._errors import argument_error, is_concrete
 from lrax.fields._given import Boundaries, Positive, Rate, Steps
-from lrax.fields._known import is_concrete
 from lrax.fields._rules import Choice
-from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule
-from lrax.schedules._combinators import Sequence, Warmup
+from lrax.schedules._combinators import Sequence, Shift, Warmup
 from lrax.schedules._decays import Constant, MultiStep
 from lrax.schedules._phases import Cosine, Hold, Linear, Polynomial
-from lrax.schedules._time import Shift
 
 __all__ = ["CosineScheduler", "FactorScheduler", "MultiFactorScheduler", "PolyScheduler"]
 

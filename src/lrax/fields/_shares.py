@@ -12,11 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import as_array, is_concrete
-from lrax.fields._ratio import LARGEST_RATIO, Ratio, nearest_ratio, traced_ratio
-from lrax.fields._rules import Rule
+from lrax.fields._errors import argument_error, as_array, is_concrete, shown
+from lrax.fields._rules import LARGEST_RATIO, Ratio, Rule, nearest_ratio, traced_ratio
 from lrax.fields._types import DELAY, EPOCHS, LARGER_UNITS, STEPS, Converted, Maybe, Number, Numbers, Whole
-from lrax.fields._words import argument_error, shown
 
 PARTS = 10_000
 """A traced share that is a whole number of ten-thousandths is taken as that; another as the nearest fraction that is found."""

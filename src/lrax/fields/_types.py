@@ -12,8 +12,7 @@ from typing import Annotated, Any, Generic, TypeAlias, TypeVar
 import jax
 import numpy as np
 
-from lrax.fields._ratio import Ratio, RatioRule
-from lrax.fields._rules import Rule
+from lrax.fields._rules import Ratio, RatioRule, Rule
 
 Given = TypeVar("Given", contravariant=True)
 Read = TypeVar("Read", covariant=True)
@@ -65,7 +64,8 @@ Wholes: TypeAlias = Sequence[Whole] | Sequence[Sequence[Whole]] | np.ndarray[Any
 
 EPOCHS = "; lrax.steps_for(epochs=...) counts the updates of epochs"
 LARGER_UNITS = (
-    "plan in larger units, lrax.Clock(batch_size, unit=...).read(schedule), or leave the length out: lrax.Constant has no end"
+    "plan in larger units, lrax.Clock(batch_size, unit=...).to_steps(schedule), "
+    "or leave the length out: lrax.Constant has no end"
 )
 RATE = Rule("a finite number")
 RATES = Rule("a list of at least one finite number", rank=1)

@@ -13,11 +13,9 @@ import jax
 import numpy as np
 from jax.tree_util import GetAttrKey, Partial, register_pytree_with_keys
 
-from lrax.fields._known import is_concrete, is_key
-from lrax.fields._ratio import Ratio, RatioRule, nearest_ratio, nearest_time_factor
-from lrax.fields._rules import Choice, Rule, Static
+from lrax.fields._errors import Shown, argument_error, bound, is_concrete, is_key, shown
+from lrax.fields._rules import Choice, Ratio, RatioRule, Rule, Static, nearest_ratio, nearest_time_factor
 from lrax.fields._types import INTEGER, RATE, Maybe
-from lrax.fields._words import Shown, argument_error, bound, shown
 
 NEW_KIND: list[Callable[[type], None]] = []
 """Called with every kind that is made from now on: for registries that go by the exact class, as `flax.serialization` does."""

@@ -12,8 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_concrete
-from lrax.fields._words import argument_error, check_call
+from lrax.fields._errors import argument_error, check_call, is_concrete
 
 FEWEST = 5
 """A curve of fewer points supports no suggestion."""

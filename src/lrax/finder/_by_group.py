@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from lrax.fields._words import argument_error
+from lrax.fields._errors import argument_error
 from lrax.finder._result import FinderResult
 from lrax.training._grouped import in_group
 from lrax.training._learner import Learner

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from lrax.fields._words import argument_error, check_call, check_whole
+from lrax.fields._errors import argument_error, check_call, check_whole
 from lrax.finder._rises import Measuring, crossing
 from lrax.training._batches import AGAIN, told
 from lrax.training._learner import Learner

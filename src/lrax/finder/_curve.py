@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lrax.fields._words import argument_error, choice
+from lrax.fields._errors import argument_error, choice
 from lrax.finder._arrays import FEWEST
 from lrax.finder._fall import is_flat
 from lrax.finder._smooth import smooth

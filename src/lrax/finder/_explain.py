@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lrax.fields._words import plural
+from lrax.fields._errors import plural
 from lrax.finder._arrays import FEWEST
 from lrax.finder._curve import Curve
 from lrax.finder._runs import Runs

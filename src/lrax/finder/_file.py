@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from lrax.fields._words import argument_error
+from lrax.fields._errors import argument_error
 from lrax.finder._curve import Curve
 from lrax.finder._runs import Runs
 from lrax.training._reason import Reason

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from lrax.fields._words import argument_error, check_call, check_whole
+from lrax.fields._errors import argument_error, check_call, check_whole
 from lrax.finder._by_group import check_groups, with_groups
 from lrax.finder._conclude import found_in
 from lrax.finder._curve import Curve, SuggestionRule, curve_of

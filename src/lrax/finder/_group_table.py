@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lrax._pictures import new_axes
-from lrax.fields._words import argument_error
+from lrax.fields._errors import argument_error
 
 
 def group_table(groups: Mapping[str, Any]) -> str:

@@ -4,12 +4,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lrax.fields._words import argument_error
+from lrax.fields._errors import argument_error
 from lrax.finder._rescaled import rescaled
 from lrax.schedules._base import Schedule, ScheduleRule
 from lrax.schedules._decays import Constant
-from lrax.theory._bound import lr_ratio
-from lrax.theory._given import evenly, is_long, planned, sampled, scheduled
+from lrax.theory._bound import evenly, is_long, lr_ratio, planned, sampled, scheduled
 
 REFERENCE = 500
 """The updates of the run that a suggestion is for, where no length is given."""

@@ -3,7 +3,7 @@
 import difflib
 from typing import Any
 
-from lrax.fields._words import argument_error, check_arity
+from lrax.fields._errors import argument_error, check_arity
 from lrax.finder._fall import fall
 from lrax.finder._suggest import edge, minimum, slide, steep, steepest, suggestion, valley
 

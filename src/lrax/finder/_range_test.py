@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._words import argument_error, check_call, check_whole
+from lrax.fields._errors import argument_error, check_call, check_whole
 from lrax.finder._rules import make_rules
 from lrax.finder._stop import TimesFirst
 from lrax.schedules._phases import Geometric

@@ -6,9 +6,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from lrax.fields._known import is_concrete
-from lrax.schedules._algebra import Product, Scale
+from lrax.fields._errors import is_concrete
 from lrax.schedules._base import Schedule
+from lrax.schedules._combinators import Product, Scale
 from lrax.schedules._recipes import noam
 
 RATES = ("peak", "start", "end", "low", "high", "value", "values", "floor")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from lrax._pictures import inline, paragraph
-from lrax.fields._words import argument_error, check_call, name_of, plural
+from lrax.fields._errors import argument_error, check_call, name_of, plural
 from lrax.finder._curve import SMOOTH, Curve, SuggestionRule
 from lrax.finder._explain import contradiction, ended_too_soon, explain
 from lrax.finder._fall import MOST, Crossed, crossed, fall

@@ -5,9 +5,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from lrax.fields._known import is_concrete
+from lrax.fields._errors import argument_error, check_whole, is_concrete
 from lrax.fields._value import is_batch
-from lrax.fields._words import argument_error, check_whole
 from lrax.finder._smooth import RunningMean
 from lrax.finder._stop import NeverStop
 from lrax.schedules._base import CallableRule, Schedule, ScheduleRule

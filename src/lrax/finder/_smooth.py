@@ -6,10 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_concrete
+from lrax.fields._errors import argument_error, is_concrete
 from lrax.fields._rules import Rule
 from lrax.fields._value import Value
-from lrax.fields._words import argument_error
 from lrax.finder._arrays import as_curve, median, silent, window_means
 
 Weight = Annotated[Any, Rule("a weight in [0, 1)", low=0, high=float(np.nextafter(np.float32(1), np.float32(0))))]

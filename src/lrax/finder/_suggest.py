@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lrax.fields._words import argument_error, check_call
+from lrax.fields._errors import argument_error, check_call
 from lrax.finder._arrays import FEWEST, Scalar, as_curve, put, repeat, silent
 
 

@@ -8,9 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from lrax.fields._known import any_traced
+from lrax.fields._errors import Shown, any_traced, argument_error, check_call
 from lrax.fields._rules import Rule
-from lrax.fields._words import Shown, argument_error, check_call
 from lrax.optimizers._difference import children
 from lrax.optimizers._places import common, counts_in, places_of
 from lrax.optimizers._recorded import RecordedState

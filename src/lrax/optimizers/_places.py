@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_concrete
-from lrax.fields._words import argument_error
+from lrax.fields._errors import argument_error, is_concrete
 from lrax.schedules._base import Schedule
 
 REST = "rest"

@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from lrax.fields._known import is_concrete
-from lrax.fields._words import Shown, argument_error, check_call
+from lrax.fields._errors import Shown, argument_error, check_call, is_concrete
 from lrax.optimizers._places import (
     REST,
     Place,

@@ -3,13 +3,26 @@
 A schedule is a rate as a function of the update count. Here are also their plans, text, JSON and picture.
 """
 
-from lrax.schedules._algebra import Clip, Maximum, Minimum, Product, Scale, Sum
 from lrax.schedules._base import Function, Phase, Schedule, ScheduleLike
 from lrax.schedules._clock import Clock, Clocked
-from lrax.schedules._combinators import Cooldown, Sequence, Until, Warmup
-from lrax.schedules._cooldown_phases import OneMinusSqrt, OneMinusSquare, Relaxation, Rex, Tanh
-from lrax.schedules._cycles import Cycle, Repeat, Wave
-from lrax.schedules._cyclic_recipes import cyclical, one_cycle, one_cycle_momentum, one_cycle_two_phase, sgdr
+from lrax.schedules._combinators import (
+    Clip,
+    Cooldown,
+    Cycle,
+    Maximum,
+    Minimum,
+    Product,
+    Repeat,
+    Scale,
+    Sequence,
+    Shift,
+    Stretch,
+    Sum,
+    Until,
+    Warmup,
+    Warp,
+    Wave,
+)
 from lrax.schedules._decays import (
     Constant,
     Exponential,
@@ -20,16 +33,45 @@ from lrax.schedules._decays import (
     Power,
     StepDecay,
 )
-from lrax.schedules._hyperbolic import ExpHyperbolic, Hyperbolic
-from lrax.schedules._joining_recipes import factors, faded, joined, warmed
 from lrax.schedules._noise import Noise
-from lrax.schedules._phases import Cosine, CosinePower, Geometric, Hold, Linear, Polynomial, Triangle
+from lrax.schedules._phases import (
+    Cosine,
+    CosinePower,
+    ExpHyperbolic,
+    Geometric,
+    Hold,
+    Hyperbolic,
+    Linear,
+    OneMinusSqrt,
+    OneMinusSquare,
+    Polynomial,
+    Relaxation,
+    Rex,
+    Tanh,
+    Triangle,
+)
 from lrax.schedules._plan import Extension, branch, extend
-from lrax.schedules._recipes import flat_cosine, inverse_sqrt, noam, warmup_cosine, warmup_linear, wsd
-from lrax.schedules._splines import Spline
-from lrax.schedules._staged_recipes import power, tri_stage, wsd_s
-from lrax.schedules._tables import Knots, Piecewise, PiecewiseConstant
-from lrax.schedules._time import Shift, Stretch, Warp
+from lrax.schedules._recipes import (
+    cyclical,
+    factors,
+    faded,
+    flat_cosine,
+    inverse_sqrt,
+    joined,
+    noam,
+    one_cycle,
+    one_cycle_momentum,
+    one_cycle_two_phase,
+    power,
+    sgdr,
+    tri_stage,
+    warmed,
+    warmup_cosine,
+    warmup_linear,
+    wsd,
+    wsd_s,
+)
+from lrax.schedules._tables import Knots, Piecewise, PiecewiseConstant, Spline
 
 __all__ = [
     "Clip",

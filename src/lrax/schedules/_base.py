@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
+from lrax.fields._errors import Shown, argument_error, shown
 from lrax.fields._rules import LARGEST
 from lrax.fields._types import STEPS, Converted, Maybe, Whole, default
 from lrax.fields._value import Value, lanes
-from lrax.fields._words import Shown, argument_error, shown
-from lrax.schedules._counting import as_count, fractions
 from lrax.schedules._drawing import MOST_LINES, POINTS, counts_shown, drawing, hint
+from lrax.schedules._intmath import as_count, fractions
 
 
 def no_operator(sign: str, with_number: str, with_schedule: str = "") -> Any:

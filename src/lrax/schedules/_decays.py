@@ -6,13 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_concrete
+from lrax.fields._errors import argument_error, is_concrete
 from lrax.fields._shares import CountsOrShares, Total
 from lrax.fields._types import Positive, Rate, Steps, default
-from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule
-from lrax.schedules._counting import share
-from lrax.schedules._exact import times_power
+from lrax.schedules._intmath import share, times_power
 from lrax.schedules._shapes import polynomial
 from lrax.schedules._tables import Table, passed
 

@@ -1,15 +1,28 @@
-"""Schedules with a length: one formula each on the fractions of a phase that are done and left."""
+"""Schedules with a length and one formula."""
 
-from typing import final
+from typing import Any, final
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from lrax.fields._errors import argument_error, is_concrete
 from lrax.fields._types import Fraction, Positive, Rate, Steps, default
 from lrax.schedules._base import Phase
-from lrax.schedules._exact import peak_fractions, power_complement
-from lrax.schedules._modes import Mode
-from lrax.schedules._shapes import SHAPES, cosine, geometric, linear, polynomial
+from lrax.schedules._intmath import fractions, peak_fractions, power_complement
+from lrax.schedules._shapes import (
+    SHAPES,
+    Mode,
+    cosine,
+    geometric,
+    linear,
+    one_minus_sqrt,
+    one_minus_square,
+    polynomial,
+    relaxation,
+    rex,
+    tanh,
+)
 
 
 @final
@@ -207,3 +220,256 @@ class Triangle(Phase):
 
     def curve(self, done: jax.Array, left: jax.Array) -> jax.Array:  # of the way between the peak and either end
         return SHAPES[self.mode](self.high, self.low, done, left)
+
+
+@final
+class OneMinusSqrt(Phase):
+    r"""Falls (or climbs) from `start` to `end` as a square root, steeply at first, then holds `end`.
+
+    $$\eta(s) = end + (start - end)\,(1 - \sqrt{s}), \quad s = count / steps$$
+
+    Args:
+      start: rate at count 0.
+      end: rate from count `steps` on.
+      steps: length in updates, an integer > 0.
+
+    Raises: ValueError if `steps` is not positive or a rate is not finite.
+
+    Source: Hägele et al. 2024, Scaling laws and compute-optimal training beyond fixed training durations.
+
+    >>> print(OneMinusSqrt(start=0.1, end=0.0, steps=100)(25))
+    0.05
+    """
+
+    start: Rate
+    end: Rate
+    steps: Steps
+
+    def curve(self, done: jax.Array, left: jax.Array) -> jax.Array:
+        return one_minus_sqrt(self.start, self.end, done, left)
+
+
+@final
+class OneMinusSquare(Phase):
+    r"""Falls (or climbs) from `start` to `end` as a square, steeply at last, then holds `end`.
+
+    $$\eta(s) = end + (start - end)\,(1 - s^2), \quad s = count / steps$$
+
+    Args:
+      start: rate at count 0.
+      end: rate from count `steps` on.
+      steps: length in updates, an integer > 0.
+
+    Raises: ValueError if `steps` is not positive or a rate is not finite.
+
+    Source: Hägele et al. 2024, Scaling laws and compute-optimal training beyond fixed training durations.
+
+    >>> print(OneMinusSquare(start=0.1, end=0.0, steps=100)(50))
+    0.075
+    """
+
+    start: Rate
+    end: Rate
+    steps: Steps
+
+    def curve(self, done: jax.Array, left: jax.Array) -> jax.Array:
+        return one_minus_square(self.start, self.end, done, left)
+
+
+@final
+class Rex(Phase):
+    r"""Falls (or climbs) from `start` to `end`, slowly at first and ever more steeply, then holds `end`.
+
+    $$\eta(s) = end + (start - end)\,\tfrac{1 - s}{1 - s\,(1 - beta)}, \quad s = count / steps$$
+
+    Args:
+      start: rate at count 0.
+      end: rate from count `steps` on.
+      steps: length in updates, an integer > 0.
+      beta: how steeply it falls at first, beside a straight line, > 0; at its end it is 1 / beta times as steep as the line.
+        1 is `Linear`, and above 1 it falls steeply at first.
+
+    Raises: ValueError if `steps` or `beta` is not positive or a rate is not finite.
+
+    Source: Chen et al. 2021, REX: revisiting budgeted training with an improved schedule (beta = 1/2); Naganuma et al. 2026,
+      arXiv 2603.10301 (any beta).
+
+    >>> print(f"{Rex(start=0.3, end=0.0, steps=100)(50):.2f}")
+    0.20
+    """
+
+    start: Rate
+    end: Rate
+    steps: Steps
+    beta: Positive = default(0.5)
+
+    def curve(self, done: jax.Array, left: jax.Array) -> jax.Array:
+        return rex(self.start, self.end, done, left, self.beta)
+
+
+@final
+class Relaxation(Phase):
+    r"""Falls (or climbs) from `start` to `end` exponentially, then holds `end`; unlike `Geometric`, either may be zero.
+
+    $$\eta(s) = end + (start - end)\,\tfrac{r^s - r}{1 - r}, \quad s = count / steps,\; r = ratio$$
+
+    The value is within $8 + |\ln ratio|$ float32 ulp of the formula.
+
+    Args:
+      start: rate at count 0.
+      end: rate from count `steps` on.
+      steps: length in updates, an integer > 0.
+      ratio: how much of a pure exponential would be left at the end, between 0 and 1, both excluded; small bends sharply.
+
+    Raises: ValueError if `steps` is not positive, `ratio` not inside (0, 1), or a rate not finite.
+
+    Source: Wightman 2026, timm, the `exp` decay of its WSD scheduler.
+
+    >>> print(f"{Relaxation(start=0.1, end=0.0, steps=100, ratio=0.01)(50):.4f}")
+    0.0091
+    """
+
+    start: Rate
+    end: Rate
+    steps: Steps
+    ratio: Fraction = default(0.1)
+
+    def curve(self, done: jax.Array, left: jax.Array) -> jax.Array:
+        return relaxation(self.start, self.end, done, left, self.ratio)
+
+
+@final
+class Tanh(Phase):
+    r"""Falls (or climbs) from `start` to `end` along a piece of a hyperbolic tangent, then holds `end`.
+
+    $$\eta(s) = end + (start - end)\,\tfrac{\tanh b - \tanh(a (1 - s) + b s)}{\tanh b - \tanh a}, \quad
+    s = count / steps,\; a = first,\; b = last$$
+
+    The piece is scaled to meet both ends exactly (the paper's curve misses them by a little). The value is within
+    $8 + 2\,(|first| + |last|)$ float32 ulp of the formula.
+
+    Args:
+      start: rate at count 0.
+      end: rate from count `steps` on.
+      steps: length in updates, an integer > 0.
+      first: argument of the tangent at count 0.
+      last: argument of the tangent at count `steps`; above `first`.
+
+    Raises: ValueError if `steps` is not positive, `last` is not above `first`, or a number is not finite.
+
+    Source: Hsueh et al. 2018, Stochastic gradient descent with hyperbolic-tangent decay.
+
+    >>> print(f"{Tanh(start=0.1, end=0.0, steps=100)(70):.4f}")
+    0.0499
+    """
+
+    start: Rate
+    end: Rate
+    steps: Steps
+    first: Rate = default(-7.0)
+    last: Rate = default(3.0)
+
+    def check(self) -> None:
+        known = is_concrete(self.first) and is_concrete(self.last)
+        if known and np.any(np.asarray(self.last) <= np.asarray(self.first)):
+            raise argument_error(ValueError, "Tanh", "last", "above `first`", self.last, "swap them")
+
+    def curve(self, done: jax.Array, left: jax.Array) -> jax.Array:
+        return tanh(self.start, self.end, done, left, self.first, self.last)
+
+
+def check_horizon(phase: Any) -> None:
+    """Raises ValueError if a phase would end after its horizon."""
+    if is_concrete(phase.horizon) and is_concrete(phase.steps) and np.any(np.asarray(phase.horizon) < np.asarray(phase.steps)):
+        needs = f"at least `steps` ({phase.steps})"
+        raise argument_error(
+            ValueError, type(phase).__name__, "horizon", needs, phase.horizon, "give the longest run you think of"
+        )
+
+
+def hyperbola(done: jax.Array, left: jax.Array, steps: Any, horizon: Any) -> tuple[jax.Array, jax.Array]:
+    """The weights of the start and of the rate at the horizon; they add up to 1, and each is a sum of parts of one sign.
+
+    With `part = steps / horizon` and `rest = 1 - part`, the height is `f = sqrt(r ** 2 - rest ** 2)` at
+    `r = 1 - done * part`, and the weights are `1 - f0 + f` and `f0 - f`, where `f0` is the height at the start.
+    """
+    part, rest = fractions(jnp.maximum(steps, 1), jnp.maximum(horizon, 1))
+    ahead, past = left * part, done * part
+    first = jnp.sqrt(part * (part + 2 * rest))
+    height = jnp.sqrt(ahead * (ahead + 2 * rest))  # of lengths alone: it has no gradient that could be infinite
+    falling = jnp.where(past > 0, rest * rest / (1 + first) + height, 1.0)
+    return falling, past * (2 - past) / (first + height)
+
+
+@final
+class Hyperbolic(Phase):
+    r"""Falls along a hyperbola whose first part hardly depends on the length: tune short, train long.
+
+    $$\eta(t) = start - (start - low)\,(f(0) - f(t)), \quad
+    f(t) = \sqrt{\tfrac{N - t}{U}\left(2 - \tfrac{N + t}{U}\right)}, \quad N = steps,\; U = horizon$$
+
+    Runs of different `steps` with one `horizon` begin alike. At count `steps` the rate is `start - (start - low) f(0)`, which
+    is `low` only where `steps` equals `horizon`; it is held from there on.
+
+    Args:
+      start: rate at count 0.
+      low: the rate at which a run as long as the horizon ends.
+      steps: length of this run in updates, an integer > 0.
+      horizon: length of the longest run that is thought of, an integer of at least `steps`; a smaller one that was not known
+        counts as `steps`.
+
+    Raises: ValueError if `steps` is not positive, `horizon` below it, or a rate is not finite.
+
+    Source: Kim 2024, HyperbolicLR: epoch insensitive learning rate scheduler, arXiv 2407.15200.
+
+    >>> short, long = (Hyperbolic(start=0.1, low=0.0, steps=n, horizon=1000) for n in (100, 1000))
+    >>> print([f"{rate:.4f}" for rate in (short(0), short(50), long(50), short(100), long(1000))])
+    ['0.1000', '0.0868', '0.0950', '0.0564', '0.0000']
+    """
+
+    start: Rate
+    low: Rate
+    steps: Steps
+    horizon: Steps
+
+    check = check_horizon
+
+    def curve(self, done: jax.Array, left: jax.Array) -> jax.Array:
+        falling, rising = hyperbola(done, left, self.steps, self.horizon)
+        return self.start * falling + self.low * rising
+
+
+@final
+class ExpHyperbolic(Phase):
+    r"""Falls along a hyperbola on a logarithmic axis; its first part hardly depends on the length.
+
+    $$\eta(t) = start \left(\tfrac{low}{start}\right)^{f(0) - f(t)}, \quad
+    f(t) = \sqrt{\tfrac{N - t}{U}\left(2 - \tfrac{N + t}{U}\right)}, \quad N = steps,\; U = horizon$$
+
+    The value is within $8 + 2\,|\ln(low / start)|$ float32 ulp of the formula.
+
+    Args:
+      start: rate at count 0, > 0.
+      low: the rate at which a run as long as the horizon ends, > 0.
+      steps: length of this run in updates, an integer > 0.
+      horizon: length of the longest run that is thought of, an integer of at least `steps`; a smaller one that was not known
+        counts as `steps`.
+
+    Raises: ValueError if `steps`, `start` or `low` is not positive, or `horizon` below `steps`.
+
+    Source: Kim 2024, HyperbolicLR: epoch insensitive learning rate scheduler, arXiv 2407.15200.
+
+    >>> print(f"{ExpHyperbolic(start=0.1, low=1e-5, steps=1000, horizon=1000)(1000):.5f}")
+    0.00001
+    """
+
+    start: Positive
+    low: Positive
+    steps: Steps
+    horizon: Steps
+
+    check = check_horizon
+
+    def curve(self, done: jax.Array, left: jax.Array) -> jax.Array:
+        falling, rising = hyperbola(done, left, self.steps, self.horizon)
+        return geometric(self.start, self.low, rising, falling)

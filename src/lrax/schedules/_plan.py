@@ -6,14 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_concrete
+from lrax.fields._errors import argument_error, check_call, is_concrete
 from lrax.fields._rules import Choice
 from lrax.fields._types import DELAY, STEPS, Delay, Steps
-from lrax.fields._words import argument_error, check_call
 from lrax.schedules._base import Schedule, ScheduleLike, ScheduleRule
 from lrax.schedules._combinators import Cooldown
-from lrax.schedules._counting import multiply_divide
-from lrax.schedules._modes import ShapeName
+from lrax.schedules._intmath import multiply_divide
+from lrax.schedules._shapes import ShapeName
 
 
 @final

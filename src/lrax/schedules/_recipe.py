@@ -19,11 +19,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_concrete
-from lrax.fields._ratio import Ratio
+from lrax.fields._errors import argument_error, is_concrete
+from lrax.fields._rules import Ratio
 from lrax.fields._shares import updates
 from lrax.fields._types import STEPS
-from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule
 
 LONG_RUN = 10**9

@@ -1,17 +1,13 @@
-"""Ways from one rate to another: each a weight of the start that falls from 1 to 0, and a weight of the end that climbs.
-
-A shape takes `(start, end, done, left)`, where `done + left == 1`. Both weights are written so that they keep their accuracy
-where they near zero, which is why each shape has two formulas; at the ends they are exactly 0 and 1.
-"""
+"""Interpolation curves."""
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
-from lrax.schedules._counting import share
-from lrax.schedules._exact import power_complement
+from lrax.fields._rules import Choice
+from lrax.schedules._intmath import power_complement, share
 
 Shape: TypeAlias = Callable[..., jax.Array]
 
@@ -128,3 +124,12 @@ def logarithm(count: jax.Array, steps: Any) -> tuple[jax.Array, jax.Array]:
     reached, ahead = past.astype(jnp.float32), (whole - past).astype(jnp.float32)
     scale = jnp.log1p(whole.astype(jnp.float32))
     return share(jnp.log1p(reached), ahead, scale), share(jnp.log1p(ahead / (1 + reached)), reached, scale)
+
+
+ShapeName: TypeAlias = Literal[
+    "linear", "cosine", "polynomial", "geometric", "one_minus_sqrt", "one_minus_square", "relaxation", "rex", "tanh"
+]
+"""The names in `SHAPES`, as type checkers want them."""
+
+Mode: TypeAlias = Annotated[ShapeName, Choice(tuple(SHAPES))]
+"""A static field that holds the name of a shape."""

@@ -8,10 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_concrete
+from lrax.fields._errors import argument_error, check_call, is_concrete
 from lrax.fields._types import Offset
 from lrax.fields._value import is_batch, ranks
-from lrax.fields._words import argument_error, check_call
 from lrax.schedules._base import Function, Schedule, ScheduleRule, Schedules
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrax._pictures import BLACK, GONE, colour_bar, log_if_wide, new_axes
-from lrax.schedules._named import kind_of
+from lrax.schedules._display import kind_of
 from lrax.sweeps._picture import rate_colours
 from lrax.sweeps._settings import Setting, ranked
 

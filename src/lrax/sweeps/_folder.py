@@ -17,7 +17,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from lrax.fields._words import argument_error
+from lrax.fields._errors import argument_error
 from lrax.sweeps import _files
 from lrax.sweeps._batch import Lanes
 from lrax.training._jaxprs import callbacks, digest, program_digest

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lrax._pictures import ANSWER, GONE, in_order, legend_below, log_if_wide, look_of, new_axes, set_plain_log
-from lrax.schedules._named import kind_of
+from lrax.schedules._display import kind_of
 from lrax.sweeps._settings import Setting, ranked
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
-from lrax.fields._known import is_key
-from lrax.fields._words import argument_error
+from lrax.fields._errors import argument_error, is_key
 from lrax.sweeps._batch import Lanes, check_arrays, shaped, take
 from lrax.training._fit import Plan, even, fit, needed_bytes, plan, spans_devices
 from lrax.training._mesh import is_placed, put, spec

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import numpy as np
 
-from lrax.fields._words import argument_error, check_whole
+from lrax.fields._errors import argument_error, check_whole
 
 Points: TypeAlias = np.ndarray[Any, Any]
 

@@ -13,8 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from lrax.fields._known import any_traced
-from lrax.fields._words import argument_error, check_call
+from lrax.fields._errors import any_traced, argument_error, check_call
 from lrax.schedules._base import Schedule
 from lrax.sweeps._batch import Lanes, as_lanes, check_lanes, take
 from lrax.sweeps._race_folder import RaceFolder

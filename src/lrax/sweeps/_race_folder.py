@@ -9,8 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from lrax.fields._known import is_key
-from lrax.fields._words import argument_error
+from lrax.fields._errors import argument_error, is_key
 from lrax.sweeps import _files
 from lrax.sweeps._batch import Lanes
 from lrax.sweeps._folder import checked_folder

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lrax.fields._words import argument_error, check_call
+from lrax.fields._errors import argument_error, check_call
 from lrax.schedules._base import Schedule
 from lrax.training._batches import AGAIN, told
 from lrax.training._evaluating import SIGNS, WRONG, contradicts

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from lrax.fields._known import is_key
-from lrax.fields._words import argument_error, check_call
+from lrax.fields._errors import argument_error, check_call, is_key
 from lrax.schedules._base import Schedule
 from lrax.sweeps._batch import Lanes, as_lanes, check_arrays, shaped
 from lrax.sweeps._score import Score, check_score, default_scores, peak_rates

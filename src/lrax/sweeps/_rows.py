@@ -10,8 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from lrax.fields._known import is_key
-from lrax.schedules._named import kind_of
+from lrax.fields._errors import is_key
+from lrax.schedules._display import kind_of
 from lrax.sweeps._files import save
 from lrax.sweeps._settings import Setting
 

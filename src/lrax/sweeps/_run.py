@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from lrax.fields._known import any_traced, is_key
-from lrax.fields._words import argument_error, check_arity, check_call
+from lrax.fields._errors import any_traced, argument_error, check_arity, check_call, is_key
 from lrax.schedules._base import Schedule
 from lrax.sweeps._batch import Lanes, as_lanes, check_lanes, shaped
 from lrax.sweeps._folder import Folder, checked_folder, fingerprint

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._words import argument_error, check_call
+from lrax.fields._errors import argument_error, check_call
 from lrax.schedules._base import Schedule
 from lrax.sweeps._batch import Either
 from lrax.training._racing import part_of

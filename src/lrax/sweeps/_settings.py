@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from lrax.schedules._base import Schedule
-from lrax.schedules._named import kind_of
+from lrax.schedules._display import kind_of
 
 
 class Setting(NamedTuple):

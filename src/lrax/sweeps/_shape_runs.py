@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lrax.fields._errors import argument_error
 from lrax.fields._types import Rates
-from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule
 from lrax.sweeps._batch import as_lanes
 from lrax.sweeps._program import Program, checked_metrics

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lrax.fields._errors import argument_error, check_call, check_whole
 from lrax.fields._rules import whole_number
-from lrax.fields._words import argument_error, check_call, check_whole
-from lrax.schedules._algebra import Scale
 from lrax.schedules._base import Schedule, ScheduleRule
+from lrax.schedules._combinators import Scale
 from lrax.sweeps._proposals import Propose, Tried, arguments_of, check_space, random_shapes
 from lrax.sweeps._score import Score, check_part
 from lrax.sweeps._shape_runs import Scored, Search

@@ -11,13 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_concrete, is_key
+from lrax.fields._errors import argument_error, is_concrete, is_key
 from lrax.fields._value import is_batch
-from lrax.fields._words import argument_error
 from lrax.schedules._base import Function, Schedule
-from lrax.schedules._config import Reader
-from lrax.schedules._json import to_json
-from lrax.schedules._named import kind_of
+from lrax.schedules._display import kind_of
+from lrax.schedules._serialise import Reader, to_json
 from lrax.sweeps._files import packed, read, reason_of, save
 from lrax.sweeps._settings import first_lanes
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.schedules._named import labels
+from lrax.schedules._display import labels
 from lrax.sweeps._settings import Setting, end_of_range, margin_of, ranked
 
 ROWS = 60

@@ -1,11 +1,8 @@
 """What rates have to do with each other: bounds, ratios, and how far they hold. Pure functions of schedules and of curves."""
 
-from lrax.theory._bound import best_scale, bound, lr_ratio
+from lrax.theory._bound import best_scale, bound, lr_ratio, refined
 from lrax.theory._laws import LossLaw, fit_law
-from lrax.theory._noise import NoiseScale, noise_scale
-from lrax.theory._refined import refined
-from lrax.theory._transfer import decay_for, decoupled, over_batch, over_tokens, timescale
-from lrax.theory._width import over_width
+from lrax.theory._transfer import NoiseScale, decay_for, decoupled, noise_scale, over_batch, over_tokens, over_width, timescale
 
 __all__ = [
     "LossLaw",

@@ -1,16 +1,196 @@
-"""The last-iterate bound of a schedule, and the height at which it is least."""
+"""A convergence bound of schedules."""
 
+import functools
 import math
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import as_array, is_concrete
-from lrax.fields._words import argument_error
-from lrax.schedules._base import Schedule
-from lrax.theory._given import is_long, planned, sampled, scheduled
+from lrax.fields._errors import argument_error, as_array, choice, is_concrete
+from lrax.fields._rules import LARGEST, whole_number
+from lrax.schedules._base import Schedule, ScheduleRule
+from lrax.schedules._tables import Piecewise
+
+LONG = 2**20
+"""The learning rates of a longer schedule are sampled: all of them would take seconds and gigabytes."""
+
+EVEN = 2**16
+"""How many samples of a long schedule are taken at equal distances, where only its shape over the whole length counts."""
+
+CELLS, MARKS, EACH = 2**15, 32, 4
+"""How many cells a long schedule is divided into, about; around how many of its landmarks they are small; samples in each."""
+
+
+class Sampled(NamedTuple):
+    """A long schedule in cells of neighbouring steps.
+
+    Attributes:
+      widths: steps of each cell, float64 of shape (cells,).
+      rates: learning rates at some steps of each cell, float32 of shape (cells, `EACH`).
+    """
+
+    widths: np.ndarray[Any, Any]
+    rates: np.ndarray[Any, Any]
+
+
+def sampled(schedule: Schedule, steps: int) -> Sampled:
+    """The learning rates of a schedule whose numbers are concrete, in `CELLS` cells or a few more.
+
+    Cells are single steps at both ends and at landmarks (where the formula changes), and grow with the distance from these, so
+    that a short warm-up, a narrow peak and a last descent are resolved. The steps inside a cell are drawn, with a fixed seed:
+    samples at equal distances would see cycles as something else. A peak of a few steps away from all landmarks may be missed.
+    """
+    with jax.ensure_compile_time_eval():
+        marks = np.unique([mark for mark in schedule.landmarks if 0 < mark < steps])
+        marks = marks[np.linspace(0, len(marks) - 1, min(len(marks), MARKS)).astype(int)]
+        each = CELLS // 4 // (len(marks) + 2)
+        away = np.append(0, np.geomspace(1, steps, each).astype(np.int64))
+        near = [mark + side * away for mark in (0, *marks, steps) for side in (-1, 1)]
+        edges = np.concatenate([*near, np.linspace(0, steps, CELLS // 2).astype(np.int64)])
+        edges = np.unique(edges[(edges >= 0) & (edges <= steps)])
+        widths = np.diff(edges).astype(np.float64)
+        inside = (np.arange(EACH) + np.random.default_rng(0).random((len(widths), EACH))) / EACH
+        counts = np.minimum(edges[:-1, None] + (inside * widths[:, None]).astype(np.int64), steps - 1)
+        padded = np.pad(counts.ravel(), (0, -counts.size % (CELLS * EACH)), mode="edge")  # so that all lengths share a program
+        rates = np.asarray(_rates_at(schedule, padded.astype(np.int32)))
+    return Sampled(widths, rates[: counts.size].reshape(counts.shape))
+
+
+def evenly(schedule: Schedule, steps: int) -> np.ndarray[Any, Any]:
+    """The learning rates of a long schedule at `EVEN` steps at equal distances, float32 of shape (EVEN,)."""
+    with jax.ensure_compile_time_eval():
+        return np.asarray(_rates_at(schedule, ((np.arange(EVEN) + 0.5) * (steps / EVEN)).astype(np.int32)))
+
+
+@jax.jit
+def _rates_at(schedule: Schedule, counts: jax.Array) -> jax.Array:
+    return jnp.broadcast_to(schedule(counts), counts.shape)
+
+
+def scheduled(caller: str, name: str, given: Any, total_steps: Any) -> tuple[Schedule, int]:
+    """A schedule or a callable as a schedule, and its number of steps.
+
+    Raises: TypeError or ValueError if it is neither, or its number of steps is not known or does not fit.
+    """
+    schedule = ScheduleRule().convert(caller, name, given)
+    steps = whole_number(caller, "total_steps", _length(caller, schedule) if total_steps is None else total_steps)
+    if steps > LARGEST:
+        raise argument_error(ValueError, caller, "total_steps", f"at most {LARGEST}, the largest count", steps)
+    return schedule, steps
+
+
+def is_long(schedule: Schedule, steps: int) -> bool:
+    """Whether a schedule is to be sampled: it is long, and its numbers are concrete."""
+    return steps > LONG and all(is_concrete(leaf) for leaf in jax.tree.leaves(schedule))
+
+
+def planned(caller: str, name: str, given: Any, total_steps: Any) -> jax.Array:
+    """The rates of a schedule's updates, or rates as they were given, float32 of shape (updates,).
+
+    Raises: TypeError or ValueError if it is neither, or how many updates there are cannot be told or does not fit.
+    """
+    if callable(given):
+        return _rates(*scheduled(caller, name, given, total_steps))
+    needs = "a schedule, a function count -> rate, or its rates: real numbers of shape (updates,)"
+    rates = as_array(given)
+    if rates.ndim != 1 or rates.dtype.kind not in "iuf":
+        raise argument_error(TypeError, caller, name, needs, given, "use jax.vmap for many" if rates.ndim > 1 else "")
+    if total_steps is not None and whole_number(caller, "total_steps", total_steps) != rates.size:
+        raise argument_error(ValueError, caller, "total_steps", f"left out, or the number of rates ({rates.size})", total_steps)
+    if not rates.size or (is_concrete(rates) and not np.all(np.isfinite(rates) & (np.asarray(rates) >= 0))):
+        raise argument_error(ValueError, caller, name, "at least one rate, finite and none below 0", given)
+    return jnp.asarray(rates, jnp.float32)
+
+
+def _length(caller: str, schedule: Schedule) -> Any:
+    length = schedule.length
+    if length is None or not is_concrete(length) or np.ndim(length):
+        remedy = "give it: the schedule does not say its length as one number that is known"
+        raise argument_error(ValueError, caller, "total_steps", "a whole number of updates", None, remedy)
+    return length
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _rates(schedule: Schedule, updates: int) -> jax.Array:
+    """In one program; a batch of schedules is for `jax.vmap`, and fails here."""
+    return jnp.broadcast_to(schedule(jnp.arange(updates, dtype=jnp.int32)), (updates,))
+
+
+KNOTS = 1000
+"""A refined schedule leads through at most this many rates."""
+
+
+def refined(
+    gradient_norms: Any,
+    total_steps: int | None = None,
+    *,
+    norm: Literal["l2", "l1"] = "l2",
+    smooth: float = 0.1,
+    peak: Any = 1.0,
+) -> Piecewise:
+    r"""The schedule that is best in theory for a run whose gradients have these norms.
+
+    $$w_t = G_t^{-2}, \qquad \eta_t \propto w_t \sum_{p \ge t} w_p$$ with $w_t = G_t^{-1}$ for `"l1"`, scaled to a highest rate
+    of `peak`. Norms that stay the same give the straight line to 0; norms that fall at the start give a warm-up, norms that
+    rise towards the end a faster fall.
+
+    It was derived for convex losses and is right for the norms of the *next* run, of which those of the last are a guess: make
+    it from a run of the same model and data. A run whose gradients vanish (a loss near 0) asks for rates that climb to
+    the end, which is a sign that the theory does not fit, not a schedule to train with.
+
+    Args:
+      gradient_norms: of the updates of a run, or of every so many, at equal distances; above 0, shape (n,). States of
+        `lrax.recorded(..., norm="l2")` keep the one of the last update.
+      total_steps: the length of the new run in updates, at least n; by default n.
+      norm: how they were measured: `"l2"`, which is for SGD, or `"l1"`, the sum of the sizes, which is for Adam and its kin.
+      smooth: the width of the median filter that goes over the norms first, as a part of the run, from 0 (none) to 1.
+      peak: the highest rate.
+
+    Returns: a `Piecewise` through one rate for each norm, and 0 at count `total_steps`. More than 1,000 norms are first taken
+      together by the medians of neighbours. The norms and `peak` may be traced.
+
+    Raises: TypeError or ValueError if an argument is none of these.
+
+    Source: Defazio, Cutkosky, Mehta & Mishchenko 2023, When, why and how much? Adaptive learning rate scheduling by refinement
+      (arXiv 2310.07831), algorithms 1 and 2. There the sum begins after $t$, so that the last update has the rate 0; here it
+      begins at $t$, so that `Linear` is what the straight line is.
+
+    >>> print(refined(np.full(5, 3.0)))
+    Piecewise(values=[1.0, 0.8, 0.6, 0.4, 0.2, 0.0], counts=[0, 1, 2, 3, 4, 5])
+    """
+    norms = as_array(gradient_norms)
+    needs = "norms of gradients, finite numbers above 0 of shape (n,)"
+    if norms.ndim != 1 or norms.dtype.kind not in "iuf" or not norms.size:
+        raise argument_error(TypeError, "refined", "gradient_norms", needs, gradient_norms)
+    if is_concrete(norms) and not np.all((np.asarray(norms) > 0) & np.isfinite(norms)):
+        raise argument_error(
+            ValueError, "refined", "gradient_norms", needs, gradient_norms, "leave out updates that were skipped"
+        )
+    if not isinstance(smooth, int | float) or not 0 <= smooth <= 1:
+        raise argument_error(ValueError, "refined", "smooth", "a part of the run, from 0 to 1", smooth)
+    steps = whole_number("refined", "total_steps", norms.size if total_steps is None else total_steps, norms.size)
+    power = {"l2": 2, "l1": 1}[choice("refined", "norm", norm, ("l2", "l1"))]
+    knots = min(norms.size, KNOTS)
+    values = peak * _shape(jnp.asarray(norms, jnp.float32), knots, max(int(smooth * knots) // 2, 0), power)
+    counts = np.arange(knots + 1, dtype=np.int64) * steps // knots
+    return Piecewise(values=values, counts=counts.astype(np.int32))
+
+
+def _shape(norms: jax.Array, knots: int, half: int, power: int) -> jax.Array:
+    """The rate at each knot, the highest 1, and a 0 at the end."""
+    if norms.size > knots:
+        places = np.arange(knots) * norms.size // knots
+        each = math.ceil(norms.size / knots)
+        norms = jnp.median(norms[np.minimum(places[:, None] + np.arange(each), norms.size - 1)], axis=1)
+    if half:
+        beside = np.abs(np.arange(knots)[:, None] + np.arange(-half, half + 1))  # reflected at both ends
+        beside = np.where(beside >= knots, np.maximum(2 * knots - 2 - beside, 0), beside)
+        norms = jnp.median(norms[beside], axis=1)
+    weights = (norms / jnp.min(norms)) ** -power  # at most 1, so that nothing overflows
+    rates = weights * jnp.cumsum(weights[::-1])[::-1]
+    return jnp.append(rates / jnp.max(rates), jnp.float32(0))
 
 
 def bound(schedule: Any, total_steps: int | None = None, distance: Any = 1.0, gradient: Any = 1.0) -> jax.Array:

@@ -11,8 +11,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from lrax.fields._words import argument_error, choice
-from lrax.theory._given import planned
+from lrax.fields._errors import argument_error, choice
+from lrax.theory._bound import planned
 
 PLACES = 64
 """A run is seen as so many stretches of its updates, or as its updates where there are fewer."""

@@ -1,13 +1,14 @@
-"""Rates and weight decay carried from one run to another: over tokens, batch sizes and lengths.
+"""Transferring a learning rate."""
 
-All of these are laws that were fitted, or derived for a model of training. Log-linear laws bend where they are taken far (On
-the nonlinearity of learning rate scaling, arXiv 2606.29158): the best rates of large runs lay above the line through small
-ones. Check a rate that was carried more than a factor of ten, by a short sweep around it.
-"""
+import re
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
 
-from typing import Any, Literal
+import jax
+import jax.numpy as jnp
+import numpy as np
 
-from lrax.fields._words import choice
+from lrax.fields._errors import argument_error, check_arity, choice
 
 
 def over_tokens(rate: Any, tokens: Any, base_tokens: Any, exponent: Any = 0.32) -> Any:
@@ -139,3 +140,144 @@ def decoupled(weight_decay: Any, peak: Any) -> Any:
     >>> tx = optax.adamw(lrax.Linear(0.01, 0.0, 100), weight_decay=decoupled(1e-4, peak=0.01))
     """
     return weight_decay / peak
+
+
+def over_width(params: Any, base_params: Any, optimizer: Literal["adam", "sgd"] = "adam") -> dict[str, float]:
+    r"""Groups for `lrax.by_path` under which the best rate of a narrow model is that of a wide one.
+
+    Each array is judged by which of its axes grew, and by how much: $r$ is the growth of the first that did.
+
+    | axes that grew | such as | Adam | SGD |
+    | --- | --- | --- | --- |
+    | none | | 1 | 1 |
+    | the last one alone | the first layer, embeddings, biases, norms | 1 | r |
+    | one, not the last | the last layer | 1/r | 1/r |
+    | two or more | hidden layers, attention | 1/r | 1 |
+
+    It is half of μP: the other half is the start. The last layer must begin with 1/r of the usual standard deviation (or with
+    zeros), attention must divide by the size of a head, not its root; then rates were carried from widths of 256 to 4,096 and
+    more. Depth, batch size and length are not carried, and with weight decay tuned by `decoupled` much of the gain has been
+    found without μP (arXiv 2510.19093).
+
+    Args:
+      params: the parameters of the wide model, or their shapes (`jax.eval_shape`); kernels as JAX has them, (inputs, outputs).
+      base_params: those of the narrow model that the rate was found for: the same tree.
+      optimizer: `"adam"` for all whose updates do not depend on the size of the gradient, or `"sgd"`.
+
+    Returns: by pattern, the multiple of the parameters that it names; those whose multiple is 1 are left to the rest.
+
+    Raises: ValueError if the two are not of one structure, or an array shrinks on one axis and grows on another.
+
+    Source: Yang, Hu et al. 2022, Tensor programs V (arXiv 2203.03466), table 3.
+
+    >>> def shapes(width):
+    ...     return {"in": jnp.zeros((8, width)), "hidden": jnp.zeros((width, width)), "out": jnp.zeros((width, 10))}
+    >>> over_width(shapes(1024), shapes(256))
+    {'^(hidden|out)$': 0.25}
+    """
+    choice("over_width", "optimizer", optimizer, ("adam", "sgd"))
+    wide, narrow = (jax.tree_util.tree_leaves_with_path(tree) for tree in (params, base_params))
+    if [path for path, _ in wide] != [path for path, _ in narrow]:
+        needs = "parameters of the same structure as `params`"
+        raise argument_error(ValueError, "over_width", "base_params", needs, jax.tree.structure(base_params))
+    found: dict[float, list[str]] = {}
+    for (path, leaf), (_, base) in zip(wide, narrow, strict=True):
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        multiple = _multiple(name, np.shape(leaf), np.shape(base), optimizer)
+        if multiple != 1:
+            found.setdefault(multiple, []).append(re.escape(name))
+    return {f"^({'|'.join(names)})$": multiple for multiple, names in found.items()}
+
+
+def _multiple(name: str, shape: tuple[int, ...], base: tuple[int, ...], optimizer: str) -> float:
+    if len(shape) != len(base):
+        raise argument_error(ValueError, "over_width", f"base_params at {name!r}", f"of rank {len(shape)}", base)
+    growth = [now / before if before else 1.0 for now, before in zip(shape, base, strict=True)]
+    grew = [axis for axis, factor in enumerate(growth) if factor != 1]
+    if any(growth[axis] > 1 for axis in grew) and any(growth[axis] < 1 for axis in grew):
+        raise argument_error(ValueError, "over_width", f"base_params at {name!r}", f"smaller than {shape} on every axis", base)
+    if not grew:
+        return 1.0
+    if grew == [len(shape) - 1]:
+        return growth[-1] if optimizer == "sgd" else 1.0
+    return 1.0 if optimizer == "sgd" and len(grew) > 1 else 1 / growth[grew[0]]
+
+
+class NoiseScale(NamedTuple):
+    """What `noise_scale` has measured, float32 scalars.
+
+    Attributes:
+      scale: the batch size, in examples, at which the noise of the gradient is as large as the gradient; infinite where no
+        gradient could be told from noise.
+      gradient: the squared norm of the gradient itself, without noise; may come out below 0 where noise is all there is.
+      noise: the sum of the variances of all of its numbers, for one example.
+    """
+
+    scale: jax.Array
+    gradient: jax.Array
+    noise: jax.Array
+
+
+def noise_scale(gradient: Callable[[Any], Any], batches: Any) -> NoiseScale:
+    r"""Measures how noisy the gradients of single batches are, from batches of two sizes: each alone, and all together.
+
+    $$B_n = \frac{\operatorname{tr} \Sigma}{\|G\|^2}, \quad \|G\|^2 \approx \frac{N |\bar g|^2 - B \overline{|g|^2}}{N - B},
+    \quad \operatorname{tr} \Sigma \approx \frac{\overline{|g|^2} - |\bar g|^2}{1/B - 1/N}$$ for $n$ batches of $B$ examples, $N
+    = nB$.
+
+    Both parts are unbiased; their ratio is not, and is rough with few batches: take at least 16, and more where `scale` comes
+    out larger than all examples together. It is the *simple* noise scale, which takes all directions for equally curved.
+
+    Args:
+      gradient: batch -> gradients, any pytree, of a loss that is a mean over examples.
+      batches: pytree of arrays of shape (n, B, ...), n at least 2.
+
+    Returns: a `NoiseScale`. Pure, works under `jit`.
+
+    Raises: TypeError or ValueError if an argument is none of these.
+
+    Source: McCandlish, Kaplan, Amodei et al. 2018, An empirical model of large-batch training (arXiv 1812.06162), appendix A.1.
+
+    >>> examples = 1.0 + 3 * jax.random.normal(jax.random.key(0), (1024, 16))  # its noise scale is 9
+    >>> loss_fn = lambda weight, batch: jnp.mean((weight - batch) ** 2) / 2
+    >>> print(f"{noise_scale(lambda batch: jax.grad(loss_fn)(jnp.zeros(()), batch), examples).scale:.0f}")
+    9
+
+    The gradients of a learner are the changes of one that trains by plain SGD at rate 1:
+
+    >>> learner = lrax.Learner.create(loss_fn, jnp.zeros(()), optax.sgd)
+    >>> def gradient(batch):
+    ...     return jax.tree.map(jnp.subtract, learner.state.params, learner.update(learner.state, batch, 1.0)[0].params)
+    >>> print(f"{noise_scale(gradient, examples).scale:.0f}")
+    9
+    """
+    if not callable(gradient):
+        raise argument_error(TypeError, "noise_scale", "gradient", "a function batch -> gradients", gradient)
+    check_arity("noise_scale", "gradient", gradient, "gradient(batch)", 1)
+    shapes = {np.shape(leaf)[:2] for leaf in jax.tree.leaves(batches)}
+    if len(shapes) != 1 or len(next(iter(shapes))) != 2 or next(iter(shapes))[0] < 2 or 0 in next(iter(shapes)):
+        needs = "arrays of shape (n, examples, ...), the same two for all, with n at least 2"
+        raise argument_error(ValueError, "noise_scale", "batches", needs, shapes)
+    number, size = shapes.pop()
+
+    def add(so_far: Any, batch: Any) -> tuple[Any, jax.Array]:
+        grads = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), gradient(batch))
+        return jax.tree.map(jnp.add, so_far, grads), _square(grads)
+
+    def measure(batches: Any) -> NoiseScale:
+        shape = jax.eval_shape(gradient, jax.tree.map(lambda leaf: leaf[0], batches))
+        nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jnp.float32), shape)
+        total, squares = jax.lax.scan(add, nothing, batches)
+        alone, together = jnp.mean(squares), _square(total) / number**2
+        signal = (number * together - alone) / (number - 1)
+        noise = (alone - together) * (size * number / (number - 1))
+        scale = jnp.where(signal > 0, noise / jnp.where(signal > 0, signal, 1), jnp.inf)
+        return NoiseScale(scale, signal, noise)
+
+    return jax.jit(measure)(jax.tree.map(jnp.asarray, batches))
+
+
+def _square(tree: Any) -> jax.Array:
+    """The squared norm of a pytree."""
+    squares = [jnp.sum(leaf**2) for leaf in jax.tree.leaves(tree)]
+    return jnp.sum(jnp.stack(squares))

@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lrax.fields._known import is_key, is_traced
-from lrax.fields._words import argument_error, check_whole
+from lrax.fields._errors import argument_error, check_whole, is_key, is_traced
 from lrax.training._programs import Program
 from lrax.training._updates import Updates
 

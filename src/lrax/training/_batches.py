@@ -12,8 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding
 
-from lrax.fields._known import is_traced
-from lrax.fields._words import Shown, argument_error, check_arity, check_whole, plural
+from lrax.fields._errors import Shown, argument_error, check_arity, check_whole, is_traced, plural
 from lrax.training._fit import tree_bytes
 from lrax.training._notes import called_by, calling
 from lrax.training._shuffle import random_keys, shuffled

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._words import argument_error, check_arity, check_whole, choice, name_of
+from lrax.fields._errors import argument_error, check_arity, check_whole, choice, name_of
 from lrax.training._engine import Lane
 from lrax.training._programs import Traced, trace
 from lrax.training._reason import CODES, RUNNING, Reason

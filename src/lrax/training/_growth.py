@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.optimizers._rated import OptimizerFactory, RatedOptimizer
+from lrax.optimizers._recorded import OptimizerFactory, RatedOptimizer
 from lrax.training._grouped import GroupUpdate
 from lrax.training._loss import LossUpdate
 from lrax.training._programs import call

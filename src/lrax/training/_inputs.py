@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_key
-from lrax.fields._words import Shown, argument_error
+from lrax.fields._errors import Shown, argument_error, is_key
 
 MODELS = {
     ("flax.nnx", "Module"): "give the model itself to lrax.flax.from_nnx(model, loss_fn, optimizer)",

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
-from lrax.fields._known import is_key
+from lrax.fields._errors import is_key
 
 
 def equations(jaxpr: Any) -> Iterator[Any]:

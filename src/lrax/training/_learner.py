@@ -5,11 +5,11 @@ from typing import Annotated, Any, TypeAlias, final
 
 import jax
 
+from lrax.fields._errors import argument_error, check_arity, check_call, name_of, plural
 from lrax.fields._rules import Leaf, Static
 from lrax.fields._types import default
 from lrax.fields._value import Value
-from lrax.fields._words import argument_error, check_arity, check_call, name_of, plural
-from lrax.optimizers._rated import OptimizerFactory, RatedOptimizer, check_factory
+from lrax.optimizers._recorded import OptimizerFactory, RatedOptimizer, check_factory
 from lrax.training._inputs import check_params
 from lrax.training._loss import LossUpdate, TrainingState, ValueAndGrad
 from lrax.training._programs import call

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from lrax.optimizers._rated import RatedOptimizer
+from lrax.optimizers._recorded import RatedOptimizer
 from lrax.training._notes import calling, shapes_of
 
 ValueAndGrad: TypeAlias = Callable[[Callable[[Any, Any], Any], Any, Any], Any]

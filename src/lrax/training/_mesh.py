@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from lrax.fields._known import is_key
-from lrax.fields._words import argument_error
+from lrax.fields._errors import argument_error, is_key
 
 
 def check_mesh(caller: str, mesh: Mesh | None, axis: str) -> None:

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Literal
 
-from lrax.fields._known import any_traced
+from lrax.fields._errors import any_traced
 from lrax.training._jaxprs import is_program, opened
 
 FEW = 4

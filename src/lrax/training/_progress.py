@@ -4,7 +4,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 
-from lrax.fields._words import missing_extra
+from lrax.fields._errors import missing_extra
 
 
 @contextlib.contextmanager

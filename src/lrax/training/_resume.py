@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._words import Shown, argument_error
+from lrax.fields._errors import Shown, argument_error
 from lrax.optimizers._difference import children
 from lrax.optimizers._places import Place, places_of
-from lrax.optimizers._rated import OptimizerFactory, RatedOptimizer
+from lrax.optimizers._recorded import OptimizerFactory, RatedOptimizer
 from lrax.schedules._base import Schedule
 
 

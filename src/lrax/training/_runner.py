@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from lrax.fields._words import argument_error, choice
+from lrax.fields._errors import argument_error, choice
 from lrax.training._abreast import grouped, moved, split
 from lrax.training._accumulation import check_accumulate
 from lrax.training._batches import BEFORE, ENDED, ArrayBatches, DataNotes, SampledBatches, Stream, as_batches, fault_of

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._known import is_concrete
+from lrax.fields._errors import is_concrete
 
 ROUNDS = 32
 """An example that no round moves, and a pair that every round moves together, have a probability of 2 to the power of -32."""

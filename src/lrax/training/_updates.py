@@ -11,8 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from lrax.fields._known import NEEDS_NUMBERS, any_traced, is_traced
-from lrax.fields._words import Shown, argument_error
+from lrax.fields._errors import NEEDS_NUMBERS, Shown, any_traced, argument_error, is_traced
 from lrax.optimizers._difference import differences
 from lrax.training._batches import ArrayBatches, SampledBatches
 from lrax.training._depends import reaches

@@ -6,13 +6,12 @@ import numpy as np
 
 from lrax.compat._arguments import NotNegative, checked, pick
 from lrax.compat._parts import exponential, step_decay
+from lrax.fields._errors import is_concrete
 from lrax.fields._given import Offset, Rate, Steps
-from lrax.fields._known import is_concrete
-from lrax.schedules._algebra import Clip, Maximum, Minimum
 from lrax.schedules._base import Schedule
+from lrax.schedules._combinators import Clip, Maximum, Minimum, Shift
 from lrax.schedules._decays import Constant
 from lrax.schedules._phases import Cosine, CosinePower, Hold, Linear, Polynomial
-from lrax.schedules._time import Shift
 
 UNBOUNDED = float(np.finfo(np.float32).max)
 

@@ -5,10 +5,9 @@ from itertools import accumulate
 from typing import Annotated, Any, Literal
 
 from lrax.compat._arguments import KNOWN, KnownSteps, NotNegative, checked
+from lrax.fields._errors import argument_error, is_concrete
 from lrax.fields._given import Positive, Rate
-from lrax.fields._known import is_concrete
 from lrax.fields._rules import Choice, whole_number
-from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule
 from lrax.schedules._decays import Constant
 from lrax.schedules._tables import Piecewise, PiecewiseConstant

@@ -9,9 +9,8 @@ import numpy as np
 from lrax.compat._arguments import NotNegative, checked, pick
 from lrax.compat._parts import join
 from lrax.compat.optax._decays import cosine, exponential_decay, holds, linear_schedule
+from lrax.fields._errors import argument_error, is_concrete
 from lrax.fields._given import Delay, Offset, Rate, Steps
-from lrax.fields._known import is_concrete
-from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule
 from lrax.schedules._combinators import Sequence
 from lrax.schedules._phases import Linear

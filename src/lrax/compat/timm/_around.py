@@ -8,18 +8,13 @@ from typing import Annotated, Any
 
 from lrax.compat._arguments import KNOWN
 from lrax.compat._parts import all_whole, total_of
-from lrax.fields._known import is_concrete
-from lrax.fields._ratio import nearest_ratio
-from lrax.fields._rules import LARGEST, whole_number
-from lrax.fields._words import argument_error
-from lrax.schedules._algebra import Product, Sum
+from lrax.fields._errors import argument_error, is_concrete
+from lrax.fields._rules import LARGEST, nearest_ratio, whole_number
 from lrax.schedules._base import Schedule, has_curve
-from lrax.schedules._combinators import Sequence, Until, Warmup
-from lrax.schedules._cycles import Cycle, Rounding
+from lrax.schedules._combinators import Cycle, Product, Rounding, Sequence, Shift, Sum, Until, Warmup
 from lrax.schedules._decays import Constant
 from lrax.schedules._noise import Noise
 from lrax.schedules._phases import Hold, Linear
-from lrax.schedules._time import Shift
 
 NoiseRange = Annotated[int | Many[int] | None, KNOWN]
 

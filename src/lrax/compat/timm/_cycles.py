@@ -6,13 +6,10 @@ from typing import Annotated, Any
 from lrax.compat._arguments import KNOWN, KnownDelay, KnownRate, KnownSteps, NotNegative, checked
 from lrax.compat.timm._around import Around, NoiseRange, cycles
 from lrax.fields._given import Offset, Positive, Rate
-from lrax.fields._ratio import LARGEST_RATIO
-from lrax.fields._rules import Rule
+from lrax.fields._rules import LARGEST_RATIO, Rule
 from lrax.schedules._base import Schedule
-from lrax.schedules._combinators import Sequence
-from lrax.schedules._cooldown_phases import Tanh
-from lrax.schedules._phases import Cosine, Hold, Polynomial
-from lrax.schedules._time import Shift, Warp
+from lrax.schedules._combinators import Sequence, Shift, Warp
+from lrax.schedules._phases import Cosine, Hold, Polynomial, Tanh
 
 Mul = Annotated[Any, KNOWN, Rule(f"a number from 1 to {LARGEST_RATIO}", low=1, high=LARGEST_RATIO)]
 

@@ -11,10 +11,10 @@ from lrax.compat._parts import exponential, step_decay
 from lrax.compat._plateaus import plateau
 from lrax.compat.timm._around import Around, NoiseRange
 from lrax.compat.torch import MultiStepLR
+from lrax.fields._errors import argument_error
 from lrax.fields._given import Offset, Positive, Rate
-from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule
-from lrax.schedules._time import Stretch
+from lrax.schedules._combinators import Stretch
 
 
 @checked

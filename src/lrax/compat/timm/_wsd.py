@@ -5,17 +5,13 @@ from typing import Annotated, Any
 
 from lrax.compat._arguments import KnownDelay, KnownSteps, NotNegative, at_most, checked
 from lrax.compat.timm._around import Around, NoiseRange
+from lrax.fields._errors import argument_error, is_concrete
 from lrax.fields._given import Offset, Positive, Rate
-from lrax.fields._known import is_concrete
 from lrax.fields._rules import Choice, Rule
-from lrax.fields._words import argument_error
-from lrax.schedules._algebra import Maximum, Product, Sum
 from lrax.schedules._base import Schedule
-from lrax.schedules._combinators import Sequence
-from lrax.schedules._cooldown_phases import OneMinusSqrt, Relaxation
+from lrax.schedules._combinators import Maximum, Product, Sequence, Sum, Warp
 from lrax.schedules._decays import Constant, InverseSqrt, Power
-from lrax.schedules._phases import Cosine, Hold, Linear
-from lrax.schedules._time import Warp
+from lrax.schedules._phases import Cosine, Hold, Linear, OneMinusSqrt, Relaxation
 
 Ratio = Annotated[Any, Rule("a number between 0 and 1, both excluded", low=0, high=1, open=True)]
 

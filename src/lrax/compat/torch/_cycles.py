@@ -9,13 +9,10 @@ from lrax.compat._arguments import checked
 from lrax.compat._parts import exponential
 from lrax.fields._given import Positive, Rate, Steps
 from lrax.fields._rules import Choice, Rule
-from lrax.schedules._algebra import Product, Sum
 from lrax.schedules._base import CallableRule, Function, Schedule
-from lrax.schedules._combinators import Sequence
-from lrax.schedules._cycles import Cycle
+from lrax.schedules._combinators import Cycle, Product, Sequence, Shift, Stretch, Sum
 from lrax.schedules._decays import Constant
 from lrax.schedules._phases import Cosine, Linear
-from lrax.schedules._time import Shift, Stretch
 
 TIMES = Rule("an integer, at least 1", np.int32, low=1, remedy="lrax.sgdr(length_factor=...) takes any number above 0")
 Times = Annotated[int | Any, TIMES]

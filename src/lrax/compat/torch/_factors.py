@@ -11,9 +11,8 @@ from lrax.compat._arguments import KNOWN, Factor, KnownDelay, Share, checked
 from lrax.compat._parts import exponential, step_decay
 from lrax.fields._given import Positive, Rate, Steps
 from lrax.fields._rules import Choice, Rule
-from lrax.schedules._algebra import Scale
 from lrax.schedules._base import CallableRule, Function, Schedule
-from lrax.schedules._combinators import Sequence
+from lrax.schedules._combinators import Scale, Sequence
 from lrax.schedules._decays import Constant, MultiStep
 from lrax.schedules._phases import Cosine, Hold, Linear, Polynomial
 from lrax.schedules._tables import PiecewiseConstant

@@ -6,13 +6,13 @@ from typing import Annotated, Any
 import numpy as np
 
 from lrax.compat._arguments import KNOWN, KnownSteps, Share, checked
+from lrax.fields._errors import argument_error
 from lrax.fields._given import Positive, Rate
 from lrax.fields._rules import Choice
-from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule
 from lrax.schedules._combinators import Sequence, Until
 from lrax.schedules._decays import Constant
-from lrax.schedules._modes import ShapeName
+from lrax.schedules._shapes import ShapeName
 from lrax.schedules._tables import Knots
 
 WORDS: dict[str, ShapeName] = {"cos": "cosine", "linear": "linear"}

@@ -5,11 +5,10 @@ from typing import Any
 
 from lrax.compat._arguments import checked
 from lrax.compat._parts import join
+from lrax.fields._errors import argument_error, is_concrete
 from lrax.fields._given import Rate
-from lrax.fields._known import is_concrete
-from lrax.fields._words import argument_error
-from lrax.schedules._algebra import Product, Scale
 from lrax.schedules._base import Schedule
+from lrax.schedules._combinators import Product, Scale
 
 
 @checked

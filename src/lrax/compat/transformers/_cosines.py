@@ -4,13 +4,11 @@ from typing import Annotated, Any
 
 from lrax.compat._arguments import KNOWN, KnownDelay, KnownSteps, NotNegative, Share, after, checked
 from lrax.compat._parts import wave
+from lrax.fields._errors import argument_error
 from lrax.fields._given import Delay, Rate, Steps
-from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule
-from lrax.schedules._combinators import Sequence, Warmup
-from lrax.schedules._cycles import Repeat
+from lrax.schedules._combinators import Repeat, Sequence, Shift, Warmup
 from lrax.schedules._phases import Cosine, Hold
-from lrax.schedules._time import Shift
 
 Cycles = Annotated[NotNegative, KNOWN]
 

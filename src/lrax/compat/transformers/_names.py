@@ -5,7 +5,7 @@ from typing import Any
 
 from lrax.compat._arguments import fitted
 from lrax.compat.transformers import _cosines, _plateaus, _warmed
-from lrax.fields._words import argument_error, choice
+from lrax.fields._errors import argument_error, choice
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "linear": _warmed.get_linear_schedule_with_warmup,

@@ -7,10 +7,9 @@ import optax
 
 from lrax.compat._arguments import fitted
 from lrax.compat._plateaus import least, plateau, tolerances
-from lrax.fields._known import is_concrete
+from lrax.fields._errors import argument_error, is_concrete
 from lrax.fields._types import DELAY, POSITIVE
-from lrax.fields._words import argument_error
-from lrax.optimizers._greedy import greedy
+from lrax.optimizers._plateau import greedy
 
 
 @fitted

@@ -4,16 +4,14 @@ from typing import Annotated, Any
 
 from lrax.compat._arguments import KNOWN, KnownDelay, KnownSteps, NotNegative, Share, checked
 from lrax.compat._parts import wave
+from lrax.fields._errors import argument_error, is_concrete
 from lrax.fields._given import Delay, Positive, Rate, Steps
-from lrax.fields._known import is_concrete
 from lrax.fields._rules import Choice
-from lrax.fields._words import argument_error
 from lrax.schedules._base import Schedule
 from lrax.schedules._combinators import Sequence, Until, Warmup
-from lrax.schedules._cooldown_phases import OneMinusSqrt
 from lrax.schedules._decays import Constant, InverseSqrt
-from lrax.schedules._modes import ShapeName
-from lrax.schedules._phases import Cosine, Hold, Linear, Polynomial
+from lrax.schedules._phases import Cosine, Hold, Linear, OneMinusSqrt, Polynomial
+from lrax.schedules._shapes import ShapeName
 
 WORDS: dict[str, ShapeName] = {"linear": "linear", "cosine": "cosine", "1-sqrt": "one_minus_sqrt"}
 Shape = Annotated[str, Choice(tuple(WORDS))]
