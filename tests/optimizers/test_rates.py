@@ -165,6 +165,6 @@ def test_a_path_that_is_not_there_lists_the_places() -> None:
 def test_swapped_arguments_are_named(function: Any) -> None:
     """The schedule in the state's place is an error that gives the order."""
     with pytest.raises(
-        TypeError, match=r"must be an optimizer state, .*; the state comes first: \w+_rate\(opt_state, schedule"
+        TypeError, match=r"must be an optimizer state, .*; the state comes first: \w+_lr\(opt_state, schedule"
     ):
         function(SCHEDULE, optax.adam(SCHEDULE).init(WEIGHTS))
