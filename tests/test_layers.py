@@ -1,4 +1,4 @@
-"""The house: which room may import which. Data flows one way, so the arrows have no circles."""
+"""The layers: which package may import which. Data flows one way, so there are no import cycles."""
 
 import ast
 import graphlib
@@ -37,11 +37,11 @@ MAY_IMPORT: dict[str, set[str]] = {
         "keras",
     },
 }
-"""A room is a folder, or a file beside them. What stands here is what is allowed; a new arrow is a decision, made here."""
+"""What each package, or file at the top level, may import. A new import between packages is a decision: make it here."""
 
 
 def imports(path: pathlib.Path) -> set[str]:
-    """The modules of lrax that a file imports, wherever in it, `lrax.` left out."""
+    """The modules of lrax that a file imports anywhere in it, without the prefix `lrax.`."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -53,46 +53,46 @@ def imports(path: pathlib.Path) -> set[str]:
 
 
 def module(path: pathlib.Path) -> str:
-    """The name of a file's module, `lrax.` left out."""
+    """The name of a file's module, without the prefix `lrax.`."""
     return ".".join(path.relative_to(SOURCE).with_suffix("").parts)
 
 
 FILES = {module(path): imports(path) for path in sorted(SOURCE.rglob("*.py"))}
 
 
-def test_every_room_is_in_the_table() -> None:
-    """A new room is a decision: what it may import is written down."""
+def test_every_package_is_in_the_table() -> None:
+    """Every package and top-level file has an entry."""
     assert {name.partition(".")[0] for name in FILES} <= set(MAY_IMPORT)
 
 
-@pytest.mark.parametrize("room", sorted(MAY_IMPORT))
-def test_rooms_import_what_they_may(room: str) -> None:
-    """No room imports one that the table does not name."""
+@pytest.mark.parametrize("package", sorted(MAY_IMPORT))
+def test_packages_import_only_what_the_table_allows(package: str) -> None:
+    """No package imports another that its entry does not name."""
     for name, imported in FILES.items():
-        if name.partition(".")[0] == room:
-            others = {other.partition(".")[0] for other in imported} - {room}
-            assert others <= MAY_IMPORT[room], f"lrax.{name} imports {sorted(others - MAY_IMPORT[room])}"
+        if name.partition(".")[0] == package:
+            others = {other.partition(".")[0] for other in imported} - {package}
+            assert others <= MAY_IMPORT[package], f"lrax.{name} imports {sorted(others - MAY_IMPORT[package])}"
 
 
-def test_there_are_no_circles() -> None:
-    """Neither rooms nor files import each other, however long the way round."""
+def test_there_are_no_import_cycles() -> None:
+    """Neither packages nor files import each other, directly or through others."""
     graphlib.TopologicalSorter(MAY_IMPORT).prepare()
     files = {name: {other for other in imported if other in FILES} for name, imported in FILES.items()}
     graphlib.TopologicalSorter(files).prepare()
 
 
-def test_nothing_of_jax_s_insides_is_imported() -> None:
+def test_no_private_part_of_jax_is_imported() -> None:
     """No file imports from `jax._src`."""
     for path in SOURCE.rglob("*.py"):
         assert "jax._src" not in path.read_text(), path
 
 
 LONG = {"finder._find.find_lr", "sweeps._race.race"}
-"""What is longer for now: these two are to be divided."""
+"""Functions that are longer than the limit for now."""
 
 
 def long_functions(path: pathlib.Path) -> set[str]:
-    """The functions of a file whose body has more than 60 lines, the docstring left out."""
+    """The functions of a file that have more than 60 lines without the docstring."""
     return {
         f"{module(path)}.{node.name}"
         for node in ast.walk(ast.parse(path.read_text()))
