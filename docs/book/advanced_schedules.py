@@ -1,13 +1,13 @@
 # %% [markdown]
 # # Advanced schedules
 #
-# Triangles, cosines, warm-up, cool-down, one cycle, cycles and restarts: what they look like in lrax, and which of them trains a small net best when each is
-# given its own best rate. ([Learning-rate schedules](learning_rate_schedules.md) has the simpler ones, and what a schedule is.)
+# This page shows triangles, cosines, warm-up, cool-down, one-cycle schedules, cycles and restarts in lrax. It then measures which of them trains a small network best
+# at its own best peak learning rate. [Learning-rate schedules](learning_rate_schedules.md) explains the basics.
 #
 # ## Two shapes
 #
-# A slanted triangle climbs quickly and falls slowly ([Howard & Ruder 2018](https://arxiv.org/abs/1801.06146)); here a fifth of its 1000 updates is the climb.
-# A cosine leaves the top and reaches the bottom gently ([Loshchilov & Hutter 2017](https://arxiv.org/abs/1608.03983)).
+# A slanted triangle rises quickly and falls slowly ([Howard & Ruder 2018](https://arxiv.org/abs/1801.06146)). Here the rise takes a fifth of its 1000 steps. A cosine
+# starts and ends its decay gently ([Loshchilov & Hutter 2017](https://arxiv.org/abs/1608.03983)).
 
 # %%
 import functools
@@ -29,12 +29,12 @@ lrax.plot(
 )
 
 # %% [markdown]
-# Both run between 2 and 1 and hold their last rate. Counts begin at 0, so the triangle is at 1 in its first update and at its peak in that of count 200.
+# Both run between 2 and 1 and hold their last learning rate. Counts start at 0, so the triangle is at 1 in its first step and at its peak at count 200.
 #
-# ## A schedule that changes another
+# ## Modifying a schedule
 #
-# `Warmup` climbs to the first rate of any schedule, which then begins at its own count 0 ([Goyal et al. 2017](https://arxiv.org/abs/1706.02677) climb so for
-# large batches). `Cooldown` leaves any schedule at `begin`, from whatever rate it has there, for a straight line to `end`.
+# `Warmup` rises to the first learning rate of any schedule, which then starts at its own count 0 ([Goyal et al. 2017](https://arxiv.org/abs/1706.02677) use it for
+# large batches). `Cooldown` leaves any schedule at `begin` and decays linearly from its present value to `end`.
 
 # %%
 dropped = lrax.MultiStep(1.0, factor=0.5, boundaries=[250, 750, 900])
@@ -48,15 +48,16 @@ lrax.plot(
 )
 
 # %% [markdown]
-# Blue is the schedule alone, hidden where another has the same rate. The warm-up (orange) moves it to the right by 250 updates. The cool-down (green) follows
-# it to count 1000 and then falls from 0.125 to 0.001.
+# Blue is the schedule alone; it is hidden where another schedule has the same value. The warm-up (orange) moves it to the right by 250 steps. The cool-down (green)
+# follows it up to count 1000 and then decays from 0.125 to 0.001.
 #
-# ## One cycle, and cycles
+# ## One cycle and many cycles
 #
-# `one_cycle` is a triangle and a cool-down ([Smith & Topin 2017](https://arxiv.org/abs/1708.07120)); `cyclical` is a triangle again and again ([Smith
-# 2015](https://arxiv.org/abs/1506.01186)); a `Cycle` of a cosine restarts it, each time twice as long and half as high. MXNet's tutorial makes each cycle as
-# long as the ceiling of the factor times the one before: that is `rounding="each"`. By default each length is the nearest integer to the first one times a power of
-# the factor, so that rounding does not add up; for whole factors the two are the same, and `sgdr` is the short way to write it.
+# `one_cycle` is a triangle and a cool-down ([Smith & Topin 2017](https://arxiv.org/abs/1708.07120)). `cyclical` repeats a triangle ([Smith
+# 2015](https://arxiv.org/abs/1506.01186)). A `Cycle` of a cosine restarts it, here with twice the length and half the peak each time.
+#
+# In MXNet's tutorial, the length of each cycle is the ceiling of the factor times the previous length: use `rounding="each"`. By default each length is the nearest
+# integer to the first length times a power of the factor, so rounding errors do not add up. For whole factors both are the same, and `sgdr` is shorter.
 
 # %%
 axes = lrax.plot(
@@ -70,11 +71,11 @@ axes = lrax.plot(
 _ = axes.set_ylim(top=2.6)  # room for the legend
 
 # %% [markdown]
-# The one cycle (blue) is over at count 1250. The triangles (orange) never end. The restarts (green) come at 250 and 750, and the third cosine ends at 1750.
+# The one-cycle schedule (blue) ends at count 1250. The triangles (orange) never end. The restarts (green) come at 250 and 750, and the third cosine ends at 1750.
 #
-# ## On anything
+# ## Combining them
 #
-# A schedule is a function of the count, so the two modifiers take all of them: cycles, restarts, and a plain function.
+# A schedule is a function of the count, so both modifiers accept all of them: cycles, restarts and a plain function.
 
 # %%
 triangles = lrax.cyclical(0.5, 2.0, cycle_steps=500)
@@ -89,17 +90,17 @@ axes = lrax.plot(
 )
 _ = axes.set_ylim(top=2.6)
 # %% [markdown]
-# The triangles are warmed up to 0.5, where they begin; the restarts are left at 1250, in the middle of the third cosine; the function climbs to its first
+# The triangles warm up to 0.5, where they start. The cool-down leaves the restarts at 1250, in the middle of the third cosine. The function warms up to its first
 # value.
 #
 # ## Which one trains best?
 #
-# A picture of a shape does not say what it is good for, and a comparison at one rate is unfair: a shape that is low for most of its length wants a higher
-# peak. So nine shapes are trained at five peaks each, with three seeds, and each shape is judged at its own best peak.
+# A comparison at a single learning rate is unfair: a shape that is low for most of its length needs a higher peak. So nine shapes are trained at five peaks each, with
+# three seeds, and each shape is compared at its own best peak.
 #
-# The problem has to be one where the end of a schedule matters. Of 4,000 digits a fifth get a random label, the batches are of 16, and there are 560 updates,
-# a little over two passes: the gradients are noisy to the end. The score is the loss on 1,000 clean digits after the last update. A seed is other initial
-# weights and another order of the digits.
+# The problem must be one in which the end of a schedule matters. Of 4,000 digits, a fifth get a random label. The batch size is 16, and a run has 560 steps, a little
+# over two epochs, so the gradients are noisy to the end. The score is the loss on 1,000 clean digits after the last step. A seed sets the initial weights and the
+# order of the digits.
 
 # %%
 pixels, digits = mnist_data()  # 5,000 real digits
@@ -132,8 +133,8 @@ def train(schedule, params, order):
 
 
 # %% [markdown]
-# The shapes are those above with their numbers as shares of the peak and of the run, so that each ends with the run: the drops at an eighth of the peak, the
-# cycles at a quarter, the others at a hundredth or less.
+# The shapes are those above, with their numbers as fractions of the peak and of the run, so each ends with the run. The step decay ends at an eighth of the peak, the
+# cycles at a quarter, and the others at a hundredth or less.
 
 # %%
 starts = {
@@ -141,7 +142,7 @@ starts = {
     "bias": np.zeros((seeds, 64), np.float32),
     "out": np.float32(rng.normal(size=(seeds, 64, 10)) / 8),
 }
-orders = rng.integers(4000, size=(seeds, updates, 16))  # the digits of each update
+orders = rng.integers(4000, size=(seeds, updates, 16))  # the digits of each step
 
 
 def shapes(peak):
@@ -164,22 +165,22 @@ schedules = [schedule for peak in peaks for schedule in shapes(peak)]
 result = lrax.run_sweep(train, *lrax.grid(schedules, starts, orders), score=lambda metrics: metrics["test_loss"])
 
 # %% [markdown]
-# The list holds nine kinds of schedules, and still all runs go through one compiled program. (`print(result)` gives a line for each of the 45 settings.)
+# The list contains nine schedule classes, and all runs still use one compiled program. (`print(result)` prints a line for each of the 45 settings.)
 #
-# ## Each at its best
+# ## Each shape at its best peak
 
 # %%
 axes = result.plot()
 _ = axes.set_ylim(0.5, 1.0)  # what is worse lies above
 
 # %% [markdown]
-# Each line is a shape, each dot a run. All lines fall and climb again: every shape has its own best peak. The constant (solid blue) has it lowest, at 0.017,
-# and is bad soon above it. Drops, cosine and triangle have it at 0.036; the shapes that are high for a short time only, the restarts above all, at 0.076. At
-# 0.16 the restarts are still usable (0.57), where the constant does not train at all. At 0.008 the constant is the best of all, at 0.16 the restarts are: a
-# comparison at one peak can be made to say either.
+# Each line is a shape and each dot is a run. Every shape has its own best peak. That of the constant (solid blue) is the lowest, 0.017, and soon above it the constant
+# is bad. Step decay, cosine and triangle are best at 0.036. Shapes that are high only briefly, above all the restarts, are best at 0.076. At 0.16 the restarts still
+# work (0.57) and the constant does not train at all. At 0.008 the constant is the best of all and at 0.16 the restarts are, so a comparison at a single peak could
+# show either.
 #
-# The table has each shape at its best peak: the median loss on new digits, and by how much it is below that of the best constant rate, seed by seed, with the
-# standard error.
+# The table shows each shape at its best peak: the median loss on new digits, and its mean difference to the best constant learning rate over seeds, with the standard
+# error.
 
 # %%
 best_of = {}
@@ -196,23 +197,23 @@ for shape, setting in best_of.items():
     print(f"{shape:12} {setting.peak:<6.3g} {setting.score:.4f}     {less.mean():.4f} ± {error:.4f}     {right:.1%}")
 
 # %% [markdown]
-# What the table says, for this problem:
+# For this problem, the table shows:
 #
-# - **A rate that ends low is worth having.** The seven shapes that fall beat the best constant rate by 0.05 to 0.09 of a loss of 0.61, each by four standard
-#   errors or more; 88% to 90% of the new digits are right, against 85.5%.
-# - **Cycles that never get lower are not.** `cyclical` stays above a quarter of its peak, and ends where the constant does: 0.001 ± 0.012.
-# - **Which way down matters little.** Triangle, cool-down, restarts and cosine are a hundredth apart, no more than most of the errors. Their order here is no
-#   ranking.
-# - **What a modifier gives.** The cool-down takes the drops from 0.577 to 0.538, and lets them be twice as high. The warm-up takes them to 0.570, which three
-#   seeds cannot tell from nothing.
+# - **A low final learning rate helps.** The seven decaying shapes beat the best constant learning rate (0.61) by 0.05 to 0.09, each by four standard errors or
+#   more. Their accuracy is 88% to 90%, compared with 85.5%.
+# - **Cycles without decay do not help.** `cyclical` stays above a quarter of its peak and ends where the constant does: 0.001 ± 0.012.
+# - **The form of the decay matters little.** Triangle, cool-down, restarts and cosine differ by a hundredth, no more than most of the errors. Their order here is not
+#   a ranking.
+# - **Modifiers.** The cool-down improves the step decay from 0.577 to 0.538 and allows twice the peak. The warm-up improves it to 0.570, which three seeds cannot
+#   distinguish from no effect.
 #
-# Three seeds make a rough error, and the peaks were chosen on the same digits that are scored, for all shapes alike. A larger net, or a longer run, may order
-# them otherwise.
+# Three seeds give a rough error, and the peaks were chosen on the digits that are scored, for all shapes alike. A larger network or a longer run may give another
+# order.
 #
-# ## On the way
+# ## During training
 #
-# All runs of a seed see the same batches, whose noise is larger than what tells the shapes apart. It drops out where the losses of the best constant rate are
-# taken away, update by update; means over a tenth of the run, drawn where it begins.
+# All runs of a seed see the same batches, whose noise is larger than the difference between the shapes. Subtracting the losses of the best constant learning rate,
+# step by step, removes this noise. The curves are means over a tenth of the run, drawn at its beginning.
 
 # %%
 means = np.lib.stride_tricks.sliding_window_view(result.metrics["losses"], updates // 10, axis=1).mean(axis=-1)
@@ -224,12 +225,12 @@ axes.set(ylim=(1.1 * above.min(), 1.1 * above.max()), ylabel="loss above that of
 axes
 
 # %% [markdown]
-# Below the dotted line a shape is ahead of the constant rate on the way. The cycles are ahead while their rate is low and behind while it is high, four times
-# over. The restarts pay for each return to a high rate, less each time. The cosine (black) is behind between counts 60 and 150, where it is high, then ahead,
-# and ends lowest of the four. A high rate costs now and pays later; what is seen at a count is mostly the rate of that count.
+# Below the dotted line a shape is ahead of the constant learning rate. The cycles are ahead while their learning rate is low and behind while it is high, four times
+# over. The restarts lose at each return to a high learning rate, less each time. The cosine (black) is behind between counts 60 and 150, where it is high, then ahead,
+# and ends lowest of the four. A high learning rate costs now and pays later. The loss at a count mostly shows the learning rate of that count.
 #
-# ## Where next
+# ## Next
 #
-# - [Choosing](../choosing.md): which schedule for which run.
+# - [Choosing a schedule](../choosing.md): which schedule for which run.
 # - [Sweeps and races](../sweeps.md): tables, seeds, long sweeps that can be interrupted.
-# - [The gallery](../gallery.md): every kind, drawn.
+# - [The gallery](../gallery.md): every schedule class, plotted.

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Five minutes
 #
-# A rate for a small network on real digits, a schedule at that rate, and a sweep that shows what other rates would have done. The digits ship with a package:
-# `pip install '.[examples]'` brings it, and nothing is downloaded.
+# This page finds a learning rate for a small network on real digits, trains it with a schedule, and compares other learning rates in a sweep. The digits ship with
+# a package: `pip install '.[examples]'` installs it, and nothing is downloaded.
 
 # %%
 import functools
@@ -39,10 +39,10 @@ params = {
 }
 
 # %% [markdown]
-# ## Find a rate
+# ## Find a learning rate
 #
-# A learner is a state and the update that trains it. `find_lr` trains it for a few updates while the rate climbs, and reads a rate off the
-# curve. It touches nothing: `params` are what they were.
+# A learner is a training state and a function that makes one optimizer step. `find_lr` trains a copy of it for some hundred steps while it increases the learning
+# rate, and reads a learning rate off the curve. Your `params` are unchanged.
 
 # %%
 optimizer = functools.partial(optax.sgd, momentum=0.9)  # a function of the rate
@@ -52,19 +52,20 @@ print(found)
 found.plot()
 
 # %% [markdown]
-# On the left the rate is too small to change anything; then the loss falls; on the right the updates overshoot. The diamonds are the ends of four short runs, each a whole schedule. The suggestion lies left of the best of
-# them because it is for a longer run, of 500 updates, and between the best constant rate and the higher peak of a schedule that falls. The band says between which rates the best may lie.
+# On the left, the learning rate is too small to change anything. Then the loss falls. On the right, the steps overshoot. The diamonds are the final losses of four
+# short runs, each with a whole schedule. The suggestion is lower than the best of them because it is for a longer run of 500 steps. It lies between the best constant
+# learning rate and the higher peak of a decaying schedule. The band shows the interval in which the best learning rate may lie.
 #
 # ## Train with a schedule
 #
-# A schedule is a function of the update's number, and goes into any optimizer of optax. (`lrax.steps_for(epochs=8, dataset_size=4000, batch_size=64)` says how many updates so many epochs are.) `found.schedule` takes its shape, and makes it as high as
-# it should be for this shape and this length.
+# A schedule is a function of the step count. Use it in any optimizer of optax. `found.schedule` rescales a schedule to the peak that suits its shape and length.
+# (`lrax.steps_for(epochs=8, dataset_size=4000, batch_size=64)` converts epochs to steps.)
 
 # %%
 updates = 500
 schedule = found.schedule(lrax.warmup_cosine(peak=1.0, total_steps=updates, warmup_steps=50))
 tx = optimizer(schedule)
-order = jax.random.randint(keys[0], (updates, 64), 0, 4000)  # the digits of each update
+order = jax.random.randint(keys[0], (updates, 64), 0, 4000)  # the digits of each step
 
 
 @jax.jit
@@ -85,10 +86,10 @@ right = jnp.mean(jnp.argmax(logits(trained, test_data[0]), axis=-1) == test_data
 print(f"right on new digits: {right:.1%}")
 
 # %% [markdown]
-# ## What would other rates have done?
+# ## Compare other learning rates
 #
-# A sweep trains many schedules in one compiled program. Here are twelve peaks, from a hundredth of this one to ten times of it. The score is the
-# mean loss of the last quarter of the updates, on the training data: the lower the better.
+# A sweep trains many schedules in one compiled program. This one has twelve peaks, from a hundredth of the found one to ten times as much. The score is the mean
+# training loss of the last quarter of the steps. Lower is better.
 
 
 # %%
@@ -106,9 +107,9 @@ print(result)
 result.plot()
 
 # %% [markdown]
-# ## Where next
+# ## Next
 #
-# - [The gallery](../gallery.md): every schedule, at a glance.
+# - [The gallery](../gallery.md): every schedule at a glance.
 # - [The finder](../finder.md): how to read the picture, other rules, your own training step.
 # - [Sweeps and races](../sweeps.md): seeds, tables, long sweeps that can be interrupted.
-# - [Living with a schedule](../living.md): log the rate, save, resume, lengthen a run.
+# - [Logging, checkpointing and changing a schedule](../living.md): log the learning rate, save, resume and extend a run.

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Learning-rate schedules
 #
-# A large rate gets far in a few updates, a small one settles. A schedule says which rate each update has, before training begins. This page draws the simple
-# ones, makes one of its own, trains a small convolutional net with drops of the rate, and then does the same by hand.
+# A large learning rate makes fast progress, and a small one lets the loss settle. A schedule sets the learning rate of each step before training begins. This page
+# plots simple schedules, defines a custom one, trains a small convolutional network with step decay, and then sets the same learning rates by hand.
 
 # %%
 import functools
@@ -27,15 +27,15 @@ print(jax.jit(schedule)(jnp.array([0, 250, 500, 750])))
 tx = optax.sgd(schedule)
 
 # %% [markdown]
-# A schedule is a pure function of the count, the number of the update. It keeps nothing, so it may be asked for any count in any order, for many at once, and
-# inside `jit`. An optimizer of optax takes it where a rate would stand; the optimizer's state counts the updates and asks for the rate.
+# A schedule is a pure function of the step count. It has no state, so you can evaluate it at any count, in any order, for many counts at once, and inside `jit`. Pass
+# it to an optimizer of optax in place of a number. The optimizer's state counts the steps and evaluates the schedule.
 #
-# Counts begin at 0. Texts that count from 1 say that the 250th update still has the old rate and the 251st the new one: these are our counts 249 and 250
-# ([counting](../counting.md)).
+# Counts start at 0. Texts that count from 1 say that step 250 still has the old learning rate and step 251 the new one. In lrax these are counts 249 and 250
+# ([counting steps](../counting.md)).
 #
-# ## Steps
+# ## Step decay
 #
-# The simplest schedule drops by a factor every so many updates. `MultiStep` drops where you say.
+# The simplest schedule decays by a factor at a fixed interval. `MultiStep` decays at given counts.
 
 # %%
 lrax.plot(
@@ -47,11 +47,11 @@ lrax.plot(
 )
 
 # %% [markdown]
-# Both are halved at count 250. Then the blue one goes on halving for ever; the orange one is halved at 750 and at 900, and stays.
+# Both are halved at count 250. Then the blue one is halved at every interval. The orange one is halved at 750 and at 900, and then stays.
 #
-# ## A smooth fall
+# ## Smooth decay
 #
-# Nothing asks for jumps. A polynomial falls along a curve and is at its end after `steps` updates.
+# A polynomial decays along a curve and reaches its end after `steps` steps.
 
 # %%
 quadratic = lrax.Polynomial(1.0, 0.0, steps=1000, power=2)
@@ -59,13 +59,12 @@ print(quadratic(jnp.array([0, 500, 999, 1000, 1500])))
 lrax.plot({"power 2": quadratic, "power 1": lrax.Polynomial(1.0, 0.0, steps=1000, power=1)}, steps=1500)
 
 # %% [markdown]
-# With power 2 (blue) the rate is at a quarter half-way, where the straight line is at a half. From count 1000 on both are 0: training that goes on learns
-# nothing.
+# With power 2 (blue), the learning rate halfway is at a quarter, and with power 1 at a half. From count 1000 on both are 0, and further training changes nothing.
 #
-# ## One of your own
+# ## A custom schedule
 #
-# Any function `count -> rate` written in `jnp` is a schedule, for optax and for lrax. A class is more: its numbers are checked, shown, saved, and can be
-# swept. A subclass of `Phase` has fields and one formula, of the fractions of the phase that are past and ahead.
+# Any function of the count, written in `jnp`, is a schedule for optax and for lrax. A class offers more: lrax checks, prints, saves and sweeps its numbers. A subclass
+# of `Phase` has fields and one formula, which takes the fractions of the phase that are done and left.
 
 
 # %%
@@ -87,13 +86,13 @@ print(lrax.to_json(circle))
 lrax.plot({"QuarterCircle": circle, "half_cosine": half_cosine}, steps=1500)
 
 # %% [markdown]
-# The circle stays high for long and then dives; the cosine, which lrax has too (`Cosine`), leaves and arrives gently. A phase holds its end by itself; the
-# function needs its `minimum` for that.
+# The circle stays high for long and then decays quickly. The cosine, which lrax also has (`Cosine`), starts and ends gently. A phase holds its end automatically; the
+# function needs `minimum` for that.
 #
-# ## Training with drops
+# ## Training with step decay
 #
-# Two convolutions of 10 and 20 channels, a layer of 512, ten digits; 4,000 digits to train with, 1,000 set apart. `nnx.split` gives the parameters as a
-# pytree, so that the update is a pure function, which takes the optimizer as a static argument.
+# The network has two convolutions with 10 and 20 channels, a layer of 512 units and ten outputs. 4,000 digits are for training and 1,000 for testing. `nnx.split`
+# returns the parameters as a pytree, so the step is a pure function with the optimizer as a static argument.
 
 # %%
 pixels, digits = mnist_data()  # 5,000 real digits
@@ -142,8 +141,8 @@ def batches(epoch):
 
 
 # %% [markdown]
-# The drops come after epochs 4, 7 and 9. A schedule counts updates, so epochs have to be made into updates. `steps_for` counts a last batch that is not full
-# as one, as our `batches` does.
+# The decays come after epochs 4, 7 and 9. A schedule counts steps, so convert epochs to steps. `steps_for` counts a smaller last batch as a step, as `batches`
+# does here.
 
 # %%
 epoch_steps, *boundaries = [lrax.steps_for(epochs=epoch, dataset_size=size, batch_size=batch_size) for epoch in (1, 4, 7, 9)]
@@ -151,8 +150,7 @@ drops = lrax.MultiStep(0.03, factor=0.1, boundaries=boundaries)
 print(epoch_steps, "updates an epoch;", drops)
 
 # %% [markdown]
-# SGD with momentum takes the schedule, and nothing else is to be done: it counts. For the log, `lrax.last_lr` reads the rate of the last update off the
-# optimizer's state.
+# Pass the schedule to SGD with momentum; the optimizer counts. For the log, `lrax.last_lr` reads the learning rate of the last step from the optimizer's state.
 
 # %%
 tx = optax.sgd(drops, momentum=0.9)
@@ -165,15 +163,14 @@ for epoch in range(epochs):
     print(f"epoch {epoch + 1:2}: loss {mean:.4f}, rate {rate:.5f}, right on new digits {accuracy(params):.1%}")
 
 # %% [markdown]
-# The rate is the one that was planned: three drops, and 0.00003 in the last epoch. The first drop does what a drop is for. In epoch 5 the loss falls from
-# 0.083 to 0.033, and from 95.1% to 96.3% of the new digits are right. The second and the third do nothing good: the loss hardly moves from there on, and at
-# the end 96.0% are right.
+# The learning rate is as planned: three decays, and 0.00003 in the last epoch. The first decay helps. In epoch 5 the loss falls from 0.083 to 0.033, and the test
+# accuracy rises from 95.1% to 96.3%. The second and the third do not help: from there on the loss hardly changes, and the final test accuracy is 96.0%.
 #
-# ## The rate by hand
+# ## Setting the learning rate by hand
 #
-# Sometimes a program wants to set the rate itself, in the middle of a run. `optax.inject_hyperparams` keeps the numbers of an optimizer in its state, in a
-# dict, and the next update uses what stands there. It is an array like the rest of the state, so a new rate compiles nothing. Here the schedule is called by
-# hand before each update; the weights, the batches and the rates are those of the run above.
+# Sometimes a program has to set the learning rate in the middle of a run. `optax.inject_hyperparams` stores the numbers of an optimizer as arrays in a dict in its
+# state. The next step uses the values in the dict, and a new value compiles nothing. Here the schedule is called by hand before each step. The weights, batches and
+# learning rates are those of the run above.
 
 # %%
 by_hand = optax.inject_hyperparams(optax.sgd)(learning_rate=0.03, momentum=0.9)
@@ -195,13 +192,13 @@ again = train_by_hand(drops)
 print("largest difference of a loss:", np.max(np.abs(np.array(again) - np.array(losses))))
 
 # %% [markdown]
-# Every loss is the same to the last bit. By hand one keeps the count oneself, and a run that is resumed has to resume that too; with the schedule in the
-# optimizer the count is in its state. So set rates by hand where something else than the count decides. (Where a metric decides, `lrax.reduce_on_plateau`
-# does it inside the optimizer; [living with a schedule](../living.md) has more.)
+# Every loss is the same, bit for bit. By hand, you must keep the count yourself and restore it when you resume. With the schedule in the optimizer, the count is in
+# the state. Set learning rates by hand only if something other than the count determines them. (If a metric does, use `lrax.reduce_on_plateau` inside the optimizer:
+# [Logging, checkpointing and changing a schedule](../living.md).)
 #
-# ## And without drops?
+# ## Without decay
 #
-# The loop takes any function of the count, so it takes a constant.
+# The loop accepts any function of the count, so it accepts a constant.
 
 # %%
 undropped = train_by_hand(lrax.Constant(0.03))
@@ -217,17 +214,17 @@ axes.grid(alpha=0.3)
 axes.legend()
 
 # %% [markdown]
-# In epoch 5 the constant rate is behind: a loss of 0.048 where the dropped one has 0.033, and 94.3% right where the other has 96.3%. From epoch 8 on it is
-# ahead, and it ends at a loss of 0.0035 and 97.0%, against 0.017 and 96.0%. In the picture the two are one line up to the first drop; after the second, the
-# dropped one (blue) stays where it is and the constant one (grey) goes on falling.
+# In epoch 5 the constant learning rate is behind: a loss of 0.048 compared with 0.033, and an accuracy of 94.3% compared with 96.3%. From epoch 8 on it is ahead. It
+# ends at a loss of 0.0035 and 97.0%, compared with 0.017 and 96.0%. In the picture the two curves are the same up to the first decay. After the second decay, the
+# blue one stays where it is, and the constant one (grey) continues to fall.
 #
-# So these drops come too early. With 63 updates an epoch a rate of 0.0003 has no time to change anything, and the rate was not yet too large. This is one run
-# of each, and 1% of 1,000 digits are ten digits, so the accuracies alone would say little; the losses differ five-fold. A schedule has to fit the length of
-# the run. Which ones do, with seeds, is what [the next page](advanced_schedules.md) measures.
+# So these decays come too early. With 63 steps per epoch, a learning rate of 0.0003 has no time to change anything, and the first learning rate was not yet too
+# large. This is one run of each, and 1% of 1,000 digits are ten digits, so the accuracies alone are weak evidence; the losses differ five-fold. A schedule must suit
+# the length of the run. [The next page](advanced_schedules.md) measures, with seeds, which ones do.
 #
-# ## Where next
+# ## Next
 #
 # - [Advanced schedules](advanced_schedules.md): warm-up, cycles, restarts, and which one trains best.
-# - [Schedules](../schedules.md): the rules, and every recipe. [The gallery](../gallery.md): every kind, drawn.
-# - [Counting](../counting.md): epochs, shares of a total, batches that grow.
-# - [Living with a schedule](../living.md): log, save, resume, lengthen.
+# - [Schedules](../schedules.md): the rules and every recipe. [The gallery](../gallery.md): every schedule class, plotted.
+# - [Counting steps, epochs and tokens](../counting.md): epochs, fractions of a total, batch-size ramp-up.
+# - [Logging, checkpointing and changing a schedule](../living.md).
