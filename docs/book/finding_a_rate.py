@@ -1,8 +1,8 @@
 # %% [markdown]
 # # The finder, by hand and ready-made
 #
-# The learning-rate range test of [Smith 2015](https://arxiv.org/abs/1506.01186), first in the few lines that it takes, then as `lrax.find_lr` on a residual net with
-# batch normalisation. At the end three rates are trained, and say what the finder's answer was worth.
+# This page writes the learning-rate range test of [Smith 2015](https://arxiv.org/abs/1506.01186) by hand. It then runs `lrax.find_lr` on a residual network with batch
+# normalization, and trains three learning rates to check the answer.
 
 # %%
 import os
@@ -27,8 +27,8 @@ pixels, digits = np.float32(pixels[order]) / 255, np.int32(digits[order])
 # %% [markdown]
 # ## By hand
 #
-# The recipe has three lines. Start with a rate that is far too small. Multiply it by 1.1 after each update. Keep each loss. A loop over updates is `jax.lax.scan`,
-# and the rates are one of the things that it goes over.
+# Start with a learning rate that is far too small. Multiply it by 1.1 after each step. Record each loss. The loop over steps is a `jax.lax.scan` over learning rates
+# and batches.
 
 # %%
 images, labels = jnp.asarray(pixels[:4000]), jnp.asarray(digits[:4000])
@@ -67,21 +67,22 @@ plt.grid(alpha=0.3)
 plt.legend()
 
 # %% [markdown]
-# A loss is measured before its own rate acts. So what a rate did is seen in the next loss, and the picture pairs the two.
+# A loss is measured before its own learning rate acts. The effect of a learning rate is visible in the next loss, so the picture pairs the two.
 #
-# That is all of the method, and for a first look it is enough. What it lacks:
+# This is the whole method, and it is enough for a first look. It has these limits:
 #
-# - **It does not stop.** After the loss has blown up it goes on to the last rate, which costs nothing here and a lot on a large model.
-# - **It does not smooth.** The lowest loss is the lowest of noisy ones, of one batch each.
-# - **It has only parameters.** A net with batch statistics, random streams, or an optimizer with momenta has more that changes from update to update.
-# - **It has no answer of its own.** You read the picture.
+# - **It does not stop.** After the loss diverges, it continues to the last learning rate. This is expensive for a large model.
+# - **It does not smooth.** The lowest loss is the lowest of noisy losses, each of a single batch.
+# - **It has only parameters.** Batch statistics, random streams and optimizer moments also change from step to step.
+# - **It gives no answer.** You read the picture.
 #
-# What it does not lack is a way back. In other frameworks a finder saves the model, spoils it, and loads it again. Here `params` were never changed: the scan made others.
+# It does not need to restore the model. In other frameworks a finder saves the model, changes it and loads it again. Here the scan makes new parameters and leaves
+# `params` unchanged.
 #
-# ## A residual net with batch statistics
+# ## A residual network with batch statistics
 #
-# ResNet-18 in its second version: normalisation and ReLU come before each convolution ([He et al. 2016](https://arxiv.org/abs/1603.05027)). It is narrower than the one of the
-# paper, and its first convolution has stride 2, so that two CPU cores can train it.
+# The network is ResNet-18, version 2: normalization and ReLU come before each convolution ([He et al. 2016](https://arxiv.org/abs/1603.05027)). It is narrower than the
+# one of the paper, and its first convolution has stride 2, so that two CPU cores can train it.
 
 
 # %%
@@ -131,7 +132,7 @@ def loss_fn(model, batch):
 
 
 # %% [markdown]
-# The long run of this page takes Fashion-MNIST (`pip install '.[fashion]'`) and four stages, which make a ResNet-18. The short one takes the digits again and two stages.
+# The long run of this page uses Fashion-MNIST (`pip install '.[fashion]'`) and four stages, which make a ResNet-18. The short run uses the digits again and two stages.
 
 # %%
 if full:
@@ -152,8 +153,8 @@ train_data, test_data = jax.tree.map(jnp.asarray, (train_data, test_data))
 print(f"{len(train_data[1]):,} images to train on, {len(test_data[1]):,} to test with")
 
 # %% [markdown]
-# `lrax.flax.from_nnx` makes a learner of the model and a function from a rate to an optimizer. Batch statistics go along as part of its state. The optimizer is plain SGD.
-# (Parameters are drawn by XLA's own generator, `"rbg"`, in one program: that compiles several times faster than the default.)
+# `lrax.flax.from_nnx` makes a learner from the model and a function from a learning rate to an optimizer. The learner's state includes the batch statistics. The
+# optimizer is plain SGD. (XLA's own generator, `"rbg"`, draws the parameters in one program, which compiles several times faster than the default.)
 
 # %%
 make = nnx.jit(lambda key: ResNet(width, stages, nnx.Rngs(key)))
@@ -171,30 +172,33 @@ print(found)
 found.plot(rules=[lrax.finder.edge, lrax.finder.steepest])
 
 # %% [markdown]
-# How to read it:
+# How to read the picture:
 #
-# - **Dots and line** are the ramp: 100 updates whose rates climb from 1e-7 to 100, and the losses after them. On the left nothing happens. Where the line falls the net learns, and on
-#   the right it is destroyed.
-# - **Diamonds** are four short runs of 50 updates. Each starts where the ramp started and is a whole schedule, up and down again, with its peak at the diamond's rate and its last losses at the
-#   diamond's height. What the ramp shows at a rate depends on all the rates before, and these do not.
-# - **The dashed line** is the suggestion, for a run of some 500 updates. The band says where the best rate may lie: on tasks that were measured it did in about four of five.
-# - **The other lines** are rules that read the ramp alone. `lrax.finder.edge` is half the rate at the lowest smoothed loss, and says 0.406. `lrax.finder.steepest` is where the loss falls fastest, and
-#   says 4.33: it takes the way down from a bump, beyond the edge, for the fall. A picture shows such a thing, and a number does not.
+# - **Dots and line** are the ramp: 100 steps with learning rates from 1e-7 to 100, and the losses after them. On the left nothing happens. Where the line falls, the
+#   network learns. On the right it diverges.
+# - **Diamonds** are four short runs of 50 steps. Each starts where the ramp started and runs a whole schedule. Its position shows its peak and its final loss. A loss
+#   on the ramp depends on all learning rates before it; these losses do not.
+# - **The dashed line** is the suggestion, for a run of some 500 steps. The band is the interval in which the best learning rate may lie. It contained the best one in
+#   about four of five measured tasks.
+# - **The other lines** are rules that read only the ramp. `lrax.finder.edge` is half the learning rate at the lowest smoothed loss and gives 0.406.
+#   `lrax.finder.steepest` is where the loss falls fastest and gives 4.33, because it mistakes the descent from a bump for the fall. The picture shows such errors; the
+#   number does not.
 #
-# `stop=lrax.finder.TimesFirst(2.0)` ends the ramp where the smoothed loss is above twice the first one, after at least 20 updates. The default waits for ten times the usual loss of the start, because
-# what lies beyond the edge helps to find it.
+# `stop=lrax.finder.TimesFirst(2.0)` ends the ramp when the smoothed loss exceeds twice the first one, after at least 20 steps. The default stops at ten times the usual
+# loss of the start, because the part beyond the minimum helps to locate it.
 #
-# The ramp and the runs take 300 batches at most, and batches do not end with the data. Arrays are drawn epoch after epoch, each in a new order, and nothing is to be done. A stream of your own is any
-# iterable of batches, such as a loader of Grain or PyTorch. It is begun again where it ends, so give the loader and not `iter(loader)`:
+# The ramp and the runs use at most 300 batches. Arrays are drawn epoch after epoch, each in a new order. You can also pass any iterable of batches, such as a loader of
+# Grain or PyTorch. It is restarted at its end, so pass the loader and not `iter(loader)`:
 #
 # ```python
 # loader = [(images, labels) for images, labels in my_batches]
 # found = lrax.find_lr(learner, loader)
 # ```
 #
-# XLA's gradients of convolutions are slow inside loops on CPUs. So there each update is called from Python, and elsewhere the search is one compiled program. `find_lr` chooses this itself.
+# XLA's gradients of convolutions are slow inside loops on CPUs, so there `find_lr` calls each step from Python. Elsewhere the search is one compiled program. `find_lr`
+# chooses automatically.
 #
-# The learner is what it was, batch statistics included:
+# The learner is unchanged, batch statistics included:
 
 # %%
 after = jax.device_get(learner.state)
@@ -203,11 +207,12 @@ print("state untouched:", jax.tree.all(jax.tree.map(np.array_equal, before, afte
 # %% [markdown]
 # ## Was it right?
 #
-# Three rates: a tenth of the suggestion, the suggestion, ten times the suggestion. Each trains from the same parameters on the same batches, and stays as it is to the end. `lrax.race` trains
-# lanes side by side; with one rung none of them is dropped. At the end each is tested with images that it has not seen, with the running averages of its batch statistics.
+# The check uses three learning rates: a tenth of the suggestion, the suggestion and ten times the suggestion. Each trains from the same parameters on the same batches
+# with a constant learning rate. `lrax.race` trains runs in parallel; with one rung it drops none of them. At the end each is tested on new images, with the running
+# averages of its batch statistics.
 #
-# One run of each rate would say little. The loss of one batch is noisy, and so is a run: other parameters and other batches end elsewhere. So there are three seeds, losses are averaged over a
-# fifth of the updates, and what counts in the end is the share of test images that are right.
+# One run of each learning rate would say little, because single losses and single runs are noisy. So there are three seeds, losses are averaged over a fifth of the
+# steps, and the final criterion is the test accuracy.
 
 # %%
 model = make(jax.random.key(0, impl="rbg"))
@@ -244,18 +249,18 @@ for rate, last, share in zip(three.value, losses[:, :, -1].T, right.T, strict=Tr
 # %% [markdown]
 # Each number of the first table is a mean over 100 batches and three seeds.
 #
-# - **The suggestion learns fastest.** Its loss is the lowest in each column, and after 500 updates 81.7 % of the test images are right.
-# - **A tenth of it is slow, and has not much less to show at the end**: a loss of 0.56 instead of 0.48, and 80.8 %. A rate that stays is a compromise. In one seed of three the lower rate is even ahead on test images, by 3 points,
-#   because the higher one ends where its noise happens to have taken it.
-# - **Ten times as much is too much**: 70.8 %, and 62 % in the worst seed. It lies outside the band.
+# - **The suggestion learns fastest.** Its loss is the lowest in each column. After 500 steps its test accuracy is 81.7 %.
+# - **A tenth of it is slow but ends close**: a loss of 0.56 compared with 0.48, and an accuracy of 80.8 %. A constant learning rate is a compromise. In one of the three
+#   seeds the lower learning rate is even ahead on test images, by 3 points, because the noise of the higher one happened to end badly.
+# - **Ten times as much is too high**: 70.8 %, and 62 % in the worst seed. It lies outside the band.
 #
-# The last batch alone says less. Its losses at the suggestion, 0.37 to 0.52, and at a tenth of it, 0.53 to 0.58, are those of 32 images; in one seed even ten times the rate looks better there than a tenth.
-# That is why there are seeds, means over many batches, and images that were not trained on.
+# The last batch alone is weaker evidence. Its losses, 0.37 to 0.52 at the suggestion and 0.53 to 0.58 at a tenth of it, are those of 32 images. In one seed even ten
+# times the learning rate looks better there than a tenth. That is why the check uses seeds, means over many batches, and test images.
 #
-# What this does not show: that 0.372 is the best rate. Three rates, a decade apart, say that the right decade was found.
-# A run for real takes a schedule that falls at its end, and `found.schedule` gives its height.
+# This does not show that 0.372 is the best learning rate. Three learning rates a decade apart show that the right decade was found. A real run uses a decaying schedule,
+# and `found.schedule` sets its peak.
 #
-# ## Where next
+# ## Next
 #
 # - [The finder](../finder.md): every part of `find_lr`, other rules, other data.
-# - [Sweeps and races](../sweeps.md): more than three rates, and schedules instead of rates that stay.
+# - [Sweeps and races](../sweeps.md): more than three learning rates, and schedules instead of constants.

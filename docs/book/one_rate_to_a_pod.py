@@ -1,9 +1,8 @@
 # %% [markdown]
-# # From one rate to a pod
+# # From one learning rate to a pod
 #
-# One training function, from a single run to a sweep that is divided over processes. The function is the same at each step; what changes is what it is called
-# with. To have something to divide on any machine, one CPU is told to be eight devices. They share its cores: what is shown is that it works, not that it is
-# faster.
+# This page takes one training function from a single run to a sweep that is divided over processes. The function is the same at each step; only its arguments change.
+# One CPU acts as eight devices here, so the page runs on any machine. The devices share its cores, so the page shows that the code works, not that it is faster.
 
 # %%
 import os
@@ -39,10 +38,10 @@ data = {"train": (images[:4000], labels[:4000]), "test": (images[4000:], labels[
 print(jax.devices())
 
 # %% [markdown]
-# ## One rate
+# ## One learning rate
 #
-# A training function is pure: it takes a schedule and a key, trains with a scan, and returns what is to be known of the run. Here these are the losses of all
-# updates, and the loss on 1,000 digits that were not trained on. Data comes first, so that it can be bound.
+# A training function is pure. It takes a schedule and a key, trains with a scan, and returns the quantities to record: here the losses of all steps, and the loss on
+# 1,000 test digits. The data is the first argument, so that it can be bound.
 
 
 # %%
@@ -89,12 +88,12 @@ for step in ("one rate, compiled", "one rate, again"):
     print(f"{step}: test loss {metrics['test loss']:.3f}, {took[step]:.2f} s")
 
 # %% [markdown]
-# ## 32 rates
+# ## 32 learning rates
 #
-# `run_sweep` maps the function over a batch of schedules. It is compiled once, for eight lanes at a time, and the 32 lanes go through that program in four
-# groups. All have the same key: the same start, the same batches. `Partial` binds the data, which go in as an argument and are not compiled into the program.
+# `run_sweep` maps the function over a batch of schedules. It compiles once, for eight runs in parallel, and the 32 runs use that program in four groups. All have the
+# same key, and so the same start and the same batches. `Partial` binds the data, which is passed as an argument and not compiled into the program.
 #
-# In the picture each dot is a run, and the dashed line is the best rate.
+# In the picture each dot is a run, and the dashed line is the best learning rate.
 
 # %%
 peaks = jnp.geomspace(1e-3, 3, 32)
@@ -105,13 +104,12 @@ print(result)
 result.plot()
 
 # %% [markdown]
-# In the long run the best of the 32 peaks is 0.135, with a test loss of 0.282, and its neighbour below is only 0.001 behind. From 0.5 on the loss climbs
-# steeply.
+# In the long run the best of the 32 peaks is 0.135, with a test loss of 0.282. Its lower neighbor is only 0.001 behind. From 0.5 on the loss rises steeply.
 #
 # ## Seeds
 #
-# A best rate of one seed may be luck. `grid` makes every schedule meet every key; lanes with equal schedules are the seeds of one setting, and its score is
-# their median. The table says how far the best is from the runner-up in the mean over seeds, with a standard error, and whether that is significant.
+# The best learning rate of one seed may be luck. `grid` combines every schedule with every key. Runs with equal schedules are the seeds of one setting, and its score
+# is their median. The table shows the mean difference between the best setting and the runner-up over seeds, with a standard error, and whether it is significant.
 
 # %%
 best = int(jnp.argmin(jnp.abs(peaks - result.best.peak)))
@@ -122,14 +120,14 @@ print(result)
 result.plot()
 
 # %% [markdown]
-# Seeds take back what one seed seemed to say. Over eight of them 0.175 has the lowest median, 0.105 is 0.0003 behind, and the dots of four of the five rates
-# lie in one band. The margin is even negative, -0.005 ± 0.006: medians rank the settings, but the margin is a mean of differences, and by that the next one
-# is ahead. The table says that the two are not significantly different. Only 0.227 is seen to be worse.
+# With eight seeds, 0.175 has the lowest median, 0.105 is 0.0003 behind, and the dots of four of the five learning rates overlap. The margin is even negative,
+# -0.005 ± 0.006: medians rank the settings, but the margin is a mean of differences, and in the mean the next one is ahead. The table says that the two are not
+# significantly different. Only 0.227 is significantly worse.
 #
 # ## A race
 #
-# Most rates are bad, and show it early. A race trains all 32 for a tenth of the updates, keeps the best quarter for three tenths more, and a quarter of those
-# for the rest. It ranks by training loss, at the end of each rung. `updates` in the table is what was steps_run: compare it with 32 whole runs.
+# Most learning rates are bad, and this shows early. A race trains all 32 for a tenth of the steps, keeps the best quarter for three tenths more, and a quarter of those
+# for the rest. It ranks by training loss at the end of each rung. The table shows the number of steps: compare it with 32 whole runs.
 
 # %%
 weights = jax.random.normal(key, (784 + 10, 64))
@@ -147,13 +145,13 @@ print(race)
 race.plot()
 
 # %% [markdown]
-# The race made 3,400 updates, where 32 whole runs are 16,000, and its winner is the peak that the sweep of 32 had found, 0.135. After the first 50 updates
-# eight were left, from 0.048 to 0.29.
+# The race made 3,400 steps, compared with 16,000 of 32 whole runs. Its winner is the peak that the sweep of 32 found, 0.135. After the first 50 steps eight runs were
+# left, from 0.048 to 0.29.
 #
 # ## A folder
 #
-# With a folder, each group of lanes is written as it ends. To see what that is good for, a thread presses Ctrl-C as soon as the first file is there. The same
-# call again loads what is finished and trains the rest.
+# With a folder, each group of runs is saved when it ends. To show the effect, a thread presses Ctrl-C as soon as the first file exists. The same call again loads the
+# finished groups and trains the rest.
 
 
 # %%
@@ -183,11 +181,11 @@ print(f"groups of 8 lanes that were kept: {finished}; the rest took {took['the r
 print(f"the same table as without an interrupt: {str(resumed).splitlines()[:-1] == str(result).splitlines()[:-1]}")
 
 # %% [markdown]
-# The interrupt came when one group of five was kept. The second call trained the other four, and its table is, digit for digit, the one above.
+# The interrupt came when one group of five was saved. The second call trained the other four, and its table is the same as above, digit for digit.
 #
 # ## A mesh
 #
-# A mesh is an array of devices whose axes have names. The sweep divides its lanes over the axis `lanes`: here eight devices. Nothing else changes.
+# A mesh is an array of devices with named axes. The sweep divides its runs over one axis: here eight devices. Nothing else changes.
 
 # %%
 mesh = Mesh(np.array(jax.devices()), ("lanes",))
@@ -196,17 +194,17 @@ print(meshed.plan)
 print(f"best peak {meshed.best.peak:.3g}; scores differ by {np.abs(meshed.scores - result.scores).max():.1e} at most")
 
 # %% [markdown]
-# The scores differ from those of one device by 0.0019 at most: other programs round differently, and 500 updates at high rates make that larger. The best
+# The scores differ from those of one device by at most 0.0019: other programs round differently, and 500 steps at high learning rates amplify the difference. The best
 # peak is the same.
 #
 # ## Two processes
 #
-# On a pod there is a process for each host. Every process runs the same script; the first lines say where the others are, and after them `jax.devices()` are
-# the devices of all. What goes into a program must lie on the mesh, so the data are placed with `device_put`. Every process gets the whole result, and one
-# saves it. `run_sweep(folder=...)` works here as well.
+# A pod has one process for each host. Every process runs the same script. The first lines say where the others are; after them, `jax.devices()` lists the devices of
+# all processes. Arguments of a program must lie on the mesh, so `device_put` places the data. Every process gets the whole result, and one saves it.
+# `run_sweep(folder=...)` works here as well.
 #
-# The script is started twice on this machine, with four devices each. On a pod, `initialize()` needs no arguments, and the scheduler starts the processes.
-# The script for real work is [examples/sweep_many_devices.py](../scaling.md), which divides batches, too.
+# Here the script is started twice on this machine, with four devices each. On a pod, `initialize()` needs no arguments, and the scheduler starts the processes. For
+# real work, see [examples/sweep_many_devices.py](../scaling.md), which also divides batches.
 
 # %%
 script = """
@@ -256,19 +254,18 @@ def run_twice():
 print(timed("two processes, from their start", run_twice))
 
 # %% [markdown]
-# ## What it took
+# ## Timing
 #
-# Seconds from call to result, with compilation where there was one.
+# Seconds from call to result, including compilation.
 
 # %%
 for step, seconds in took.items():
     print(f"{step:34}{seconds:8.2f} s")
 
 # %% [markdown]
-# The machine had other work to do at the same time, so these times say little more than what is seconds and what is minutes. What they do show: a sweep that
-# is finished is read back from its folder in half a second.
+# The machine had other load at the same time, so these times only show orders of magnitude. A finished sweep is read from its folder in half a second.
 #
-# ## Where next
+# ## Next
 #
-# - [Sweeps and races](../sweeps.md): scores, tables, how many lanes at a time.
+# - [Sweeps and races](../sweeps.md): scores, tables, the number of parallel runs.
 # - [From one CPU to a pod](../scaling.md): batches over devices, both at once, rules for several processes.

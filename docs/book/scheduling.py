@@ -1,9 +1,8 @@
 # %% [markdown]
 # # Scheduling: LeNet on Fashion-MNIST
 #
-# One small network, six schedules, the same start and the same batches: what does the way in which the rate falls change? The chapter of [Dive into Deep
-# Learning](https://d2l.ai/chapter_optimization/lr-scheduler.html) that this page answers to asks five questions at its end. They are answered here by
-# measurement, as far as a small machine can.
+# This page trains one small network with six schedules, from the same start and on the same batches, and compares the results. It also answers the five exercises of
+# the chapter in [Dive into Deep Learning](https://d2l.ai/chapter_optimization/lr-scheduler.html) by measurement, as far as a small machine allows.
 #
 # With `LRAX_FULL=1` the images are the 60,000 of Fashion-MNIST, which `tensorflow_datasets` downloads (`pip install '.[fashion]'`).
 
@@ -46,8 +45,8 @@ print(f"{len(train_data[1]):,} images to train on, {len(test_data[1]):,} to test
 # %% [markdown]
 # ## The network
 #
-# LeNet with ReLU and the largest of each two by two. On CPUs the convolutions of XLA are slow, so a convolution is written here as what it is, a matrix
-# product: five rows of the picture times a matrix with bands. It gives the same sums, and may stand inside a `scan`, so that a whole run is one program.
+# The network is LeNet with ReLU and 2 by 2 max pooling. XLA's convolutions are slow on CPUs, so this page writes a convolution as a matrix product: five rows of the
+# picture times a banded matrix. The sums are the same, and it can run inside a `scan`, so a whole run is one program.
 
 
 # %%
@@ -92,8 +91,8 @@ def loss_fn(params, batch):
 
 
 # %% [markdown]
-# `train` is one run: a scan over epochs around a scan over updates. After each epoch it measures loss and accuracy twice, on the test images and on as many
-# of those that it trains on. The gap between the two is what over-fitting adds.
+# `train` is one run: a scan over epochs around a scan over steps. After each epoch it measures loss and accuracy on the test images and on the same number of training
+# images. The gap between the two shows over-fitting.
 
 # %%
 learner = lrax.Learner.create(loss_fn, init(jax.random.key(1)), optax.sgd)
@@ -146,9 +145,9 @@ def test_error(metrics):
 
 
 # %% [markdown]
-# ## A rate
+# ## Finding a learning rate
 #
-# The rate comes from a range test and short runs from the same start. In the long run `refine` adds four longer ones.
+# A range test and short runs from the same start find the learning rate. In the long run `refine` adds four longer ones.
 
 # %%
 found = lrax.find_lr(learner, train_data, batch_size=batch_size, key=jax.random.key(2), refine=full)
@@ -158,17 +157,17 @@ found.plot()
 # %% [markdown]
 # ## Six schedules
 #
-# | | the rate |
+# | | learning rate |
 # | --- | --- |
-# | constant | stays |
-# | square root | falls as one over the square root of the epochs |
+# | constant | constant |
+# | square root | decays as one over the square root of the epochs |
 # | factor | times 0.7 after each epoch, not below a twentieth |
 # | multi-factor | halved after half of the run, and again after three quarters |
-# | cosine | falls along half a cosine to a fiftieth |
-# | warm-up cosine | the same, after a straight climb over the first 5 % of the updates |
+# | cosine | decays along half a cosine to a fiftieth |
+# | warm-up cosine | the same, after a linear warm-up over the first 5 % of the steps |
 #
-# Each shape has a height of its own: a schedule that falls can bear, and needs, a higher peak than one that stays. `found.schedule` takes a shape, whatever
-# its height, and makes it as high as theory and the rate that was found say.
+# Each shape needs its own peak: a decaying schedule tolerates, and needs, a higher peak than a constant one. `found.schedule` rescales a shape to the peak that theory
+# and the found learning rate give for it.
 
 # %%
 examples = len(train_data[1])
@@ -187,7 +186,7 @@ axes = lrax.plot(schedules, steps)
 axes.set_title("Six schedules, each at the height that the finder gives it")
 
 # %% [markdown]
-# The six are the lanes of one sweep. All have the same key, and so the same batches in the same order: what differs is the rate alone.
+# The six are the runs of one sweep. All have the same key, and so the same batches in the same order. Only the learning rate differs.
 
 # %%
 six = lrax.run_sweep(
@@ -220,12 +219,12 @@ draw("loss")
 draw("accuracy")
 
 # %% [markdown]
-# The numbers after the last epoch. `best` is the highest test accuracy of any epoch, `gap` the training accuracy less the test accuracy.
+# The table shows the values after the last epoch. `best` is the highest test accuracy of any epoch, and `gap` is the training accuracy minus the test accuracy.
 #
-# In the long run every schedule that falls ends ahead of the constant rate on images that it has not seen: 89.1 % for the warm-up cosine, 88.9 % for the cosine and the steps, 88.4 % for the factor,
-# 88.0 % for the square root, 87.3 % for the rate that stays. It is one run of each, so half a point between two of them says little; and the constant's own curve moves by more than a point from epoch to
-# epoch: it was at 88.6 % once, and ended lower. A rate that falls ends where it is best. The gap is 1.6 to 2.1 points for all: ten epochs at these rates hardly over-fit, and lowering the rate does not make the
-# gap smaller here. It ends higher on both.
+# In the long run every decaying schedule ends ahead of the constant learning rate on test images: 89.1 % for the warm-up cosine, 88.9 % for the cosine and the steps,
+# 88.4 % for the factor, 88.0 % for the square root and 87.3 % for the constant. It is one run of each, so half a point between two of them says little. The constant's
+# own curve changes by more than a point from epoch to epoch: it reached 88.6 % once and ended lower. Decaying schedules end near their best value. The gap is 1.6 to
+# 2.1 points for all. Ten epochs at these learning rates hardly over-fit, and the decay does not reduce the gap: both accuracies end higher.
 
 # %%
 print(f"{'schedule':16}{'peak':>7}{'train loss':>12}{'test loss':>11}{'train':>9}{'test':>8}{'best':>8}{'gap':>7}")
@@ -242,8 +241,8 @@ for lane, name in enumerate(schedules):
 # %% [markdown]
 # ## Exercises: one sweep for three
 #
-# The first, second and fourth exercise are short runs: in the long run 120 updates, half an epoch, with two seeds that draw other batches. All go into one
-# sweep. The score is the part of the test images that is wrong at the end. What is best for so short a run need not be best for ten epochs.
+# The first, second and fourth exercise are short runs. In the long run each has 120 steps, half an epoch, with two seeds that draw other batches. All are in one sweep.
+# The score is the test error at the end. The best setting of such a short run need not be the best for ten epochs.
 
 # %%
 few, seeds = (30_720, 2) if full else (640, 1)
@@ -269,12 +268,13 @@ def errors(chosen):
 
 
 # %% [markdown]
-# ### 1. The best fixed rate
+# ### 1. The best fixed learning rate
 #
-# Six fixed rates, each twice the one before. The usual peak, of which they are multiples, is what the finder gives a warm-up cosine of this length.
+# Six fixed learning rates, each twice the previous one. They are multiples of the *usual peak*, which the finder gives for a warm-up cosine of this length.
 #
-# In the long run the three highest rates, from 0.115 to 0.46, end within a quarter of a point of one another, 21.6 to 21.8 % wrong: the bottom is wide, and the usual peak stands in it. Below it the
-# error climbs to 31 %. The finder gives a constant rate of this length less, because a rate that does not fall also has to be right at its end.
+# In the long run the three highest learning rates, from 0.115 to 0.46, end within a quarter of a point of each other, with 21.6 to 21.8 % errors. The optimum is wide
+# and contains the usual peak. Below it the error increases to 31 %. The finder gives a lower constant learning rate for this length, because a constant learning rate
+# must also suit the end of the run.
 
 # %%
 for schedule, error in zip(constants, errors(slice(0, 6)), strict=True):
@@ -283,11 +283,12 @@ for schedule, error in zip(constants, errors(slice(0, 6)), strict=True):
 # %% [markdown]
 # ### 2. The exponent
 #
-# The rate falls to zero as a power of what is left of the run: (1 - t/T) to the power. A power below 1 stays high and falls late, one above 1 falls at once.
-# A higher power spends less of the run at high rates, so each is tried at two peaks.
+# The learning rate decays to zero as a power of the remaining fraction of the run: (1 - t/T) to the power. A power below 1 stays high and decays late; a power above 1
+# decays at once. A higher power spends less of the run at high learning rates, so each power is tried at two peaks.
 #
-# In the long run the lowest power is the best at either peak, and twice the peak changes little. What stays high for longer is ahead in a run of half an epoch, which has not come to where noise is what limits it;
-# the exponent has to be judged at its own best peak and for the run's own length, as [the other page](advanced_schedules.md) does with nine shapes.
+# In the long run the lowest power is the best at both peaks, and doubling the peak changes little. Schedules that stay high for longer are ahead in a run of half an
+# epoch, in which noise is not yet the limit. The exponent must be compared at its own best peak and for the run's own length, as
+# [the other page](advanced_schedules.md) does for nine shapes.
 
 # %%
 print("power" + "".join(f"{f'peak {usual * 2.0**height:.3f}':>14}" for height in (0, 1)))
@@ -298,17 +299,15 @@ lrax.plot({f"power {power}": lrax.Polynomial(1.0, 0.0, short_steps, power) for p
 # %% [markdown]
 # ### 3. Cosine on a large problem
 #
-# This could not be measured here: ImageNet is too large for two CPU cores. The source of the cosine is [Loshchilov & Hutter
-# 2017](https://arxiv.org/abs/1608.03983), who compare it with steps on CIFAR-10, CIFAR-100, EEG recordings and a downsampled ImageNet. What the six curves
-# above say of clothes in 28 by 28 pixels says nothing about it.
-
-# %% [markdown]
+# This was not measured: ImageNet is too large for two CPU cores. [Loshchilov & Hutter 2017](https://arxiv.org/abs/1608.03983), the source of the cosine, compare it
+# with steps on CIFAR-10, CIFAR-100, EEG recordings and a downsampled ImageNet. The six curves above, for images of 28 by 28 pixels, are not evidence for it.
+#
 # ### 4. How long a warm-up
 #
-# No warm-up, and one over 1 %, 5 % and 20 % of the run, each before a cosine to zero: at the usual peak, and at three times as much.
+# No warm-up, and one over 1 %, 5 % and 20 % of the run, each before a cosine to zero, at the usual peak and at three times the usual peak.
 #
-# In the long run a warm-up brings nothing at the usual peak: 20.2 to 21.1 % wrong with any of them. At three times as much the net falls apart in one seed at least, more than half of the images are wrong, and a
-# warm-up does not save it. So the usual peak is within a factor of three of the edge, which is as near as one wants to be.
+# In the long run a warm-up has no benefit at the usual peak: 20.2 to 21.1 % errors with each of them. At three times the peak the network diverges in at least one
+# seed, with more than half of the images wrong, and a warm-up does not prevent it. So the usual peak is within a factor of three of divergence.
 
 # %%
 print("warm-up" + "".join(f"{f'peak {times * usual:.3f}':>14}" for times in (1, 3)))
@@ -318,14 +317,14 @@ for warmup, row in zip((0, 0.01, 0.05, 0.2), np.reshape(errors(slice(14, 22)), (
 # %% [markdown]
 # ### 5. Optimization and sampling
 #
-# Stochastic gradient descent goes to one point. Add noise to each update, of the same variance as the rate, and it becomes a sampler: Langevin dynamics
-# (Welling & Teh 2011, *Bayesian learning via stochastic gradient Langevin dynamics*). An update is half the rate times the gradient of the log posterior,
-# plus that noise. The batches make noise too, but it enters with the *square* of the rate in its variance. So when the rate falls, the noise of the batches
-# dies out, the injected noise takes over, and what the chain visits is a sample of the posterior. Sums of rates must be infinite and sums of their squares
-# finite: the paper takes a (b + t)^-γ, which is `lrax.Power`.
+# Stochastic gradient descent converges to one point. If you add noise to each step, with the learning rate as its variance, it becomes a sampler: Langevin dynamics
+# (Welling & Teh 2011, *Bayesian learning via stochastic gradient Langevin dynamics*). A step is half the learning rate times the gradient of the log posterior, plus
+# that noise. The batches make noise too, but its variance has the *square* of the learning rate. As the learning rate decays, the injected noise dominates, and the
+# visited points are a sample of the posterior. The sum of the learning rates must be infinite and the sum of their squares finite. The paper uses a (b + t)^-γ, which
+# is `lrax.Power`.
 #
-# The problem is the paper's own, two unknown numbers: 100 observations from a mixture of two normal distributions, whose means are the first number, and the
-# sum of both. Ten observations make a batch; three ways, 16 chains each.
+# The problem is that of the paper, with two unknown numbers: 100 observations from a mixture of two normal distributions, whose means are the first number and the sum
+# of both. A batch has ten observations. There are three methods with 16 chains each.
 
 # %%
 observed = 2**0.5 * jax.random.normal(jax.random.key(5), (100,)) + jax.random.bernoulli(jax.random.key(6), 0.5, (100,))
@@ -365,8 +364,8 @@ several, keys = lrax.grid(list(rates), jax.random.split(jax.random.key(7), 16))
 chains = np.asarray(lrax.sweep(chain, several, jnp.repeat(jnp.array(noises), 16), keys)).reshape(3, 16, -1, 2)
 
 # %% [markdown]
-# Two numbers are few enough to know the truth: the posterior on a grid. Of each chain the first tenth is left out, and each place counts with the rate at
-# which it was left, as in the paper.
+# With two unknowns, the true posterior can be computed on a grid. The first tenth of each chain is omitted, and each point is weighted by the learning rate at which
+# the chain left it, as in the paper.
 
 # %%
 grid = jnp.stack(jnp.meshgrid(jnp.linspace(-2, 2.5, 91), jnp.linspace(-3, 3, 121), indexing="ij"), -1)
@@ -404,6 +403,6 @@ for panel, name, points in zip(axes, ways, chains, strict=True):
 axes[0].set_ylabel("second number")
 
 # %% [markdown]
-# The lines are the posterior, the dots a part of what the chains visited. Without noise the chains settle: that is optimization, and their spread is not that
-# of the posterior. With noise at a rate that stays, the noise of the batches widens the cloud. With noise at a rate that falls, the cloud comes closest to
-# the lines.
+# The lines are the posterior, and the dots are some of the visited points. Without noise the chains settle: this is optimization, and their spread is not that of the
+# posterior. With noise at a constant learning rate, the noise of the batches widens the cloud. With noise at a decaying learning rate, the cloud is closest to the
+# posterior.
