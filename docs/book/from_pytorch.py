@@ -1,11 +1,10 @@
 # %% [markdown]
-# # Moving over from PyTorch
+# # Migrating a training script from PyTorch
 #
-# A training script moves from PyTorch to JAX, and its learning rates come along, number for number. Only what has to do with rates is treated here; models and
-# data are as small as they can be. For one scheduler at a time see [coming from another library](../migrating.md).
+# This page moves a training script from PyTorch to JAX with the same learning rates. It covers only the parts that concern learning rates; the model and the data are
+# minimal. For single schedulers see [Migrating from other libraries](../migrating.md).
 #
-# The script that moves has what many have: SGD with momentum, a warm-up and a cosine by `SequentialLR`, stepped once an update, and a slower rate for the first
-# layer.
+# The script has common parts: SGD with momentum, a warm-up and a cosine in `SequentialLR`, stepped once per batch, and a lower learning rate for the first layer.
 #
 # ```python
 # model = torch.nn.Sequential(torch.nn.Linear(784, 64), torch.nn.ReLU(), torch.nn.Linear(64, 10))
@@ -57,8 +56,8 @@ def loss_fn(params, batch):
 # %% [markdown]
 # ## The schedule
 #
-# `lrax.compat.torch` has PyTorch's schedulers under their names and with their arguments; in place of an optimizer they take its rate. What they return is a
-# schedule: a function of the number of updates so far. There is no object to be stepped, and none to be saved: the optimizer's state counts.
+# `lrax.compat.torch` has PyTorch's schedulers with their names and arguments. In place of an optimizer they take its learning rate. They return a schedule, which is a
+# function of the number of steps so far. You do not step it or save it, because the optimizer's state counts.
 
 # %%
 from lrax.compat import torch
@@ -69,8 +68,8 @@ schedule = torch.SequentialLR(
 print([f"{float(schedule(count)):.6f}" for count in (0, 1, 49, 50, 275, 500)])
 
 # %% [markdown]
-# These are the numbers that PyTorch prints from `get_last_lr()` after as many calls of `scheduler.step()`. In lrax's own kinds the same plan is one line, says what it is when it
-# is printed, and stays at 0 behind its end, where PyTorch's cosine climbs back. (A warm-up from 0 would be `lrax.warmup_cosine(0.1, 500, 50)`.)
+# These are the values of PyTorch's `get_last_lr()` after as many calls of `scheduler.step()`. With the classes of lrax, the same schedule is one line. It prints as that
+# line, and it stays at 0 after its end, where PyTorch's cosine rises again. (A warm-up from 0 would be `lrax.warmup_cosine(0.1, 500, 50)`.)
 
 # %%
 ours = lrax.Warmup(lrax.Cosine(start=0.1, end=0.0, steps=450), warmup_steps=50, start=0.001)
@@ -81,7 +80,7 @@ counts = jnp.arange(501)
 print(f"largest difference up to the end: {jnp.abs(schedule(counts) - ours(counts)).max():.1e}")
 
 # %% [markdown]
-# A scheduler that PyTorch steps once an *epoch* counts epochs. Here everything counts updates: `lrax.Stretch` holds each of its rates for an epoch.
+# A scheduler that PyTorch steps once per *epoch* counts epochs. lrax counts steps: `lrax.Stretch` holds each learning rate for an epoch.
 
 # %%
 per_epoch = lrax.Stretch(torch.StepLR(0.1, step_size=30, gamma=0.1), every=63)  # 4,000 images in batches of 64
@@ -90,8 +89,8 @@ print(f"{float(per_epoch(30 * 63 - 1)):.3f} {float(per_epoch(30 * 63)):.3f}")
 # %% [markdown]
 # ## The optimizer and its parameter groups
 #
-# A schedule goes where optax takes a rate, and nothing else has to know of it. PyTorch's parameter groups are patterns here: `lrax.by_path` finds parameters
-# by their place in the tree and multiplies the schedule for them.
+# Pass the schedule to the optimizer of optax in place of a learning rate. PyTorch's parameter groups become patterns: `lrax.by_path` selects parameters by their path in
+# the tree and multiplies the schedule for them.
 
 # %%
 groups = {"^first/": 0.3}
@@ -101,8 +100,8 @@ print(lrax.group_table(ours, groups, params, count=50))
 # %% [markdown]
 # ## The loop
 #
-# `zero_grad`, `backward`, `optimizer.step` and `scheduler.step` are one pure function, which is compiled once. The rate changes at every update and
-# nothing is compiled again.
+# `zero_grad`, `backward`, `optimizer.step` and `scheduler.step` become one pure function, which compiles once. The learning rate changes at every step without
+# recompilation.
 
 
 # %%
@@ -126,12 +125,12 @@ def train(params, opt_state, first, last):
 trained, opt_state = train(params, tx.init(params), 0, 300)
 
 # %% [markdown]
-# `lrax.group_lrs` stands for `[group["lr"] for group in optimizer.param_groups]`.
+# `lrax.group_lrs` replaces `[group["lr"] for group in optimizer.param_groups]`.
 #
-# ## Saving and going on
+# ## Saving and resuming
 #
-# PyTorch saves the model, the optimizer and the scheduler. Here the second holds the third: what is saved is `params` and `opt_state`, with any checkpointing library, and a
-# run that goes on has the right rate because the state says how many updates were made. A JSON text of the schedule beside them says what the plan was.
+# PyTorch saves the model, the optimizer and the scheduler. In JAX, save `params` and `opt_state` with any checkpointing library. `opt_state` contains the number of
+# steps, so a resumed run has the right learning rate. The schedule's JSON text next to them documents the plan.
 
 # %%
 saved = jax.tree.map(lambda leaf: leaf.copy(), (trained, opt_state)), lrax.to_json(ours)
@@ -144,9 +143,9 @@ print(f"right on new digits: {right:.1%}")
 # %% [markdown]
 # ## The finder
 #
-# `torch-lr-finder` and Lightning's tuner run a range test: the rate climbs at every batch, the loss is drawn over it, and the model is restored afterwards. `lrax.find_lr` does not
-# have to restore anything, for nothing is changed; and it goes on to train a few short runs, because the range test's curve alone says
-# [too little](../finder.md). Their rules are there too, so a number that a team is used to can be had beside it.
+# `torch-lr-finder` and Lightning's tuner run a range test: they increase the learning rate at every batch, plot the loss over it, and restore the model afterwards.
+# `lrax.find_lr` changes nothing, so it does not need to restore anything. It also trains a few short runs, because the curve of a range test alone says
+# [too little](../finder.md). The rules of the other libraries are available for comparison.
 
 # %%
 learner = lrax.Learner.create(loss_fn, params, functools.partial(optax.sgd, momentum=0.9))
@@ -157,24 +156,24 @@ print(
 found.plot()
 
 # %% [markdown]
-# The first number comes from short runs. The other two rules take the steepest place of the curve: on one that is as noisy as this it may be anywhere, here
-# at a rate that overshoots and at one that does nothing. (They are read off lrax's ramp; on their own ramps, which are longer or end lower, they do better:
-# see [how good the suggestions are](../../benchmarks/finder/README.md).)
+# The first number comes from short runs. The other two rules take the steepest point of the curve. On a noisy curve this can be anywhere: here at a learning rate that
+# overshoots and at one that does nothing. (They are applied to lrax's ramp. On their own ramps, which are longer or end lower, they do better: see
+# [the benchmark of the suggestions](../../benchmarks/finder/README.md).)
 #
-# ## What is where
+# ## Equivalents
 #
-# | PyTorch | here |
+# | PyTorch | JAX with lrax |
 # | --- | --- |
-# | `optimizer.step(); scheduler.step()` | one update; the optimizer's state counts |
+# | `optimizer.step(); scheduler.step()` | one step; the optimizer's state counts |
 # | `scheduler.get_last_lr()` | `lrax.last_lr(opt_state, schedule)`, `lrax.group_lrs(opt_state)` |
 # | `scheduler.state_dict()` | nothing: the count is in `opt_state` |
-# | `for group in optimizer.param_groups: group["lr"] = 0.01` | [a rate set by hand](../living.md) |
+# | `for group in optimizer.param_groups: group["lr"] = 0.01` | [a learning rate set by hand](learning_rate_schedules.md#setting-the-learning-rate-by-hand) |
 # | `LambdaLR(optimizer, f)` | any function `count -> factor` in `jnp`: `torch.LambdaLR(0.1, f)`, or `optax.sgd(f)` itself |
 # | `ReduceLROnPlateau(optimizer)`, `scheduler.step(loss)` | `optax.chain(optimizer, lrax.reduce_on_plateau())`, `tx.update(..., value=loss)` |
 # | `SequentialLR`, `ChainedScheduler` | the same in `lrax.compat.torch`; `lrax.Sequence`, `lrax.Product` |
-# | gradient accumulation, one `step` for several batches | `optax.MultiSteps`: the schedule counts updates, not batches |
+# | gradient accumulation, one `step` for several batches | `optax.MultiSteps`: the schedule counts optimizer steps, not batches |
 # | `swa_utils.SWALR` | `lrax.compat.torch.SWALR` |
 #
-# Two things to look at when numbers differ: PyTorch's default initialization and its weight decay (added to the gradient in `SGD`, as in
-# `optax.chain(optax.add_decayed_weights(...), optax.sgd(...))`; decoupled in `AdamW`, as in `optax.adamw`) are not matters of the rate, and a scheduler that was stepped before the optimizer in
-# the old script was one update ahead.
+# If numbers differ, check three more things. PyTorch has another default initialization. Its weight decay is added to the gradient in `SGD`, as in
+# `optax.chain(optax.add_decayed_weights(...), optax.sgd(...))`, and decoupled in `AdamW`, as in `optax.adamw`. And a scheduler that the old script stepped before the
+# optimizer was one step ahead.

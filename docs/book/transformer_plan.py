@@ -1,8 +1,8 @@
 # %% [markdown]
-# # A transformer's plan
+# # Planning a transformer run
 #
-# A plan for a transformer that is trained on characters: the rate is found, the schedule is planned in tokens, and the run is changed while it goes on. One stable run gives two finished models,
-# one short and one long. Each is compared with a run whose cosine was made for its length.
+# This page trains a transformer on characters. It finds the learning rate, plans the schedule in tokens, and changes the schedule during the run. One stable run gives
+# two finished models, a short and a long one. Each is compared with a run whose cosine was made for its length.
 
 # %%
 import functools
@@ -32,7 +32,7 @@ print(f"{len(text):,} characters; {len(train_pieces):,} pieces to train on, {len
 # %% [markdown]
 # ## The model
 #
-# Two causal blocks with four heads, of width 64 in the long run, in plain `jnp`. Every character of a piece predicts the next one.
+# The model has two causal blocks with four heads, of width 64 in the long run, in plain `jnp`. Every character of a piece predicts the next one.
 
 
 # %%
@@ -75,9 +75,9 @@ def loss_fn(params, pieces):
 
 
 # %% [markdown]
-# ## The rate
+# ## The learning rate
 #
-# The optimizer is AdamW. `find_lr` wants it as a function of the rate, so its other numbers are bound before.
+# The optimizer is AdamW. `find_lr` needs it as a function of the learning rate, so its other arguments are bound first.
 
 # %%
 optimizer = functools.partial(optax.adamw, weight_decay=0.01)
@@ -87,24 +87,17 @@ print(found)
 found.plot(rules=[lrax.finder.edge])
 
 # %% [markdown]
-# The dots and the line are the ramp, the diamonds are the ends of four short runs by their peaks, and the dashed line is the suggestion, for a run of some 500 updates. The other line is half the rate at
-# the lowest loss of the ramp, which suits plain gradients. Adam divides by the size of its gradients and so hardly diverges, and that rule ends up higher.
+# The dots and the line are the ramp. The diamonds are the final losses of four short runs over their peaks. The dashed line is the suggestion, for a run of some 500
+# steps. The other line is half the learning rate at the lowest loss of the ramp. This rule suits plain gradients. Adam divides by the size of its gradients and hardly
+# diverges, so here the rule gives a higher value.
 #
-# `lrax.critical_lr` looks from the other side. It is the lowest rate at which one update raises the loss of its own batch. For plain gradients it is an edge. For Adam it is only
-# a warning: one update that overshoots is followed by others, which bring it back. Its moments need some updates before they mean anything, and `warm=20` makes twenty small ones.
-
-# %%
-critical = lrax.critical_lr(learner, train_pieces, batch_size=batch_size, key=jax.random.key(3), warm=20)
-print(critical)
-
-# %% [markdown]
-# ## A plan in tokens
+# ## A schedule in tokens
 #
-# A transformer's plan is a number of tokens, and its optimizer counts updates. A clock says how much an update sees, and reads a schedule that is planned in tokens. So the plan stays as it is when
-# the batch size changes, and has fewer updates.
+# A transformer run is planned in tokens, and its optimizer counts steps. A clock converts between the two, so the schedule stays the same when the batch size changes
+# and has fewer steps.
 #
-# The shape is warm-up, stable, decay: the rate climbs for a twentieth of the tokens, stays, and falls in a straight line over the last fifth. `found.schedule` keeps the shape and sets the height, for this
-# shape and this length. The first update has seen no token, so its rate is nearly zero.
+# The shape is warmup-stable-decay: the learning rate rises over a twentieth of the tokens, stays constant, and decays linearly over the last fifth. `found.schedule`
+# sets the peak for this shape and length. Before the first step no token has been seen, so its learning rate is nearly zero.
 
 # %%
 clock = lrax.Clock(batch_size * context)  # tokens an update
@@ -119,10 +112,11 @@ print(plan)
 # %% [markdown]
 # ## The stable part
 #
-# A learner has an update that takes the rate, and that is all that training needs: a `scan` over rates and batches, and `vmap` over models that begin from different parameters. In a loop of your own the
-# schedule goes into the optimizer, `optax.adamw(plan)`. Either way the optimizer's state counts its updates, and `lrax.last_lr` reads the rate from there. It is logged after every block of updates.
+# A learner has a step function that takes the learning rate, and this is all that training needs: a `scan` over learning rates and batches, and `vmap` over models with
+# different initial parameters. In your own loop, pass the schedule to the optimizer, `optax.adamw(plan)`. In both cases the optimizer's state counts the steps, and
+# `lrax.last_lr` reads the learning rate from it. It is logged after every block of steps.
 #
-# Training stops where four fifths of the short run are done. The rate has been at its height for most of the time.
+# Training stops after four fifths of the short run. For most of this time the learning rate is at its peak.
 
 # %%
 make = jax.jit(jax.vmap(lambda key: lrax.Learner.create(loss_fn, start(key), optimizer).state))
@@ -158,8 +152,8 @@ print(f"update {lrax.count_of(early.opt_state)[0]}: loss {logs['plan'][-1, 1]:.3
 # %% [markdown]
 # ## A branch
 #
-# Somebody wants a model now. `early` is a checkpoint: arrays do not change, so to keep them is enough (and [Orbax](../living.md) writes them to a disk). `lrax.branch` is the plan up to the count of the
-# checkpoint, and from there a straight line to zero. Nothing that was trained is trained again.
+# Suppose that you need a model now. `early` is a checkpoint: arrays are immutable, so it is enough to keep them (or [save them with Orbax](../living.md)).
+# `lrax.branch` follows the schedule up to the count of the checkpoint and then decays linearly to zero. It reuses all training up to this point.
 
 # %%
 at = int(lrax.count_of(early.opt_state)[0])
@@ -169,8 +163,9 @@ finished, logs["branch"] = train(early, branch, short)
 # %% [markdown]
 # ## A longer run
 #
-# The run itself goes on from the same checkpoint, at the rate that it had. Before the planned cool-down begins there is more budget: half as many tokens again. `lrax.extend` with `mode="hold"` makes the
-# stable part longer and leaves the cool-down as it was planned. Rates of the past are the same, bit for bit, so the run is one that could have been planned so from the start.
+# The run itself continues from the same checkpoint at its present learning rate. Before the planned cool-down begins, the budget increases by half. `lrax.extend` with
+# `mode="hold"` lengthens the stable part and keeps the planned cool-down. The past learning rates are the same, bit for bit, so the run could have been planned like
+# this from the start.
 
 # %%
 late, logs["plan, on"] = train(early, plan, 8 * short // 5)
@@ -181,11 +176,13 @@ print("past rates are the same:", jnp.array_equal(jax.jit(longer)(past), jax.jit
 extended, logs["extended"] = train(late, longer, 3 * short)
 
 # %% [markdown]
-# ## Beside a cosine for each length
+# ## Compared with a cosine for each length
 #
-# The usual way is a cosine that ends with the run. It must know the length from the start, so here are two, each at the height that `found.schedule` gives for it. The batches of an update are the same in all runs.
+# A common choice is a cosine that ends with the run. It must know the length from the start, so there are two, each at the peak that `found.schedule` gives for it. All
+# runs use the same batch at the same step.
 #
-# In the first picture lines are the plans, and dots are the rates that were read from the optimizer's states. Where a branch leaves, the lines part and the past is shared.
+# In the first picture, lines are the schedules, and dots are the learning rates read from the optimizer states. Where a branch begins, the lines separate; their past is
+# shared.
 
 # %%
 cosines = {steps: found.schedule(lrax.warmup_cosine(1.0, steps, 0.05)) for steps in (short, 3 * short)}
@@ -216,7 +213,7 @@ axes.grid(alpha=0.3)
 axes.legend()
 
 # %% [markdown]
-# The ends are compared on pieces of text that no run has seen: the mean over models, then each model.
+# The runs are compared on pieces of text that none of them has seen: the mean over models, then each model.
 
 # %%
 held_out = jax.jit(jax.vmap(lambda params: loss_fn(params, test_pieces)))
@@ -234,18 +231,20 @@ for name, end in ends.items():
     print(f"{name:38} {losses.mean():.3f}  ", *(f"{loss:.3f}" for loss in losses))
 
 # %% [markdown]
-# What the table says:
+# The table shows:
 #
-# - The plan's two ends are ahead of the cosines that were made for their lengths, in each of the three models: 2.21 against 2.26 after 400 updates, 1.61 against 1.65 after 1,200.
-# - That is partly a matter of height. The long cosine, left after 400 updates while its rate is still high (2.12), is ahead of the short one, which has come down to zero: for a run as short as this
-#   one the suggested rate is too low, and a plan that stays at its height for longer suffers less from that. A sweep over the peak is how to know.
-# - The cool-downs brought much: 2.34 at the stable rate became 2.21 in 80 updates, 1.97 became 1.61 in 560, of which 320 at the stable rate.
+# - Both ends of the plan are ahead of the cosines made for their lengths, in each of the three models: 2.21 compared with 2.26 after 400 steps, and 1.61 compared with
+#   1.65 after 1,200.
+# - A part of this comes from the peak. The long cosine, stopped after 400 steps while its learning rate is still high (2.12), is ahead of the short one, which has
+#   decayed to zero. For such a short run the suggested learning rate is too low, and a schedule that stays at its peak for longer suffers less from it. A sweep over the
+#   peak would show the best value.
+# - The cool-downs helped much: 2.34 at the stable learning rate became 2.21 in 80 steps, and 1.97 became 1.61 in 560 steps, of which 320 at the stable learning rate.
 #
-# The plan's gain is in what it costs and in what need not be known. Both of its ends together took 1.6 + 0.2 + 1.4 = 3.2 times the updates of the short run, because they share their past. The two
-# cosines took 1 + 3 = 4 times, and each had to know its length before it began.
+# The plan costs less and needs no known length. Both of its ends together took 1.6 + 0.2 + 1.4 = 3.2 times the steps of the short run, because they share their past.
+# The two cosines took 1 + 3 = 4 times, and each had to know its length at the start.
 #
-# ## Where next
+# ## Next
 #
-# - [Counting](../counting.md): clocks, batches that grow, shares of a total.
-# - [Living with a schedule](../living.md): logs, checkpoints, changes of plan.
-# - [The finder](../finder.md): how sure a suggestion is, and the critical rate.
+# - [Counting steps, epochs and tokens](../counting.md): clocks, batch-size ramp-up, fractions of a total.
+# - [Logging, checkpointing and changing a schedule](../living.md).
+# - [The finder](../finder.md): how accurate a suggestion is.
