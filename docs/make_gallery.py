@@ -1,7 +1,7 @@
-"""Makes docs/gallery.md and its pictures from the code: `python docs/make_gallery.py`, of some only with their names behind it.
+"""Makes docs/gallery.md and its pictures: `python docs/make_gallery.py`, or with names after it for some of them.
 
-The formulas and first sentences are those of the docstrings; what is written here is a call to draw and when to use it. A test
-fails when a public kind or recipe is missing, or when the page is not what this script makes.
+Formulas and first sentences come from the docstrings. This file has a call to draw and when to use it. A test fails when a
+public schedule class or recipe is missing, or when the page differs from the output of this script.
 """
 
 import ast
@@ -25,30 +25,30 @@ PICTURES = HERE / "images" / "gallery"
 STEPS = 1200
 
 LETTER = 26
-"""The counts that a letter above the axes takes."""
+"""The width of a letter above the axes, in counts."""
 
 SMALL: dict[str, Any] = {"prop": {"family": "monospace", "size": 6}, "handlelength": 1.5}
-"""Of the legend."""
+"""The style of the legend."""
 
 
 Marks: TypeAlias = Mapping[str, int | float | tuple[int, int]]
 
 
 class Entry(NamedTuple):
-    """A call to draw, when to use it, and what is marked.
+    """A call to draw, when to use it, and its labels.
 
     Attributes:
-      call: as one writes it after `lrax.`.
+      call: the call, without `lrax.`.
       when: a sentence or two.
-      marks: what the arguments do, by a word: an int is a count, a float a rate, a pair of counts the way between them.
-      beside: calls that are drawn dashed beside it, such as what it was made of.
-      log: whether rates are drawn over their logarithms.
+      marks: labels of arguments: an int is a count, a float a learning rate, a pair the interval between two counts.
+      compared: calls that are drawn dashed, such as the schedule that it modifies.
+      log: whether the axis of learning rates is logarithmic.
     """
 
     call: str
     when: str
     marks: Marks = MappingProxyType({})
-    beside: tuple[str, ...] = ()
+    compared: tuple[str, ...] = ()
     log: bool = False
 
 
@@ -59,20 +59,20 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Phases": {
         "Hold": Entry(
             "Hold(0.1, steps=1000)",
-            "The stable part of a `Sequence`. The rates are those of `Constant`, but it has an end, where a next part begins.",
+            "The stable part of a `Sequence`. It equals `Constant`, but it has an end at which the next part begins.",
             {"value": 0.1, "steps, where a next part begins": 1000},
         ),
-        "Linear": Entry("Linear(0.1, 0.0, steps=1000)", "The plain choice for a fixed budget: a straight line to zero.", FALL),
+        "Linear": Entry("Linear(0.1, 0.0, steps=1000)", "The simple choice for a fixed budget: linear decay to zero.", FALL),
         "Cosine": Entry("Cosine(0.1, 0.0, steps=1000)", "The usual choice for a fixed budget: gentle at both ends.", FALL),
         "CosinePower": Entry(
             "CosinePower(0.1, 0.0, steps=1000, power=2)",
-            "A cosine that falls sooner, and lands more softly.",
+            "A cosine that decays sooner and ends more gently.",
             FALL,
             ("Cosine(0.1, 0.0, steps=1000)",),
         ),
         "Polynomial": Entry(
             "Polynomial(0.1, 0.0, steps=1000, power=2)",
-            "Faster than a line at first, flat at the end.",
+            "Faster than linear at first, flat at the end.",
             FALL,
             ("Polynomial(0.1, 0.0, steps=1000, power=1)", "Polynomial(0.1, 0.0, steps=1000, power=0.5)"),
         ),
@@ -88,9 +88,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
             {"low": 0.0, "high": 0.1, "rise × steps": 200, "steps": 1000},
         ),
         "OneMinusSqrt": Entry("OneMinusSqrt(0.1, 0.0, steps=1000)", "The cool-down of a warmup-stable-decay run.", FALL),
-        "OneMinusSquare": Entry("OneMinusSquare(0.1, 0.0, steps=1000)", "A cool-down that stays high for long.", FALL),
+        "OneMinusSquare": Entry("OneMinusSquare(0.1, 0.0, steps=1000)", "A cool-down that stays high for longer.", FALL),
         "Relaxation": Entry("Relaxation(0.1, 0.0, steps=1000)", "An exponential cool-down that may end at zero.", FALL),
-        "Rex": Entry("Rex(0.1, 0.0, steps=1000)", "Small budgets: stays high, then falls ever more steeply.", FALL),
+        "Rex": Entry("Rex(0.1, 0.0, steps=1000)", "Small budgets: stays high, then decays more and more steeply.", FALL),
         "Hyperbolic": Entry(
             "Hyperbolic(0.1, 0.0, steps=1000, horizon=2000)",
             "Tune on short runs, train long ones: the start stays the same.",
@@ -104,13 +104,13 @@ SECTIONS: dict[str, dict[str, Entry]] = {
             ("ExpHyperbolic(0.1, 1e-3, steps=500, horizon=2000)",),
             log=True,
         ),
-        "Tanh": Entry("Tanh(0.1, 0.0, steps=1000)", "High for most of the run, one smooth fall.", FALL),
+        "Tanh": Entry("Tanh(0.1, 0.0, steps=1000)", "High for most of the run, then one smooth decay.", FALL),
     },
-    "Endless": {
-        "Constant": Entry("Constant(0.1)", "A baseline; the stable phase of a run whose end is not known.", {"value": 0.1}),
+    "Without a length": {
+        "Constant": Entry("Constant(0.1)", "A baseline; the stable phase of a run of unknown length.", {"value": 0.1}),
         "StepDecay": Entry(
             "StepDecay(0.1, factor=0.5, every=250)",
-            "The classic for convolutional nets, at even distances.",
+            "The classic for convolutional networks, at a fixed interval.",
             {"start": 0.1, "× factor": 0.05, "every": (0, 250), "every ": (250, 500)},
         ),
         "MultiStep": Entry(
@@ -120,32 +120,32 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         ),
         "PiecewiseConstant": Entry(
             "PiecewiseConstant([0.03, 0.1, 0.02], boundaries=[200, 800])",
-            "Rates of your choice between counts of your choice.",
+            "Learning rates of your choice between counts of your choice.",
             {"values[0]": 0.03, "values[1]": 0.1, "values[2]": 0.02, "boundaries[0]": 200, "boundaries[1]": 800},
         ),
         "Piecewise": Entry(
             "Piecewise([0.0, 0.1, 0.03, 0.0], counts=[0, 200, 700, 1000])",
-            "Any curve through points, with one shape between.",
+            "Any curve through points, with one interpolation curve.",
             {"values[1]": 0.1, "values[2]": 0.03, "counts[1]": 200, "counts[2]": 700, "counts[3]": 1000},
         ),
         "Knots": Entry(
             "Knots([0.0, 0.1, 0.0], counts=[0, 249, 1000], parts=[0.0, 0.5, 0.0])",
-            "A `Piecewise` whose values may be reached between two steps: PyTorch's one-cycle.",
+            "A `Piecewise` with points between two steps: PyTorch's one-cycle schedule.",
             {"values[1]": 0.1, "counts[1] + parts[1]": (0, 249.5), "counts[2]": 1000},
         ),
         "Spline": Entry(
             "Spline([0.0, 0.1, 0.03, 0.0], counts=[0, 200, 700, 1000])",
-            "A smooth curve through points; a shape to search.",
+            "A smooth curve through points, for example to search a shape.",
             {"values[1]": 0.1, "values[2]": 0.03, "counts[1]": 200, "counts[2]": 700, "counts[3]": 1000},
         ),
         "Exponential": Entry(
             "Exponential(0.1, factor=0.5, every=250)",
-            "A half-life; reinforcement learning, online runs.",
+            "A half-life: reinforcement learning, online runs.",
             {"start": 0.1, "× factor": 0.05, "every": (0, 250), "every ": (250, 500)},
         ),
         "InverseSqrt": Entry(
             "InverseSqrt(0.1, timescale=50)",
-            "Runs without a fixed end, with a decay all the same.",
+            "Decay in runs without a fixed end.",
             {"start": 0.1, "half": 0.05, "3 × timescale": 150},
         ),
         "InverseTime": Entry(
@@ -161,24 +161,24 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         ),
         "Noise": Entry(
             "Noise(spread=0.2, seed=0)",
-            "A factor to multiply with: another one at every update, the same for a seed.",
+            "A random factor for a `Product`: different at every step, reproducible by its seed.",
             {"1 + spread": 1.2, "1 − spread": 0.8},
         ),
         "Wave": Entry(
             "Wave(0.1, 0.02, steps=1000, waves=3)",
-            "A cosine that climbs back, for ever; its period need not be whole.",
+            "A cosine that oscillates without end; its period need not be an integer.",
             {"high": 0.1, "low": 0.02, "steps": (0, 1000)},
         ),
         "PolynomialRestarts": Entry(
             "PolynomialRestarts(0.1, 0.01, steps=300)",
-            "A polynomial whose horizon moves on: Keras's `cycle=True`.",
+            "A polynomial that restarts with a longer horizon: Keras's `cycle=True`.",
             {"start": 0.1, "end": 0.01, "steps": (0, 300), "steps ": (300, 600)},
         ),
     },
     "Combinators": {
         "Sequence": Entry(
             "Sequence(Linear(0.0, 0.1, 200), Hold(0.1, 400), Cosine(0.1, 0.0, 400))",
-            "Phases in a row.",
+            "Phases one after the other.",
             {"Linear": (0, 200), "Hold": (200, 600), "Cosine": (600, 1000)},
         ),
         "Cycle": Entry(
@@ -188,51 +188,51 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         ),
         "Repeat": Entry(
             "Repeat(Triangle(0.02, 0.1, 250), times=4)",
-            "A number of cycles, and then the end is held.",
+            "A number of cycles, then the end value.",
             {"1": (0, 250), "2": (250, 500), "3": (500, 750), "times": (750, 1000)},
         ),
         "Until": Entry(
             "Until(InverseSqrt(0.1, 50), steps=400)",
-            "The first steps of a schedule that has no end, or another one: so that it can be followed or repeated.",
+            "The first steps of a schedule, so that another schedule can follow it or it can be repeated.",
             {"steps": (0, 400)},
         ),
         "Warmup": Entry(
             "Warmup(StepDecay(0.1, 0.5, 300), warmup_steps=150)",
-            "A gentle beginning for anything.",
+            "A warm-up before any schedule.",
             {"warmup_steps": (0, 150), "the schedule from its count 0 on": (150, 1200)},
         ),
         "Cooldown": Entry(
             "Cooldown(InverseSqrt(0.1, 50), begin=700, steps=300, end=0.0)",
-            "An end for anything.",
+            "A cool-down for any schedule.",
             {"begin": 700, "steps": (700, 1000), "end": 0.0},
             ("InverseSqrt(0.1, 50)",),
         ),
         "Shift": Entry(
             "Shift(Cosine(0.1, 0.0, 1000), offset=-200)",
-            "Begin later, or skip the first counts.",
+            "Start later, or skip the first counts.",
             {"−offset": (0, 200)},
             ("Cosine(0.1, 0.0, 1000)",),
         ),
         "Stretch": Entry(
             "Stretch(Cosine(0.1, 0.0, 10), every=100)",
-            "A schedule counted in epochs, one rate an epoch; or a plan at 1.5 times its length.",
+            "A schedule in epochs, with one learning rate per epoch; or a schedule at 1.5 times its length.",
             {"every": (0, 100), "10 × every": 1000},
         ),
         "Warp": Entry(
             "Warp(Cosine(0.1, 0.0, 1000), power=3)",
-            "k-decay: any phase, staying longer near its start.",
+            "k-decay: any phase that stays near its start for longer.",
             {"steps": 1000},
             ("Cosine(0.1, 0.0, 1000)",),
         ),
         "Extension": Entry(
             "Extension(Cosine(0.1, 0.0, 800), begin=400, total_steps=1200)",
-            "What `extend`, which checks the plan first, returns: write `extend`.",
+            "The result of `extend`. Use `extend`, which checks its arguments.",
             {"begin": 400, "total_steps": 1200},
             ("Cosine(0.1, 0.0, 800)",),
         ),
         "Scale": Entry(
             "Scale(Cosine(0.1, 0.0, 1000), factor=0.3)",
-            "A factor: batch-size rules, groups of parameters.",
+            "A constant factor: batch-size rules, parameter groups.",
             {"× factor": 0.03},
             ("Cosine(0.1, 0.0, 1000)",),
         ),
@@ -244,7 +244,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         ),
         "Sum": Entry(
             "Sum(Cosine(0.08, 0.0, 1000), Cycle(Triangle(0.0, 0.02, 100)))",
-            "One schedule on top of another.",
+            "The sum of two schedules.",
             {},
             ("Cosine(0.08, 0.0, 1000)",),
         ),
@@ -256,23 +256,23 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         ),
         "Maximum": Entry(
             "Maximum(Exponential(0.1, 0.5, 150), Constant(0.02))",
-            "Whichever schedule is higher.",
+            "The larger of two schedules.",
             {},
             ("Exponential(0.1, 0.5, 150)", "Constant(0.02)"),
         ),
         "Minimum": Entry(
             "Minimum(Linear(0.0, 0.2, 400), InverseSqrt(0.1, 200))",
-            "Whichever schedule is lower.",
+            "The smaller of two schedules.",
             {},
             ("Linear(0.0, 0.2, 400)", "InverseSqrt(0.1, 200)"),
         ),
         "Clocked": Entry(
             'Clocked(Cosine(0.1, 0.0, 2000), Clock([1, 2, 4], boundaries=[300, 600]), scaling="sqrt")',
-            "Batches that grow: a plan in examples or tokens (dashed: read one by one), read by a clock.",
+            "Batch-size ramp-up: a schedule in examples or tokens (dashed: batch size 1), converted to steps by a clock.",
             {"1": (0, 300), "2": (300, 600), "4 at a time": (600, 875)},
             ("Cosine(0.1, 0.0, 2000)",),
         ),
-        "Function": Entry("Function(lambda count: 0.1 / (1 + count / 100) ** 2)", "A callable of your own."),
+        "Function": Entry("Function(lambda count: 0.1 / (1 + count / 100) ** 2)", "Your own callable."),
     },
     "Recipes": {
         "warmup_cosine": Entry(
@@ -282,17 +282,17 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         ),
         "warmup_linear": Entry(
             "warmup_linear(0.1, total_steps=1000, warmup_steps=0.1)",
-            "Straight to zero: language models on many tokens.",
+            "Linear decay to zero: language models on many tokens.",
             {"peak": 0.1, "warmup_steps": (0, 100), "total_steps": 1000},
         ),
         "wsd": Entry(
             "wsd(0.1, total_steps=1000, warmup_steps=100, cooldown_steps=200)",
-            "Large models; runs that may be lengthened.",
+            "Large models; runs that may be extended.",
             {"peak": 0.1, "warmup_steps": (0, 100), "cooldown_steps": (800, 1000), "total_steps": 1000},
         ),
         "wsd_s": Entry(
             "wsd_s(0.1, total_steps=1000, ends=[0.3, 0.6], warmup_steps=0.05, cooldown_steps=0.1)",
-            "One run that gives finished models of several lengths.",
+            "One run with finished models of several lengths.",
             {"peak": 0.1, "cooldown_steps": (900, 1000), "total_steps": 1000},
         ),
         "tri_stage": Entry(
@@ -302,7 +302,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         ),
         "flat_cosine": Entry(
             "flat_cosine(0.1, total_steps=1000, flat_steps=700)",
-            "Fine-tuning and Ranger: flat, then down.",
+            "Fine-tuning and Ranger: constant, then a decay.",
             {"peak": 0.1, "flat_steps": (0, 700), "total_steps": 1000},
         ),
         "inverse_sqrt": Entry(
@@ -312,29 +312,29 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         ),
         "power": Entry(
             "power(0.1, warmup_steps=50, batch_size=32, step_tokens=2**17, total_steps=1000, cooldown_steps=0.1)",
-            "One setting for every length, in the maximal update parametrization.",
+            "One setting for every length, with the maximal update parametrization.",
             {"warmup_steps": (0, 50), "cooldown_steps": (900, 1000), "total_steps": 1000},
         ),
         "noam": Entry("noam(model_size=512, warmup_steps=200)", "The original Transformer.", {"warmup_steps": (0, 200)}),
         "one_cycle": Entry(
             "one_cycle(0.02, 0.1, cycle_steps=700, cooldown_steps=300, end=0.0)",
-            "Super-convergence: short runs at high rates.",
+            "Super-convergence: short runs at high learning rates.",
             {"low": 0.02, "high": 0.1, "end": 0.0, "cycle_steps": (0, 700), "cooldown_steps": (700, 1000)},
         ),
         "one_cycle_two_phase": Entry(
             "one_cycle_two_phase(0.004, 0.1, 1e-6, total_steps=1000, warmup_steps=300)",
-            "One cycle as in PyTorch and fastai.",
+            "The one-cycle schedule of PyTorch and fastai.",
             {"start": 0.004, "peak": 0.1, "warmup_steps": (0, 300), "total_steps": 1000},
         ),
         "one_cycle_momentum": Entry(
             "one_cycle_momentum(0.85, 0.95, cycle_steps=700)",
-            "The momentum beside `one_cycle`: it falls while the rate climbs.",
+            "The momentum for `one_cycle`: it falls while the learning rate rises.",
             {"low": 0.85, "high": 0.95, "cycle_steps": (0, 700)},
         ),
         "cyclical": Entry(
             "cyclical(0.02, 0.1, cycle_steps=300, height_factor=0.7)",
-            "Exploring; snapshots at each low. `height_factor` keeps `low`; `value_factor` (dashed) shrinks `low` too, at once "
-            "where a cycle begins, so its lows have a step.",
+            "Exploring; snapshots at each low. `height_factor` keeps `low`; `value_factor` (dashed) scales `low` too, "
+            "at the start of each cycle, so `low` changes in steps.",
             {"low": 0.02, "high": 0.1, "cycle_steps": (0, 300), "": 600},
             ("cyclical(0.02, 0.1, cycle_steps=300, value_factor=0.7)",),
         ),
@@ -345,18 +345,18 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         ),
         "joined": Entry(
             "joined([Linear(0.0, 0.1, 200), Constant(0.1), InverseSqrt(0.1, 100)], boundaries=[200, 500])",
-            "Parts at boundaries of your own.",
+            "Schedules joined at your own boundaries.",
             {"Linear": (0, 200), "Constant": (200, 500), "InverseSqrt": (500, 1200)},
         ),
         "warmed": Entry(
             "warmed(MultiStep(0.1, 0.5, [150, 400, 700]), warmup_steps=300)",
-            "Configurations of detectron2, mmdetection, ultralytics and darknet: boundaries stay where they are (dashed).",
+            "detectron2, mmdetection, ultralytics and darknet: a warm-up that does not move boundaries (dashed).",
             {"warmup_steps": (0, 300)},
             ("MultiStep(0.1, 0.5, [150, 400, 700])",),
         ),
         "faded": Entry(
             "faded(StepDecay(0.1, 0.7, 200), total_steps=1000, cooldown_steps=0.4)",
-            "A cool-down that stays with its schedule (dashed), whatever it does.",
+            "A cool-down that multiplies any schedule (dashed).",
             {"cooldown_steps": (600, 1000), "total_steps": 1000},
             ("StepDecay(0.1, 0.7, 200)",),
         ),
@@ -367,13 +367,13 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         ),
         "extend": Entry(
             "extend(Cosine(0.1, 0.0, 800), total_steps=1200, at=400)",
-            "A run that shall take longer: what is left is stretched, from where it stands. It returns an `Extension`.",
+            "A longer run: `extend` stretches the rest of the schedule from `at` on. It returns an `Extension`.",
             {"at": 400, "total_steps": 1200},
             ("Cosine(0.1, 0.0, 800)",),
         ),
         "branch": Entry(
             "branch(Warmup(Constant(0.1), 100), total_steps=900, at=700)",
-            "A finished model off a run that goes on (dashed); that of a `wsd` that was planned to end here.",
+            "A finished model from a run that continues (dashed), as if a `wsd` had been planned to end here.",
             {"at": 700, "total_steps": 900},
             ("Warmup(Constant(0.1), 100)",),
         ),
@@ -382,22 +382,22 @@ SECTIONS: dict[str, dict[str, Entry]] = {
 
 HEAD = """# Gallery
 
-Every kind and recipe, drawn over 1200 updates. Made by `docs/make_gallery.py` from the code; do not edit by hand.
+Every schedule class and recipe, plotted over 1200 steps. `docs/make_gallery.py` generates this page; do not edit it.
 """
 
 
 def schedule(call: str) -> lrax.Schedule:
-    """The schedule of a call, with the names of lrax at hand."""
+    """The schedule that a call makes, with the names of `lrax.schedules`."""
     return eval(compile(ast.parse(call, mode="eval"), "gallery", "eval"), vars(lrax.schedules))
 
 
 def path(name: str) -> str:
-    """Where a name of a schedule is found."""
+    """The module path of a schedule."""
     return f"lrax.{name}" if name in lrax.__all__ else f"lrax.schedules.{name}"
 
 
 def written(entry: Entry) -> str:
-    """The call as a script has it."""
+    """The call with its module path."""
     name, bracket, arguments = entry.call.partition("(")
     return path(name) + bracket + arguments
 
@@ -434,7 +434,7 @@ def draw(names: Collection[str] = ()) -> None:
             if names and name not in names:
                 continue
             figure, axes = plt.subplots(figsize=(4.8, 3.0), dpi=100, layout="constrained")
-            for call in entry.beside:
+            for call in entry.compared:
                 axes.plot(*_line(call), color="grey", linestyle="--", linewidth=1, label=call, zorder=1)
             lrax.plot(schedule(entry.call), STEPS, axes, log=entry.log)
             _mark(axes, entry)
@@ -479,8 +479,8 @@ def _mark(axes: Any, entry: Entry) -> None:
         axes.annotate(text, where[0], where[1], ("data", "axes fraction"), "offset points", ha="center", fontsize="x-small")
     width = len(entry.call) // -(-len(entry.call) // 68) + 14
     axes.set_title("\n".join(textwrap.wrap(entry.call, width)), family="monospace", fontsize=7.5, pad=above + 3)
-    if entry.beside:
-        axes.legend(*zip(*[(line, line.get_label()) for line in axes.lines[: len(entry.beside)]], strict=True), **SMALL)
+    if entry.compared:
+        axes.legend(*zip(*[(line, line.get_label()) for line in axes.lines[: len(entry.compared)]], strict=True), **SMALL)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The gallery of the site: thumbnails, each a link to its kind. What is drawn, and when it is used, is in `make_gallery.py`."""
+"""The gallery of the site: thumbnails, each a link to its schedule. `make_gallery.py` has the calls and when to use them."""
 
 import functools
 import importlib.util
@@ -21,22 +21,22 @@ def script() -> Any:
 
 @functools.cache
 def entries() -> dict[str, Any]:
-    """Every entry of the gallery, by the name of its kind or recipe."""
+    """Every entry of the gallery, by the name of its class or recipe."""
     return {name: entry for section in script().SECTIONS.values() for name, entry in section.items()}
 
 
 def drawn(name: str) -> str:
-    """When a kind is used, its picture, and the call that is drawn: Markdown for its place in the reference."""
+    """When to use a schedule, its picture and the plotted call: Markdown for the reference."""
     entry = entries()[name]
-    picture = f"![The rate of {name} over the count](../images/gallery/{name}.png){{ .kind }}"
+    picture = f"![The learning rate of {name} over the count](../images/gallery/{name}.png){{ .kind }}"
     return f"**When:** {entry.when}\n\n{picture}\n\n```python\n{script().written(entry)}\n```"
 
 
 def thumbnails(page_of: dict[str, str]) -> str:
     """The page of thumbnails; `page_of` says on which page of the reference a name stands."""
     parts = [
-        "# Gallery\n\nEvery kind of schedule and every recipe, drawn over the same counts. A click leads to its formula, its "
-        "arguments and the call that drew it.\n"
+        "# Gallery\n\nEvery schedule class and recipe, plotted over the same counts. Click one for its formula, arguments and "
+        "the call that plots it.\n"
     ]
     for title, section in script().SECTIONS.items():
         parts.append(f'\n## {title}\n\n<div class="thumbnails" markdown>\n')
