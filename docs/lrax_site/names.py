@@ -25,23 +25,23 @@ class Page(NamedTuple):
 
 PAGES: dict[str, Page] = {
     "schedule": Page(
-        "What a schedule is",
-        "What every kind can do, and what a kind of your own is made from. See also [schedules](../schedules.md).",
+        "Base classes",
+        "The methods of every schedule, and the base classes of custom schedules. See also [schedules](../schedules.md).",
         ("lrax.schedules._base",),
     ),
     "phases": Page(
         "Phases",
-        "Schedules with a length. At count 0 a phase is at its start, at count `steps` at its end, which it holds.",
+        "Schedules with a length. At count 0 a phase is at its start. From count `steps` on it stays at its end.",
         ("lrax.schedules._phases", "lrax.schedules._phases", "lrax.schedules._phases"),
     ),
     "endless": Page(
-        "Endless kinds and tables",
-        "Schedules that go on for ever, and those that are read off a table of counts.",
+        "Schedules without a length, and tables",
+        "Schedules without an end, and schedules from a table of counts.",
         ("lrax.schedules._decays", "lrax.schedules._tables", "lrax.schedules._tables"),
     ),
     "combinators": Page(
         "Combinators",
-        "Schedules made of other schedules: one after the other, again and again, moved, scaled, added.",
+        "Schedules made of other schedules: in sequence, repeated, shifted, scaled, added.",
         (
             "lrax.schedules._combinators",
             "lrax.schedules._combinators",
@@ -52,7 +52,7 @@ PAGES: dict[str, Page] = {
     ),
     "recipes": Page(
         "Recipes",
-        "What most runs use: the combinations that have a name. Each is made of kinds that you can use too.",
+        "Named combinations for common runs. Each is made of public schedule classes.",
         (
             "lrax.schedules._recipes",
             "lrax.schedules._recipes",
@@ -61,35 +61,35 @@ PAGES: dict[str, Page] = {
         ),
     ),
     "plans": Page(
-        "Lengths and plans",
-        "Epochs, examples and tokens as updates; batches that grow; rates for other batch sizes; a run that shall end later "
-        "or earlier.",
+        "Lengths, clocks and changes",
+        "Epochs, examples and tokens as steps; batch-size ramp-up; learning rates for other batch sizes; extending a run or "
+        "ending it early.",
         ("lrax.schedules._clock", "lrax.schedules._clock", "lrax.schedules._plan"),
     ),
     "show": Page(
-        "Show and save",
-        "A schedule as a picture, a table, or JSON, and one from a configuration.",
+        "Plotting, saving and loading",
+        "Schedules as pictures, tables and JSON, and schedules from a configuration.",
         ("lrax.schedules._display", "lrax.schedules._display", "lrax.schedules._serialise", "lrax.schedules._serialise"),
     ),
     "optax": Page(
-        "Inside an optimizer",
-        "Rates read from an optimizer's state, groups of parameters, and a rate that falls when the loss does not. "
-        "See also [living with a schedule](../living.md).",
+        "Optimizers",
+        "Learning rates from an optimizer's state, parameter groups, and reduction on a plateau. "
+        "See also [Logging, checkpointing and changing a schedule](../living.md).",
         ("lrax.optimizers",),
     ),
     "learner": Page(
         "Learners",
-        "What the finder, sweeps and races train: a state and an update.",
+        "A training state and a step, for the finder, sweeps and races.",
         ("lrax.training._learner", "lrax.flax", "lrax.keras"),
     ),
     "finder": Page(
         "Finder",
-        "The range test and what it found. See also [finding a rate](../finder.md).",
+        "The range test and its result. See also [the finder](../finder.md).",
         ("lrax.finder._find", "lrax.finder._result", "lrax.training._reason", "lrax.finder"),
     ),
     "finder-rules": Page(
         "Finder: rules, stops, smoothers",
-        "What reads a rate off a curve, what ends a range test, and what smooths its losses.",
+        "Rules that read a learning rate off a curve, conditions that end a range test, and smoothing of losses.",
         ("lrax.finder._fall", "lrax.finder._suggest", "lrax.finder._smooth", "lrax.finder._stop"),
     ),
     "sweeps": Page(
@@ -99,8 +99,8 @@ PAGES: dict[str, Page] = {
     ),
     "citing": Page("Citing", "The papers behind a schedule or a result, as BibTeX.", ("lrax.citing",)),
     "fields": Page(
-        "Fields of a kind of your own",
-        "What may stand in a field, and what is checked when a schedule is made.",
+        "Field types for custom schedules",
+        "The values that a field accepts, and the checks when a schedule is made.",
         ("lrax.fields",),
     ),
     "compat-torch": Page("PyTorch's schedulers", "", ("lrax.compat.torch",)),
