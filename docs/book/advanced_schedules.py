@@ -171,7 +171,7 @@ result = lrax.run_sweep(train, *lrax.grid(schedules, starts, orders), score=lamb
 
 # %%
 axes = result.plot()
-_ = axes.set_ylim(0.5, 1.0)  # what is worse lies above
+_ = axes.set_ylim(0.5, 1.0)  # worse runs lie above
 
 # %% [markdown]
 # Each line is a shape and each dot is a run. Every shape has its own best peak. That of the constant (solid blue) is the lowest, 0.017, and soon above it the constant
@@ -188,7 +188,7 @@ for setting in sorted(result.settings, key=lambda setting: setting.score):
     best_of.setdefault(type(setting.schedule).__name__, setting)
 baseline = result.scores[list(best_of["Constant"].lanes)]
 
-print(f"{'shape':12} peak   test loss  less than constant  right on new digits")
+print(f"{'shape':12} peak   test loss  less than constant  test accuracy")
 for shape, setting in best_of.items():
     lanes = list(setting.lanes)
     less = baseline - result.scores[lanes]
@@ -221,7 +221,7 @@ lanes = [lane for shape in ("MultiStep", "Cosine", "sgdr", "cyclical") for lane 
 above = means[lanes] - np.tile(means[list(best_of["Constant"].lanes)], (4, 1))
 axes = lrax.sweeps.SweepResult.create([result.schedules[lane] for lane in lanes], above).plot_curves()
 axes.axhline(0, color="0.5", linestyle=":")
-axes.set(ylim=(1.1 * above.min(), 1.1 * above.max()), ylabel="loss above that of the constant rate")
+axes.set(ylim=(1.1 * above.min(), 1.1 * above.max()), ylabel="loss minus that of the constant learning rate")
 axes
 
 # %% [markdown]

@@ -39,7 +39,7 @@ params = {
     "out": jax.random.normal(keys[1], (64, 10)) / 8,
 }
 rates = 1e-6 * 1.1 ** jnp.arange(170)
-chosen = jax.random.randint(keys[2], (170, 64), 0, 4000)  # the digits of each update
+chosen = jax.random.randint(keys[2], (170, 64), 0, 4000)  # the digits of each step
 
 
 def mlp_loss(params, images, labels):
@@ -55,13 +55,13 @@ def update(params, now):
 
 _, losses = jax.jit(lambda params: jax.lax.scan(update, params, (rates, chosen)))(params)
 lowest = rates[jnp.nanargmin(losses[1:])]
-print(f"lowest loss after an update at {lowest:.3g}; half of that is {lowest / 2:.3g}")
+print(f"lowest loss after a step at {lowest:.3g}; half of that is {lowest / 2:.3g}")
 
 plt.figure(figsize=(6.4, 4.2), layout="constrained")
 plt.semilogx(rates[:-1], losses[1:], "o", markersize=3)
-plt.axvline(lowest / 2, linestyle="--", color="tab:red", label="half the rate at the lowest loss")
-plt.xlabel("rate")
-plt.ylabel("loss after an update at that rate")
+plt.axvline(lowest / 2, linestyle="--", color="tab:red", label="half the learning rate at the lowest loss")
+plt.xlabel("learning rate")
+plt.ylabel("loss after a step at that learning rate")
 plt.ylim(0, 6)
 plt.grid(alpha=0.3)
 plt.legend()

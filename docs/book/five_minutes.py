@@ -80,10 +80,10 @@ trained, opt_state = params, tx.init(params)
 for count in range(updates):
     trained, opt_state, loss = update(trained, opt_state, count)
     if count % 100 == 99:
-        print(f"update {count + 1}: loss {loss:.3f}, rate {lrax.last_lr(opt_state, schedule):.4f}")
+        print(f"step {count + 1}: loss {loss:.3f}, learning rate {lrax.last_lr(opt_state, schedule):.4f}")
 
 right = jnp.mean(jnp.argmax(logits(trained, test_data[0]), axis=-1) == test_data[1])
-print(f"right on new digits: {right:.1%}")
+print(f"test accuracy: {right:.1%}")
 
 # %% [markdown]
 # ## Compare other learning rates

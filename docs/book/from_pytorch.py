@@ -118,7 +118,7 @@ def train(params, opt_state, first, last):
         params, opt_state, loss = update(params, opt_state, (train_data[0][places], train_data[1][places]))
         if count % 100 == 99:
             rates = {group: f"{float(rate):.4f}" for group, rate in lrax.group_lrs(opt_state).items()}
-            print(f"update {count + 1}: loss {loss:.3f}, rates {rates}")
+            print(f"step {count + 1}: loss {loss:.3f}, learning rates {rates}")
     return params, opt_state
 
 
@@ -135,10 +135,10 @@ trained, opt_state = train(params, tx.init(params), 0, 300)
 # %%
 saved = jax.tree.map(lambda leaf: leaf.copy(), (trained, opt_state)), lrax.to_json(ours)
 (params_again, state_again), plan = saved
-print(lrax.from_json(plan), "at update", lrax.count_of(state_again))
+print(lrax.from_json(plan), "at step", lrax.count_of(state_again))
 trained, opt_state = train(params_again, state_again, 300, 500)
 right = jnp.mean(jnp.argmax(logits(trained, test_data[0]), axis=-1) == test_data[1])
-print(f"right on new digits: {right:.1%}")
+print(f"test accuracy: {right:.1%}")
 
 # %% [markdown]
 # ## The finder

@@ -52,7 +52,7 @@ def loss_fn(params, batch):
 
 
 def train(data, schedule, key):
-    """Trains from the start that the key gives, on the batches that it gives."""
+    """Trains with the initial parameters and the batches of the key."""
     start, draws = jax.random.split(key)
     weights = jax.random.normal(start, (784 + 10, 64))
     params = {"hidden": weights[:784] / 28, "bias": jnp.zeros(64), "out": weights[784:].T / 8}
@@ -74,7 +74,7 @@ took = {}
 
 
 def timed(step, call):
-    """What a call gives; how long it took is noted."""
+    """The result of a call; records its time."""
     begun = time.perf_counter()
     given = jax.block_until_ready(call())
     took[step] = time.perf_counter() - begun
@@ -83,7 +83,7 @@ def timed(step, call):
 
 key = jax.random.key(0)
 one = jax.jit(train)
-for step in ("one rate, compiled", "one rate, again"):
+for step in ("one run, compiled", "one run, again"):
     metrics = timed(step, lambda: one(data, lrax.warmup_cosine(0.1, updates, 0.1), key))
     print(f"{step}: test loss {metrics['test loss']:.3f}, {took[step]:.2f} s")
 
@@ -99,7 +99,7 @@ for step in ("one rate, compiled", "one rate, again"):
 peaks = jnp.geomspace(1e-3, 3, 32)
 schedules = jax.vmap(lambda peak: lrax.warmup_cosine(peak, updates, 0.1))(peaks)
 bound = jax.tree_util.Partial(train, data)
-result = timed("32 rates", lambda: lrax.run_sweep(bound, schedules, jnp.broadcast_to(key, (32,)), score=test_loss, lanes=8))
+result = timed("32 peaks", lambda: lrax.run_sweep(bound, schedules, jnp.broadcast_to(key, (32,)), score=test_loss, lanes=8))
 print(result)
 result.plot()
 
@@ -140,7 +140,7 @@ def run_race():
     return lrax.race(learner, data["train"], schedules, rungs=rungs, keep=0.25, batch_size=64, key=key)
 
 
-race = timed("race of 32 rates", run_race)
+race = timed("race of 32 peaks", run_race)
 print(race)
 race.plot()
 
@@ -156,7 +156,7 @@ race.plot()
 
 # %%
 def interrupt_after(files, folder):
-    """Does what Ctrl-C does, when so many files are there."""
+    """Interrupts like Ctrl-C as soon as this number of files exists."""
     while len(list(pathlib.Path(folder).glob("*.npz"))) < files:
         time.sleep(0.01)
     os.kill(os.getpid(), signal.SIGINT)
@@ -177,7 +177,7 @@ with tempfile.TemporaryDirectory() as folder:
     resumed = timed("the rest of it", lambda: long_sweep(folder))
     again = timed("all from the folder", lambda: long_sweep(folder))
 
-print(f"groups of 8 lanes that were kept: {finished}; the rest took {took['the rest of it']:.2f} s")
+print(f"saved groups of 8 runs: {finished}; the rest took {took['the rest of it']:.2f} s")
 print(f"the same table as without an interrupt: {str(resumed).splitlines()[:-1] == str(result).splitlines()[:-1]}")
 
 # %% [markdown]

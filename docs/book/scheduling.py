@@ -39,7 +39,7 @@ else:
     train_data, test_data = (images[:2000], labels[:2000]), (images[4500:], labels[4500:])
 
 batch_size, epochs = (256, 10) if full else (64, 1)
-folder = ".cache/scheduling" if full else None  # what is trained is kept, so that the run may be interrupted
+folder = ".cache/scheduling" if full else None  # results are saved, so that the run can be interrupted
 print(f"{len(train_data[1]):,} images to train on, {len(test_data[1]):,} to test on")
 
 # %% [markdown]
@@ -51,7 +51,7 @@ print(f"{len(train_data[1]):,} images to train on, {len(test_data[1]):,} to test
 
 # %%
 def convolve_and_pool(images, kernel):
-    """A 5 by 5 convolution without padding, as one matrix product, and the largest of each 2 by 2 of what it gives."""
+    """A 5 by 5 convolution without padding, as one matrix product, then 2 by 2 max pooling."""
     count, height, width, channels = images.shape
     high, wide = (height - 4) // 2, (width - 4) // 2
     shifts = jnp.stack([jnp.eye(width, width - 4, -column) for column in range(5)])
@@ -111,7 +111,7 @@ def scores(params, data):
 
 
 def train(train_data, test_data, schedule, key, *, examples, epochs):
-    """Trains on so many of the images; after each epoch, loss and accuracy on a part of them and on new ones."""
+    """Trains on `examples` images; after each epoch, loss and accuracy on some of them and on new ones."""
     updates = examples // batch_size
 
     def update(state, at):
@@ -171,7 +171,7 @@ found.plot()
 
 # %%
 examples = len(train_data[1])
-epoch = examples // batch_size  # in updates
+epoch = examples // batch_size  # in steps
 steps = epochs * epoch
 shapes = {
     "constant": lrax.Constant(1.0),
@@ -202,7 +202,7 @@ print(six.plan)
 
 
 def draw(quantity):
-    """The two curves of each schedule: solid on new images, dashed on those of the training."""
+    """The two curves of each schedule: solid on test images, dashed on training images."""
     _, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
     for lane, name in enumerate(schedules):
         numbers = range(1, epochs + 1)
@@ -259,11 +259,11 @@ exercises = lrax.run_sweep(
     folder=folder and f"{folder}/exercises",
     progress=full,
 )
-print(f"{len(exercises.schedules)} lanes of {short_steps} updates; the usual peak is {usual:.3f}")
+print(f"{len(exercises.schedules)} runs of {short_steps} steps; the usual peak is {usual:.3f}")
 
 
 def errors(chosen):
-    """The mean error of each of these schedules over its seeds."""
+    """The mean error of each schedule over its seeds."""
     return [exercises.scores[list(setting.lanes)].mean() for setting in exercises.settings[chosen]]
 
 
@@ -341,7 +341,7 @@ def log_likelihood(theta, x):
 
 
 def chain(schedule, noise, key):
-    """Half a rate along the gradient on ten of the numbers, and noise, of `noise` times the rate in variance."""
+    """Steps of half the learning rate along the gradient of ten observations, plus noise with `noise` times the learning rate as variance."""
 
     def update(theta, count):
         draws, steps = jax.random.split(jax.random.fold_in(key, count))

@@ -20,7 +20,7 @@ import lrax
 
 full = bool(os.environ.get("LRAX_FULL"))  # wider, longer, three models side by side
 seeds, width, batch_size, short, block = (3, 64, 16, 400, 40) if full else (1, 32, 8, 40, 8)
-context, heads = 32, 4  # characters that the model sees; `short` is a run's length, `block` the updates of a call
+context, heads = 32, 4  # characters that the model sees; `short` is a run's length, `block` the steps of a call
 
 text = "\n".join(pydoc_data.topics.topics.values()).encode("ascii", "replace")  # what Python's help() knows
 text = np.frombuffer(text, np.uint8).astype(np.int32)
@@ -100,11 +100,11 @@ found.plot(rules=[lrax.finder.edge])
 # sets the peak for this shape and length. Before the first step no token has been seen, so its learning rate is nearly zero.
 
 # %%
-clock = lrax.Clock(batch_size * context)  # tokens an update
+clock = lrax.Clock(batch_size * context)  # tokens per step
 tokens = int(clock.seen(2 * short))
 shape = lrax.wsd(1.0, tokens, warmup_steps=0.05, cooldown_steps=0.2)  # counts are tokens
 plan = found.schedule(clock.to_steps(shape))  # counts are updates, and the height is right
-print(f"{tokens:,} tokens are {lrax.steps_for(tokens=tokens, clock=clock)} updates")
+print(f"{tokens:,} tokens are {lrax.steps_for(tokens=tokens, clock=clock)} steps")
 twice = lrax.Clock(2 * batch_size * context)
 print(f"at twice the batch size, {lrax.steps_for(tokens=tokens, clock=twice)}")
 print(plan)
@@ -134,7 +134,7 @@ def updates(states, rates, chosen):
 
 
 def train(states, schedule, until):
-    """Trains on to a count; returns the states, and a row a block: the count, the mean loss, the last rate."""
+    """Trains up to a count; returns the states and, for each block, the count, the mean loss and the last learning rate."""
     rates = jax.jit(schedule)(jnp.arange(until))
     last_lr = jax.jit(lambda opt_state: lrax.last_lr(opt_state, schedule)[0])
     log = []
@@ -147,7 +147,7 @@ def train(states, schedule, until):
 
 logs = {}
 early, logs["plan"] = train(states, plan, 4 * short // 5)
-print(f"update {lrax.count_of(early.opt_state)[0]}: loss {logs['plan'][-1, 1]:.3f}, rate {logs['plan'][-1, 2]:.3g}")
+print(f"step {lrax.count_of(early.opt_state)[0]}: loss {logs['plan'][-1, 1]:.3f}, learning rate {logs['plan'][-1, 2]:.3g}")
 
 # %% [markdown]
 # ## A branch
@@ -172,7 +172,7 @@ late, logs["plan, on"] = train(early, plan, 8 * short // 5)
 at = int(lrax.count_of(late.opt_state)[0])
 longer = lrax.extend(plan, total_steps=3 * short, at=at, mode="hold")
 past = jnp.arange(at + 1)
-print("past rates are the same:", jnp.array_equal(jax.jit(longer)(past), jax.jit(plan)(past)))
+print("past learning rates are the same:", jnp.array_equal(jax.jit(longer)(past), jax.jit(plan)(past)))
 extended, logs["extended"] = train(late, longer, 3 * short)
 
 # %% [markdown]
@@ -206,8 +206,8 @@ figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
 for name, parts in lines.items():
     counts, losses, _ = np.concatenate(parts).T
     axes.plot(counts, losses, color=colours[name], label=name)
-axes.set_xlabel("updates done")
-axes.set_ylabel(f"training loss, mean of {block} updates")
+axes.set_xlabel("steps")
+axes.set_ylabel(f"training loss, mean of {block} steps")
 axes.set_ylim(top=logs["plan"][0, 1])
 axes.grid(alpha=0.3)
 axes.legend()
@@ -218,13 +218,13 @@ axes.legend()
 # %%
 held_out = jax.jit(jax.vmap(lambda params: loss_fn(params, test_pieces)))
 ends = {
-    f"{short} updates, branch": finished,
-    f"{short} updates, cosine made for {short}": short_cosine,
-    f"{short} updates, cosine made for {3 * short}": midway,
-    f"{3 * short} updates, extended": extended,
-    f"{3 * short} updates, cosine made for {3 * short}": long_cosine,
-    f"{4 * short // 5} updates, at the stable rate": early,
-    f"{8 * short // 5} updates, at the stable rate": late,
+    f"{short} steps, branch": finished,
+    f"{short} steps, cosine made for {short}": short_cosine,
+    f"{short} steps, cosine made for {3 * short}": midway,
+    f"{3 * short} steps, extended": extended,
+    f"{3 * short} steps, cosine made for {3 * short}": long_cosine,
+    f"{4 * short // 5} steps, at the stable learning rate": early,
+    f"{8 * short // 5} steps, at the stable learning rate": late,
 }
 for name, end in ends.items():
     losses = held_out(end.params)
