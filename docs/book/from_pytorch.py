@@ -72,12 +72,12 @@ print([f"{float(schedule(count)):.6f}" for count in (0, 1, 49, 50, 275, 500)])
 # line, and it stays at 0 after its end, where PyTorch's cosine rises again. (A warm-up from 0 would be `lrax.warmup_cosine(0.1, 500, 50)`.)
 
 # %%
-ours = lrax.Warmup(lrax.Cosine(start=0.1, end=0.0, steps=450), warmup_steps=50, start=0.001)
-lrax.plot({"PyTorch's": schedule, "lrax's": ours}, 700)
+native = lrax.Warmup(lrax.Cosine(start=0.1, end=0.0, steps=450), warmup_steps=50, start=0.001)
+lrax.plot({"PyTorch's": schedule, "lrax's": native}, 700)
 
 # %%
 counts = jnp.arange(501)
-print(f"largest difference up to the end: {jnp.abs(schedule(counts) - ours(counts)).max():.1e}")
+print(f"largest difference up to the end: {jnp.abs(schedule(counts) - native(counts)).max():.1e}")
 
 # %% [markdown]
 # A scheduler that PyTorch steps once per *epoch* counts epochs. lrax counts steps: `lrax.Stretch` holds each learning rate for an epoch.
@@ -94,8 +94,8 @@ print(f"{float(per_epoch(30 * 63 - 1)):.3f} {float(per_epoch(30 * 63)):.3f}")
 
 # %%
 groups = {"^first/": 0.3}
-tx = lrax.by_path(functools.partial(optax.sgd, momentum=0.9), ours, groups)
-print(lrax.group_table(ours, groups, params, count=50))
+tx = lrax.by_path(functools.partial(optax.sgd, momentum=0.9), native, groups)
+print(lrax.group_table(native, groups, params, count=50))
 
 # %% [markdown]
 # ## The loop
@@ -133,7 +133,7 @@ trained, opt_state = train(params, tx.init(params), 0, 300)
 # steps, so a resumed run has the right learning rate. The schedule's JSON text next to them documents the plan.
 
 # %%
-saved = jax.tree.map(lambda leaf: leaf.copy(), (trained, opt_state)), lrax.to_json(ours)
+saved = jax.tree.map(lambda leaf: leaf.copy(), (trained, opt_state)), lrax.to_json(native)
 (params_again, state_again), plan = saved
 print(lrax.from_json(plan), "at step", lrax.count_of(state_again))
 trained, opt_state = train(params_again, state_again, 300, 500)
