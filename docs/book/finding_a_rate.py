@@ -251,7 +251,7 @@ for rate, last, share in zip(three.value, losses[:, :, -1].T, right.T, strict=Tr
 #
 # - **The suggestion learns fastest.** Its loss is the lowest in each column. After 500 steps its test accuracy is 81.7 %.
 # - **A tenth of it is slow but ends close**: a loss of 0.56 compared with 0.48, and an accuracy of 80.8 %. A constant learning rate is a compromise. In one of the three
-#   seeds the lower learning rate is even ahead on test images, by 3 points, because the noise of the higher one happened to end badly.
+#   seeds the lower learning rate is even ahead on test images, by 3 points, because the higher one is noisier at the end.
 # - **Ten times as much is too high**: 70.8 %, and 62 % in the worst seed. It lies outside the band.
 #
 # The last batch alone is weaker evidence. Its losses, 0.37 to 0.52 at the suggestion and 0.53 to 0.58 at a tenth of it, are those of 32 images. In one seed even ten

@@ -112,8 +112,8 @@ print(plan)
 # %% [markdown]
 # ## The stable part
 #
-# A learner has a step function that takes the learning rate, and this is all that training needs: a `scan` over learning rates and batches, and `vmap` over models with
-# different initial parameters. In your own loop, pass the schedule to the optimizer, `optax.adamw(plan)`. In both cases the optimizer's state counts the steps, and
+# A learner has a step function that takes the learning rate. Training is a `scan` of it over learning rates and batches, and a `vmap` over models with different initial
+# parameters. In your own loop, pass the schedule to the optimizer, `optax.adamw(plan)`. In both cases the optimizer's state counts the steps, and
 # `lrax.last_lr` reads the learning rate from it. It is logged after every block of steps.
 #
 # Training stops after four fifths of the short run. For most of this time the learning rate is at its peak.
