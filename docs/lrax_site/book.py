@@ -86,8 +86,8 @@ def made(path: pathlib.Path, repository: str | None = None) -> Made:
     if full:
         parts.insert(
             2,
-            f"*Shown is the long run of {full['date']} on {full['machine']}, {full['minutes']} minutes, with `LRAX_FULL=1`."
-            " Without it a short one takes seconds, with other numbers.*",
+            f"*The outputs are from the long run of {full['date']} on {full['machine']} ({full['minutes']} minutes,"
+            " `LRAX_FULL=1`). The short run takes seconds and gives other numbers.*",
         )
     return Made(_LAST + "\n\n".join(parts) + "\n", files)
 

@@ -51,7 +51,7 @@ def _is_kind(path: str) -> bool:
 
 
 def _index() -> str:
-    lines = ["# All names\n\nEvery public name, by what it is for. The search above finds them too.\n"]
+    lines = ["# All names\n\nEvery public name by subject. You can also use the search above.\n"]
     for page, made in names.pages().items():
         shown = ", ".join(f"[`{name.path}`][{name.path}]" for name in names.by_page()[page])
         lines.append(f"\n**[{made.title}]({page}.md)**: {shown}\n")
