@@ -117,6 +117,13 @@ def test_an_improvement_is_more_than_the_tolerance(settings: dict[str, Any], val
     np.testing.assert_array_equal(scales(more, factor=0.5, patience=2, **settings), [1, 1, 1, 0.5, 0.5])
 
 
+@pytest.mark.parametrize(("drop", "scale"), [(1.5e-4, 1.0), (0.5e-4, 0.5)])
+def test_a_drop_counts_by_default_from_a_ten_thousandth_on(drop: float, scale: float) -> None:
+    """Without settings of the tolerance, a loss must fall by more than 1e-4 of its value."""
+    assert scales([1.0, 1.0 - drop], factor=0.5, patience=1)[-1] == scale
+    assert scales([100.0, 100.0 * (1.0 - drop)], factor=0.5, patience=1)[-1] == scale
+
+
 def test_the_last_judgement_of_a_cool_down_is_ignored_and_the_next_is_not() -> None:
     """With `cooldown=2` and `patience=1` the scale is lowered at every third judgement."""
     got = scales(np.ones(8), factor=0.5, patience=1, cooldown=2)

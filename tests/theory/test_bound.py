@@ -9,7 +9,7 @@ import pytest
 
 import lrax
 from lrax.theory import best_scale, bound, lr_ratio
-from lrax.theory._bound import _long_terms, _tails, planned
+from lrax.theory._bound import _long_terms, _tails, is_long, planned
 
 UPDATES = 12
 
@@ -196,6 +196,13 @@ def test_a_long_schedule_is_sampled_well_enough(name: str) -> None:
     highest, start, noise = map(float, _long_terms(schedule, STEPS))
     want = terms(np.asarray(planned("bound", "schedule", schedule, STEPS)))
     np.testing.assert_allclose([highest, start, noise], [1.0, *want], rtol=error)
+
+
+def test_a_schedule_of_a_million_steps_is_not_sampled() -> None:
+    """Up to 2**20 steps every step counts, and so does every step of a traced schedule."""
+    assert not is_long(lrax.Constant(1.0), 2**20)
+    assert is_long(lrax.Constant(1.0), 2**20 + 1)
+    assert not jax.jit(lambda value: jnp.bool_(is_long(lrax.Constant(value), 2**20 + 1)))(1.0)
 
 
 def test_the_longest_schedules_take_no_time() -> None:
