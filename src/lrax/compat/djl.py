@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from lrax.compat._arguments import KNOWN, Factor, KnownDelay, KnownRate, KnownSteps, at_most, checked
+from lrax.compat._shared import KNOWN, Factor, KnownDelay, KnownRate, KnownSteps, at_most, checked
 from lrax.fields._errors import argument_error, is_concrete
 from lrax.fields._given import Boundaries, Delay, Positive, Rate, Steps
 from lrax.fields._rules import Choice, Static

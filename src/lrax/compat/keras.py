@@ -5,8 +5,7 @@ Their counts are lrax's. Learners of Keras models are `lrax.keras`; here are its
 
 from typing import Any
 
-from lrax.compat._arguments import KnownRate, NotNegative, checked
-from lrax.compat._parts import exponential, step_decay
+from lrax.compat._shared import KnownRate, NotNegative, checked, exponential, step_decay
 from lrax.fields._errors import argument_error, as_array, is_concrete
 from lrax.fields._given import Boundaries, Delay, Positive, Rate, Rates, Steps
 from lrax.fields._rules import LARGEST_RATIO

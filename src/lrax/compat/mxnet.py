@@ -8,8 +8,7 @@ it. Give the rate that is meant as `base_lr`.
 
 from typing import Annotated, Any
 
-from lrax.compat._arguments import Factor, KnownDelay, KnownSteps, at_most, checked
-from lrax.compat._parts import step_decay
+from lrax.compat._shared import Factor, KnownDelay, KnownSteps, at_most, checked, step_decay
 from lrax.fields._errors import argument_error, is_concrete
 from lrax.fields._given import Boundaries, Positive, Rate, Steps
 from lrax.fields._rules import Choice

@@ -11,7 +11,7 @@ import optax
 from lrax.fields._errors import Shown, any_traced, argument_error, check_call
 from lrax.fields._rules import Rule
 from lrax.optimizers._difference import children
-from lrax.optimizers._places import common, counts_in, places_of
+from lrax.optimizers._rates import common, counts_in, places_of
 from lrax.optimizers._recorded import RecordedState
 
 COUNT = Rule("a whole number of steps, at least 0", np.int32, low=0, remedy="give an int such as 1000")

@@ -10,8 +10,8 @@ import optax
 
 from lrax.fields._errors import Text, argument_error, check_call
 from lrax.fields._types import POSITIVE, RATE
-from lrax.optimizers._places import REST
-from lrax.optimizers._recorded import OptimizerFactory, Scheduled, record, wrong_state
+from lrax.optimizers._rates import REST, Scheduled
+from lrax.optimizers._recorded import OptimizerFactory, record, wrong_state
 from lrax.schedules._base import Schedule, ScheduleRule
 from lrax.schedules._combinators import Maximum, Scale
 from lrax.schedules._decays import Constant

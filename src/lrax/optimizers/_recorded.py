@@ -14,7 +14,7 @@ import optax
 from lrax.fields._errors import NEEDS_NUMBERS, Shown, argument_error, check_call, choice
 from lrax.fields._rules import LARGEST
 from lrax.optimizers._difference import difference
-from lrax.optimizers._places import common, counts_in, places_of
+from lrax.optimizers._rates import Scheduled, common, counts_in, places_of
 from lrax.schedules._base import Schedule, ScheduleRule
 
 OptimizerFactory: TypeAlias = Callable[[Any], optax.GradientTransformation]
@@ -237,23 +237,6 @@ class RecordedState(NamedTuple):
     counter: Any
     inner_state: Any
     gradient_norm: Any = None
-
-
-class Scheduled(optax.GradientTransformationExtraArgs):  # type: ignore[misc]  # optax has no types for mypy
-    """An optax transformation that knows its schedules: what `recorded` and `by_path` return.
-
-    Attributes:
-      schedules: one schedule, or by label those of groups, None for a frozen group.
-    """
-
-    schedules: Schedule | Mapping[str, Schedule | None] | None = None
-
-    @staticmethod
-    def made(init: Any, update: Any, schedules: Schedule | Mapping[str, Schedule | None]) -> "Scheduled":
-        """The transformation of two functions."""
-        transformation = Scheduled(init, update)
-        transformation.schedules = schedules
-        return transformation
 
 
 @check_call
