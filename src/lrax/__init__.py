@@ -17,11 +17,10 @@ from lrax import theory as theory
 from lrax._version import __version__
 from lrax.citing._cite import citation
 from lrax.finder import FinderResult, critical_lr, find_lr, range_test
-from lrax.optimizers._convert import convert_state
 from lrax.optimizers._groups import by_path, group_table, layerwise
 from lrax.optimizers._plateau import greedy, reduce_on_plateau
 from lrax.optimizers._rates import count_of, group_lrs, last_lr, next_lr
-from lrax.optimizers._recorded import at_lr, recorded
+from lrax.optimizers._recorded import at_lr, convert_state, recorded
 from lrax.schedules._base import Function, Phase, Schedule, ScheduleLike
 from lrax.schedules._clock import Clock, linear_scaling, sqrt_scaling, steps_for
 from lrax.schedules._combinators import (

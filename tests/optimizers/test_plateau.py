@@ -25,13 +25,13 @@ VALUES = {
 }
 SETTINGS: dict[str, dict[str, Any]] = {
     "defaults but for patience": {"patience": 3},
-    "max": {"patience": 3, "mode": "max"},
+    "max": {"patience": 3, "goal": "max"},
     "relative": {"patience": 2, "rtol": 0.1},
     "absolute": {"patience": 2, "rtol": 0.0, "atol": 0.15},
     "cool-down": {"patience": 2, "cooldown": 4, "factor": 0.5},
     "floor": {"patience": 1, "min_scale": 0.3, "factor": 0.5},
     "means": {"patience": 2, "every": 4},
-    "means without what is missing": {"patience": 2, "every": 4, "nonfinite": "skip", "mode": "max"},
+    "means without what is missing": {"patience": 2, "every": 4, "nonfinite": "skip", "goal": "max"},
     "skip": {"patience": 3, "nonfinite": "skip"},
 }
 
@@ -52,7 +52,7 @@ def oracle(
     values: Any,
     factor: float = 0.1,
     patience: int = 10,
-    mode: str = "min",
+    goal: str = "min",
     rtol: float = 1e-4,
     atol: float = 0.0,
     every: int = 1,
@@ -71,7 +71,7 @@ def oracle(
             if numbers or nonfinite == "count":
                 mean = sum(numbers) / max(len(numbers), 1)
                 usable = complete or nonfinite == "skip"
-                gain = None if best is None else (best - mean if mode == "min" else mean - best)
+                gain = None if best is None else (best - mean if goal == "min" else mean - best)
                 better = usable and (gain is None or gain > rtol * abs(best or 0.0) + atol)
                 best = mean if better else best
                 if cooling:
@@ -106,7 +106,7 @@ def test_negative_losses() -> None:
         ({"rtol": 0.0, "atol": 0.0}, [1.0, 1.0, 1.0, 1.0, 1.0]),
         ({"rtol": 0.0, "atol": 0.25}, [1.0, 0.75, 0.75, 0.75, 0.75]),
         ({"rtol": 0.25, "atol": 0.0}, [-1.0, -1.25, -1.25, -1.25, -1.25]),
-        ({"rtol": 0.25, "atol": 0.25, "mode": "max"}, [1.0, 1.5, 1.5, 1.5, 1.5]),
+        ({"rtol": 0.25, "atol": 0.25, "goal": "max"}, [1.0, 1.5, 1.5, 1.5, 1.5]),
     ],
     ids=["equal", "absolute", "relative", "both"],
 )
@@ -188,7 +188,7 @@ def test_it_goes_with_any_schedule() -> None:
     [
         ({"factor": 1.0}, r"reduce_on_plateau: `factor` must be a number between 0 and 1, both excluded, got 1.0"),
         ({"patience": 0}, r"`patience` must be a whole number of judgements, at least 1"),
-        ({"mode": "mean"}, r"`mode` must be one of 'min', 'max'"),
+        ({"goal": "mean"}, r"`goal` must be one of 'min', 'max'"),
         ({"rtol": -1.0}, r"`rtol` must be a finite number, at least 0"),
         ({"cooldown": -1}, r"`cooldown` must be a whole number of judgements"),
         ({"min_scale": 2.0}, r"`min_scale` must be a number from 0 to 1"),

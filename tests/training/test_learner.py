@@ -123,7 +123,7 @@ def test_half_way_through_a_run_with_an_injected_schedule(factory):
 
 def test_an_optimizer_instead_of_a_factory_is_refused():
     """An optimizer that has its rate already is an error that says what to give."""
-    with pytest.raises(TypeError, match=r"`optimizer` must be a function rate -> optimizer.*not optax\.sgd\(0\.1\)"):
+    with pytest.raises(TypeError, match=r"`optimizer` must be a function learning_rate -> optimizer.*not optax\.sgd\(0\.1\)"):
         lrax.Learner.create(squared_error, linear_params(), optax.sgd(0.1))
 
 
@@ -132,7 +132,9 @@ def test_an_optimizer_instead_of_a_factory_is_refused():
 )
 def test_a_function_that_makes_no_optimizer_is_refused(factory):
     """What a function returns that makes no optimizer is told, and not what it did with a schedule."""
-    with pytest.raises(TypeError, match=r"Learner.create: `optimizer` must be a function rate -> optax.GradientTransformation"):
+    with pytest.raises(
+        TypeError, match=r"Learner.create: `optimizer` must be a function learning_rate -> optax.GradientTransformation"
+    ):
         lrax.Learner.create(squared_error, linear_params(), factory)
 
 
@@ -204,7 +206,7 @@ def test_a_learner_says_in_a_line_what_it_trains():
 
 def test_an_optimizer_beside_an_update_is_checked():
     """What is given as the optimizer of a hand-written update must be a factory; `Learner.create` stores its own."""
-    with pytest.raises(TypeError, match=r"Learner: `optimizer` must be a function rate -> optimizer"):
+    with pytest.raises(TypeError, match=r"Learner: `optimizer` must be a function learning_rate -> optimizer"):
         lrax.Learner(jnp.zeros(()), lambda state, batch, lr: (state, lr), optimizer=optax.sgd(0.1))
     assert lrax.Learner.create(squared_error, linear_params(), momentum).optimizer is momentum
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Many
 from fractions import Fraction
-from typing import Annotated, Any, Literal, ParamSpec, TypeAlias, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, ParamSpec, TypeAlias, TypeVar, get_args, get_type_hints
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ import optax
 
 from lrax.fields._errors import Shown, argument_error, bind, choice, is_concrete
 from lrax.fields._rules import LARGEST, Rule
-from lrax.fields._types import DELAY, POSITIVE, RATE, STEPS
+from lrax.fields._types import DELAY, POSITIVE, RATE, STEPS, Number, Whole
 from lrax.fields._value import reads
 from lrax.optimizers._plateau import reduce_on_plateau
 from lrax.schedules._base import Schedule
@@ -179,21 +179,21 @@ def after(warmup_steps: Any, steps: Any) -> Any:
 
 def plateau(
     caller: str,
-    lr: Any,
-    mode: Literal["min", "max"],
-    factor: Any,
-    patience: Any,
-    threshold: Any,
+    lr: Number,
+    mode: str,
+    factor: Number,
+    patience: Whole,
+    threshold: Number,
     threshold_mode: str,
-    cooldown: Any,
-    min_lr: Any,
+    cooldown: Whole,
+    min_lr: Number,
 ) -> optax.GradientTransformationExtraArgs:
     """`lrax.reduce_on_plateau` with PyTorch's arguments: it waits for one failure more than `patience`."""
     relative, absolute = tolerances(caller, threshold, threshold_mode)
     return reduce_on_plateau(
         factor,
         DELAY.convert(caller, "patience", patience) + np.int32(1),
-        mode=mode,
+        goal="min" if choice(caller, "mode", mode, ("min", "max")) == "min" else "max",
         rtol=relative,
         atol=absolute,
         cooldown=cooldown,
@@ -201,7 +201,7 @@ def plateau(
     )
 
 
-def tolerances(caller: str, threshold: Any, threshold_mode: str) -> tuple[Any, Any]:
+def tolerances(caller: str, threshold: Number, threshold_mode: str) -> tuple[Number, Number]:
     """The relative and the absolute improvement that is needed."""
     relative = choice(caller, "threshold_mode", threshold_mode, ("rel", "abs")) == "rel"
     return (threshold, 0.0) if relative else (0.0, threshold)

@@ -381,7 +381,7 @@ def get_greedy_schedule(
     return greedy(
         factor,
         DELAY.convert(caller, "patience", patience) + np.int32(1),
-        mode=mode,
+        goal="min" if choice(caller, "mode", mode, ("min", "max")) == "min" else "max",
         rtol=relative,
         atol=absolute,
         cooldown=cooldown,

@@ -1,17 +1,18 @@
-"""Where two pytrees differ, in a few words."""
+"""Where two pytrees differ."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import jax
 import numpy as np
 
+from lrax.fields._types import PyTree
+
 MOST = 3
-"""Differences that are named; of the others, their number."""
+"""How many differences are named; the others are counted."""
 
 
-def difference(given: Any, wanted: Any) -> tuple[int, str]:
-    """The first place where two pytrees differ in structure: how many nodes agree before it, and words.
+def difference(given: PyTree, wanted: PyTree) -> tuple[int, str]:
+    """The first place where two pytrees differ in structure: how many nodes agree before it, and a description.
 
     >>> difference((jnp.ones(2), optax.EmptyState()), (jnp.ones(2), optax.TraceState(jnp.ones(2))))
     (2, 'EmptyState at [1] in place of TraceState')
@@ -24,8 +25,8 @@ def difference(given: Any, wanted: Any) -> tuple[int, str]:
     return agreed, "another structure"
 
 
-def differences(given: Any, wanted: Any, name: str = "") -> str:
-    """All places where two pytrees differ, the first few in words: in structure, and in the shapes and dtypes of leaves.
+def differences(given: PyTree, wanted: PyTree, name: str = "") -> str:
+    """All differences of two pytrees in structure, shapes and dtypes, the first few described.
 
     Args:
       name: what the pytree is called; every place begins with it.
@@ -38,22 +39,22 @@ def differences(given: Any, wanted: Any, name: str = "") -> str:
     return ", ".join(found[:MOST]) + more or f"another structure of {name or 'the pytree'}"
 
 
-def children(node: Any) -> list[tuple[str, Any]]:
+def children(node: PyTree) -> list[tuple[str, PyTree]]:
     """The children of a node, with the key that leads to each."""
     below = jax.tree_util.tree_leaves_with_path(node, is_leaf=lambda inner: inner is not node)
     return [(jax.tree_util.keystr(path), child) for path, child in below if path]
 
 
-def _walk(given: Any, wanted: Any, place: str, changes: bool) -> Iterator[str]:
-    """An empty text for each node that agrees, and words for each that does not; below such a node nothing is compared.
+def _walk(given: PyTree, wanted: PyTree, place: str, changes: bool) -> Iterator[str]:
+    """An empty text for each node that agrees, a description for each that does not; below such a node nothing is compared.
 
     Args:
-      changes: whether `wanted` became `given`: then leaves are compared too, and what came and went is named one by one.
+      changes: whether `wanted` became `given`: then leaves are compared too, and all that is new or missing is named.
     """
     where = f" at {place}" if place else ""
-    kinds = _kind(given, changes), _kind(wanted, changes)
-    if kinds[0] != kinds[1]:
-        yield f"{place} changed from {kinds[1]} to {kinds[0]}" if changes else f"{kinds[0]}{where} in place of {kinds[1]}"
+    types = _type_of(given, changes), _type_of(wanted, changes)
+    if types[0] != types[1]:
+        yield f"{place} changed from {types[1]} to {types[0]}" if changes else f"{types[0]}{where} in place of {types[1]}"
         return
     mine, others = dict(children(given)), dict(children(wanted))
     if list(mine) != list(others):
@@ -75,8 +76,8 @@ def _walk(given: Any, wanted: Any, place: str, changes: bool) -> Iterator[str]:
             yield from _walk(mine[key], others[key], place + key, changes)
 
 
-def _kind(node: Any, shapes: bool) -> str:
-    """What a node is called: the name of its class, or an array with or without its shape and dtype."""
+def _type_of(node: PyTree, shapes: bool) -> str:
+    """The class of a node, or its shape and dtype if it is an array."""
     if node is None:
         return "None"
     if not jax.tree_util.all_leaves([node]):
@@ -84,6 +85,6 @@ def _kind(node: Any, shapes: bool) -> str:
     return f"{jax.dtypes.result_type(node)}{list(np.shape(node))}" if shapes else "an array"
 
 
-def _keys(children: dict[str, Any]) -> str:
+def _keys(children: dict[str, PyTree]) -> str:
     shown = ", ".join(list(children)[:4])
     return f"({shown}{', ...' if len(children) > 4 else ''})"

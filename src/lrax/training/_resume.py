@@ -34,7 +34,7 @@ class Part(NamedTuple):
     @property
     def is_recorded(self) -> bool:
         """Whether it describes the last step: it is next to a learning rate that `recorded` stored."""
-        return "rate" in self.place.siblings
+        return {"lr", "step"} <= self.place.siblings
 
 
 def resumed(
