@@ -6,19 +6,31 @@ import math
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Many
 from fractions import Fraction
-from typing import Annotated, Any, ParamSpec, TypeAlias, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Literal, ParamSpec, TypeAlias, TypeVar, get_args, get_type_hints
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from lrax.fields._errors import Shown, argument_error, bind, choice, is_concrete
-from lrax.fields._rules import LARGEST, Rule
-from lrax.fields._types import DELAY, POSITIVE, RATE, STEPS, Number, Whole
+from lrax.fields._errors import Shown, argument_error, bind, is_concrete
+from lrax.fields._rules import LARGEST, Choice, Rule
+from lrax.fields._types import (
+    BOUNDARIES,
+    DELAY,
+    OFFSET,
+    POSITIVE,
+    RATE,
+    RATES,
+    STEPS,
+    Number,
+    Numbers,
+    Whole,
+    Wholes,
+)
 from lrax.fields._value import reads
 from lrax.optimizers._plateau import reduce_on_plateau
-from lrax.schedules._base import Schedule
+from lrax.schedules._base import RateFunction, Schedule
 from lrax.schedules._combinators import Cycle, Sequence, Stretch, Until, Wave
 from lrax.schedules._decays import Constant, Exponential, StepDecay
 from lrax.schedules._phases import Cosine
@@ -26,33 +38,34 @@ from lrax.schedules._phases import Cosine
 Arguments = ParamSpec("Arguments")
 Returned = TypeVar("Returned")
 
-NotNegative: TypeAlias = Annotated[Any, Rule("a finite number, at least 0", low=0)]
-"""An argument that holds a number that may be 0."""
 
+class _Concrete:
+    """The rule of an argument that decides how a schedule is put together, and may not be traced."""
 
-class _Known:
-    """Says that an argument decides how a schedule is put together."""
-
-    def convert(self, caller: str, name: str, value: Any) -> Any:
+    def convert(self, caller: str, name: str, value: object) -> object:
         if not is_concrete(value):
-            raise argument_error(
-                TypeError, caller, name, "known when the schedule is made", value, "give a Python number, not a tracer"
-            )
+            needs, remedy = "known when the schedule is made", "give a Python number, not a tracer"
+            raise argument_error(TypeError, caller, name, needs, value, remedy)
         return value
 
 
-KNOWN = _Known()
-KnownSteps: TypeAlias = Annotated[Any, KNOWN, STEPS]
-"""An argument that holds a length of at least 1, which may not be traced."""
-KnownDelay: TypeAlias = Annotated[Any, KNOWN, DELAY]
-"""An argument that holds a length of at least 0, which may not be traced."""
-KnownRate: TypeAlias = Annotated[Any, KNOWN, RATE]
-"""An argument that holds a rate, which may not be traced."""
+# Annotations of arguments. Unlike those of fields, what a function reads is what it was given.
+CONCRETE = _Concrete()
+Rate: TypeAlias = Annotated[Number, RATE]
+Rates: TypeAlias = Annotated[Numbers, RATES]
+Positive: TypeAlias = Annotated[Number, POSITIVE]
+NotNegative: TypeAlias = Annotated[Any, Rule("a finite number, at least 0", low=0)]
 Factor: TypeAlias = Annotated[Any, Rule("a number above 0, at most 1", low=2.0**-126, high=1)]
-"""An argument that holds a factor of rates that do not grow."""
-Share: TypeAlias = Annotated[Any, Rule("a number from 0 to 1", low=0, high=1)]
-"""An argument that holds a part of something, all and nothing included."""
-
+Fractional: TypeAlias = Annotated[Any, Rule("a number from 0 to 1", low=0, high=1)]
+Steps: TypeAlias = Annotated[Whole, STEPS]
+Delay: TypeAlias = Annotated[Whole, DELAY]
+Offset: TypeAlias = Annotated[Whole, OFFSET]
+Boundaries: TypeAlias = Annotated[Wholes, BOUNDARIES]
+ConcreteRate: TypeAlias = Annotated[Any, CONCRETE, RATE]
+ConcreteSteps: TypeAlias = Annotated[Any, CONCRETE, STEPS]
+ConcreteDelay: TypeAlias = Annotated[Any, CONCRETE, DELAY]
+Goal: TypeAlias = Annotated[Literal["min", "max"], Choice(("min", "max"))]
+Threshold: TypeAlias = Annotated[Literal["rel", "abs"], Choice(("rel", "abs"))]
 
 MOMENTUM = "leave it out; the momentum is a schedule of its own, "
 ELSEWHERE = {
@@ -73,16 +86,41 @@ WITH_OPTIMIZERS = ("lrax.compat.torch", "lrax.compat.timm", "lrax.compat.transfo
 """The libraries whose functions take an optimizer first."""
 
 
-def is_optimizer(value: Any) -> bool:
-    """Whether an argument is an optimizer of some library: an object that is no number, word, list or function."""
-    if isinstance(value, optax.GradientTransformation):
-        return True
-    plain = (int, float, complex, str, bytes, list, tuple, Mapping, np.ndarray, np.generic, jax.Array, type(None))
-    return not isinstance(value, plain) and not callable(value)
+def checked(function: Callable[Arguments, Returned]) -> Callable[Arguments, Returned]:
+    """`function`, whose arguments are first checked by the rules in their annotations; None only where one allows it.
+
+    Lengths become whole numbers. Other numbers stay as they are, because a Python float has more digits than a float32.
+    """
+    signature = inspect.signature(function)
+    hints = get_type_hints(function, include_extras=True)
+    rules = {name: _rules(hints.get(name)) for name in signature.parameters}
+    optional = {name for name in signature.parameters if hints.get(name, Any) is Any or _allows_none(hints[name])}
+
+    @functools.wraps(function)
+    def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Returned:
+        bound = _bound(function, signature, args, kwargs)
+        for name, value in bound.arguments.items():
+            if value is None and name in optional:
+                continue
+            if value is None and all(rule is CONCRETE for rule in rules[name]):
+                needed = signature.parameters[name].default is inspect.Parameter.empty
+                remedy = "" if needed else "leave it out for its default"
+                raise argument_error(TypeError, function.__name__, name, "given", value, remedy)
+            for rule in rules[name]:
+                leaf = rule.convert(function.__name__, name, value)
+                if isinstance(rule, Rule) and rule.dtype is np.int32:
+                    bound.arguments[name] = int(leaf) if is_concrete(leaf) and not np.ndim(leaf) else leaf
+        return function(*bound.args, **bound.kwargs)
+
+    shown = [one.replace(annotation=_shown(one, rules[one.name])) for one in signature.parameters.values()]
+    wrapper.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]  # as inspect documents it
+    return wrapper
 
 
-def fitting(function: Callable[..., Any], signature: inspect.Signature, args: Any, kwargs: Any) -> inspect.BoundArguments:
-    """`signature.bind`; a call that was copied from code for another library is answered with what to change."""
+def _bound(
+    function: Callable[..., object], signature: inspect.Signature, args: tuple[object, ...], kwargs: dict[str, Any]
+) -> inspect.BoundArguments:
+    """`signature.bind`; the error for a call that was copied from code for another library says what to change."""
     caller, names = function.__name__, list(signature.parameters)
     call = f"; it is {caller}({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
     if function.__module__.startswith(WITH_OPTIMIZERS) and ("optimizer" in kwargs or any(map(is_optimizer, args))):
@@ -96,68 +134,35 @@ def fitting(function: Callable[..., Any], signature: inspect.Signature, args: An
     return bind(function.__qualname__, signature, args, kwargs)
 
 
-def fitted(function: Callable[Arguments, Returned]) -> Callable[Arguments, Returned]:
-    """`function`; a call that does not fit is answered with how it reads, or with what to change in one from elsewhere."""
-    signature = inspect.signature(function)
-
-    @functools.wraps(function)
-    def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Returned:
-        fitting(function, signature, args, kwargs)
-        return function(*args, **kwargs)
-
-    return wrapper
-
-
-def checked(function: Callable[Arguments, Schedule]) -> Callable[Arguments, Schedule]:
-    """`function`, whose arguments are checked first: by the rules in their annotations; None only where one allows it.
-
-    Rates are handed on as they are, because a Python float has more digits than a float32; lengths as whole numbers.
-    """
-    signature = inspect.signature(function)
-    hints = get_type_hints(function, include_extras=True)
-    rules = {name: _rules(hints.get(name)) for name in signature.parameters}
-    optional = {name for name in signature.parameters if hints.get(name, Any) is Any or _allows_none(hints[name])}
-
-    @functools.wraps(function)
-    def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Schedule:
-        bound = fitting(function, signature, args, kwargs)
-        for name, value in bound.arguments.items():
-            if value is None and name not in optional and all(rule is KNOWN for rule in rules[name]):
-                needed = signature.parameters[name].default is inspect.Parameter.empty
-                remedy = "" if needed else "leave it out for what it is by default"
-                raise argument_error(TypeError, function.__name__, name, "given", value, remedy)
-            for rule in () if value is None and name in optional else rules[name]:
-                bound.arguments[name] = _handed_on(rule, rule.convert(function.__name__, name, value), value)
-        return function(*bound.args, **bound.kwargs)
-
-    shown = [one.replace(annotation=_shown(one, rules[one.name])) for one in signature.parameters.values()]
-    wrapper.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]  # as inspect documents it
-    return wrapper
+def is_optimizer(value: object) -> bool:
+    """Whether an argument is an optimizer of some library: an object that is not a number, word, list or function."""
+    if isinstance(value, optax.GradientTransformation):
+        return True
+    plain = (int, float, complex, str, bytes, list, tuple, Mapping, np.ndarray, np.generic, jax.Array, type(None))
+    return not isinstance(value, plain) and not callable(value)
 
 
 def _shown(parameter: inspect.Parameter, rules: tuple[Any, ...]) -> Any:
-    """The type of an argument in a few words; what is exact is for the rules and for type checkers."""
+    """The type of an argument in a few words."""
     if not rules:
         return parameter.annotation
-    told = next((str(one) for one in map(reads, rules) if str(one) != "Any"), "Any")
-    return Shown(f"{told} | None" if parameter.default is None else told)
+    read = next((str(one) for one in map(reads, rules) if str(one) != "Any"), "Any")
+    return Shown(f"{read} | None" if parameter.default is None else read)
 
 
-def _handed_on(rule: Any, leaf: Any, value: Any) -> Any:
-    """What a function gets: a length as an integer, anything else as it was given."""
-    if not isinstance(rule, Rule) or rule.dtype is not np.int32:
-        return value
-    return int(leaf) if is_concrete(leaf) and not np.ndim(leaf) else leaf
-
-
-def _allows_none(hint: Any) -> bool:
-    """Whether an annotation, or the type that one is about, has None among its alternatives."""
+def _allows_none(hint: object) -> bool:
+    """Whether an annotation has None among its alternatives."""
     return hint is type(None) or any(_allows_none(part) for part in get_args(hint))
 
 
-def _rules(hint: Any) -> tuple[Any, ...]:
+def _rules(hint: object) -> tuple[Any, ...]:
     """The rules in an annotation, or in one of its alternatives."""
     return tuple(rule for part in (hint, *get_args(hint)) for rule in getattr(part, "__metadata__", ()))
+
+
+def holds(condition: Any) -> bool:
+    """Whether a condition is concrete and holds everywhere."""
+    return bool(is_concrete(condition) and np.all(np.asarray(condition)))
 
 
 def pick(condition: Any, this: Any, that: Any) -> Any:
@@ -165,10 +170,16 @@ def pick(condition: Any, this: Any, that: Any) -> Any:
     return jnp.where(condition, this, that) if np.ndim(condition) or not is_concrete(condition) else this if condition else that
 
 
-def at_most(caller: str, name: str, value: Any, limit: Any, limit_name: str, remedy: str = "lower it") -> None:
-    """Raises ValueError if `value` is above `limit`, where both are known."""
-    if is_concrete(value) and is_concrete(limit) and np.any(np.asarray(value) > np.asarray(limit)):
-        raise argument_error(ValueError, caller, name, f"at most {limit_name}", value, remedy)
+WRONG = {"at most": np.greater, "below": np.greater_equal, "at least": np.less, "above": np.less_equal}
+"""What is wrong of a value and its limit, for each relation that they should have."""
+
+
+def check_order(
+    caller: str, name: str, value: Any, relation: str, limit: Any, limit_name: str, remedy: str = "lower it"
+) -> None:
+    """Raises ValueError if `value` and `limit` are concrete and not in this relation, a key of `WRONG`."""
+    if is_concrete(value) and is_concrete(limit) and np.any(WRONG[relation](np.asarray(value), np.asarray(limit))):
+        raise argument_error(ValueError, caller, name, f"{relation} `{limit_name}` ({limit})", value, remedy)
 
 
 def after(warmup_steps: Any, steps: Any) -> Any:
@@ -179,43 +190,32 @@ def after(warmup_steps: Any, steps: Any) -> Any:
 
 def plateau(
     caller: str,
-    lr: Number,
-    mode: str,
-    factor: Number,
-    patience: Whole,
-    threshold: Number,
+    lr: Any,
+    mode: Literal["min", "max"],
+    factor: Any,
+    patience: Any,
+    threshold: Any,
     threshold_mode: str,
-    cooldown: Whole,
-    min_lr: Number,
+    cooldown: Any,
+    min_lr: Any,
 ) -> optax.GradientTransformationExtraArgs:
     """`lrax.reduce_on_plateau` with PyTorch's arguments: it waits for one failure more than `patience`."""
-    relative, absolute = tolerances(caller, threshold, threshold_mode)
-    return reduce_on_plateau(
-        factor,
-        DELAY.convert(caller, "patience", patience) + np.int32(1),
-        goal="min" if choice(caller, "mode", mode, ("min", "max")) == "min" else "max",
-        rtol=relative,
-        atol=absolute,
-        cooldown=cooldown,
-        min_scale=least(caller, lr, min_lr),
-    )
+    floor, tolerance = min_scale(caller, lr, min_lr), tolerances(threshold, threshold_mode)
+    return reduce_on_plateau(factor, patience + 1, goal=mode, cooldown=cooldown, min_scale=floor, **tolerance)
 
 
-def tolerances(caller: str, threshold: Number, threshold_mode: str) -> tuple[Number, Number]:
-    """The relative and the absolute improvement that is needed."""
-    relative = choice(caller, "threshold_mode", threshold_mode, ("rel", "abs")) == "rel"
-    return (threshold, 0.0) if relative else (0.0, threshold)
+def tolerances(threshold: Any, threshold_mode: str) -> dict[str, Any]:
+    """The improvement that is needed, as arguments of `lrax.reduce_on_plateau`."""
+    return {"rtol": threshold, "atol": 0.0} if threshold_mode == "rel" else {"rtol": 0.0, "atol": threshold}
 
 
-def least(caller: str, lr: Any, min_lr: Any) -> Any:
-    """A floor of the rate as one of the scale."""
-    lr, min_lr = POSITIVE.convert(caller, "lr", lr), RATE.convert(caller, "min_lr", min_lr)
-    if is_concrete(lr) and is_concrete(min_lr) and np.any(np.asarray(min_lr) > np.asarray(lr)):
-        raise argument_error(ValueError, caller, "min_lr", f"at most `lr` ({lr})", min_lr, "lower it")
+def min_scale(caller: str, lr: Any, min_lr: Any) -> Any:
+    """The smallest learning rate as a fraction of the first."""
+    check_order(caller, "min_lr", min_lr, "at most", lr, "lr")
     return min_lr / lr
 
 
-def join(caller: str, name: str, schedules: Many[Any], boundaries: Many[Any]) -> Schedule:
+def join(caller: str, name: str, schedules: Many[RateFunction], boundaries: Many[Whole]) -> Schedule:
     """Schedules one after the other, each from its own count 0, changing at `boundaries` whatever their lengths.
 
     >>> print(join("join", "boundaries", [Constant(0.1), Linear(1.0, 0.0, 10)], [5])(jnp.array([4, 5, 10])))
@@ -232,6 +232,10 @@ def join(caller: str, name: str, schedules: Many[Any], boundaries: Many[Any]) ->
     return Sequence(*parts, schedules[-1])
 
 
+TRIED = 512
+"""`exponential` takes the best of this many values of `every`."""
+
+
 def exponential(start: Any, factor: Any, every: Any = 1, floor: Any = 0.0) -> Exponential:
     """Multiplies by `factor` over every `every` steps; a Python float keeps the digits that float32 would lose.
 
@@ -244,23 +248,19 @@ def exponential(start: Any, factor: Any, every: Any = 1, floor: Any = 0.0) -> Ex
     if not (isinstance(factor, float | int) and isinstance(every, int) and factor > 0 and factor != 1):
         return Exponential(start, factor, every, floor)
     most = max(1, min(round(abs(math.log(2) / math.log(factor))), LARGEST // every))
-    best = min(range(most, max(most - TRIED, 0), -1), key=lambda times: lost(factor**times) / times)
+    best = min(range(most, max(most - TRIED, 0), -1), key=lambda times: _lost(factor**times) / times)
     return Exponential(start, factor**best, every * best, floor)
 
 
-TRIED = 512
-"""The best of this many values of `every` is taken."""
-
-
-def lost(factor: float) -> float:
+def _lost(factor: float) -> float:
     """What float32 loses of a factor, as a fraction of it."""
     return abs(float(np.float32(factor)) / factor - 1)
 
 
 def step_decay(start: Any, factor: Any, every: Any, floor: Any = 0.0) -> Schedule:
-    """Multiplies by `factor` every `every` steps; a Python float of which many are multiplied keeps its digits.
+    """Multiplies by `factor` every `every` steps; a Python float that is multiplied many times keeps its digits.
 
-    Those are the factors near 1, and all above 1 that float32 rounds: of a learning rate that grows, nothing becomes too small
+    Those are the factors near 1, and all above 1 that float32 rounds, because a growing learning rate never becomes too small
     to matter.
 
     >>> print(step_decay(0.1, 0.5, 30))
@@ -268,55 +268,27 @@ def step_decay(start: Any, factor: Any, every: Any, floor: Any = 0.0) -> Schedul
     >>> print(step_decay(0.1, 0.99, 30))
     Stretch(schedule=Exponential(start=0.1, factor=0.6491026, every=43), every=30)
     """
-    if isinstance(factor, float) and factor > 0.95 and lost(factor):
+    if isinstance(factor, float) and factor > 0.95 and _lost(factor):
         return Stretch(exponential(start, factor, floor=floor), every)
     return StepDecay(start, factor, every, floor)
 
 
 def wave(caller: str, high: Any, low: Any, steps: Any, cycles: Any = 0.5) -> Schedule:
-    """A cosine wave for ever, `cycles` of it in `steps` steps, which must be concrete unless it is half a one.
+    """An endless cosine wave, `cycles` of it in `steps` steps, which must be concrete unless it is half a one.
 
-    >>> print([f"{rate:.2f}" for rate in wave("wave", 1.0, 0.0, 10, cycles=0.4)(jnp.array([0, 10, 25]))])
+    >>> print([f"{lr:.2f}" for lr in wave("wave", 1.0, 0.0, 10, cycles=0.4)(jnp.array([0, 10, 25]))])
     ['1.00', '0.10', '1.00']
     """
     if cycles == 0.5:
         return Cycle(Sequence(Cosine(high, low, steps), Cosine(low, high, steps)))
-    for_all = KNOWN.convert(caller, "num_training_steps", steps)
-    if np.ndim(for_all):
+    number: Any = CONCRETE.convert(caller, "num_training_steps", steps)
+    if np.ndim(number):
         raise argument_error(ValueError, caller, "num_training_steps", "one number where `num_cycles` is not 0.5", steps)
-    turns = Fraction(float(cycles)) / int(for_all) % 1  # in a step; whole turns are not seen
-    turns = min(turns, 1 - turns)  # nor is the direction
+    turns = Fraction(float(cycles)) / int(number) % 1  # in a step; whole turns make no difference
+    turns = min(turns, 1 - turns)  # nor does the direction
     if turns == 0:
         return Constant(high)
     times = math.ceil(1 / (turns * 2**30))  # so slow a wave may change every few steps: by less than float32 shows
     nearest = (1 / (turns * times)).limit_denominator(int((LARGEST - 1) * turns * times))
     slow = Wave(high, low, nearest.numerator, nearest.denominator)
     return slow if times == 1 else Stretch(slow, min(times, LARGEST))
-
-
-def all_whole(first: int, factor: Fraction, number: int) -> bool:
-    """Whether `number` lengths are whole, each `factor` times the one before.
-
-    >>> all_whole(4, Fraction(3, 2), 3), all_whole(4, Fraction(3, 2), 4)
-    (True, False)
-    """
-    return factor.denominator == 1 or first % factor.denominator ** min(number - 1, 32) == 0
-
-
-def total_of(first: int, factor: Fraction, number: int) -> int:
-    """The sum of `number` lengths, each `factor` times the one before and not rounded: rounded up, at most 2**31 - 1.
-
-    >>> total_of(4, Fraction(3, 2), 4)
-    33
-    """
-    if factor == 1 or number == 1:
-        return min(first * number, LARGEST)
-    if number * math.log(factor) > 64:
-        return LARGEST
-    if number > EXACT:  # the sum is not whole then, unless by chance
-        return min(math.ceil(first * math.expm1(number * math.log(factor)) / float(factor - 1)), LARGEST)
-    return min(math.ceil(first * (factor**number - 1) / (factor - 1)), LARGEST)
-
-
-EXACT = 4096
-"""Up to this many lengths are summed as integers, however many digits they have."""

@@ -1,6 +1,6 @@
-"""Optax's `optax.schedules`, number for number (optax 0.2.8), with lengths and rates that may be traced and vmapped.
+"""Optax's `optax.schedules`, number for number (optax 0.2.8), with lengths and learning rates that may be traced and vmapped.
 
-A schedule of optax can itself stand wherever lrax takes one; these are pytrees, exact at long lengths, and of constant size.
+You can use a schedule of optax wherever lrax takes one. These are pytrees, exact at long lengths, and of constant size.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,11 +10,26 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from lrax.compat._shared import KNOWN, KnownSteps, NotNegative, checked, exponential, join, pick, step_decay
+from lrax.compat._shared import (
+    CONCRETE,
+    ConcreteSteps,
+    Delay,
+    NotNegative,
+    Offset,
+    Positive,
+    Rate,
+    Steps,
+    check_order,
+    checked,
+    exponential,
+    holds,
+    join,
+    pick,
+    step_decay,
+)
 from lrax.fields._errors import argument_error, is_concrete
-from lrax.fields._given import Delay, Offset, Positive, Rate, Steps
 from lrax.fields._rules import Choice, whole_number
-from lrax.schedules._base import Schedule
+from lrax.schedules._base import RateFunction, Schedule
 from lrax.schedules._combinators import Clip, Maximum, Minimum, Sequence, Shift
 from lrax.schedules._decays import Constant
 from lrax.schedules._phases import Cosine, CosinePower, Hold, Linear, Polynomial
@@ -37,7 +52,6 @@ __all__ = [
     "warmup_exponential_decay_schedule",
 ]
 
-
 UNBOUNDED = float(np.finfo(np.float32).max)
 
 
@@ -57,9 +71,7 @@ def polynomial_schedule(
 ) -> Schedule:
     """Goes from `init_value` to `end_value` as a power of what is left, from count `transition_begin` on.
 
-    A `transition_steps` below 1 and a `power` of 0 leave `init_value` for ever; a `transition_begin` below 0 counts as 0.
-
-    Raises: ValueError if a number is out of range.
+    A `transition_steps` below 1 and a `power` of 0 keep `init_value`; a `transition_begin` below 0 counts as 0.
 
     >>> print(polynomial_schedule(1.0, 0.0, power=2, transition_steps=4, transition_begin=1)(jnp.arange(6)))
     [1.     1.     0.5625 0.25   0.0625 0.    ]
@@ -77,9 +89,7 @@ def polynomial_schedule(
 def linear_schedule(init_value: Rate, end_value: Rate, transition_steps: Offset, transition_begin: Offset = 0) -> Schedule:
     """Goes from `init_value` to `end_value` in a straight line, from count `transition_begin` on.
 
-    A `transition_steps` below 1 leaves `init_value` for ever; a `transition_begin` below 0 counts as 0.
-
-    Raises: ValueError if a number is out of range.
+    A `transition_steps` below 1 keeps `init_value`; a `transition_begin` below 0 counts as 0.
 
     >>> print(linear_schedule(0.0, 1.0, transition_steps=4)(jnp.array([0, 1, 9])))
     [0.   0.25 1.  ]
@@ -96,19 +106,16 @@ def exponential_decay(
     staircase: bool = False,
     end_value: Rate | None = None,
 ) -> Schedule:
-    """Multiplies the rate by `decay_rate` over every `transition_steps` updates, from count `transition_begin` on.
+    """Multiplies by `decay_rate` over every `transition_steps` steps, from count `transition_begin` on.
 
-    A `transition_steps` below 1 and a `decay_rate` of 0 leave `init_value` for ever; a `transition_begin` below 0 counts as 0.
+    A `transition_steps` below 1 and a `decay_rate` of 0 keep `init_value`; a `transition_begin` below 0 counts as 0.
 
     Args:
-      init_value: rate up to count `transition_begin`.
-      transition_steps: in updates.
+      init_value: learning rate up to count `transition_begin`.
+      transition_steps, transition_begin: in steps.
       decay_rate: factor, at least 0.
-      transition_begin: in updates.
-      staircase: whether the rate changes only at multiples of `transition_steps`.
-      end_value: a floor if `decay_rate` is below 1, a ceiling otherwise.
-
-    Raises: ValueError if a number is out of range.
+      staircase: whether it changes only at multiples of `transition_steps`.
+      end_value: a lower bound if `decay_rate` is below 1, an upper bound otherwise.
 
     >>> print(exponential_decay(1.0, transition_steps=2, decay_rate=0.25, end_value=0.2)(jnp.arange(4)))
     [1.   0.5  0.25 0.2 ]
@@ -130,140 +137,15 @@ def exponential_decay(
 def cosine_decay_schedule(init_value: Rate, decay_steps: Steps, alpha: Rate = 0.0, exponent: NotNegative = 1.0) -> Schedule:
     """Falls from `init_value` to `alpha * init_value` along half a cosine, or a power of it, and stays there.
 
-    Raises: ValueError if a number is out of range.
-
     >>> print(cosine_decay_schedule(1.0, decay_steps=2, alpha=0.1)(jnp.array([0, 2])))
     [1.  0.1]
     """
-    return cosine(init_value, init_value * alpha, decay_steps, exponent)
-
-
-def holds(condition: Any) -> bool:
-    """Whether a condition is known to hold, everywhere."""
-    return bool(is_concrete(condition) and np.all(np.asarray(condition)))
-
-
-def _later(schedule: Schedule, begin: Any) -> Schedule:
-    """A schedule that begins at count `begin`."""
-    return schedule if holds(begin <= 0) else Shift(schedule, -pick(begin < 0, 0, begin))
-
-
-def cosine(start: Any, end: Any, steps: Any, power: Any) -> Schedule:
-    """Half a cosine to a power, which stays at `start` where that is 0."""
-    if holds(power == 0):
-        return Hold(start, steps)
-    if holds(power == 1):
-        return Cosine(start, end, steps)
-    return CosinePower(start, pick(power == 0, start, end), steps, pick(power == 0, 1.0, power))
-
-
-@checked
-def piecewise_constant_schedule(init_value: Rate, boundaries_and_scales: Mapping[int, Any] | None = None) -> Schedule:
-    """Multiplies the rate by a factor of its own at each boundary.
-
-    Args:
-      init_value: rate before the first boundary.
-      boundaries_and_scales: count -> factor, each at least 0; none if None.
-
-    Raises: ValueError if a boundary or a factor is below 0.
-
-    >>> print(piecewise_constant_schedule(1.0, {2: 0.5, 4: 0.1})(jnp.arange(6)))
-    [1.   1.   0.5  0.5  0.05 0.05]
-    """
-    boundaries, values = _table("piecewise_constant_schedule", init_value, boundaries_and_scales)
-    return PiecewiseConstant(values, boundaries) if boundaries else Constant(init_value)
-
-
-@checked
-def piecewise_interpolate_schedule(
-    interpolate_type: Annotated[Literal["linear", "cosine"], Choice(("linear", "cosine"))],
-    init_value: Rate,
-    boundaries_and_scales: Mapping[int, Any] | None = None,
-) -> Schedule:
-    """Leads from value to value, each the one before times a factor, reached at its boundary; the last is held.
-
-    Args:
-      interpolate_type: `"linear"` or `"cosine"`.
-      init_value: rate at count 0.
-      boundaries_and_scales: count -> factor, each at least 0; none if None. One at count 0 changes the rate at once.
-
-    Raises: ValueError if a boundary or a factor is below 0, or `interpolate_type` unknown.
-
-    >>> print(piecewise_interpolate_schedule("linear", 1.0, {2: 0.5, 4: 0.0})(jnp.arange(6)))
-    [1.   0.75 0.5  0.25 0.   0.  ]
-    """
-    boundaries, values = _table("piecewise_interpolate_schedule", init_value, boundaries_and_scales)
-    if boundaries and boundaries[0] == 0:  # it takes the place of the first value
-        boundaries, values = boundaries[1:], values[1:]
-    return Piecewise(values, [0, *boundaries], interpolate_type) if boundaries else Constant(values[0])
-
-
-@checked
-def linear_onecycle_schedule(
-    transition_steps: KnownSteps,
-    peak_value: Rate,
-    pct_start: Annotated[NotNegative, KNOWN] = 0.3,
-    pct_final: Annotated[NotNegative, KNOWN] = 0.85,
-    div_factor: Positive = 25.0,
-    final_div_factor: Positive = 1e4,
-) -> Schedule:
-    """Climbs to `peak_value`, falls to the first rate, and from there to the last one, in straight lines.
-
-    The counts are rounded down. Where that makes two of them one, the later phase takes both: a short cycle may begin at its
-    peak, or have none.
-
-    Args:
-      transition_steps: the whole length in updates.
-      peak_value: rate at count `int(pct_start * transition_steps)`.
-      pct_start, pct_final: parts of the length at which the peak and the first rate are reached.
-      div_factor: the first rate is `peak_value / div_factor`.
-      final_div_factor: the last rate is `peak_value / div_factor / final_div_factor`.
-
-    Raises: ValueError if a number is out of range.
-
-    >>> print(linear_onecycle_schedule(10, 1.0, 0.2, 0.8, div_factor=4.0)(jnp.array([0, 2, 8])))
-    [0.25 1.   0.25]
-    """
-    scales = {int(pct_start * transition_steps): div_factor, int(pct_final * transition_steps): 1 / div_factor}
-    return piecewise_interpolate_schedule("linear", peak_value / div_factor, {**scales, transition_steps: 1 / final_div_factor})
-
-
-@checked
-def cosine_onecycle_schedule(
-    transition_steps: KnownSteps,
-    peak_value: Rate,
-    pct_start: Annotated[NotNegative, KNOWN] = 0.3,
-    div_factor: Positive = 25.0,
-    final_div_factor: Positive = 1e4,
-) -> Schedule:
-    """Climbs to `peak_value` and falls to the last rate, along half a cosine each.
-
-    Args:
-      transition_steps, peak_value, pct_start, div_factor, final_div_factor: see `linear_onecycle_schedule`.
-
-    Raises: ValueError if a number is out of range.
-
-    >>> print(cosine_onecycle_schedule(10, 1.0, pct_start=0.2, div_factor=4.0)(jnp.array([0, 2])))
-    [0.25 1.  ]
-    """
-    scales = {int(pct_start * transition_steps): div_factor, int(transition_steps): 1 / (div_factor * final_div_factor)}
-    return piecewise_interpolate_schedule("cosine", peak_value / div_factor, scales)
-
-
-def _table(caller: str, init_value: Any, scales: Mapping[int, Any] | None) -> tuple[list[int], list[Any]]:
-    """The boundaries in order, and the value before, between and after them."""
-    given = {whole_number(caller, "boundaries_and_scales", at, low=0): scale for at, scale in (scales or {}).items()}
-    table = dict(sorted(given.items()))
-    if any(is_concrete(scale) and scale < 0 for scale in table.values()):
-        raise argument_error(ValueError, caller, "boundaries_and_scales", "factors of at least 0", scales)
-    return list(table), list(accumulate(table.values(), lambda value, scale: value * scale, initial=init_value))
+    return _cosine(init_value, init_value * alpha, decay_steps, exponent)
 
 
 @checked
 def warmup_constant_schedule(init_value: Rate, peak_value: Rate, warmup_steps: Offset) -> Schedule:
     """Goes from `init_value` to `peak_value` in a straight line, and stays there: `linear_schedule`.
-
-    Raises: ValueError if a number is out of range.
 
     >>> print(warmup_constant_schedule(0.0, 1.0, warmup_steps=4)(jnp.array([0, 1, 9])))
     [0.   0.25 1.  ]
@@ -282,34 +164,25 @@ def warmup_cosine_decay_schedule(
 ) -> Schedule:
     """Climbs from `init_value` to `peak_value`, and falls to `end_value` along half a cosine, or a power of it.
 
-    Where `peak_value` is 0 it ends at 0, whatever `end_value` is.
+    If `peak_value` is 0 it ends at 0, whatever `end_value` is.
 
     Args:
-      init_value: rate at count 0.
-      peak_value: rate at count `warmup_steps`.
-      warmup_steps: in updates.
-      decay_steps: the whole length in updates, warm-up *included*.
-      end_value: rate from count `decay_steps` on.
+      init_value: learning rate at count 0.
+      peak_value: learning rate at count `warmup_steps`.
+      warmup_steps: in steps.
+      decay_steps: the whole length in steps, warm-up *included*.
+      end_value: learning rate from count `decay_steps` on.
       exponent: of the cosine.
 
-    Raises: ValueError if `decay_steps` is not above `warmup_steps`, or a number is out of range.
+    Raises: ValueError if `decay_steps` is not above `warmup_steps`.
 
     >>> print(warmup_cosine_decay_schedule(0.0, 1.0, warmup_steps=2, decay_steps=4)(jnp.array([0, 1, 2, 4])))
     [0.  0.5 1.  0. ]
     """
-    steps = decay_steps - warmup_steps
-    if is_concrete(steps) and np.any(np.asarray(steps) <= 0):
-        remedy = "it is the whole length, warm-up included"
-        raise argument_error(
-            ValueError,
-            "warmup_cosine_decay_schedule",
-            "decay_steps",
-            f"above `warmup_steps` ({warmup_steps})",
-            decay_steps,
-            remedy,
-        )
+    caller, remedy = "warmup_cosine_decay_schedule", "it is the whole length, warm-up included"
+    check_order(caller, "decay_steps", decay_steps, "above", warmup_steps, "warmup_steps", remedy)
     end = pick(peak_value == 0, 0.0, end_value)
-    return _warmed(init_value, peak_value, warmup_steps, cosine(peak_value, end, steps, exponent))
+    return _warmed(init_value, peak_value, warmup_steps, _cosine(peak_value, end, decay_steps - warmup_steps, exponent))
 
 
 @checked
@@ -326,12 +199,10 @@ def warmup_exponential_decay_schedule(
     """Climbs from `init_value` to `peak_value`, and then decays as `exponential_decay`, from its own count 0.
 
     Args:
-      init_value: rate at count 0.
-      peak_value: rate at count `warmup_steps`, if `end_value` allows it.
-      warmup_steps: in updates; the other lengths *exclude* it.
+      init_value: learning rate at count 0.
+      peak_value: learning rate at count `warmup_steps`, if `end_value` allows it.
+      warmup_steps: in steps; the other lengths *exclude* it.
       transition_steps, decay_rate, transition_begin, staircase, end_value: see `exponential_decay`.
-
-    Raises: ValueError if a number is out of range.
 
     >>> print(warmup_exponential_decay_schedule(0.0, 1.0, 2, transition_steps=1, decay_rate=0.5)(jnp.arange(5)))
     [0.   0.5  1.   0.5  0.25]
@@ -347,7 +218,7 @@ def sgdr_schedule(cosine_kwargs: Iterable[Mapping[str, Any]]) -> Schedule:
     Args:
       cosine_kwargs: the arguments of each.
 
-    Raises: ValueError if there is none, or a number is out of range.
+    Raises: ValueError if there is none.
 
     >>> cycle = dict(init_value=0.0, peak_value=1.0, warmup_steps=1, decay_steps=3)
     >>> print(sgdr_schedule([cycle, {**cycle, "peak_value": 0.5}])(jnp.array([0, 1, 3, 4, 6])))
@@ -357,12 +228,12 @@ def sgdr_schedule(cosine_kwargs: Iterable[Mapping[str, Any]]) -> Schedule:
 
 
 @checked
-def join_schedules(schedules: Many[Any], boundaries: Many[Any]) -> Schedule:
+def join_schedules(schedules: Many[RateFunction], boundaries: Many[Any]) -> Schedule:
     """One schedule after the other, each from its own count 0, changing at the boundaries whatever their lengths.
 
     Args:
-      schedules: schedules, or callables `count -> rate`, optax's included.
-      boundaries: counts in rising order, one less than there are schedules; traced ones are taken to rise.
+      schedules: schedules, or callables `count -> learning rate`, optax's included.
+      boundaries: counts in rising order, one less than there are schedules; traced ones are assumed to rise.
 
     Raises: ValueError if `boundaries` is unsorted or of another length.
 
@@ -372,5 +243,117 @@ def join_schedules(schedules: Many[Any], boundaries: Many[Any]) -> Schedule:
     return join("join_schedules", "boundaries", schedules, boundaries)
 
 
+@checked
+def piecewise_constant_schedule(init_value: Rate, boundaries_and_scales: Mapping[int, Any] | None = None) -> Schedule:
+    """Multiplies the learning rate by a factor at each boundary.
+
+    Args:
+      init_value: learning rate before the first boundary.
+      boundaries_and_scales: count -> factor, each at least 0; none if None.
+
+    Raises: ValueError if a boundary or a factor is below 0.
+
+    >>> print(piecewise_constant_schedule(1.0, {2: 0.5, 4: 0.1})(jnp.arange(6)))
+    [1.   1.   0.5  0.5  0.05 0.05]
+    """
+    boundaries, values = _table("piecewise_constant_schedule", init_value, boundaries_and_scales)
+    return PiecewiseConstant(values, boundaries) if boundaries else Constant(init_value)
+
+
+@checked
+def piecewise_interpolate_schedule(
+    interpolate_type: Annotated[Literal["linear", "cosine"], Choice(("linear", "cosine"))],
+    init_value: Rate,
+    boundaries_and_scales: Mapping[int, Any] | None = None,
+) -> Schedule:
+    """Interpolates between values, each the one before times a factor, reached at its boundary; the last one stays.
+
+    Args:
+      interpolate_type: `"linear"` or `"cosine"`.
+      init_value: learning rate at count 0.
+      boundaries_and_scales: count -> factor, each at least 0; none if None. One at count 0 changes the first value.
+
+    Raises: ValueError if a boundary or a factor is below 0.
+
+    >>> print(piecewise_interpolate_schedule("linear", 1.0, {2: 0.5, 4: 0.0})(jnp.arange(6)))
+    [1.   0.75 0.5  0.25 0.   0.  ]
+    """
+    boundaries, values = _table("piecewise_interpolate_schedule", init_value, boundaries_and_scales)
+    if boundaries and boundaries[0] == 0:  # it takes the place of the first value
+        boundaries, values = boundaries[1:], values[1:]
+    return Piecewise(values, [0, *boundaries], interpolate_type) if boundaries else Constant(values[0])
+
+
+@checked
+def linear_onecycle_schedule(
+    transition_steps: ConcreteSteps,
+    peak_value: Rate,
+    pct_start: Annotated[NotNegative, CONCRETE] = 0.3,
+    pct_final: Annotated[NotNegative, CONCRETE] = 0.85,
+    div_factor: Positive = 25.0,
+    final_div_factor: Positive = 1e4,
+) -> Schedule:
+    """Climbs to `peak_value`, falls to the first learning rate, and from there to the last one, in straight lines.
+
+    The counts are rounded down. Where that makes two of them one, the later phase takes both: a short cycle may begin at its
+    peak, or have none.
+
+    Args:
+      transition_steps: the whole length in steps.
+      peak_value: learning rate at count `int(pct_start * transition_steps)`.
+      pct_start, pct_final: fractions of the length at which the peak and the first learning rate are reached.
+      div_factor: the first learning rate is `peak_value / div_factor`.
+      final_div_factor: the last learning rate is `peak_value / div_factor / final_div_factor`.
+
+    >>> print(linear_onecycle_schedule(10, 1.0, 0.2, 0.8, div_factor=4.0)(jnp.array([0, 2, 8])))
+    [0.25 1.   0.25]
+    """
+    scales = {int(pct_start * transition_steps): div_factor, int(pct_final * transition_steps): 1 / div_factor}
+    return piecewise_interpolate_schedule("linear", peak_value / div_factor, {**scales, transition_steps: 1 / final_div_factor})
+
+
+@checked
+def cosine_onecycle_schedule(
+    transition_steps: ConcreteSteps,
+    peak_value: Rate,
+    pct_start: Annotated[NotNegative, CONCRETE] = 0.3,
+    div_factor: Positive = 25.0,
+    final_div_factor: Positive = 1e4,
+) -> Schedule:
+    """Climbs to `peak_value` and falls to the last learning rate, along half a cosine each.
+
+    Args:
+      transition_steps, peak_value, pct_start, div_factor, final_div_factor: see `linear_onecycle_schedule`.
+
+    >>> print(cosine_onecycle_schedule(10, 1.0, pct_start=0.2, div_factor=4.0)(jnp.array([0, 2])))
+    [0.25 1.  ]
+    """
+    scales = {int(pct_start * transition_steps): div_factor, int(transition_steps): 1 / (div_factor * final_div_factor)}
+    return piecewise_interpolate_schedule("cosine", peak_value / div_factor, scales)
+
+
+def _later(schedule: Schedule, begin: Any) -> Schedule:
+    """A schedule that begins at count `begin`."""
+    return schedule if holds(begin <= 0) else Shift(schedule, -pick(begin < 0, 0, begin))
+
+
 def _warmed(start: Any, peak: Any, warmup_steps: Any, schedule: Schedule) -> Schedule:
     return schedule if holds(warmup_steps == 0) else Sequence(Linear(start, peak, warmup_steps), schedule)
+
+
+def _cosine(start: Any, end: Any, steps: Any, power: Any) -> Schedule:
+    """Half a cosine to a power, which stays at `start` where that is 0."""
+    if holds(power == 0):
+        return Hold(start, steps)
+    if holds(power == 1):
+        return Cosine(start, end, steps)
+    return CosinePower(start, pick(power == 0, start, end), steps, pick(power == 0, 1.0, power))
+
+
+def _table(caller: str, init_value: Any, scales: Mapping[int, Any] | None) -> tuple[list[int], list[Any]]:
+    """The boundaries in order, and the value before, between and after them."""
+    given = {whole_number(caller, "boundaries_and_scales", at, low=0): scale for at, scale in (scales or {}).items()}
+    table = dict(sorted(given.items()))
+    if any(is_concrete(scale) and scale < 0 for scale in table.values()):
+        raise argument_error(ValueError, caller, "boundaries_and_scales", "factors of at least 0", scales)
+    return list(table), list(accumulate(table.values(), lambda value, scale: value * scale, initial=init_value))
