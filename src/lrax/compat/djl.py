@@ -94,14 +94,9 @@ def FactorTracker(
 
 @checked
 def MultiFactorTracker(baseValue: Rate, steps: Boundaries, factor: Factor = 1.0) -> Schedule:
-    """Multiplies the learning rate by `factor` after the updates in `steps`.
+    """Multiplies the learning rate by `factor`, in (0, 1], after the updates in `steps`.
 
-    Args:
-      baseValue: learning rate before the first step.
-      steps: update numbers (from 1) after which the learning rate drops, two or more, rising strictly.
-      factor: in (0, 1].
-
-    Raises: ValueError if `steps` has less than two numbers, is unsorted or begins below 1.
+    They are update numbers (from 1), two or more, rising strictly.
 
     >>> print(MultiFactorTracker(baseValue=1.0, steps=[2, 4], factor=0.5)(jnp.arange(6)))
     [1.   1.   0.5  0.5  0.25 0.25]
@@ -113,14 +108,9 @@ def MultiFactorTracker(baseValue: Rate, steps: Boundaries, factor: Factor = 1.0)
 
 @checked
 def CosineTracker(baseValue: Positive, maxUpdates: Steps, finalValue: Rate = 0.01) -> Schedule:
-    """Falls along half a cosine to `finalValue` at update number `maxUpdates`, and stays there.
+    """Falls along half a cosine from `baseValue`, before the first update, to `finalValue` at update number `maxUpdates`.
 
-    Args:
-      baseValue: the learning rate before the first update, above `finalValue`.
-      maxUpdates: the number of the update (from 1) that has `finalValue`.
-      finalValue: the last learning rate; mind its default.
-
-    Raises: ValueError if `baseValue` is not above `finalValue`.
+    It stays there. `finalValue` must be below `baseValue`; mind its default.
 
     >>> print([f"{lr:.3f}" for lr in CosineTracker(baseValue=1.0, maxUpdates=4, finalValue=0.0)(jnp.arange(5))])
     ['0.854', '0.500', '0.146', '0.000', '0.000']
@@ -175,12 +165,6 @@ def LinearTracker(
 @checked
 def PolynomialDecayTracker(baseValue: Rate, endLearningRate: Rate, decaySteps: Steps, power: Positive = 1.0) -> Schedule:
     """Goes to `endLearningRate` as a power of what is left, and stays there from update number `decaySteps` on.
-
-    Args:
-      baseValue: the learning rate before the first update.
-      endLearningRate: the last learning rate.
-      decaySteps: the number of the update (from 1) that has it.
-      power: exponent, > 0.
 
     >>> print(PolynomialDecayTracker(baseValue=1.0, endLearningRate=0.0, decaySteps=4, power=2.0)(jnp.arange(5)))
     [0.5625 0.25   0.0625 0.     0.    ]

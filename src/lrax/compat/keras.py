@@ -39,13 +39,9 @@ __all__ = [
 def ExponentialDecay(
     initial_learning_rate: Rate, decay_steps: Steps, decay_rate: Positive, staircase: bool = False
 ) -> Schedule:
-    """Multiplies the learning rate by `decay_rate` over every `decay_steps` steps.
+    """Multiplies the learning rate by `decay_rate`, above 0, over every `decay_steps` steps.
 
-    Args:
-      initial_learning_rate: learning rate at count 0.
-      decay_steps: in steps, an integer > 0.
-      decay_rate: factor, > 0.
-      staircase: whether it changes only at multiples of `decay_steps`.
+    With `staircase` it changes only at multiples of `decay_steps`.
 
     >>> print(ExponentialDecay(1.0, decay_steps=2, decay_rate=0.25)(jnp.arange(3)))
     [1.   0.5  0.25]
@@ -61,8 +57,6 @@ def PiecewiseConstantDecay(boundaries: Boundaries, values: Rates) -> Schedule:
       boundaries: counts, rising strictly, at least one.
       values: learning rates, one more than there are boundaries.
 
-    Raises: ValueError if `boundaries` is unsorted, or `values` not one longer.
-
     >>> print(PiecewiseConstantDecay([2, 4], [1.0, 0.5, 0.1])(jnp.arange(6)))
     [1.  1.  1.  0.5 0.5 0.1]
     """
@@ -77,14 +71,9 @@ def PolynomialDecay(
     power: Positive = 1.0,
     cycle: bool = False,
 ) -> Schedule:
-    """Goes to `end_learning_rate` as a power of what is left, and stays there, or repeats with a longer horizon.
+    """Goes to `end_learning_rate` in `decay_steps` steps, as a power of what is left, and stays there; mind the default.
 
-    Args:
-      initial_learning_rate: learning rate at count 0.
-      decay_steps: in steps, an integer > 0.
-      end_learning_rate: learning rate at count `decay_steps`; mind its default.
-      power: exponent, > 0.
-      cycle: whether the horizon moves on by `decay_steps` whenever it is reached.
+    With `cycle` the horizon moves on by `decay_steps` whenever it is reached.
 
     >>> print(PolynomialDecay(1.0, decay_steps=4, end_learning_rate=0.0, power=2.0)(jnp.arange(6)))
     [1.     0.5625 0.25   0.0625 0.     0.    ]
@@ -96,13 +85,9 @@ def PolynomialDecay(
 def InverseTimeDecay(
     initial_learning_rate: Rate, decay_steps: Steps, decay_rate: Positive, staircase: bool = False
 ) -> Schedule:
-    """Divides the learning rate by one plus `decay_rate` for every `decay_steps` steps.
+    """Divides the learning rate by one plus `decay_rate`, above 0, for every `decay_steps` steps.
 
-    Args:
-      initial_learning_rate: learning rate at count 0.
-      decay_steps: in steps, an integer > 0.
-      decay_rate: > 0.
-      staircase: whether it changes only at multiples of `decay_steps`.
+    With `staircase` it changes only at multiples of `decay_steps`.
 
     >>> print(InverseTimeDecay(1.0, decay_steps=2, decay_rate=2.0)(jnp.array([0, 1, 3])))
     [1.   0.5  0.25]

@@ -78,13 +78,9 @@ def MultiFactorScheduler(
     warmup_begin_lr: Rate = 0.0,
     warmup_mode: Mode = "linear",
 ) -> Schedule:
-    """Multiplies the learning rate by `factor` after the updates in `step`; the warm-up does not delay them.
+    """Multiplies the learning rate by `factor` after the updates in `step`, numbers from 1; see `FactorScheduler`.
 
-    Args:
-      step: update numbers (from 1) after which the learning rate drops, rising strictly.
-      factor, base_lr, warmup_steps, warmup_begin_lr, warmup_mode: see `FactorScheduler`.
-
-    Raises: ValueError if `step` is empty, unsorted or begins below 1, and as `FactorScheduler`.
+    The warm-up does not delay them.
 
     >>> print(MultiFactorScheduler(step=[2, 4], factor=0.5, base_lr=1.0)(jnp.arange(6)))
     [1.   1.   0.5  0.5  0.25 0.25]
@@ -135,12 +131,7 @@ def CosineScheduler(
     warmup_begin_lr: Rate = 0.0,
     warmup_mode: Mode = "linear",
 ) -> Schedule:
-    """Falls along half a cosine from `base_lr` to `final_lr` at update `max_update`, and stays there.
-
-    Args:
-      max_update, base_lr, final_lr, warmup_steps, warmup_begin_lr, warmup_mode: see `PolyScheduler`.
-
-    Raises: ValueError as `PolyScheduler`.
+    """Falls along half a cosine from `base_lr` to `final_lr` at update `max_update`; see `PolyScheduler`.
 
     >>> print([f"{lr:.3f}" for lr in CosineScheduler(max_update=4, base_lr=1.0)(jnp.arange(5))])
     ['0.854', '0.500', '0.146', '0.000', '0.000']

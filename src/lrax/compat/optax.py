@@ -196,13 +196,9 @@ def warmup_exponential_decay_schedule(
     staircase: bool = False,
     end_value: Rate | None = None,
 ) -> Schedule:
-    """Climbs from `init_value` to `peak_value`, and then decays as `exponential_decay`, from its own count 0.
+    """Climbs from `init_value` to `peak_value` in `warmup_steps` steps, and then decays as `exponential_decay`.
 
-    Args:
-      init_value: learning rate at count 0.
-      peak_value: learning rate at count `warmup_steps`, if `end_value` allows it.
-      warmup_steps: in steps; the other lengths *exclude* it.
-      transition_steps, decay_rate, transition_begin, staircase, end_value: see `exponential_decay`.
+    The decay begins at its own count 0, so the other lengths *exclude* the warm-up.
 
     >>> print(warmup_exponential_decay_schedule(0.0, 1.0, 2, transition_steps=1, decay_rate=0.5)(jnp.arange(5)))
     [0.   0.5  1.   0.5  0.25]
@@ -245,13 +241,7 @@ def join_schedules(schedules: Many[RateFunction], boundaries: Many[Any]) -> Sche
 
 @checked
 def piecewise_constant_schedule(init_value: Rate, boundaries_and_scales: Mapping[int, Any] | None = None) -> Schedule:
-    """Multiplies the learning rate by a factor at each boundary.
-
-    Args:
-      init_value: learning rate before the first boundary.
-      boundaries_and_scales: count -> factor, each at least 0; none if None.
-
-    Raises: ValueError if a boundary or a factor is below 0.
+    """Multiplies the learning rate by a factor at each boundary; `boundaries_and_scales` maps counts to factors, at least 0.
 
     >>> print(piecewise_constant_schedule(1.0, {2: 0.5, 4: 0.1})(jnp.arange(6)))
     [1.   1.   0.5  0.5  0.05 0.05]
@@ -320,10 +310,7 @@ def cosine_onecycle_schedule(
     div_factor: Positive = 25.0,
     final_div_factor: Positive = 1e4,
 ) -> Schedule:
-    """Climbs to `peak_value` and falls to the last learning rate, along half a cosine each.
-
-    Args:
-      transition_steps, peak_value, pct_start, div_factor, final_div_factor: see `linear_onecycle_schedule`.
+    """Climbs to `peak_value` and falls to the last learning rate, along half a cosine each; see `linear_onecycle_schedule`.
 
     >>> print(cosine_onecycle_schedule(10, 1.0, pct_start=0.2, div_factor=4.0)(jnp.array([0, 2])))
     [0.25 1.  ]

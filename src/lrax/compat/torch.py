@@ -72,11 +72,7 @@ Strategy = Annotated[str, Choice(tuple(SHAPES))]
 
 @checked
 def LambdaLR(lr: Rate, lr_lambda: Annotated[Callable[[Any], Any], CallableRule()]) -> Schedule:
-    """The learning rate times a function of the count, which is static under `jit`.
-
-    Args:
-      lr: learning rate.
-      lr_lambda: takes the count (an int32 array) and returns a factor, with `jnp` operations.
+    """The learning rate times `lr_lambda`, a function of the count with `jnp` operations, which is static under `jit`.
 
     >>> print(LambdaLR(0.1, lambda count: 1 / (1 + count))(3))
     0.025
@@ -86,12 +82,7 @@ def LambdaLR(lr: Rate, lr_lambda: Annotated[Callable[[Any], Any], CallableRule()
 
 @checked
 def StepLR(lr: Rate, step_size: Steps, gamma: Positive = 0.1) -> Schedule:
-    """Multiplies the learning rate by `gamma` every `step_size` steps.
-
-    Args:
-      lr: learning rate of the first `step_size` steps.
-      step_size: steps between changes, an integer > 0.
-      gamma: factor, > 0.
+    """Multiplies the learning rate by `gamma`, above 0, every `step_size` steps, an integer above 0.
 
     >>> print(StepLR(1.0, step_size=30, gamma=0.5)(jnp.array([29, 30, 60])))
     [1.   0.5  0.25]
@@ -122,15 +113,10 @@ def MultiStepLR(lr: Rate, milestones: Annotated[Many[int], CONCRETE], gamma: Pos
 
 @checked
 def ConstantLR(lr: Rate, factor: Factor = 1 / 3, total_iters: ConcreteDelay = 5) -> Schedule:
-    """The learning rate times `factor` for `total_iters` steps, and then the learning rate itself.
+    """The learning rate times `factor`, in (0, 1], for `total_iters` steps, and then the learning rate itself.
 
     With `total_iters=0` PyTorch never takes `factor` back, and neither does this. (As a later part of a `SequentialLR` PyTorch
     then uses `lr` itself; give `lrax.Constant(lr)` there.)
-
-    Args:
-      lr: learning rate from count `total_iters` on.
-      factor: in (0, 1].
-      total_iters: in steps, an integer >= 0.
 
     >>> print(ConstantLR(1.0, factor=0.5, total_iters=4)(jnp.array([3, 4])))
     [0.5 1. ]
@@ -142,13 +128,7 @@ def ConstantLR(lr: Rate, factor: Factor = 1 / 3, total_iters: ConcreteDelay = 5)
 def LinearLR(lr: Rate, start_factor: Factor = 1 / 3, end_factor: Fractional = 1.0, total_iters: ConcreteDelay = 5) -> Schedule:
     """The learning rate times a factor that goes from `start_factor` to `end_factor` in a straight line, and stays there.
 
-    With `total_iters=0` it stays at `start_factor`.
-
-    Args:
-      lr: learning rate.
-      start_factor: factor at count 0, in (0, 1].
-      end_factor: factor from count `total_iters` on, in [0, 1].
-      total_iters: in steps, an integer >= 0.
+    The factors are in (0, 1] and [0, 1]. It takes `total_iters` steps; with `total_iters=0` it stays at `start_factor`.
 
     >>> print(LinearLR(1.0, start_factor=0.5, total_iters=4)(jnp.array([0, 2, 4])))
     [0.5  0.75 1.  ]
@@ -158,11 +138,7 @@ def LinearLR(lr: Rate, start_factor: Factor = 1 / 3, end_factor: Fractional = 1.
 
 @checked
 def ExponentialLR(lr: Rate, gamma: Positive) -> Schedule:
-    """Multiplies the learning rate by `gamma` at every step; a `gamma` near 1 keeps the digits of its Python float.
-
-    Args:
-      lr: learning rate at count 0.
-      gamma: factor, > 0.
+    """Multiplies the learning rate by `gamma`, above 0, at every step; one near 1 keeps the digits of its Python float.
 
     >>> print(ExponentialLR(1.0, gamma=0.5)(jnp.arange(3)))
     [1.   0.5  0.25]
@@ -172,12 +148,7 @@ def ExponentialLR(lr: Rate, gamma: Positive) -> Schedule:
 
 @checked
 def PolynomialLR(lr: Rate, total_iters: ConcreteDelay = 5, power: Positive = 1.0) -> Schedule:
-    """Falls to 0 as a power of what is left, and stays there; with `total_iters=0` it never falls.
-
-    Args:
-      lr: learning rate at count 0.
-      total_iters: in steps, an integer >= 0.
-      power: exponent, > 0.
+    """Falls to 0 in `total_iters` steps as a power of what is left, and stays there; with `total_iters=0` it never falls.
 
     >>> print(PolynomialLR(1.0, total_iters=4, power=2.0)(jnp.arange(6)))
     [1.     0.5625 0.25   0.0625 0.     0.    ]
@@ -187,13 +158,9 @@ def PolynomialLR(lr: Rate, total_iters: ConcreteDelay = 5, power: Positive = 1.0
 
 @checked
 def SWALR(lr: Rate, swa_lr: Rate, anneal_epochs: ConcreteDelay = 10, anneal_strategy: Strategy = "cos") -> Schedule:
-    """Goes from `lr` to `swa_lr` and stays there: `torch.optim.swa_utils.SWALR`.
+    """Goes from `lr` to `swa_lr` in `anneal_epochs` steps and stays there: `torch.optim.swa_utils.SWALR`.
 
-    Args:
-      lr: learning rate at count 0.
-      swa_lr: learning rate from count `anneal_epochs` on.
-      anneal_epochs: in steps (or whatever a step stands for), an integer >= 0.
-      anneal_strategy: `"cos"` or `"linear"`.
+    The shape `anneal_strategy` is `"cos"` or `"linear"`. A step is whatever PyTorch's `step` is called for.
 
     >>> print(SWALR(1.0, 0.5, anneal_epochs=4, anneal_strategy="linear")(jnp.array([0, 2, 4])))
     [1.   0.75 0.5 ]
@@ -206,11 +173,6 @@ def SWALR(lr: Rate, swa_lr: Rate, anneal_epochs: ConcreteDelay = 10, anneal_stra
 def CosineAnnealingLR(lr: Rate, T_max: Steps, eta_min: Rate = 0.0) -> Schedule:
     """Falls along half a cosine to `eta_min` at count `T_max`, and then climbs back to `lr` at `2 * T_max`, without end.
 
-    Args:
-      lr: learning rate at count 0.
-      T_max: in steps, an integer > 0.
-      eta_min: learning rate at count `T_max`.
-
     >>> print([f"{lr:.2f}" for lr in CosineAnnealingLR(1.0, T_max=2)(jnp.arange(6))])
     ['1.00', '0.50', '0.00', '0.50', '1.00', '0.50']
     """
@@ -219,13 +181,9 @@ def CosineAnnealingLR(lr: Rate, T_max: Steps, eta_min: Rate = 0.0) -> Schedule:
 
 @checked
 def CosineAnnealingWarmRestarts(lr: Rate, T_0: Steps, T_mult: Annotated[int | Any, TIMES] = 1, eta_min: Rate = 0.0) -> Schedule:
-    """Falls from `lr` to `eta_min` along half a cosine, again and again, each time `T_mult` times as long.
+    """Falls from `lr` to `eta_min` along half a cosine, in `T_0` steps, then in `T_mult` times as many, and so on.
 
-    Args:
-      lr: learning rate at the start of each cycle.
-      T_0: steps of the first cycle, an integer > 0.
-      T_mult: an integer > 0.
-      eta_min: learning rate at the end of each cycle.
+    Both are integers above 0.
 
     >>> print(CosineAnnealingWarmRestarts(1.0, T_0=2, T_mult=2)(jnp.array([0, 2, 6, 14])))
     [1. 1. 1. 1.]

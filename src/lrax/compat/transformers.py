@@ -103,13 +103,6 @@ def get_polynomial_decay_schedule_with_warmup(
 ) -> Schedule:
     """Climbs from 0 to `lr` in a straight line, and falls to `lr_end` as a power of what is left.
 
-    Args:
-      lr: learning rate of the optimizer, above `lr_end`.
-      num_warmup_steps: in steps, below `num_training_steps`.
-      num_training_steps: the whole length in steps.
-      lr_end: learning rate from the end on.
-      power: exponent, > 0.
-
     Raises: ValueError if `lr_end` is not below `lr`, or the warm-up is not shorter than the whole.
 
     >>> print(get_polynomial_decay_schedule_with_warmup(1.0, 2, 6, lr_end=0.0, power=2.0)(jnp.array([0, 2, 4, 6])))
@@ -129,10 +122,7 @@ def get_polynomial_decay_schedule_with_warmup(
 def get_inverse_sqrt_schedule(lr: Rate, num_warmup_steps: ConcreteDelay, timescale: Steps | None = None) -> Schedule:
     """Climbs from 0 to `lr` in a straight line, and falls as one over the square root of the count.
 
-    Args:
-      lr: learning rate of the optimizer.
-      num_warmup_steps: in steps.
-      timescale: in steps; None: as long as the warm-up, or 10,000 without one.
+    The `timescale` is in steps; None: as long as the warm-up, or 10,000 without one.
 
     >>> print(get_inverse_sqrt_schedule(1.0, 2)(jnp.array([0, 1, 2, 8])))
     [0.  0.5 1.  0.5]
@@ -200,12 +190,9 @@ def _falls(lr: Any, low: Any, steps: int, decay_type: str, cycles: float) -> Sch
 def get_cosine_schedule_with_warmup(
     lr: Rate, num_warmup_steps: Delay, num_training_steps: Steps, num_cycles: Cycles = 0.5
 ) -> Schedule:
-    """Climbs from 0 to `lr` in a straight line, and then follows a cosine wave, without end.
+    """Climbs from 0 to `lr` in a straight line, and then follows a cosine wave, `num_cycles` of it up to the end.
 
-    Args:
-      lr: learning rate of the optimizer.
-      num_warmup_steps, num_training_steps: in steps.
-      num_cycles: waves after the warm-up; 0.5 falls to 0, and climbs back after the end. Others need concrete lengths.
+    The wave has no end: 0.5 cycles fall to 0, and climb back after it. Other numbers of cycles need concrete lengths.
 
     >>> print([f"{lr:.2f}" for lr in get_cosine_schedule_with_warmup(1.0, 2, 6)(jnp.array([0, 1, 2, 4, 6, 10]))])
     ['0.00', '0.50', '1.00', '0.50', '0.00', '1.00']
@@ -219,10 +206,7 @@ def get_cosine_with_hard_restarts_schedule_with_warmup(
 ) -> Schedule:
     """Climbs from 0 to `lr` in a straight line, and then falls to 0 along half a cosine `num_cycles` times; it stays at 0.
 
-    Args:
-      lr: learning rate of the optimizer.
-      num_warmup_steps, num_training_steps: in steps. Where a cycle of transformers ends between two counts, so does this.
-      num_cycles: how many, an integer > 0.
+    Where a cycle of transformers ends between two counts, so does this.
 
     >>> halves = get_cosine_with_hard_restarts_schedule_with_warmup(1.0, 0, 8, num_cycles=2)
     >>> print([f"{lr:.2f}" for lr in halves(jnp.array([0, 2, 4, 6, 8]))])
@@ -242,13 +226,7 @@ def get_cosine_with_min_lr_schedule_with_warmup(
     min_lr: NotNegative | None = None,
     min_lr_rate: Fractional | None = None,
 ) -> Schedule:
-    """`get_cosine_schedule_with_warmup` that falls to `min_lr`, or to `min_lr_rate` times `lr`.
-
-    Args:
-      lr, num_warmup_steps, num_training_steps, num_cycles: see `get_cosine_schedule_with_warmup`.
-      min_lr, min_lr_rate: one of the two.
-
-    Raises: ValueError if neither or both of the last two are given.
+    """`get_cosine_schedule_with_warmup` that falls to `min_lr`, or to `min_lr_rate` times `lr`: give one of the two.
 
     >>> print(get_cosine_with_min_lr_schedule_with_warmup(1.0, 2, 6, min_lr_rate=0.25)(jnp.array([0, 2, 6])))
     [0.   1.   0.25]
@@ -270,12 +248,7 @@ def get_cosine_with_min_lr_schedule_with_warmup_lr_rate(
 ) -> Schedule:
     """`get_cosine_with_min_lr_schedule_with_warmup`, one step ahead: its first learning rate is not 0, its last comes early.
 
-    Args:
-      lr, num_warmup_steps, num_training_steps, num_cycles: see `get_cosine_schedule_with_warmup`.
-      min_lr, min_lr_rate: one of the two.
-      warmup_lr_rate: the first learning rate, as a fraction of `lr`; None: 1 / `num_warmup_steps`.
-
-    Raises: ValueError if neither or both of `min_lr` and `min_lr_rate` are given.
+    The first one is `warmup_lr_rate` times `lr`; None: 1 / `num_warmup_steps` of it.
 
     >>> ahead = get_cosine_with_min_lr_schedule_with_warmup_lr_rate(1.0, 4, 8, min_lr_rate=0.0)
     >>> print([f"{lr:.2f}" for lr in ahead(jnp.array([0, 1, 3, 5, 7]))])
