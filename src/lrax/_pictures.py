@@ -93,7 +93,7 @@ def plain_ticks(axis: "Axis") -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     class Spaced(LogLocator):
-        """As many numbers in a decade as have room."""
+        """As many numbers in a decade as fit."""
 
         def tick_values(self, vmin: float, vmax: float) -> Any:
             decades = abs(math.log10(vmax / vmin)) if vmin > 0 and vmax > 0 else 9.0
@@ -134,8 +134,8 @@ def set_loss_axis(axes: "Axes", losses: npt.NDArray[Any], above: float) -> float
     if log_if_wide(axes, np.clip(finite, None, high)):
         bottom, top = low / 1.25, high * 1.25
     else:
-        room = 0.06 * (high - low) or 0.1 * max(abs(high), 1e-6)
-        bottom, top = low - room, high + room
+        margin = 0.06 * (high - low) or 0.1 * max(abs(high), 1e-6)
+        bottom, top = low - margin, high + margin
     axes.set_ylim(bottom, top)
     return top
 

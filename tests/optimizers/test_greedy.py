@@ -111,7 +111,7 @@ def test_an_improvement_is_more_than_the_tolerance(settings: dict[str, Any], val
 
 
 def test_cool_downs_and_restarts_are_exact() -> None:
-    """Each cool-down ignores exactly its judgements; the lowering that reaches `min_scale` is the first of `restart`."""
+    """Each cool-down ignores exactly its checks; the lowering that reaches `min_scale` is the first of `restart`."""
     got = scales(np.ones(8), factor=0.5, patience=1, cooldown=2, raise_cooldown=1, min_scale=0.25)
     np.testing.assert_array_equal(got, [2, 2, 1, 1, 1, 0.5, 0.5, 0.5])
     got = scales(np.ones(7), factor=0.5, patience=1, min_scale=0.5, restart=2)

@@ -124,8 +124,8 @@ def test_a_drop_counts_by_default_from_a_ten_thousandth_on(drop: float, scale: f
     assert scales([100.0, 100.0 * (1.0 - drop)], factor=0.5, patience=1)[-1] == scale
 
 
-def test_the_last_judgement_of_a_cool_down_is_ignored_and_the_next_is_not() -> None:
-    """With `cooldown=2` and `patience=1` the scale is lowered at every third judgement."""
+def test_the_last_check_of_a_cool_down_is_ignored_and_the_next_is_not() -> None:
+    """With `cooldown=2` and `patience=1` the scale is lowered at every third check."""
     got = scales(np.ones(8), factor=0.5, patience=1, cooldown=2)
     np.testing.assert_array_equal(got, [1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.125])
 
@@ -187,10 +187,10 @@ def test_it_goes_with_any_schedule() -> None:
     ("settings", "message"),
     [
         ({"factor": 1.0}, r"reduce_on_plateau: `factor` must be a number between 0 and 1, both excluded, got 1.0"),
-        ({"patience": 0}, r"`patience` must be a whole number of judgements, at least 1"),
+        ({"patience": 0}, r"`patience` must be a whole number of checks, at least 1"),
         ({"goal": "mean"}, r"`goal` must be one of 'min', 'max'"),
         ({"rtol": -1.0}, r"`rtol` must be a finite number, at least 0"),
-        ({"cooldown": -1}, r"`cooldown` must be a whole number of judgements"),
+        ({"cooldown": -1}, r"`cooldown` must be a whole number of checks"),
         ({"min_scale": 2.0}, r"`min_scale` must be a number from 0 to 1"),
         ({"nonfinite": "raise"}, r"`nonfinite` must be one of 'count', 'skip'"),
     ],

@@ -1,8 +1,8 @@
 """DJL's `ai.djl.training.tracker`, number for number (it is Java: checked against its formulas in float32, not its code).
 
-DJL counts updates from 1 before it asks for a value, so the value at `count` is `getNewValue(count + 1)`. The arguments are
+DJL counts steps from 1 before it asks for a value, so the value at `count` is `getNewValue(count + 1)`. The arguments are
 those of the builders without their `set` or `opt`. DJL stores its numbers as float32, as lrax does, and what it derives from
-them when a tracker is built (how many updates lead to a minimum) is derived here in float32 too. Values differ from DJL's in
+them when a tracker is built (how many steps lead to a minimum) is derived here in float32 too. Values differ from DJL's in
 the last digits, because it also calculates in float32. For `FixedPerVarTracker`, one learning rate for each parameter, use one
 `FixedTracker` for each label of `optax.multi_transform`.
 """
@@ -63,16 +63,16 @@ def FixedTracker(value: Rate) -> Schedule:
 def FactorTracker(
     baseValue: Positive, factor: Factor, minValue: ConcreteRate | None = None, maxUpdates: ConcreteDelay | None = None
 ) -> Schedule:
-    """Multiplies the learning rate by `factor` at every update, for `maxUpdates` of them.
+    """Multiplies the learning rate by `factor` at every step, for `maxUpdates` of them.
 
     The first learning rate is `baseValue * factor`. `minValue` is another way to give `maxUpdates`, not a lower bound: the
-    nearest whole number of updates that lead to it, so the last learning rate may be above or below.
+    nearest whole number of steps that lead to it, so the last learning rate may be above or below.
 
     Args:
-      baseValue: the learning rate before the first update.
+      baseValue: the learning rate before the first step.
       factor: in (0, 1].
       minValue: about where to stop; below `baseValue`.
-      maxUpdates: how many updates change the learning rate; all if neither is given.
+      maxUpdates: how many steps change the learning rate; all if neither is given.
 
     Raises: ValueError if both `minValue` and `maxUpdates` are given.
 
@@ -80,35 +80,35 @@ def FactorTracker(
     [0.5  0.25 0.25 0.25]
     """
     _only_one("FactorTracker", minValue=minValue, maxUpdates=maxUpdates)
-    by, updates = float(np.float32(factor)), maxUpdates
+    by, steps = float(np.float32(factor)), maxUpdates
     if minValue is not None:
         CONCRETE.convert("FactorTracker", "baseValue", baseValue)
         check_order("FactorTracker", "minValue", minValue, "below", baseValue, "baseValue")
         POSITIVE.convert("FactorTracker", "minValue", minValue)
         if by == 1:
             raise argument_error(ValueError, "FactorTracker", "factor", "below 1 where `minValue` is given", factor)
-        updates = math.floor(math.log(np.float32(minValue) / np.float32(baseValue)) / math.log(by) + 0.5)
-    floor = 0.0 if updates is None else baseValue * by**updates
+        steps = math.floor(math.log(np.float32(minValue) / np.float32(baseValue)) / math.log(by) + 0.5)
+    floor = 0.0 if steps is None else baseValue * by**steps
     return Shift(Exponential(baseValue, factor, floor=floor), 1)
 
 
 @checked
 def MultiFactorTracker(baseValue: Rate, steps: Boundaries, factor: Factor = 1.0) -> Schedule:
-    """Multiplies the learning rate by `factor`, in (0, 1], after the updates in `steps`.
+    """Multiplies the learning rate by `factor`, in (0, 1], after the steps in `steps`.
 
-    They are update numbers (from 1), two or more, rising strictly.
+    They are step numbers (from 1), two or more, rising strictly.
 
     >>> print(MultiFactorTracker(baseValue=1.0, steps=[2, 4], factor=0.5)(jnp.arange(6)))
     [1.   1.   0.5  0.5  0.25 0.25]
     """
     if is_concrete(steps) and (len(steps) < 2 or min(steps) < 1):
-        raise argument_error(ValueError, "MultiFactorTracker", "steps", "two or more update numbers from 1 on", steps)
+        raise argument_error(ValueError, "MultiFactorTracker", "steps", "two or more step numbers from 1 on", steps)
     return Shift(Shift(MultiStep(baseValue, factor, steps), -1), 1)
 
 
 @checked
 def CosineTracker(baseValue: Positive, maxUpdates: Steps, finalValue: Rate = 0.01) -> Schedule:
-    """Falls along half a cosine from `baseValue`, before the first update, to `finalValue` at update number `maxUpdates`.
+    """Falls along half a cosine from `baseValue`, before the first step, to `finalValue` at step number `maxUpdates`.
 
     It stays there. `finalValue` must be below `baseValue`; mind its default.
 
@@ -127,25 +127,25 @@ def LinearTracker(
     minValue: ConcreteRate | None = None,
     maxUpdates: ConcreteDelay | None = None,
 ) -> Schedule:
-    """Adds `slope` to the learning rate at every update, for `maxUpdates` of them.
+    """Adds `slope` to the learning rate at every step, for `maxUpdates` of them.
 
-    `minValue` and `maxValue` are other ways to give `maxUpdates`: the nearest whole number of updates that lead there, so the
+    `minValue` and `maxValue` are other ways to give `maxUpdates`: the nearest whole number of steps that lead there, so the
     last learning rate may be above or below.
 
     Args:
-      baseValue: the learning rate before the first update.
-      slope: what each update adds, not 0.
+      baseValue: the learning rate before the first step.
+      slope: what each step adds, not 0.
       maxValue: about where a learning rate that climbs stops; above `baseValue`.
       minValue: about where a learning rate that falls stops; below `baseValue`.
-      maxUpdates: how many updates change the learning rate; all if none of the three is given.
+      maxUpdates: how many steps change the learning rate; all if none of the three is given.
 
     Raises: ValueError if more than one of the last three is given, or `slope` is 0 or leads away.
 
-    >>> print(LinearTracker(baseValue=1.0, slope=-0.25, minValue=0.4)(jnp.arange(3)))  # 2 updates are nearer than 3
+    >>> print(LinearTracker(baseValue=1.0, slope=-0.25, minValue=0.4)(jnp.arange(3)))  # 2 steps are nearer than 3
     [0.75 0.5  0.5 ]
     """
     _only_one("LinearTracker", maxValue=maxValue, minValue=minValue, maxUpdates=maxUpdates)
-    each, updates = np.float32(slope), FOREVER if maxUpdates is None else maxUpdates
+    each, steps = np.float32(slope), FOREVER if maxUpdates is None else maxUpdates
     if each == 0:
         raise argument_error(ValueError, "LinearTracker", "slope", "not 0", slope, "use FixedTracker")
     for name, limit in {"maxValue": maxValue, "minValue": minValue}.items():
@@ -156,15 +156,15 @@ def LinearTracker(
                 needs = "on the side of `baseValue` that `slope` leads to"
                 raise argument_error(ValueError, "LinearTracker", name, needs, limit, "change the sign of `slope`")
             ratio = float(distance / each)
-            updates = math.floor(ratio + 0.5) if each > 0 else -math.floor(0.5 - ratio)  # Java rounds halves up
-    if not updates:
+            steps = math.floor(ratio + 0.5) if each > 0 else -math.floor(0.5 - ratio)  # Java rounds halves up
+    if not steps:
         return FixedTracker(baseValue)
-    return Shift(Linear(baseValue, baseValue + updates * float(each), updates), 1)
+    return Shift(Linear(baseValue, baseValue + steps * float(each), steps), 1)
 
 
 @checked
 def PolynomialDecayTracker(baseValue: Rate, endLearningRate: Rate, decaySteps: Steps, power: Positive = 1.0) -> Schedule:
-    """Goes to `endLearningRate` as a power of what is left, and stays there from update number `decaySteps` on.
+    """Goes to `endLearningRate` as a power of what is left, and stays there from step number `decaySteps` on.
 
     >>> print(PolynomialDecayTracker(baseValue=1.0, endLearningRate=0.0, decaySteps=4, power=2.0)(jnp.arange(5)))
     [0.5625 0.25   0.0625 0.     0.    ]
@@ -186,12 +186,12 @@ def CyclicalTracker(
     """Triangles between `baseValue` and `maxValue`, without end, whose amplitude may shrink.
 
     Args:
-      baseValue: the lowest learning rate, of update number 0 and of each multiple of the cycle.
+      baseValue: the lowest learning rate, of step number 0 and of each multiple of the cycle.
       maxValue: the highest learning rate of the first cycle.
-      stepSizeUp, stepSizeDown: updates of climbing and of falling; 0: as many as of climbing.
-      mode: `"TRIANGULAR"`, `"TRIANGULAR2"` (half the amplitude each cycle) or `"EXP_RANGE"` (times `gamma` each update).
+      stepSizeUp, stepSizeDown: steps of climbing and of falling; 0: as many as of climbing.
+      mode: `"TRIANGULAR"`, `"TRIANGULAR2"` (half the amplitude each cycle) or `"EXP_RANGE"` (times `gamma` each step).
       gamma: factor of the amplitude, in (0, 1].
-      scaleFunction: factor of the amplitude instead of that of `mode`, a function of the cycle or of the update (from 1).
+      scaleFunction: factor of the amplitude instead of that of `mode`, a function of the cycle or of the step (from 1).
       scaleModeCycle: whether `scaleFunction` takes the cycle.
 
     Raises: ValueError if `baseValue` is above `maxValue`.
@@ -222,11 +222,11 @@ def WarmUpTracker(
     warmUpBeginValue: Rate = 0.0,
     warmUpMode: Annotated[str, Choice(("LINEAR", "CONSTANT"))] = "LINEAR",
 ) -> Schedule:
-    """Leads to the main tracker's value at update number 0, and then follows it from there: every tracker is delayed.
+    """Leads to the main tracker's value at step number 0, and then follows it from there: every tracker is delayed.
 
     Args:
       mainTracker: a schedule made by a function of this module.
-      warmUpSteps: updates of warm-up; update number `warmUpSteps` has the main tracker's value at 0.
+      warmUpSteps: steps of warm-up; step number `warmUpSteps` has the main tracker's value at 0.
       warmUpBeginValue: learning rate that the warm-up starts from.
       warmUpMode: `"LINEAR"`, or `"CONSTANT"` for `warmUpBeginValue` throughout.
 

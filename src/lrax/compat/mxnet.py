@@ -1,7 +1,7 @@
 """MXNet's `lr_scheduler`, number for number (MXNet 1.9.1).
 
-MXNet counts updates from 1 before it asks for a learning rate, so the value at `count` is `scheduler(count + 1)`, of a
-scheduler that was asked for every update before. An optimizer that gets both a scheduler and a `learning_rate` overwrites the
+MXNet counts steps from 1 before it asks for a learning rate, so the value at `count` is `scheduler(count + 1)`, of a
+scheduler that was asked for every step before. An optimizer that gets both a scheduler and a `learning_rate` overwrites the
 scheduler's `base_lr`: `FactorScheduler` and `MultiFactorScheduler` then climb to the old one and continue from the new one, the
 others ignore it. Give the learning rate that you mean as `base_lr`.
 """
@@ -43,17 +43,17 @@ def FactorScheduler(
     warmup_begin_lr: Rate = 0.0,
     warmup_mode: Mode = "linear",
 ) -> Schedule:
-    """Multiplies the learning rate by `factor` every `step` updates, down to `stop_factor_lr`.
+    """Multiplies the learning rate by `factor` every `step` steps, down to `stop_factor_lr`.
 
-    The warm-up does not delay the decay: after 25 updates of warm-up with `step=10` it begins two drops down. A `base_lr` below
+    The warm-up does not delay the decay: after 25 steps of warm-up with `step=10` it begins two drops down. A `base_lr` below
     `stop_factor_lr` is *raised* to it at the first drop.
 
     Args:
-      step: updates between drops, an integer > 0.
+      step: steps between drops, an integer > 0.
       factor: what the learning rate is multiplied by, in (0, 1].
       stop_factor_lr: a drop does not go below this learning rate.
       base_lr: learning rate before the first drop, and the top of the warm-up.
-      warmup_steps: updates of warm-up, an integer >= 0; the first one is one part of `warmup_steps` up already.
+      warmup_steps: steps of warm-up, an integer >= 0; the first one is one part of `warmup_steps` up already.
       warmup_begin_lr: learning rate that the warm-up starts from, at most `base_lr`.
       warmup_mode: `"linear"`, or `"constant"` for `warmup_begin_lr` throughout.
 
@@ -78,7 +78,7 @@ def MultiFactorScheduler(
     warmup_begin_lr: Rate = 0.0,
     warmup_mode: Mode = "linear",
 ) -> Schedule:
-    """Multiplies the learning rate by `factor` after the updates in `step`, numbers from 1; see `FactorScheduler`.
+    """Multiplies the learning rate by `factor` after the steps in `step`, numbers from 1; see `FactorScheduler`.
 
     The warm-up does not delay them.
 
@@ -86,7 +86,7 @@ def MultiFactorScheduler(
     [1.   1.   0.5  0.5  0.25 0.25]
     """
     if is_concrete(step) and min(step) < 1:
-        raise argument_error(ValueError, "MultiFactorScheduler", "step", "update numbers from 1 on", step, "leave out 0")
+        raise argument_error(ValueError, "MultiFactorScheduler", "step", "step numbers from 1 on", step, "leave out 0")
     decay = MultiStep(base_lr, factor, step)
     return _unshifted("MultiFactorScheduler", decay, base_lr, warmup_steps, warmup_begin_lr, warmup_mode)
 
@@ -101,13 +101,13 @@ def PolyScheduler(
     warmup_begin_lr: Rate = 0.0,
     warmup_mode: Mode = "linear",
 ) -> Schedule:
-    """Falls as a power of what is left, from `base_lr` to `final_lr` at update `max_update`, and stays there.
+    """Falls as a power of what is left, from `base_lr` to `final_lr` at step `max_update`, and stays there.
 
     A `max_update` below `warmup_steps` keeps `base_lr`.
 
     Args:
-      max_update: the number of the update (from 1) that has `final_lr`, warm-up included.
-      base_lr: learning rate at update number `warmup_steps`.
+      max_update: the number of the step (from 1) that has `final_lr`, warm-up included.
+      base_lr: learning rate at step number `warmup_steps`.
       pwr: exponent, > 0.
       final_lr: the last learning rate.
       warmup_steps, warmup_begin_lr, warmup_mode: see `FactorScheduler`.
@@ -131,7 +131,7 @@ def CosineScheduler(
     warmup_begin_lr: Rate = 0.0,
     warmup_mode: Mode = "linear",
 ) -> Schedule:
-    """Falls along half a cosine from `base_lr` to `final_lr` at update `max_update`; see `PolyScheduler`.
+    """Falls along half a cosine from `base_lr` to `final_lr` at step `max_update`; see `PolyScheduler`.
 
     >>> print([f"{lr:.3f}" for lr in CosineScheduler(max_update=4, base_lr=1.0)(jnp.arange(5))])
     ['0.854', '0.500', '0.146', '0.000', '0.000']
@@ -149,7 +149,7 @@ def _decay_steps(caller: str, max_update: Any, warmup_steps: Any) -> int:
 
 
 def _unshifted(caller: str, decay: Schedule, base_lr: Any, warmup_steps: int, begin: Any, mode: str) -> Schedule:
-    """A warm-up of update numbers below `warmup_steps`, and the decay as if there had been none."""
+    """A warm-up of step numbers below `warmup_steps`, and the decay as if there had been none."""
     check_order(caller, "warmup_begin_lr", begin, "at most", base_lr, "base_lr")
     if not warmup_steps:
         return decay
@@ -158,6 +158,6 @@ def _unshifted(caller: str, decay: Schedule, base_lr: Any, warmup_steps: int, be
 
 
 def _shifted(caller: str, decay: Schedule, base_lr: Any, warmup_steps: int, begin: Any, mode: Any) -> Schedule:
-    """A warm-up of update numbers below `warmup_steps`, and then the decay from its start."""
+    """A warm-up of step numbers below `warmup_steps`, and then the decay from its start."""
     check_order(caller, "warmup_begin_lr", begin, "at most", base_lr, "base_lr")
     return Shift(Warmup(decay, warmup_steps, begin, mode), 1)

@@ -221,8 +221,8 @@ def CyclicLR(
     up, down = step_size_up, step_size_up if step_size_down is None else step_size_down
     if scale_fn is None and mode == "triangular":
         return Cycle(Sequence(Linear(base_lr, max_lr, up), Linear(max_lr, base_lr, down)))
-    height = max_lr - base_lr
-    triangle = Sequence(Linear(0.0, height, up), Linear(height, 0.0, down))
+    amplitude = max_lr - base_lr
+    triangle = Sequence(Linear(0.0, amplitude, up), Linear(amplitude, 0.0, down))
     if scale_fn is None and mode == "triangular2":
         return Sum(Constant(base_lr), Cycle(triangle, 1, 0.5))
     scale: Schedule = exponential(1.0, gamma) if scale_fn is None else Function(scale_fn)
@@ -396,7 +396,7 @@ def ReduceLROnPlateau(
       factor: what the learning rate is multiplied by, in (0, 1).
       patience: one failure more reduces the learning rate, an integer >= 0.
       threshold, threshold_mode: the improvement that is needed.
-      cooldown: judgements after a reduction that cannot count as failures.
+      cooldown: checks after a reduction that cannot count as failures.
       min_lr: the smallest learning rate, at most `lr`.
 
     Returns: a transformation whose `update` needs `value`.

@@ -259,7 +259,7 @@ def get_cosine_with_min_lr_schedule_with_warmup_lr_rate(
     falls = wave(caller, lr, low, after(num_warmup_steps, num_training_steps), num_cycles)
     if warmup_lr_rate is None or not num_warmup_steps:
         return Shift(Warmup(falls, num_warmup_steps), 1)
-    if num_warmup_steps == 1:  # theirs never reaches the peak
+    if num_warmup_steps == 1:  # transformers never reaches the peak
         return Sequence(Hold(lr * warmup_lr_rate, 1), Shift(falls, 1))
     return Warmup(falls, num_warmup_steps - 1, start=lr * warmup_lr_rate)
 
@@ -318,9 +318,9 @@ def get_greedy_schedule(
       lr: learning rate of the optimizer, from `min_lr` to `max_lr`.
       mode: `"min"` or `"max"`.
       factor: in (0, 1).
-      patience: one equal judgement more changes the learning rate; an integer >= 0.
+      patience: one equal check more changes the learning rate; an integer >= 0.
       threshold, threshold_mode: the improvement that is needed.
-      cooldown, warmup: judgements that are ignored after a reduction, and after an increase.
+      cooldown, warmup: checks that are ignored after a reduction, and after an increase.
       min_lr, max_lr: bounds of the learning rate; `min_lr` above 0.
       reset_start: reductions at `min_lr` after which all begins anew.
 

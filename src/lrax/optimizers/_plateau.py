@@ -12,12 +12,12 @@ from lrax.fields._rules import Rule
 from lrax.fields._types import STEPS, Maybe, Number, PyTree, Whole
 
 TOLERANCE = Rule("a finite number, at least 0", low=0)
-JUDGEMENTS = Rule("a whole number of judgements, at least 1", np.int32, low=1, remedy="give an int such as 5")
-WAIT = Rule("a whole number of judgements, at least 0", np.int32, low=0, remedy="give an int such as 5")
+CHECKS = Rule("a whole number of checks, at least 1", np.int32, low=1, remedy="give an int such as 5")
+WAIT = Rule("a whole number of checks, at least 0", np.int32, low=0, remedy="give an int such as 5")
 RESTART = Rule("a whole number of reductions, at least 1", np.int32, low=1, remedy="give an int such as 500, or None")
 RULES: dict[str, Any] = {
     "factor": Rule("a number between 0 and 1, both excluded", low=0, high=1, open=True),
-    "patience": JUDGEMENTS,
+    "patience": CHECKS,
     "rtol": TOLERANCE,
     "atol": TOLERANCE,
     "every": STEPS,
@@ -35,13 +35,13 @@ class PlateauState(NamedTuple):
     Attributes:
       scale: the factor of the updates, float32.
       best: the best value so far, float32; infinite before there is one.
-      plateau_count: judgements without improvement in a row, int32.
-      better_count: judgements with an improvement in a row, int32.
-      cooldown_count: judgements that will still be ignored, int32.
+      plateau_count: checks without improvement in a row, int32.
+      better_count: checks with an improvement in a row, int32.
+      cooldown_count: checks that will still be ignored, int32.
       floor_count: reductions at `min_scale` since the last increase, int32.
-      total: sum of the values since the last judgement, float32.
+      total: sum of the values since the last check, float32.
       seen: how many values are in the sum, int32.
-      waited: steps since the last judgement, int32.
+      waited: steps since the last check, int32.
     """
 
     scale: jax.Array
@@ -111,7 +111,7 @@ class _Rule(NamedTuple):
             del params, extra
             state = self._with_value(state, value)
             due = state.waited >= self.every
-            state = jax.tree.map(lambda new, old: jnp.where(due, new, old), self._judged(state), state)
+            state = jax.tree.map(lambda new, old: jnp.where(due, new, old), self._after_check(state), state)
             return jax.tree.map(lambda one: one * state.scale.astype(one.dtype), updates), state
 
         return optax.GradientTransformationExtraArgs(init, update)
@@ -128,8 +128,8 @@ class _Rule(NamedTuple):
         total, seen = state.total + jnp.where(finite, number, 0.0), state.seen + finite.astype(jnp.int32)
         return state._replace(total=total, seen=seen, waited=state.waited + 1)
 
-    def _judged(self, state: PlateauState) -> PlateauState:
-        """The state after a judgement of the mean of the values since the last one."""
+    def _after_check(self, state: PlateauState) -> PlateauState:
+        """The state after a check of the mean of the values since the last one."""
         counts = self.nonfinite == "count"
         mean, best = self.sign * state.total / jnp.maximum(state.seen, 1).astype(jnp.float32), self.sign * state.best
         margin = self.atol + self.rtol * jnp.where(jnp.isfinite(best), jnp.abs(best), 0.0)
@@ -176,25 +176,25 @@ def reduce_on_plateau(
     min_scale: Number = 0.0,
     nonfinite: Literal["count", "skip"] = "count",
 ) -> optax.GradientTransformationExtraArgs:
-    r"""Multiplies the updates by `factor` each time a value has not improved for `patience` judgements.
+    r"""Multiplies the updates by `factor` each time a value has not improved for `patience` checks.
 
     Put it last in a chain, after an optimizer with any schedule, and give `update` the value to watch:
-    `tx.update(grads, opt_state, params, value=loss)`. It judges the mean of the values every `every` steps. A value improves if
+    `tx.update(grads, opt_state, params, value=loss)`. It checks the mean of the values every `every` steps. A value improves if
     it is better than the best so far by more than $rtol\,|best| + atol$, whatever its sign. The reduced scale already holds for
     the step that reduced it. Do not use it in a range test: it lowers the ramp where the loss is level.
 
     Args:
       factor: what the scale is multiplied by, in (0, 1).
-      patience: judgements in a row without improvement after which the scale is reduced, an integer >= 1.
+      patience: checks in a row without improvement after which the scale is reduced, an integer >= 1.
       goal: `"min"` if smaller values are better, such as a loss; `"max"` for an accuracy.
       rtol: the improvement needed, as a fraction of the absolute value of the best, >= 0.
       atol: the improvement needed, absolute, >= 0; added to the other.
-      every: steps between judgements, an integer >= 1.
-      cooldown: judgements after a reduction that cannot count as a plateau, an integer >= 0.
+      every: steps between checks, an integer >= 1.
+      cooldown: checks after a reduction that cannot count as a plateau, an integer >= 0.
       min_scale: the smallest scale, in [0, 1].
-      nonfinite: what a NaN or infinite value means; it is never the best, and not part of a mean. `"count"`: its judgement
+      nonfinite: what a NaN or infinite value means; it is never the best, and not part of a mean. `"count"`: its check
         counts as one without improvement, so the learning rate of a diverging run falls. `"skip"`: it is left out, and a
-        judgement without other values is not made.
+        check without other values is not made.
 
     Every number may be traced and vmapped. The state is float32 and int32, and updates keep their dtypes.
 
@@ -240,9 +240,9 @@ def greedy(
 
     Args:
       factor: what the scale is multiplied by, or divided by, in (0, 1).
-      patience: equal judgements in a row after which the scale changes, an integer >= 1.
+      patience: equal checks in a row after which the scale changes, an integer >= 1.
       goal, rtol, atol, every, nonfinite: see `lrax.reduce_on_plateau`.
-      cooldown: judgements after a reduction that are ignored, an integer >= 0; they do not move the best either.
+      cooldown: checks after a reduction that are ignored, an integer >= 0; they do not move the best either.
       raise_cooldown: the same after an increase.
       min_scale: the smallest scale, in [0, 1].
       max_scale: the largest scale, >= 1.

@@ -282,9 +282,9 @@ def group_lrs(opt_state: PyTree, schedule: FollowedBy = None) -> dict[str, jax.A
 
     Returns: by label, float32 as `last_lr` returns it. Frozen groups have no entry. The hyper-parameters `learning_rate` and
       `adam_learning_rate` of an injected `optax.contrib.muon` are those of its groups `"muon"` and `"adam"`. A state without
-      groups has one entry, `"rest"`; a collection of several states has one for each, by its place.
+      groups has one entry, `"rest"`; a collection of several states has one for each, by its path.
 
-    Raises: ValueError if the learning rate of a group is not in the state and there is no schedule for it, and as `last_lr`;
+    Raises: ValueError if the learning rate of a group is not in the state and `schedule` has none for it, and as `last_lr`;
       TypeError if `opt_state` is not a state.
 
     >>> params = {"body": jnp.ones(2), "head": jnp.ones(2)}

@@ -1,4 +1,4 @@
-"""Optimizers that record their learning rate, and states converted into theirs."""
+"""Optimizers that record their learning rate, and converted states."""
 
 import dataclasses
 import functools
@@ -122,7 +122,7 @@ def optimizer_at(
 
 @dataclasses.dataclass(frozen=True)
 class RatedOptimizer:
-    """An optimizer whose learning rate is an argument of every update.
+    """An optimizer whose learning rate is an argument of `update`.
 
     `optax.sgd(0.1)`, `optax.sgd(schedule)` and an injected `sgd` have states of different structure: the factory is called in
     the way that gives the structure at hand.
@@ -225,7 +225,7 @@ def is_hyperparameter(path: tuple[object, ...], name: str) -> bool:
 class RecordedState(NamedTuple):
     """The state of `lrax.recorded`.
 
-    It has no number of steps: the optimizer's own state counts them, and `lrax.count_of` reads it. So
+    It does not store the number of steps: the optimizer's own state counts them, and `lrax.count_of` reads it. So
     `optax.tree_utils.tree_set(opt_state, count=...)` moves the count that the learning rate follows.
 
     Attributes:
