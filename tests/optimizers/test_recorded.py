@@ -346,7 +346,7 @@ def test_the_state_of_another_optimizer_is_named() -> None:
 
 def test_a_fresh_state_has_no_nan() -> None:
     """With `jax_debug_nans`, an optimizer that records starts, also where a first batch makes no step."""
-    tx = lrax.recorded(lambda rate: optax.MultiSteps(optax.sgd(rate), 2), SCHEDULE)
+    tx = lrax.recorded(lambda rate: optax.MultiSteps(optax.sgd(rate), 2), SCHEDULE, norm="l2")
     with jax.debug_nans(True):
         _, state = run(tx, WEIGHTS, 1)
         _, state = jax.jit(tx.update)(WEIGHTS, lrax.convert_state(state, tx, WEIGHTS), WEIGHTS)

@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 from lrax.fields._errors import NEEDS_NUMBERS, Shown, any_traced, argument_error, check_call, choice
 from lrax.fields._rules import LARGEST, Rule
 from lrax.fields._types import Number, PyTree, Whole
-from lrax.optimizers._difference import children, difference
+from lrax.optimizers._difference import children, each_difference
 from lrax.optimizers._rates import Scheduled, common, counts_in, places_of
 from lrax.schedules._base import RateFunction, Schedule, ScheduleRule
 
@@ -149,14 +149,14 @@ class RatedOptimizer:
         check_factory(caller, factory)
         first = RatedOptimizer(factory, "number", False, hyperparameter, caller)
         candidates = (first, dataclasses.replace(first, by="schedule"))
-        differences: list[tuple[int, str]] = []
+        others: list[PyTree] = []
         failed: Exception | None = None
         for candidate in candidates:
             try:
                 fresh: PyTree = jax.eval_shape(candidate.init, params)
             except (TypeError, ValueError) as error:  # some factories take only numbers, some only schedules
                 failed = failed or error
-                if candidate is candidates[-1] and not differences:
+                if candidate is candidates[-1] and not others:
                     raise _not_made(caller, factory, failed) from failed.__cause__  # with a number, which most take
                 continue
             structure: object = jax.tree.structure(fresh)
@@ -165,10 +165,11 @@ class RatedOptimizer:
                     _check_shapes(caller, opt_state, fresh)
                 injected = any(is_hyperparameter(path, hyperparameter) for path, _ in jax.tree.leaves_with_path(fresh))
                 return dataclasses.replace(candidate, injected=injected)
-            differences.append(difference(opt_state, fresh))
-        _, found = max(differences)  # of the call whose structure agrees for longest
+            others.append(fresh)
+        found = min((list(each_difference(opt_state, other, "it")) for other in others), key=len)
         remedy = "give the factory of the optimizer that the run uses"
-        raise ValueError(f"{caller}: `opt_state` must be a state of `optimizer`, got {found}; {remedy}")
+        given = Shown(f"another: {found[0] if found else 'it has another structure'}")
+        raise argument_error(ValueError, caller, "opt_state", "a state of `optimizer`", given, remedy)
 
     def init(self, params: PyTree) -> PyTree:
         """A fresh optimizer state."""
@@ -396,9 +397,9 @@ def convert_state(
         lacking = []
     left = [] if _has_frozen(wanted) else [name for name in given if name not in names and not name.endswith("count")]
     if lacking or left:
-        difference = f"it has no {lacking[0]}" if lacking else f"it has {left[0]} too"
+        remedy = f"it has no {lacking[0]}" if lacking else f"it has {left[0]} too"
         needs = "the state of the same optimizer, with other wrappers of lrax or none"
-        raise argument_error(TypeError, "convert_state", "opt_state", needs, Shown(type(opt_state).__name__), difference)
+        raise argument_error(TypeError, "convert_state", "opt_state", needs, Shown(type(opt_state).__name__), remedy)
     steps = _steps_made(opt_state, count)
     leaves = [_converted(part, given.get(part.name, []), steps) for part in parts]
     return jax.tree.unflatten(jax.tree.structure(wanted), leaves)
