@@ -1,8 +1,8 @@
 """Learning rates for JAX: schedules that are data, a learning-rate finder, and sweeps.
 
-Here are the names of every day. Beside them: `lrax.schedules` (every kind and recipe), `lrax.finder` (rules, smoothing, stops),
-`lrax.sweeps` (results), `lrax.theory` (bounds and laws of rates), `lrax.fields` (for kinds of your own), `lrax.compat` (other
-libraries' schedulers), `lrax.flax` and `lrax.keras` (learners from their models).
+These are the everyday names. Others are in `lrax.schedules` (all schedules and recipes), `lrax.finder` (rules, smoothing,
+stops), `lrax.sweeps` (results), `lrax.theory` (bounds and transfer rules), `lrax.fields` (for custom schedules), `lrax.compat`
+(schedulers of other libraries), `lrax.flax` and `lrax.keras` (learners from their models).
 """
 
 import importlib as _importlib
@@ -17,11 +17,10 @@ from lrax import theory as theory
 from lrax._version import __version__
 from lrax.citing._cite import citation
 from lrax.finder import FinderResult, critical_lr, find_lr, range_test
-from lrax.optimizers._convert import convert_state
 from lrax.optimizers._groups import by_path, group_table, layerwise
 from lrax.optimizers._plateau import greedy, reduce_on_plateau
 from lrax.optimizers._rates import count_of, group_lrs, last_lr, next_lr
-from lrax.optimizers._recorded import at_lr, recorded
+from lrax.optimizers._recorded import at_lr, convert_state, recorded
 from lrax.schedules._base import Function, Phase, Schedule, ScheduleLike
 from lrax.schedules._clock import Clock, linear_scaling, sqrt_scaling, steps_for
 from lrax.schedules._combinators import (
@@ -171,9 +170,9 @@ def __getattr__(name: str) -> _types.ModuleType:
             return _importlib.import_module(f"lrax.{name}")
         except ImportError as error:  # `help`, `inspect`, `hasattr` and doctest take nothing but an AttributeError
             raise AttributeError(str(error), name=name) from error
-    rooms = [room for room in (schedules, finder, sweeps, theory, fields) if name in room.__all__]
+    packages = [package for package in (schedules, finder, sweeps, theory, fields) if name in package.__all__]
     raise AttributeError(
-        "".join([f"module 'lrax' has no attribute {name!r}", *(f"; it is {room.__name__}.{name}" for room in rooms)])
+        "".join([f"module 'lrax' has no attribute {name!r}", *(f"; it is {package.__name__}.{name}" for package in packages)])
     )
 
 

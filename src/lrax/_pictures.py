@@ -1,7 +1,7 @@
-"""What pictures share: axes, colours, ticks, legends, and how they stand in a notebook.
+"""Axes, colours, ticks and legends of all pictures, and how a notebook shows them.
 
-One look for all: the answer of a picture (a suggestion, a best rate) is a dashed line in `ANSWER`, the best of many curves is
-black, what went wrong is in `GONE`, kinds and lines have `COLOURS`, and rates in an order the map `rate_map`.
+The answer of a picture (a suggestion, a best peak) is a dashed line in `ANSWER`, the best of many curves is black, what
+diverged is in `GONE`, separate lines have `COLOURS`, and ordered learning rates the map `rate_map`.
 
 Needs matplotlib (the extra `plot`), imported only when something is drawn.
 """
@@ -14,48 +14,39 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lrax.fields._errors import missing_extra
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Colormap
 
-BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PURPLE = (
-    "#000000",
-    "#e69f00",
-    "#56b4e9",
-    "#009e73",
-    "#f0e442",
-    "#0072b2",
-    "#d55e00",
-    "#cc79a7",
-)
-"""Colours that people who see colours differently can tell apart. Source: Okabe & Ito 2008, "Color Universal Design"."""
-
+# Colours that people with colour blindness distinguish: Okabe & Ito 2008, "Color Universal Design".
+BLACK, ORANGE, SKY, GREEN = "#000000", "#e69f00", "#56b4e9", "#009e73"
+BLUE, RED, PURPLE = "#0072b2", "#d55e00", "#cc79a7"
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY)
-"""Of kinds and of lines, those that no other meaning has."""
-
+"""Of separate lines: those that have no other meaning."""
 ANSWER, GONE = RED, "0.35"
 """Of what a picture is drawn for, and of what diverged or left the axes."""
-
 STYLES: tuple[Any, ...] = ("-.", ":", (0, (6, 2, 1, 2, 1, 2)), (0, (1, 3)), (0, (8, 4)))
-"""Lines that can be told apart without colours, beside the plain and the dashed one."""
-
+"""Dashes that differ without colours, in addition to the plain and the dashed line."""
 SIZE = (6.0, 3.6)
-"""Inches of a picture in a notebook, and in the documentation."""
-
+"""Inches of a picture in a notebook and in the documentation."""
 WIDE = 5.0
-"""Numbers above 0 of which the largest is so many times the smallest get a logarithmic axis."""
+"""Positive numbers whose largest is more than this many times the smallest get a logarithmic axis."""
 
 
 def look_of(place: int) -> dict[str, Any]:
-    """The colour of one of a few lines; when colours are used up they come again with other dashes."""
+    """The colour of one of a few lines; when colours are used up they repeat with other dashes."""
     again, colour = divmod(place, len(COLOURS))
     styles = ("-", *STYLES)
     return {"color": COLOURS[colour], "linestyle": styles[again % len(styles)]}
 
 
-def rate_map() -> Any:
+def rate_map() -> "Colormap":
     """Colours from low to high: a map without its pale end, which is faint on white."""
     from matplotlib import colormaps
     from matplotlib.colors import LinearSegmentedColormap
@@ -63,30 +54,27 @@ def rate_map() -> Any:
     return LinearSegmentedColormap.from_list("rates", colormaps["plasma"](np.linspace(0.0, 0.82, 64)))
 
 
-def in_order(low: float, high: float) -> Any:
-    """Colours for numbers between two, by their logarithms if they are above 0 and far apart."""
+def in_order(low: float, high: float) -> "ScalarMappable":
+    """Colours for numbers between two, by their logarithms if they are positive and far apart."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LogNorm, Normalize
 
     return ScalarMappable((LogNorm if low > 0 and high > WIDE * low else Normalize)(low, high), rate_map())
 
 
-def colour_bar(axes: "Axes", colours: Any, label: str) -> None:
-    """A bar beside the axes that says which number has which colour; none where all have the same."""
+def colour_bar(axes: "Axes", colours: "ScalarMappable", label: str) -> None:
+    """A bar next to the axes that shows which number has which colour; none if all have the same."""
     from matplotlib.colors import LogNorm
 
     low, high = colours.get_clim()
-    if low < high:
+    if low is not None and high is not None and low < high:
         bar = axes.figure.colorbar(colours, ax=axes, label=label)
         if isinstance(colours.norm, LogNorm):
             plain_ticks(bar.ax.yaxis)
 
 
 def new_axes() -> "Axes":
-    """Axes of a new figure, which pyplot knows.
-
-    Raises: ImportError if matplotlib is not installed.
-    """
+    """Axes of a new figure of pyplot; raises ImportError if matplotlib is not installed."""
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
@@ -100,12 +88,12 @@ def set_plain_log(axis: Any) -> None:
     plain_ticks(axis)
 
 
-def plain_ticks(axis: Any) -> None:
-    """Numbers as one writes them, 0.03, on a logarithmic axis, which by itself has powers of ten; enough on a short one."""
+def plain_ticks(axis: "Axis") -> None:
+    """Plain numbers such as 0.03 on a logarithmic axis, in place of powers of ten, and enough of them on a short one."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     class Spaced(LogLocator):
-        """As many numbers in a decade as leave room between them."""
+        """As many numbers in a decade as fit."""
 
         def tick_values(self, vmin: float, vmax: float) -> Any:
             decades = abs(math.log10(vmax / vmin)) if vmin > 0 and vmax > 0 else 9.0
@@ -120,7 +108,7 @@ def plain_ticks(axis: Any) -> None:
 
 
 def plain(value: float) -> str:
-    """A number as one writes it.
+    """A number without leading zeros of its exponent.
 
     >>> print(plain(0.03), plain(1e-7), plain(1e30))
     0.03 1e-7 1e30
@@ -128,8 +116,8 @@ def plain(value: float) -> str:
     return f"{value:.6g}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
 
 
-def log_if_wide(axes: "Axes", values: np.ndarray[Any, Any]) -> bool:
-    """Makes the upright axis logarithmic if all finite values are above 0 and span more than `WIDE`; returns whether it did."""
+def log_if_wide(axes: "Axes", values: npt.NDArray[Any]) -> bool:
+    """Makes the upright axis logarithmic if all finite values are positive and span more than `WIDE`; returns whether."""
     finite = np.asarray(values)[np.isfinite(values)]
     wide = bool(finite.size and finite.min() > 0 and finite.max() > WIDE * finite.min())
     if wide:
@@ -137,14 +125,8 @@ def log_if_wide(axes: "Axes", values: np.ndarray[Any, Any]) -> bool:
     return wide
 
 
-def set_loss_axis(axes: "Axes", losses: np.ndarray[Any, Any], above: float) -> float:
-    """Sets the upright axis to what is of interest in losses that may have blown up; returns its upper end.
-
-    Args:
-      axes: whose axis to set.
-      losses: all that are drawn; they may hold what is not finite.
-      above: a loss up to which the axis goes if the losses do, such as a few times the first one.
-    """
+def set_loss_axis(axes: "Axes", losses: npt.NDArray[Any], above: float) -> float:
+    """Fits the upright axis to losses that may have diverged, with losses up to `above`; returns its upper end."""
     finite = losses[np.isfinite(losses)]
     if not finite.size:
         return np.inf
@@ -152,8 +134,8 @@ def set_loss_axis(axes: "Axes", losses: np.ndarray[Any, Any], above: float) -> f
     if log_if_wide(axes, np.clip(finite, None, high)):
         bottom, top = low / 1.25, high * 1.25
     else:
-        room = 0.06 * (high - low) or 0.1 * max(abs(high), 1e-6)
-        bottom, top = low - room, high + room
+        margin = 0.06 * (high - low) or 0.1 * max(abs(high), 1e-6)
+        bottom, top = low - margin, high + margin
     axes.set_ylim(bottom, top)
     return top
 
@@ -171,18 +153,15 @@ def paragraph(text: str) -> str:
     return f"<p>{html.escape(text)}</p>"
 
 
-def inline(shown: str, draw: Callable[["Axes"], Any], says: str) -> str:
-    """What a notebook shows: some HTML, and below it what `draw` draws, if matplotlib is there and nothing goes wrong.
+def inline(shown: str, draw: Callable[["Axes"], object], says: str) -> str:
+    """HTML for a notebook, and below it what `draw` draws without its title; only the HTML if that fails.
 
-    Args:
-      shown: HTML.
-      draw: draws on axes; a title is left out, for what it says is said by `shown`.
-      says: what the picture is of, for those who do not see it.
+    `says` describes the picture for people who do not see it.
     """
     return f"<div>{shown}{_png(draw, says)}</div>"
 
 
-def _png(draw: Callable[["Axes"], Any], says: str) -> str:
+def _png(draw: Callable[["Axes"], object], says: str) -> str:
     try:
         from matplotlib.figure import Figure
 

@@ -1,6 +1,6 @@
 """Learners from Flax: a linen `TrainState`, or an NNX model with its optimizer. Needs flax (the extra `flax`).
 
-A train step that you have already is enough: `from_train_step` calls it at the learning rates of the finder or of a race.
+`from_train_step` uses a train step that you have already, at the learning rates of the finder or of a race.
 
 >>> from flax.training.train_state import TrainState
 >>> def train_step(state, batch):
@@ -43,7 +43,7 @@ except ImportError as error:
 from lrax.optimizers._recorded import OptimizerFactory, check_factory, optimizer_at
 from lrax.training._learner import Learner, make_learner
 from lrax.training._loss import ValueAndGrad
-from lrax.training._notes import calling
+from lrax.training._notes import calling, shapes_of
 from lrax.training._programs import call
 
 __all__ = ["from_nnx", "from_train_state", "from_train_step"]
@@ -61,23 +61,19 @@ def from_train_state(
     value_and_grad: ValueAndGrad | None = None,
     hyperparameter: str = "learning_rate",
 ) -> Learner:
-    """A learner from a linen `TrainState`, at whatever moment of a run: parameters, optimizer state and all.
+    """A learner from a linen `TrainState`, at any moment of a run: parameters, optimizer state and all.
 
     Args:
-      state: a `flax.training.train_state.TrainState`, or anything with `params` and `opt_state`.
+      state: a `flax.training.train_state.TrainState`, or any object with `params` and `opt_state`; it is never changed.
       loss_fn: `loss_fn(params, batch)` returns a scalar loss. With `aux` it is `loss_fn(params, aux, batch)` and returns
         `(loss, aux)`; with `key`, a fresh key for dropout comes last.
-      optimizer: `rate -> optax.GradientTransformation`, the factory of the optimizer in `state.tx`.
-      aux: name of the field of `state` that holds what the loss updates, such as `"batch_stats"`.
-      key: random key for dropout and the like, split once an update.
-      has_aux: whether the loss returns metrics besides, as for `lrax.Learner.create`.
-      value_and_grad: how gradients are taken, as for `lrax.Learner.create`: there is how to name the axis of batch norm.
-      hyperparameter: the name that is overridden in a state of `optax.inject_hyperparams`.
+      optimizer: `learning_rate -> optax.GradientTransformation`, the factory of the optimizer in `state.tx`.
+      aux: name of the field of `state` that the loss updates, such as `"batch_stats"`.
+      key: random key for dropout and the like, split once a step.
+      has_aux, value_and_grad, hyperparameter: as for `lrax.Learner.create`, which shows how to name the axis of batch norm.
 
-    Returns: a learner; `state` itself is never changed.
-
-    Raises: TypeError if `state` is no train state or lacks the field `aux`; ValueError if `optimizer` does not make states like
-      `state.opt_state`, or if `state` is replicated over devices.
+    Raises: TypeError if `state` is not a train state or lacks the field `aux`; ValueError if `optimizer` does not make states
+      like `state.opt_state`, or if `state` is replicated over devices.
 
     >>> import flax.linen as nn
     >>> from flax.training.train_state import TrainState
@@ -91,9 +87,8 @@ def from_train_state(
     for field in ("params", "opt_state", *([aux] if aux else [])):
         if getattr(state, field, None) is None:
             remedy = "name the field of the state that the loss updates" if field == aux else "give a TrainState"
-            raise argument_error(
-                TypeError, "from_train_state", "state", f"something with a field `{field}`", type(state), remedy
-            )
+            needs = f"something with a field `{field}`"
+            raise argument_error(TypeError, "from_train_state", "state", needs, type(state), remedy)
     check_one("from_train_state", state)
     return make_learner(
         "from_train_state",
@@ -124,19 +119,19 @@ def from_nnx(
     """A learner from an NNX model; the model and its optimizer are read and never changed.
 
     Args:
-      model: an `nnx.Module`, in the mode that it trains in. Batch statistics, random streams and all other variables go along.
+      model: an `nnx.Module` in training mode, with its batch statistics, random streams and all other variables.
       loss_fn: `loss_fn(model, batch)` returns a scalar loss; it may change the model's variables, as batch norm and dropout do.
         With `key`, a fresh key comes last.
-      optimizer: `rate -> optax.GradientTransformation`.
-      state: the run's `nnx.Optimizer`, to start half-way through a run with its momenta; by default a fresh one.
+      optimizer: `learning_rate -> optax.GradientTransformation`.
+      state: the `nnx.Optimizer` of a run, to start from its moments; by default a fresh one.
       wrt: which variables are trained, as for `nnx.Optimizer`.
-      key: random key for models that get their random streams from outside, split once an update: `nnx.Rngs(key)` in the loss.
+      key: random key for models that get their random streams from outside, split once a step: `nnx.Rngs(key)` in the loss.
       has_aux: whether the loss returns `(loss, metrics)`; the metrics are dropped.
       hyperparameter: the name that is overridden in a state of `optax.inject_hyperparams`.
 
     Returns: a learner whose state is pure arrays.
 
-    Raises: TypeError if `model` is no NNX module; ValueError if `optimizer` does not make states like that of `state`.
+    Raises: TypeError if `model` is not an NNX module; ValueError if `optimizer` does not make states like that of `state`.
 
     >>> from flax import nnx
     >>> model = nnx.Linear(3, 1, rngs=nnx.Rngs(0))
@@ -173,9 +168,9 @@ def from_train_step(
 ) -> Learner:
     """A learner from a train step that you have already, of linen or of NNX.
 
-    The step is called with `state`, in which the optimizer is replaced by `optimizer` at the learning rate that is tried. It
-    does not matter whether the optimizer was made with a number, with a schedule or by `optax.inject_hyperparams`. The step may
-    be jitted, and may donate its arguments. `state` itself is never changed.
+    The step is called with `state`, in which `optimizer` at the learning rate to try replaces the optimizer. That one may have
+    been made with a number, with a schedule or by `optax.inject_hyperparams`. The step may be jitted, and may donate its
+    arguments. `state` itself is never changed.
 
     Args:
       state: a linen `TrainState`, or any dataclass with the fields `tx` and `opt_state`; or the NNX objects of the step in the
@@ -189,7 +184,7 @@ def from_train_step(
         `lambda returned: returned[1]["train"]["loss"]`.
       hyperparameter: the name that is overridden in a state of `optax.inject_hyperparams`.
 
-    Returns: a learner. Its state is `state`, of NNX objects an `nnx.State` of their arrays.
+    Returns: a learner. Its state is `state`, or an `nnx.State` of the arrays of the NNX objects.
 
     Raises: TypeError if `state` is not one of these, or `train_step` does not take these arguments. When the step is traced:
       ValueError if it does not use the optimizer in its state, if `optimizer` does not make states like the one there, or if
@@ -212,9 +207,8 @@ def from_train_step(
         raise argument_error(TypeError, CALLER, "loss", "a name, or a function of what the step returns", loss)
     parts = tuple(state) if type(state) in (tuple, list) else (state,)
     is_nnx = any(isinstance(part, nnx.Module | nnx.Optimizer) for part in parts)
-    form = (
-        "(state, batch)" if not is_nnx or len(parts) == 1 else f"({'model, optimizer' if len(parts) == 2 else '*state'}, batch)"
-    )
+    form = "(state, batch)" if not is_nnx or len(parts) == 1 else "(*state, batch)"
+    form = "(model, optimizer, batch)" if is_nnx and len(parts) == 2 else form
     if not callable(train_step):
         raise argument_error(TypeError, CALLER, "train_step", f"a function train_step{form}", train_step)
     check_arity(CALLER, "train_step", train_step, f"train_step{form}", 1 + len(parts) if is_nnx else 2)
@@ -252,7 +246,7 @@ class TrainStep:
     hyperparameter: str
 
     def __call__(self, rate: Any, make_args: Callable[[Any], tuple[Any, ...]]) -> Any:
-        """What the step returns for the arguments that are made with an optimizer at this learning rate."""
+        """What the step returns for the arguments that `make_args` makes with an optimizer at this learning rate."""
         inner, used = optimizer_at(CALLER, self.optimizer, rate, self.hyperparameter), []
 
         def update(*args: Any, **extra: Any) -> tuple[Any, Any]:
@@ -263,12 +257,9 @@ class TrainStep:
         with calling(f"train_step({'*' * (len(args) > 2)}state, batch)", "`train_step` of from_train_step", batch=args[-1]):
             returned = self.train_step(*args)
         if not used:
-            remedy = (
-                "use state.apply_gradients, state.tx.update or optimizer.update of the arguments, not an optimizer from outside"
-            )
-            raise argument_error(
-                ValueError, CALLER, "train_step", "a step with the optimizer in its state", self.train_step, remedy
-            )
+            needs = "a step with the optimizer in its state"
+            remedy = "use state.apply_gradients, state.tx.update or optimizer.update of the arguments"
+            raise argument_error(ValueError, CALLER, "train_step", needs, self.train_step, remedy)
         return returned
 
     def loss_in(self, returned: Any, outputs: Sequence[Any]) -> jax.Array:
@@ -278,7 +269,7 @@ class TrainStep:
         else:
             found, what = self._named(self.loss, outputs), "the name of a scalar"
         if not isinstance(found, jax.Array | np.ndarray | np.generic | float | int) or np.ndim(found):
-            shown = Shown(f"{_shown(found)} for {self.loss if isinstance(self.loss, str) else name_of(self.loss)!r}")
+            shown = Shown(f"{shapes_of(found)} for {self.loss if isinstance(self.loss, str) else name_of(self.loss)!r}")
             remedy = "average it over the batch, or give a function: loss=lambda returned: ..."
             raise argument_error(TypeError, CALLER, "loss", what, shown, remedy)
         return found  # type: ignore[return-value]
@@ -293,7 +284,7 @@ class TrainStep:
         if there := [repr(key) for those in entries for key in those]:
             remedy = f"give one of {', '.join(there)}, or a function: loss=lambda returned: returned[1]['train']['loss']"
         elif outputs:
-            shown = ", ".join(map(_shown, outputs))
+            shown = ", ".join(map(shapes_of, outputs))
             remedy = f"it returned {shown} besides the state: give a function, such as loss=lambda returned: returned[1]"
         else:
             remedy = "it returned nothing besides the state: return the loss, too"
@@ -308,12 +299,6 @@ def _entries(output: Any) -> dict[str, Any]:
     if dataclasses.is_dataclass(output):
         names = [field.name for field in dataclasses.fields(output)]
     return {name: getattr(output, name) for name in names}
-
-
-def _shown(value: Any) -> str:
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
-        return f"{value.dtype}{list(value.shape)}"
-    return type(value).__name__
 
 
 @dataclasses.dataclass(frozen=True)
@@ -344,7 +329,7 @@ class StateUpdate(StepUpdate):
         parts = list(returned) if type(returned) in (tuple, list) else [returned]
         places = [i for i, part in enumerate(parts) if isinstance(part, type(state))]
         if len(places) != 1:
-            shown = Shown(f"({', '.join(map(_shown, parts))})")
+            shown = Shown(f"({', '.join(map(shapes_of, parts))})")
             raise argument_error(TypeError, CALLER, "train_step", "a function that returns the new state", shown)
         after = parts.pop(places[0])
         return _with(after, state.tx), self.step.loss_in(returned, parts)
@@ -381,7 +366,7 @@ class ObjectsUpdate(StepUpdate):
 
 
 COPIES = {"copy": True} if "copy" in inspect.signature(nnx.merge).parameters else {}
-"""Flax before 0.12 makes variables of their own without being asked."""
+"""Flax before 0.12 always copies variables."""
 
 RAW = "get_raw_value" in dir(nnx.Variable)
 """Flax before 0.12 has the attribute `raw_value` instead."""
@@ -389,21 +374,16 @@ RAW = "get_raw_value" in dir(nnx.Variable)
 
 @dataclasses.dataclass(frozen=True)
 class Graph:
-    """The structure of NNX objects, without their arrays; equal for equal structures.
+    """The structure of NNX objects without their arrays; equal for equal structures."""
 
-    Attributes:
-      graph: the graph definition of Flax.
-      filters: what the variables are divided by.
-    """
-
-    graph: Any
-    filters: tuple[Any, ...]
+    graph: Any  # the graph definition of Flax
+    filters: tuple[Any, ...]  # what the variables are divided by
 
     @staticmethod
     def of(node: Any, *filters: Any) -> "tuple[Graph, list[Any]]":
-        """The structure of NNX objects, which stay as they are, and their states as pytrees of arrays, one for each filter.
+        """The structure of NNX objects, and their states as pytrees of arrays, one for each filter.
 
-        What was sown into the objects is left out: it belongs to the call that sowed it.
+        The objects stay as they are. Sown variables are left out: they belong to the call that sowed them.
         """
         copied = nnx.clone(node)
         nnx.pop(copied, nnx.Intermediate)
@@ -415,7 +395,7 @@ class Graph:
         return nnx.merge(self.graph, *map(flat, states), **COPIES)
 
     def states(self, node: Any) -> list[Any]:
-        """The states of such objects after a step, without what was sown in it."""
+        """The states of such objects after a step, without sown variables."""
         nnx.pop(node, nnx.Intermediate)
         parts: Any = nnx.split(node, *self.filters)
         return [pure(state) for state in parts[1:]]
@@ -443,7 +423,7 @@ class ModelLoss:
 class Whole(nnx.Variable[Any]):
     """The value of a variable that is not one array, such as a tuple or a dict.
 
-    A bare dict would be one more level of the state that it is in. `nnx.update` puts the value into the variable of a model.
+    A bare dict would be one more level of the state. `nnx.update` puts the value into the variable of a model.
     """
 
 

@@ -38,12 +38,12 @@ __all__ = ["Schedule", "from_keras"]
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # Keras is untyped
     """A schedule as Keras takes it: for `learning_rate` of any Keras optimizer.
 
-    It is saved with the model as JSON; import `lrax.keras` before such a model is loaded.
+    It is saved with the model as JSON; import `lrax.keras` before you load such a model.
 
     Args:
-      schedule: a schedule, or the text that `lrax.to_json` made of one. To be saved it must consist of kinds of lrax.
+      schedule: a schedule, or the text that `lrax.to_json` made of one. To be saved it must consist of classes of lrax.
 
-    Raises: TypeError if `schedule` is no schedule; ValueError for a text that is none.
+    Raises: TypeError if `schedule` is not a schedule; ValueError for another text.
 
     >>> schedule = lrax.keras.Schedule(lrax.warmup_cosine(peak=0.1, total_steps=100, warmup_steps=9))
     >>> optimizer = keras.optimizers.Adam(schedule)
@@ -57,7 +57,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
         self.schedule: LraxSchedule = ScheduleRule().convert("lrax.keras.Schedule", "schedule", schedule)
 
     def __call__(self, step: Any) -> jax.Array:
-        """The rate of update `step`, as Keras counts them: from 0."""
+        """The learning rate of a step, counted from 0."""
         return self.schedule(keras.ops.cast(step, "int32"))
 
     def get_config(self) -> dict[str, Any]:
@@ -76,20 +76,20 @@ def from_keras(
 ) -> Learner:
     """A learner from a Keras model on the JAX backend; the model is read and never changed.
 
-    The learner holds the model's own arrays, whose memory `model.fit` gives away: make it again after that.
+    The learner holds the model's own arrays, which `model.fit` donates: make it again after that.
 
     Args:
-      model: a built `keras.Model`. Non-trainable variables, such as batch statistics and the seeds of dropout, go along.
+      model: a built `keras.Model`, with its batch statistics, seeds of dropout and other non-trainable variables.
       loss: the name of a loss, a `keras.losses.Loss`, or a function `(targets, outputs)`, whose mean is taken; losses that
-        layers add (regularizers) come on top.
-      optimizer: `rate -> optax.GradientTransformation`, such as `optax.adam`; not a Keras optimizer.
-      opt_state: the state of an optax optimizer half-way through a run, for the trainable values in the model's order.
+        layers add (regularizers) are added.
+      optimizer: `learning_rate -> optax.GradientTransformation`, such as `optax.adam`; not a Keras optimizer.
+      opt_state: the state of an optax optimizer to start from, for the trainable values in the model's order.
       hyperparameter: the name that is overridden in a state of `optax.inject_hyperparams`.
 
     Returns: a learner on batches `(inputs, targets)` or `(inputs, targets, sample_weights)`; its parameters are the list of the
       values of `model.trainable_variables`.
 
-    Raises: TypeError if `model` is no Keras model or `optimizer` is one of Keras; ValueError if the model is not built, or
+    Raises: TypeError if `model` is not a Keras model or `optimizer` is one of Keras; ValueError if the model is not built, or
       `opt_state` is of another optimizer.
 
     >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, kernel_initializer="zeros")])
@@ -102,9 +102,7 @@ def from_keras(
     if not model.built:
         remedy = "begin it with keras.Input, or call it on a batch once"
         raise argument_error(ValueError, "from_keras", "model", "built", model.name, remedy)
-    if isinstance(optimizer, keras.optimizers.Optimizer) or (
-        isinstance(optimizer, type) and issubclass(optimizer, keras.optimizers.Optimizer)
-    ):
+    if issubclass(optimizer if isinstance(optimizer, type) else type(optimizer), keras.optimizers.Optimizer):
         raise argument_error(TypeError, "from_keras", "optimizer", "of optax", optimizer, "give optax.adam or the like")
     return make_learner(
         "from_keras",
@@ -127,11 +125,9 @@ class KerasLoss:
     def __call__(self, trained: Any, others: Any, batch: Any) -> tuple[jax.Array, Any]:
         """The loss, and the other variables after it."""
         if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
-            raise argument_error(
-                TypeError, "from_keras", "batch", "(inputs, targets) or (inputs, targets, weights)", type(batch)
-            )
+            needs = "(inputs, targets) or (inputs, targets, weights)"
+            raise argument_error(TypeError, "from_keras", "batch", needs, type(batch))
         inputs, targets, *weights = batch
-        returned = self.model.stateless_call(trained, others, inputs, training=True, return_losses=True)
-        outputs, after, added = returned
+        outputs, after, added = self.model.stateless_call(trained, others, inputs, training=True, return_losses=True)
         loss = jnp.mean(self.loss(targets, outputs, *weights))
         return sum(added, loss), after

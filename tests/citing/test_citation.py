@@ -29,6 +29,14 @@ def test_every_source_of_a_public_name_has_its_entry() -> None:
     assert not [(path, source) for path, source in sources if entry_of(source) is None]
 
 
+def test_an_arxiv_id_finds_its_own_entry() -> None:
+    """A source with an arXiv id is cited by the entry with this id, and by no other entry of the same author and year."""
+    sources = [source for value in _public().values() for source in named(value.__doc__) if source.arxiv]
+    found = [(source.arxiv, entry.arxiv) for source in sources if (entry := entry_of(source))]
+    assert len(found) == len(sources) >= 15
+    assert all(wanted == given for wanted, given in found)
+
+
 def test_what_names_an_arxiv_id_is_read_as_a_source() -> None:
     """No public docstring has an arXiv id in its sources that is not understood."""
     for path, value in _public().items():

@@ -155,7 +155,7 @@ MISTAKES = {
     "mxnet equal": (lambda: mxnet.CosineScheduler(9, warmup_steps=9), "CosineScheduler: `max_update` must be more than"),
     "mxnet zero": (
         lambda: mxnet.MultiFactorScheduler([0, 3]),
-        "MultiFactorScheduler: `step` must be update numbers from 1",
+        "MultiFactorScheduler: `step` must be step numbers from 1",
     ),
     "mxnet mode": (lambda: mxnet.PolyScheduler(9, warmup_mode="liner"), "did you mean 'linear'"),
     "djl both": (lambda: djl.FactorTracker(1.0, 0.5, 0.1, 3), "FactorTracker: `maxUpdates` must be left out"),

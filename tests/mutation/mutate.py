@@ -34,7 +34,7 @@ DECISIONS = {
     "sweeps": "rungs score folder race stored settings proposals",
     "schedules": "counting clock plan cycles exact",
     "theory": "",
-    "optimizers": "rates places groups judging plateau greedy recorded",
+    "optimizers": "rates groups plateau recorded",
     "training": "racing evaluating growth shuffle batches fit",
 }
 """What decides, rather than computes: the beginnings of the names of files, in each package."""

@@ -94,18 +94,26 @@ def test_from_a_number_to_a_schedule() -> None:
         lrax.convert_state(state, tx, WEIGHTS, count=-1)
 
 
-def test_freezing_leaves_moments_out() -> None:
-    """A group that becomes frozen loses its moments; one that is trained again cannot be made of nothing."""
+def test_freezing_and_thawing() -> None:
+    """A group that becomes frozen loses its moments; one that is trained again gets fresh ones, which needs parameters."""
     tx, frozen = (lrax.by_path(optax.adam, SCHEDULE, {"head": factor}) for factor in (0.1, None))
     _, state = steps(tx, tx.init(WEIGHTS), 2)
     converted = lrax.convert_state(state, frozen, WEIGHTS)
     changes, after = steps(frozen, converted, 1)
     np.testing.assert_array_equal(changes["head"], np.zeros(2))
     assert list(lrax.group_lrs(after)) == ["rest"]
+    again = lrax.convert_state(after, tx, WEIGHTS)
+    assert lrax.count_of(again) == 3
+    head, rest = (again.inner_states[label].inner_state.inner_state[0] for label in ("head", "rest"))
+    np.testing.assert_array_equal(head.mu["head"], np.zeros(2))
+    np.testing.assert_array_equal(
+        rest.mu["body"]["bias"], after.inner_states["rest"].inner_state.inner_state[0].mu["body"]["bias"]
+    )
+    assert np.abs(steps(tx, again, 1)[0]["head"]).min() > 0
     with pytest.raises(
         TypeError, match=r"convert_state: `opt_state` must be the state of the same optimizer.*it has no .*head"
     ):
-        lrax.convert_state(converted, tx, WEIGHTS)
+        lrax.convert_state(converted, tx, jax.eval_shape(lambda: WEIGHTS))
 
 
 def test_states_that_do_not_fit_are_named() -> None:

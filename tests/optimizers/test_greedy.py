@@ -23,13 +23,13 @@ VALUES = {
 }
 SETTINGS: dict[str, dict[str, Any]] = {
     "short": {"patience": 2},
-    "max": {"patience": 3, "mode": "max"},
+    "max": {"patience": 3, "goal": "max"},
     "tolerances": {"patience": 2, "rtol": 0.1, "atol": 0.01},
     "cool-downs": {"patience": 2, "cooldown": 4, "raise_cooldown": 2, "factor": 0.5},
     "bounds": {"patience": 1, "min_scale": 0.3, "max_scale": 2.0, "factor": 0.5},
     "restarts": {"patience": 1, "min_scale": 0.25, "factor": 0.5, "restart": 3, "cooldown": 1},
     "means": {"patience": 1, "every": 4},
-    "means without what is missing": {"patience": 1, "every": 4, "nonfinite": "skip", "mode": "max"},
+    "means without what is missing": {"patience": 1, "every": 4, "nonfinite": "skip", "goal": "max"},
 }
 
 
@@ -49,7 +49,7 @@ def oracle(
     values: Any,
     factor: float = 0.95,
     patience: int = 11,
-    mode: str = "min",
+    goal: str = "min",
     rtol: float = 0.0,
     atol: float = 1e-6,
     every: int = 1,
@@ -69,7 +69,7 @@ def oracle(
             usable = bool(numbers) and (nonfinite == "skip" or len(numbers) == len(window))
             window = []
             if usable or nonfinite == "count":
-                mean = sum(numbers) / max(len(numbers), 1) * (1 if mode == "min" else -1)
+                mean = sum(numbers) / max(len(numbers), 1) * (1 if goal == "min" else -1)
                 if cooling:
                     cooling, good, bad = cooling - 1, 0, 0
                 elif usable and (best is None or mean < best - rtol * abs(best) - atol):
@@ -101,7 +101,7 @@ def test_the_rule(settings: dict[str, Any]) -> None:
     ("settings", "values"),
     [
         ({"rtol": 0.0, "atol": 0.0}, [1.0, 1.0, 1.0, 1.0]),
-        ({"rtol": 0.25, "atol": 0.25, "mode": "max"}, [1.0, 1.5, 1.5, 1.5]),
+        ({"rtol": 0.25, "atol": 0.25, "goal": "max"}, [1.0, 1.5, 1.5, 1.5]),
     ],
     ids=["equal", "both"],
 )
@@ -111,7 +111,7 @@ def test_an_improvement_is_more_than_the_tolerance(settings: dict[str, Any], val
 
 
 def test_cool_downs_and_restarts_are_exact() -> None:
-    """Each cool-down ignores exactly its judgements; the lowering that reaches `min_scale` is the first of `restart`."""
+    """Each cool-down ignores exactly its checks; the lowering that reaches `min_scale` is the first of `restart`."""
     got = scales(np.ones(8), factor=0.5, patience=1, cooldown=2, raise_cooldown=1, min_scale=0.25)
     np.testing.assert_array_equal(got, [2, 2, 1, 1, 1, 0.5, 0.5, 0.5])
     got = scales(np.ones(7), factor=0.5, patience=1, min_scale=0.5, restart=2)
@@ -156,7 +156,7 @@ def test_it_goes_with_any_schedule_and_dtype() -> None:
     [
         ({"factor": 1.0}, r"greedy: `factor` must be a number between 0 and 1, both excluded, got 1.0"),
         ({"max_scale": 0.5}, r"`max_scale` must be a finite number, at least 1"),
-        ({"restart": 0}, r"`restart` must be a whole number of lowerings"),
+        ({"restart": 0}, r"`restart` must be a whole number of reductions"),
         ({"restart": 5, "min_scale": 0.0}, r"`min_scale` must be above 0 where `restart` is given"),
     ],
 )

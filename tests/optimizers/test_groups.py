@@ -250,9 +250,7 @@ def test_layers_are_known_by_their_whole_number() -> None:
     assert [rate for _, rate in labels] == ["0.125", "0.5", "0.25"]  # block1, block12, block2
     assert lrax.layerwise({"h_01": 0.0, "h_10": 0.0}, "h_{}$", 0.5) == {"h_10$": 0.5, "h_01$": 0.25}
     assert lrax.layerwise({"blocks": [0.0, 0.0]}, "^blocks/{}$", 0.5) == {"^blocks/1$": 0.5, "^blocks/0$": 0.25}
-    with pytest.raises(
-        ValueError, match=r"layerwise: `layer` must be a pattern with one {} where the number stands, got 'layer'"
-    ):
+    with pytest.raises(ValueError, match=r"layerwise: `layer` must be a pattern with one {} for the number, got 'layer'"):
         lrax.layerwise(flat, "layer", 0.5)
     with pytest.raises(
         ValueError, match=r"`layer` must be a pattern that names parameters, got 'h_{}'; the paths are block1, block12"
@@ -309,7 +307,7 @@ def test_mistakes_are_named() -> None:
         lrax.by_path(optax.sgd, SCHEDULE, {"head": "low"})
     with pytest.raises(ValueError, match=r"`groups\['head'\]` must be a dict of a `factor`, a `floor` or both, got {'low': 1}"):
         lrax.by_path(optax.sgd, SCHEDULE, {"head": {"low": 1}})
-    with pytest.raises(TypeError, match=r"by_path: `optimizer` must be a function rate -> optimizer"):
+    with pytest.raises(TypeError, match=r"by_path: `optimizer` must be a function learning_rate -> optimizer"):
         lrax.by_path(optax.sgd(0.1), SCHEDULE, {"head": 0.1})
 
 

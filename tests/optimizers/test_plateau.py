@@ -25,13 +25,13 @@ VALUES = {
 }
 SETTINGS: dict[str, dict[str, Any]] = {
     "defaults but for patience": {"patience": 3},
-    "max": {"patience": 3, "mode": "max"},
+    "max": {"patience": 3, "goal": "max"},
     "relative": {"patience": 2, "rtol": 0.1},
     "absolute": {"patience": 2, "rtol": 0.0, "atol": 0.15},
     "cool-down": {"patience": 2, "cooldown": 4, "factor": 0.5},
     "floor": {"patience": 1, "min_scale": 0.3, "factor": 0.5},
     "means": {"patience": 2, "every": 4},
-    "means without what is missing": {"patience": 2, "every": 4, "nonfinite": "skip", "mode": "max"},
+    "means without what is missing": {"patience": 2, "every": 4, "nonfinite": "skip", "goal": "max"},
     "skip": {"patience": 3, "nonfinite": "skip"},
 }
 
@@ -52,7 +52,7 @@ def oracle(
     values: Any,
     factor: float = 0.1,
     patience: int = 10,
-    mode: str = "min",
+    goal: str = "min",
     rtol: float = 1e-4,
     atol: float = 0.0,
     every: int = 1,
@@ -71,7 +71,7 @@ def oracle(
             if numbers or nonfinite == "count":
                 mean = sum(numbers) / max(len(numbers), 1)
                 usable = complete or nonfinite == "skip"
-                gain = None if best is None else (best - mean if mode == "min" else mean - best)
+                gain = None if best is None else (best - mean if goal == "min" else mean - best)
                 better = usable and (gain is None or gain > rtol * abs(best or 0.0) + atol)
                 best = mean if better else best
                 if cooling:
@@ -106,7 +106,7 @@ def test_negative_losses() -> None:
         ({"rtol": 0.0, "atol": 0.0}, [1.0, 1.0, 1.0, 1.0, 1.0]),
         ({"rtol": 0.0, "atol": 0.25}, [1.0, 0.75, 0.75, 0.75, 0.75]),
         ({"rtol": 0.25, "atol": 0.0}, [-1.0, -1.25, -1.25, -1.25, -1.25]),
-        ({"rtol": 0.25, "atol": 0.25, "mode": "max"}, [1.0, 1.5, 1.5, 1.5, 1.5]),
+        ({"rtol": 0.25, "atol": 0.25, "goal": "max"}, [1.0, 1.5, 1.5, 1.5, 1.5]),
     ],
     ids=["equal", "absolute", "relative", "both"],
 )
@@ -117,8 +117,15 @@ def test_an_improvement_is_more_than_the_tolerance(settings: dict[str, Any], val
     np.testing.assert_array_equal(scales(more, factor=0.5, patience=2, **settings), [1, 1, 1, 0.5, 0.5])
 
 
-def test_the_last_judgement_of_a_cool_down_is_ignored_and_the_next_is_not() -> None:
-    """With `cooldown=2` and `patience=1` the scale is lowered at every third judgement."""
+@pytest.mark.parametrize(("drop", "scale"), [(1.5e-4, 1.0), (0.5e-4, 0.5)])
+def test_a_drop_counts_by_default_from_a_ten_thousandth_on(drop: float, scale: float) -> None:
+    """Without settings of the tolerance, a loss must fall by more than 1e-4 of its value."""
+    assert scales([1.0, 1.0 - drop], factor=0.5, patience=1)[-1] == scale
+    assert scales([100.0, 100.0 * (1.0 - drop)], factor=0.5, patience=1)[-1] == scale
+
+
+def test_the_last_check_of_a_cool_down_is_ignored_and_the_next_is_not() -> None:
+    """With `cooldown=2` and `patience=1` the scale is lowered at every third check."""
     got = scales(np.ones(8), factor=0.5, patience=1, cooldown=2)
     np.testing.assert_array_equal(got, [1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.125])
 
@@ -180,10 +187,10 @@ def test_it_goes_with_any_schedule() -> None:
     ("settings", "message"),
     [
         ({"factor": 1.0}, r"reduce_on_plateau: `factor` must be a number between 0 and 1, both excluded, got 1.0"),
-        ({"patience": 0}, r"`patience` must be a whole number of judgements, at least 1"),
-        ({"mode": "mean"}, r"`mode` must be one of 'min', 'max'"),
+        ({"patience": 0}, r"`patience` must be a whole number of checks, at least 1"),
+        ({"goal": "mean"}, r"`goal` must be one of 'min', 'max'"),
         ({"rtol": -1.0}, r"`rtol` must be a finite number, at least 0"),
-        ({"cooldown": -1}, r"`cooldown` must be a whole number of judgements"),
+        ({"cooldown": -1}, r"`cooldown` must be a whole number of checks"),
         ({"min_scale": 2.0}, r"`min_scale` must be a number from 0 to 1"),
         ({"nonfinite": "raise"}, r"`nonfinite` must be one of 'count', 'skip'"),
     ],

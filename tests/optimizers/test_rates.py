@@ -113,7 +113,7 @@ def test_a_plateau_of_one_group_needs_a_path() -> None:
     """A plateau that belongs to one group of parameters says nothing of the others."""
     groups = {"slow": optax.sgd(SCHEDULE), "fast": optax.chain(optax.sgd(SCHEDULE), lrax.reduce_on_plateau())}
     state = optax.multi_transform(groups, LABELS).init(WEIGHTS)
-    with pytest.raises(ValueError, match="groups of parameters have plateaus of their own"):
+    with pytest.raises(ValueError, match="a plateau in a group of parameters"):
         lrax.next_lr(state, SCHEDULE)
     assert lrax.next_lr(state, SCHEDULE, "fast") == lrax.next_lr(state, SCHEDULE, "slow") == SCHEDULE(0)
 
@@ -164,7 +164,5 @@ def test_a_path_that_is_not_there_lists_the_places() -> None:
 @pytest.mark.parametrize("function", [lrax.last_lr, lrax.next_lr], ids=["last_lr", "next_lr"])
 def test_swapped_arguments_are_named(function: Any) -> None:
     """The schedule in the state's place is an error that gives the order."""
-    with pytest.raises(
-        TypeError, match=r"must be an optimizer state, .*; the state comes first: \w+_lr\(opt_state, schedule"
-    ):
+    with pytest.raises(TypeError, match=r"must be an optimizer state, .*; the state comes first: \w+_lr\(opt_state, schedule"):
         function(SCHEDULE, optax.adam(SCHEDULE).init(WEIGHTS))

@@ -62,6 +62,14 @@ def test_extending_twice() -> None:
     assert again(200) == 0
 
 
+def test_an_infinite_neighbour_spoils_no_finite_value() -> None:
+    """Where a count of the new plan meets one of the old plan, its value is the old one, whatever follows."""
+    explodes = lrax.schedules.Until(lambda count: jnp.where(count > 6, jnp.inf, 0.5), 10)
+    longer = lrax.extend(explodes, total_steps=18, at=2)
+    assert longer(10) == 0.5  # count 10 is the old count 6, exactly
+    assert longer(11) == np.inf
+
+
 @pytest.mark.parametrize("length", [10**5, 2 * 10**7, LARGEST - 10**6])
 def test_long_extensions_are_exact(length: int) -> None:
     """Near the largest lengths the position is exact: a line stays within a few float32 ulp of the exact rational value."""

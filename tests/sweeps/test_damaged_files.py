@@ -2,6 +2,7 @@ import copy
 import dataclasses
 import io
 import json
+import os
 import pathlib
 import time
 import tracemalloc
@@ -438,3 +439,12 @@ def test_a_state_of_another_dtype_is_not_reinterpreted(tmp_path):
             ValueError, match=rf"RaceResult\.load: `state\['{part}'\]` must be of the shapes and dtypes that were saved"
         ):
             RaceResult.load(tmp_path / "race", other)
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    """All bytes are handed to the system before they are forced to the disk, and the file gets its name after that."""
+    sizes, path = [], tmp_path / "small"
+    monkeypatch.setattr(_files.os, "fsync", lambda descriptor: sizes.append((os.fstat(descriptor).st_size, path.exists())))
+    _files.write(path, lambda file: file.write(b"five!"))
+    assert sizes == [(5, False)]
+    assert path.read_bytes() == b"five!"

@@ -9,7 +9,7 @@ import pytest
 
 import lrax
 from lrax.theory import best_scale, bound, lr_ratio
-from lrax.theory._bound import _long_terms, _tails, planned
+from lrax.theory._bound import _long_terms, _tails, is_long, planned
 
 UPDATES = 12
 
@@ -152,26 +152,27 @@ def test_recipes_are_mapped() -> None:
 def test_mistakes_are_named() -> None:
     """What is no schedule, no rates, no length and no norm says so."""
     with pytest.raises(
-        ValueError, match=r"bound: `total_steps` must be a whole number of updates, got None; give it: the schedule"
+        ValueError, match=r"bound: `total_steps` must be a whole number of steps, got None; give it: the schedule"
     ):
         bound(lrax.Constant(0.1))
     with pytest.raises(
-        TypeError, match=r"bound: `schedule` must be a schedule, a function count -> rate, or its rates.*got 'cosine'"
+        TypeError,
+        match=r"bound: `schedule` must be a schedule, a function count -> learning rate, or learning rates.*got 'cosine'",
     ):
         bound("cosine", 10)
     with pytest.raises(TypeError, match=r"(?s)`schedule` must be .*use jax.vmap for many"):
         bound(np.ones((2, 3)))
-    with pytest.raises(ValueError, match=r"best_scale: `schedule` must be at least one rate, finite and none below 0"):
+    with pytest.raises(ValueError, match=r"best_scale: `schedule` must be at least one learning rate, finite and none below 0"):
         best_scale(np.array([1.0, -1.0]))
-    with pytest.raises(ValueError, match=r"bound: `schedule` must be at least one rate, finite and none below 0"):
+    with pytest.raises(ValueError, match=r"bound: `schedule` must be at least one learning rate, finite and none below 0"):
         bound(np.array([1.0, np.inf]))
     with pytest.raises(ValueError, match=r"`distance` must be a number above 0, got inf"):
         bound(np.ones(2), distance=np.inf)
-    with pytest.raises(ValueError, match=r"`total_steps` must be left out, or the number of rates \(2\), got 3"):
+    with pytest.raises(ValueError, match=r"`total_steps` must be left out, or the number of learning rates \(2\), got 3"):
         bound(np.ones(2), 3)
     with pytest.raises(ValueError, match=r"`distance` must be a number above 0, got 0"):
         bound(np.ones(2), distance=0)
-    with pytest.raises(TypeError, match=r"`gradient` must be a number above 0, or one for each of 2 updates"):
+    with pytest.raises(TypeError, match=r"`gradient` must be a number above 0, or one for each of 2 steps"):
         bound(np.ones(2), gradient=np.ones(3))
 
 
@@ -196,6 +197,13 @@ def test_a_long_schedule_is_sampled_well_enough(name: str) -> None:
     highest, start, noise = map(float, _long_terms(schedule, STEPS))
     want = terms(np.asarray(planned("bound", "schedule", schedule, STEPS)))
     np.testing.assert_allclose([highest, start, noise], [1.0, *want], rtol=error)
+
+
+def test_a_schedule_of_a_million_steps_is_not_sampled() -> None:
+    """Up to 2**20 steps every step counts, and so does every step of a traced schedule."""
+    assert not is_long(lrax.Constant(1.0), 2**20)
+    assert is_long(lrax.Constant(1.0), 2**20 + 1)
+    assert not jax.jit(lambda value: jnp.bool_(is_long(lrax.Constant(value), 2**20 + 1)))(1.0)
 
 
 def test_the_longest_schedules_take_no_time() -> None:

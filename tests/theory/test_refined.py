@@ -91,5 +91,5 @@ def test_mistakes_are_named() -> None:
         refined([1.0, 1.0, 1.0], 2)
     with pytest.raises(ValueError, match=r"`norm` must be one of 'l2', 'l1', got 'l3'"):
         refined([1.0], norm="l3")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"`smooth` must be a part of the run"):
+    with pytest.raises(ValueError, match=r"`smooth` must be a fraction of the run"):
         refined([1.0], smooth=2)

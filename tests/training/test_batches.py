@@ -179,7 +179,7 @@ def test_a_state_whose_shape_follows_the_batch_is_named(call):
     data = [np.ones((4, 2), np.float32), np.ones((6, 2), np.float32)]
     options = {"schedules": lrax.Constant(np.float32([0.1])), "rungs": 4} if call == "race" else {}
     message = (
-        rf"{call}: .*keep the state's shapes and dtypes: state\['last'\] changed from float32\[4\] to float32\[6\]; "
+        rf"{call}: .*keep the state's shapes and dtypes: state\['last'\] is float32\[6\] instead of float32\[4\]; "
         r"this was batch 2 of `data`, float32\[6, 2\], where the first was float32\[4, 2\]"
     )
     with pytest.raises(ValueError, match=message):

@@ -225,7 +225,7 @@ def test_messages_name_the_function_that_was_called():
         lrax.flax.from_train_state(state, linen_loss, momentum, aux="batch_stats", key=KEY)
     with pytest.raises(TypeError, match=r"^from_train_state: `loss_fn` must be callable as loss_fn\(params, batch\)"):
         lrax.flax.from_train_state(state, linen_loss, optax.adam)
-    with pytest.raises(TypeError, match=r"^from_nnx: `optimizer` must be a function rate -> optimizer"):
+    with pytest.raises(TypeError, match=r"^from_nnx: `optimizer` must be a function learning_rate -> optimizer"):
         lrax.flax.from_nnx(Nnx(nnx.Rngs(0)), nnx_loss, optax.sgd(0.1))
 
 
@@ -416,7 +416,7 @@ def test_arguments_of_from_train_step_are_named():
         make({"params": jnp.zeros(3)}, linear_step, optax.sgd)
     with pytest.raises(TypeError, match=r"^from_train_step: `train_step` must be callable as train_step\(state, batch\)"):
         make(LINEAR, stats_step, optax.sgd)
-    with pytest.raises(TypeError, match=r"^from_train_step: `optimizer` must be a function rate -> optimizer"):
+    with pytest.raises(TypeError, match=r"^from_train_step: `optimizer` must be a function learning_rate -> optimizer"):
         make(LINEAR, linear_step, optax.sgd(0.1))
     with pytest.raises(TypeError, match=r"^from_train_step: `loss` must be a name, or a function"):
         make(LINEAR, linear_step, optax.sgd, loss=1)

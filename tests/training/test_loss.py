@@ -255,5 +255,5 @@ def test_numbers_of_python_and_numpy_are_trained():
 )
 def test_what_is_no_factory_is_named(factory, message):
     """A schedule or an optimizer where the factory belongs is an error that says what to give."""
-    with pytest.raises(TypeError, match=r"Learner.create: `optimizer` must be a function rate " + message):
+    with pytest.raises(TypeError, match=r"Learner.create: `optimizer` must be a function learning_rate " + message):
         lrax.Learner.create(squared_error, linear_params(), factory)

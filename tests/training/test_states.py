@@ -159,11 +159,11 @@ def test_promotion_goes_as_far_as_it_must():
 @pytest.mark.parametrize(
     ("first", "after", "message"),
     [
-        (0, lambda loss: loss > 0, r"state\['extra'\] changed from int32\[\] to bool\[\]"),
-        (0.0, lambda loss: jnp.stack([loss] * 2), r"state\['extra'\] changed from float32\[\] to float32\[2\]"),
-        (np.float32(0), lambda loss: loss.astype(jnp.float16), r"state\['extra'\] changed from float32\[\] to float16\[\]"),
-        (0, lambda loss: None, r"state\['extra'\] changed from int32\[\] to None"),
-        (0, lambda loss: (loss, loss), r"state\['extra'\] changed from int32\[\] to tuple"),
+        (0, lambda loss: loss > 0, r"state\['extra'\] is bool\[\] instead of int32\[\]"),
+        (0.0, lambda loss: jnp.stack([loss] * 2), r"state\['extra'\] is float32\[2\] instead of float32\[\]"),
+        (np.float32(0), lambda loss: loss.astype(jnp.float16), r"state\['extra'\] is float16\[\] instead of float32\[\]"),
+        (0, lambda loss: None, r"state\['extra'\] is None instead of int32\[\]"),
+        (0, lambda loss: (loss, loss), r"state\['extra'\] is tuple instead of int32\[\]"),
     ],
     ids=["a flag", "a vector", "a strong number", "nothing", "two"],
 )
@@ -195,7 +195,7 @@ def test_a_changed_structure_names_what_differs():
     assert told.split(", ") == [
         "state['stats'] is missing",
         "state['layers']['layer0']['seen'] is new",
-        "state['rng'] changed from float32[2] to float32[3]",
+        "state['rng'] is float32[3] instead of float32[2]",
     ]
 
 
@@ -206,5 +206,5 @@ def test_many_differences_are_counted():
         return {name: jnp.stack([leaf - rate] * 2) for name, leaf in state.items()}, jnp.mean(batch)
 
     learner = lrax.Learner({name: jnp.zeros(()) for name in "abcde"}, update)
-    with pytest.raises(ValueError, match=r"state\['c'\] changed from float32\[\] to float32\[2\], and 2 more$"):
+    with pytest.raises(ValueError, match=r"state\['c'\] is float32\[2\] instead of float32\[\], and 2 more$"):
         lrax.find_lr(learner, [np.ones(2, np.float32)])

@@ -1,1 +1,1 @@
-"""BibTeX of what a schedule or a result comes from: the docstrings say the sources, `references.bib` has their entries."""
+"""BibTeX entries of schedules and results: docstrings name their sources, `references.bib` has the entries."""

@@ -1,14 +1,23 @@
 """Keras's `keras.optimizers.schedules`, number for number (Keras 3.15).
 
-Their counts are lrax's. Learners of Keras models are `lrax.keras`; here are its schedules, by their names and their arguments.
+Their counts are lrax's. `lrax.keras` has learners of Keras models.
 """
 
-from typing import Any
-
-from lrax.compat._arguments import KnownRate, NotNegative, checked
-from lrax.compat._parts import exponential, step_decay
-from lrax.fields._errors import argument_error, as_array, is_concrete
-from lrax.fields._given import Boundaries, Delay, Positive, Rate, Rates, Steps
+from lrax.compat._shared import (
+    Boundaries,
+    ConcreteRate,
+    Delay,
+    NotNegative,
+    Positive,
+    Rate,
+    Rates,
+    Steps,
+    checked,
+    exponential,
+    holds,
+    step_decay,
+)
+from lrax.fields._errors import argument_error, as_array
 from lrax.fields._rules import LARGEST_RATIO
 from lrax.schedules._base import Schedule
 from lrax.schedules._combinators import Cycle, Rounding, Stretch, Sum, Warmup
@@ -30,15 +39,9 @@ __all__ = [
 def ExponentialDecay(
     initial_learning_rate: Rate, decay_steps: Steps, decay_rate: Positive, staircase: bool = False
 ) -> Schedule:
-    """Multiplies the rate by `decay_rate` over every `decay_steps` updates.
+    """Multiplies the learning rate by `decay_rate`, above 0, over every `decay_steps` steps.
 
-    Args:
-      initial_learning_rate: rate at count 0.
-      decay_steps: in updates, an integer > 0.
-      decay_rate: factor, > 0.
-      staircase: whether the rate changes only at multiples of `decay_steps`.
-
-    Raises: ValueError if a number is out of range.
+    With `staircase` it changes only at multiples of `decay_steps`.
 
     >>> print(ExponentialDecay(1.0, decay_steps=2, decay_rate=0.25)(jnp.arange(3)))
     [1.   0.5  0.25]
@@ -52,9 +55,7 @@ def PiecewiseConstantDecay(boundaries: Boundaries, values: Rates) -> Schedule:
 
     Args:
       boundaries: counts, rising strictly, at least one.
-      values: rates, one more than there are boundaries.
-
-    Raises: ValueError if `boundaries` is unsorted, or `values` not one longer.
+      values: learning rates, one more than there are boundaries.
 
     >>> print(PiecewiseConstantDecay([2, 4], [1.0, 0.5, 0.1])(jnp.arange(6)))
     [1.  1.  1.  0.5 0.5 0.1]
@@ -70,16 +71,9 @@ def PolynomialDecay(
     power: Positive = 1.0,
     cycle: bool = False,
 ) -> Schedule:
-    """Goes to `end_learning_rate` as a power of what is left, and stays there, or sets itself a further goal.
+    """Goes to `end_learning_rate` in `decay_steps` steps, as a power of what is left, and stays there; mind the default.
 
-    Args:
-      initial_learning_rate: rate at count 0.
-      decay_steps: in updates, an integer > 0.
-      end_learning_rate: rate at count `decay_steps`; mind its default.
-      power: exponent, > 0.
-      cycle: whether the horizon moves on by `decay_steps` whenever it is reached.
-
-    Raises: ValueError if a number is out of range.
+    With `cycle` the horizon moves on by `decay_steps` whenever it is reached.
 
     >>> print(PolynomialDecay(1.0, decay_steps=4, end_learning_rate=0.0, power=2.0)(jnp.arange(6)))
     [1.     0.5625 0.25   0.0625 0.     0.    ]
@@ -91,15 +85,9 @@ def PolynomialDecay(
 def InverseTimeDecay(
     initial_learning_rate: Rate, decay_steps: Steps, decay_rate: Positive, staircase: bool = False
 ) -> Schedule:
-    """Divides the rate by one plus `decay_rate` for every `decay_steps` updates.
+    """Divides the learning rate by one plus `decay_rate`, above 0, for every `decay_steps` steps.
 
-    Args:
-      initial_learning_rate: rate at count 0.
-      decay_steps: in updates, an integer > 0.
-      decay_rate: > 0.
-      staircase: whether the rate changes only at multiples of `decay_steps`.
-
-    Raises: ValueError if a number is out of range.
+    With `staircase` it changes only at multiples of `decay_steps`.
 
     >>> print(InverseTimeDecay(1.0, decay_steps=2, decay_rate=2.0)(jnp.array([0, 1, 3])))
     [1.   0.5  0.25]
@@ -117,19 +105,17 @@ def CosineDecay(
     warmup_target: Rate | None = None,
     warmup_steps: Delay = 0,
 ) -> Schedule:
-    """Falls to a part of the first rate along half a cosine, and stays there; with a target, climbs to it first.
+    """Falls to a fraction of the first learning rate along half a cosine, and stays there; climbs to a target first, if any.
 
     Args:
-      initial_learning_rate: rate at count 0.
-      decay_steps: in updates, warm-up *excluded*, an integer > 0.
-      alpha: the last rate, as a part of the one that the cosine begins at.
-      warmup_target: what is climbed to in a straight line; None: there is no warm-up, whatever `warmup_steps` is.
-      warmup_steps: in updates.
-
-    Raises: ValueError if a number is out of range.
+      initial_learning_rate: learning rate at count 0.
+      decay_steps: in steps, warm-up *excluded*, an integer > 0.
+      alpha: the last learning rate, as a fraction of the one that the cosine begins at.
+      warmup_target: the end of a straight climb; None: there is no warm-up, whatever `warmup_steps` is.
+      warmup_steps: in steps.
 
     >>> warmed = CosineDecay(0.0, decay_steps=2, alpha=0.1, warmup_target=1.0, warmup_steps=2)
-    >>> print([f"{rate:.2f}" for rate in warmed(jnp.arange(5))])
+    >>> print([f"{lr:.2f}" for lr in warmed(jnp.arange(5))])
     ['0.00', '0.50', '1.00', '0.55', '0.10']
     """
     top = initial_learning_rate if warmup_target is None else warmup_target
@@ -141,23 +127,23 @@ def CosineDecay(
 def CosineDecayRestarts(
     initial_learning_rate: Rate,
     first_decay_steps: Steps,
-    t_mul: KnownRate = 2.0,
+    t_mul: ConcreteRate = 2.0,
     m_mul: Positive = 1.0,
     alpha: NotNegative = 0.0,
 ) -> Schedule:
-    """Falls to a part of the first rate along half a cosine, again and again.
+    """Falls to a fraction of the first learning rate along half a cosine, again and again.
 
     Args:
-      initial_learning_rate: rate at count 0.
+      initial_learning_rate: learning rate at count 0.
       first_decay_steps: steps of the first cycle, an integer > 0.
-      t_mul: how many times as long each cycle is as the one before, at least 1, as `length_factor` of `lrax.Cycle`. Where that
+      t_mul: the length of each cycle over that of the one before, at least 1, as `length_factor` of `lrax.Cycle`. Where that
         makes lengths that are not whole, a cycle ends between two steps.
-      m_mul: how many times as high each begins, > 0.
-      alpha: what each falls to, as a part of the first rate; `m_mul` does not lower it.
+      m_mul: the start of each cycle over that of the one before, > 0.
+      alpha: the end of each cycle, as a fraction of the first learning rate; `m_mul` does not change it.
 
-    Raises: ValueError if a number is out of range; TypeError for a traced `t_mul`.
+    Raises: TypeError for a traced `t_mul`.
 
-    >>> print([f"{rate:.2f}" for rate in CosineDecayRestarts(1.0, 2, m_mul=0.5)(jnp.array([0, 1, 2, 4, 6]))])
+    >>> print([f"{lr:.2f}" for lr in CosineDecayRestarts(1.0, 2, m_mul=0.5)(jnp.array([0, 1, 2, 4, 6]))])
     ['1.00', '0.50', '0.50', '0.25', '0.25']
     """
     if t_mul < 1:
@@ -168,11 +154,6 @@ def CosineDecayRestarts(
         raise argument_error(ValueError, "CosineDecayRestarts", "t_mul", f"at most {LARGEST_RATIO}", t_mul, "use CosineDecay")
     first, low = initial_learning_rate, alpha * initial_learning_rate
     rounding: Rounding = "nearest" if t_mul == int(t_mul) else "none"
-    if is_one(m_mul):
+    if as_array(m_mul).ndim == 0 and holds(m_mul == 1):
         return Cycle(Cosine(first, low, first_decay_steps), t_mul, rounding=rounding)
     return Sum(Constant(low), Cycle(Cosine(first - low, 0.0, first_decay_steps), t_mul, m_mul, rounding))
-
-
-def is_one(number: Any) -> bool:
-    """Whether a number is known to be 1."""
-    return bool(is_concrete(number) and as_array(number).ndim == 0 and number == 1)

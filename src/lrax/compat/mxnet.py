@@ -1,17 +1,26 @@
 """MXNet's `lr_scheduler`, number for number (MXNet 1.9.1).
 
-MXNet counts updates from 1 before it asks for a rate, so the rate at `count` is `scheduler(count + 1)`, of a scheduler that was
-asked for every update before. An optimizer that is given both a scheduler and a `learning_rate` overwrites the scheduler's
-`base_lr`: `FactorScheduler` and `MultiFactorScheduler` then climb to the old one and go on from the new one, the others ignore
-it. Give the rate that is meant as `base_lr`.
+MXNet counts steps from 1 before it asks for a learning rate, so the value at `count` is `scheduler(count + 1)`, of a
+scheduler that was asked for every step before. An optimizer that gets both a scheduler and a `learning_rate` overwrites the
+scheduler's `base_lr`: `FactorScheduler` and `MultiFactorScheduler` then climb to the old one and continue from the new one, the
+others ignore it. Give the learning rate that you mean as `base_lr`.
 """
 
 from typing import Annotated, Any
 
-from lrax.compat._arguments import Factor, KnownDelay, KnownSteps, at_most, checked
-from lrax.compat._parts import step_decay
+from lrax.compat._shared import (
+    Boundaries,
+    ConcreteDelay,
+    ConcreteSteps,
+    Factor,
+    Positive,
+    Rate,
+    Steps,
+    check_order,
+    checked,
+    step_decay,
+)
 from lrax.fields._errors import argument_error, is_concrete
-from lrax.fields._given import Boundaries, Positive, Rate, Steps
 from lrax.fields._rules import Choice
 from lrax.schedules._base import Schedule
 from lrax.schedules._combinators import Sequence, Shift, Warmup
@@ -21,31 +30,34 @@ from lrax.schedules._phases import Cosine, Hold, Linear, Polynomial
 __all__ = ["CosineScheduler", "FactorScheduler", "MultiFactorScheduler", "PolyScheduler"]
 
 
+Mode = Annotated[str, Choice(("linear", "constant"))]
+
+
 @checked
 def FactorScheduler(
     step: Steps,
     factor: Factor = 1.0,
     stop_factor_lr: Rate = 1e-8,
     base_lr: Rate = 0.01,
-    warmup_steps: KnownDelay = 0,
+    warmup_steps: ConcreteDelay = 0,
     warmup_begin_lr: Rate = 0.0,
-    warmup_mode: Annotated[str, Choice(("linear", "constant"))] = "linear",
+    warmup_mode: Mode = "linear",
 ) -> Schedule:
-    """Multiplies the rate by `factor` every `step` updates, down to `stop_factor_lr`.
+    """Multiplies the learning rate by `factor` every `step` steps, down to `stop_factor_lr`.
 
-    The warm-up does not delay the decay: after 25 updates of warm-up with `step=10` the rate begins two drops down. A `base_lr`
-    below `stop_factor_lr` is *raised* to it at the first drop.
+    The warm-up does not delay the decay: after 25 steps of warm-up with `step=10` it begins two drops down. A `base_lr` below
+    `stop_factor_lr` is *raised* to it at the first drop.
 
     Args:
-      step: updates between drops, an integer > 0.
-      factor: what the rate is multiplied by, in (0, 1].
-      stop_factor_lr: the rate that a drop does not go below.
-      base_lr: rate before the first drop, and the top of the warm-up.
-      warmup_steps: updates of warm-up, an integer >= 0; the first update's rate is one part of `warmup_steps` up already.
-      warmup_begin_lr: rate that the warm-up starts from, at most `base_lr`.
+      step: steps between drops, an integer > 0.
+      factor: what the learning rate is multiplied by, in (0, 1].
+      stop_factor_lr: a drop does not go below this learning rate.
+      base_lr: learning rate before the first drop, and the top of the warm-up.
+      warmup_steps: steps of warm-up, an integer >= 0; the first one is one part of `warmup_steps` up already.
+      warmup_begin_lr: learning rate that the warm-up starts from, at most `base_lr`.
       warmup_mode: `"linear"`, or `"constant"` for `warmup_begin_lr` throughout.
 
-    Raises: ValueError if `factor` is above 1, `warmup_begin_lr` above `base_lr`, or a number is out of range.
+    Raises: ValueError if `factor` is above 1, or `warmup_begin_lr` above `base_lr`.
 
     >>> print(FactorScheduler(step=10, factor=0.5, base_lr=1.0, warmup_steps=25)(jnp.array([0, 23, 24])))
     [0.04 0.96 0.25]
@@ -62,52 +74,45 @@ def MultiFactorScheduler(
     step: Boundaries,
     factor: Factor = 1.0,
     base_lr: Rate = 0.01,
-    warmup_steps: KnownDelay = 0,
+    warmup_steps: ConcreteDelay = 0,
     warmup_begin_lr: Rate = 0.0,
-    warmup_mode: Annotated[str, Choice(("linear", "constant"))] = "linear",
+    warmup_mode: Mode = "linear",
 ) -> Schedule:
-    """Multiplies the rate by `factor` after the updates in `step`; the warm-up does not delay them.
+    """Multiplies the learning rate by `factor` after the steps in `step`, numbers from 1; see `FactorScheduler`.
 
-    Args:
-      step: update numbers (from 1) after which the rate drops, rising strictly.
-      factor: what the rate is multiplied by, in (0, 1].
-      base_lr, warmup_steps, warmup_begin_lr, warmup_mode: see `FactorScheduler`.
-
-    Raises: ValueError if `step` is empty, unsorted or begins below 1, `factor` is above 1, `warmup_begin_lr` above `base_lr`,
-      or a number is out of range.
+    The warm-up does not delay them.
 
     >>> print(MultiFactorScheduler(step=[2, 4], factor=0.5, base_lr=1.0)(jnp.arange(6)))
     [1.   1.   0.5  0.5  0.25 0.25]
     """
     if is_concrete(step) and min(step) < 1:
-        raise argument_error(ValueError, "MultiFactorScheduler", "step", "update numbers from 1 on", step, "leave out 0")
+        raise argument_error(ValueError, "MultiFactorScheduler", "step", "step numbers from 1 on", step, "leave out 0")
     decay = MultiStep(base_lr, factor, step)
     return _unshifted("MultiFactorScheduler", decay, base_lr, warmup_steps, warmup_begin_lr, warmup_mode)
 
 
 @checked
 def PolyScheduler(
-    max_update: KnownSteps,
+    max_update: ConcreteSteps,
     base_lr: Rate = 0.01,
     pwr: Positive = 2,
     final_lr: Rate = 0.0,
-    warmup_steps: KnownDelay = 0,
+    warmup_steps: ConcreteDelay = 0,
     warmup_begin_lr: Rate = 0.0,
-    warmup_mode: Annotated[str, Choice(("linear", "constant"))] = "linear",
+    warmup_mode: Mode = "linear",
 ) -> Schedule:
-    """Falls as a power of what is left, from `base_lr` to `final_lr` at update `max_update`, which is held.
+    """Falls as a power of what is left, from `base_lr` to `final_lr` at step `max_update`, and stays there.
 
-    A `max_update` below `warmup_steps` leaves `base_lr` for ever.
+    A `max_update` below `warmup_steps` keeps `base_lr`.
 
     Args:
-      max_update: the number of the update (from 1) that has `final_lr`, warm-up included.
-      base_lr: rate at update number `warmup_steps`.
+      max_update: the number of the step (from 1) that has `final_lr`, warm-up included.
+      base_lr: learning rate at step number `warmup_steps`.
       pwr: exponent, > 0.
-      final_lr: the last rate.
+      final_lr: the last learning rate.
       warmup_steps, warmup_begin_lr, warmup_mode: see `FactorScheduler`.
 
-    Raises: ValueError if `max_update` equals `warmup_steps` (MXNet divides by zero), `warmup_begin_lr` is above `base_lr`, or a
-      number is out of range.
+    Raises: ValueError if `max_update` equals `warmup_steps` (MXNet divides by zero), or `warmup_begin_lr` is above `base_lr`.
 
     >>> print(PolyScheduler(max_update=4, base_lr=1.0)(jnp.arange(5)))
     [0.5625 0.25   0.0625 0.     0.    ]
@@ -119,22 +124,16 @@ def PolyScheduler(
 
 @checked
 def CosineScheduler(
-    max_update: KnownSteps,
+    max_update: ConcreteSteps,
     base_lr: Rate = 0.01,
     final_lr: Rate = 0.0,
-    warmup_steps: KnownDelay = 0,
+    warmup_steps: ConcreteDelay = 0,
     warmup_begin_lr: Rate = 0.0,
-    warmup_mode: Annotated[str, Choice(("linear", "constant"))] = "linear",
+    warmup_mode: Mode = "linear",
 ) -> Schedule:
-    """Falls along half a cosine from `base_lr` to `final_lr` at update `max_update`, which is held.
+    """Falls along half a cosine from `base_lr` to `final_lr` at step `max_update`; see `PolyScheduler`.
 
-    Args:
-      max_update, base_lr, final_lr, warmup_steps, warmup_begin_lr, warmup_mode: see `PolyScheduler`.
-
-    Raises: ValueError if `max_update` equals `warmup_steps` (MXNet divides by zero), `warmup_begin_lr` is above `base_lr`, or a
-      number is out of range.
-
-    >>> print([f"{rate:.3f}" for rate in CosineScheduler(max_update=4, base_lr=1.0)(jnp.arange(5))])
+    >>> print([f"{lr:.3f}" for lr in CosineScheduler(max_update=4, base_lr=1.0)(jnp.arange(5))])
     ['0.854', '0.500', '0.146', '0.000', '0.000']
     """
     steps = _decay_steps("CosineScheduler", max_update, warmup_steps)
@@ -150,8 +149,8 @@ def _decay_steps(caller: str, max_update: Any, warmup_steps: Any) -> int:
 
 
 def _unshifted(caller: str, decay: Schedule, base_lr: Any, warmup_steps: int, begin: Any, mode: str) -> Schedule:
-    """A warm-up of update numbers below `warmup_steps`, and the decay as if there had been none."""
-    at_most(caller, "warmup_begin_lr", begin, base_lr, "`base_lr`")
+    """A warm-up of step numbers below `warmup_steps`, and the decay as if there had been none."""
+    check_order(caller, "warmup_begin_lr", begin, "at most", base_lr, "base_lr")
     if not warmup_steps:
         return decay
     climb = Linear(begin, base_lr, warmup_steps) if mode == "linear" else Hold(begin, warmup_steps)
@@ -159,6 +158,6 @@ def _unshifted(caller: str, decay: Schedule, base_lr: Any, warmup_steps: int, be
 
 
 def _shifted(caller: str, decay: Schedule, base_lr: Any, warmup_steps: int, begin: Any, mode: Any) -> Schedule:
-    """A warm-up of update numbers below `warmup_steps`, and then the decay from its start."""
-    at_most(caller, "warmup_begin_lr", begin, base_lr, "`base_lr`")
+    """A warm-up of step numbers below `warmup_steps`, and then the decay from its start."""
+    check_order(caller, "warmup_begin_lr", begin, "at most", base_lr, "base_lr")
     return Shift(Warmup(decay, warmup_steps, begin, mode), 1)

@@ -57,6 +57,8 @@ class Maybe:
         return None if nothing else self.rule.convert(caller, name, value)
 
 
+PyTree: TypeAlias = Any
+"""A pytree whose structure is not known to type checkers."""
 Number: TypeAlias = float | np.number[Any] | np.ndarray[Any, Any] | jax.Array
 Whole: TypeAlias = int | np.integer[Any] | np.ndarray[Any, Any] | jax.Array
 Numbers: TypeAlias = Sequence[Number] | Sequence[Sequence[Number]] | np.ndarray[Any, Any] | jax.Array

@@ -1,1 +1,1 @@
-"""Schedules inside optax: rates read from a state, recorded, by group, on a plateau."""
+"""Schedules inside optax: learning rates read from a state, recorded, for groups of parameters, and on a plateau."""

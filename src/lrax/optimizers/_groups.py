@@ -2,27 +2,32 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import numpy as np
 import optax
 
 from lrax.fields._errors import Text, argument_error, check_call
-from lrax.fields._types import POSITIVE, RATE
-from lrax.optimizers._places import REST
-from lrax.optimizers._recorded import OptimizerFactory, Scheduled, record, wrong_state
-from lrax.schedules._base import Schedule, ScheduleRule
+from lrax.fields._types import POSITIVE, RATE, Number, PyTree
+from lrax.optimizers._rates import REST, Scheduled
+from lrax.optimizers._recorded import OptimizerFactory, record, wrong_state
+from lrax.schedules._base import RateFunction, Schedule, ScheduleRule
 from lrax.schedules._combinators import Maximum, Scale
 from lrax.schedules._decays import Constant
 
+GroupRule: TypeAlias = Number | Mapping[str, Number] | RateFunction | None
+"""What a group of parameters follows: a multiple, a dict of a factor and a floor, another schedule, or nothing."""
+
 
 @check_call
-def by_path(optimizer: OptimizerFactory, schedule: Any, groups: Mapping[str, Any]) -> optax.GradientTransformationExtraArgs:
+def by_path(
+    optimizer: OptimizerFactory, schedule: RateFunction, groups: Mapping[str, GroupRule]
+) -> optax.GradientTransformationExtraArgs:
     r"""An optimizer whose learning rate differs between parameters: fine-tuning, layer-wise decay, frozen parts.
 
     The path of a parameter is its keys joined by `/`, such as `encoder/layer_0/kernel`. A parameter belongs to the first
-    pattern that is found in its path; a parameter that no pattern matches follows `schedule` itself.
+    pattern that is found in its path; a parameter that matches no pattern follows `schedule` itself.
 
     Args:
       optimizer: `schedule -> optax.GradientTransformation`, such as `optax.adamw`; called once for each group.
@@ -54,7 +59,7 @@ def by_path(optimizer: OptimizerFactory, schedule: Any, groups: Mapping[str, Any
     transforms = {label: transform(plan) for label, plan in plans.items()}
     inner = optax.multi_transform(transforms, lambda params: labels_of("by_path", params, groups))
 
-    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+    def update(updates: PyTree, state: PyTree, params: PyTree = None, **extra: Any) -> tuple[PyTree, PyTree]:
         inside = getattr(state, "inner_states", {})
         frozen = [label for label, plan in plans.items() if plan is None]
         if set(inside) != set(transforms) or any(jax.tree.leaves(inside[label]) for label in frozen):
@@ -65,18 +70,18 @@ def by_path(optimizer: OptimizerFactory, schedule: Any, groups: Mapping[str, Any
     return Scheduled.made(inner.init, update, plans)
 
 
-def group_schedules(caller: str, schedule: Any, groups: Mapping[str, Any]) -> dict[str, Schedule | None]:
-    """The schedule of each group, `"rest"` first; None for what is frozen."""
+def group_schedules(caller: str, schedule: RateFunction, groups: Mapping[str, GroupRule]) -> dict[str, Schedule | None]:
+    """The schedule of each group, `"rest"` first; None for a frozen group."""
     plan = ScheduleRule().convert(caller, "schedule", schedule)
     plans: dict[str, Schedule | None] = {REST: plan}
-    for pattern, rate in groups.items():
+    for pattern, rule in groups.items():
         check_pattern(caller, pattern)
-        plans[pattern] = None if rate is None else _group_schedule(caller, plan, f"groups[{pattern!r}]", rate)
+        plans[pattern] = None if rule is None else _group_schedule(caller, plan, f"groups[{pattern!r}]", rule)
     return plans
 
 
-def labels_of(caller: str, params: Any, groups: Mapping[str, Any]) -> Any:
-    """The label of each parameter's group, in the structure of the parameters; raises if a pattern names none."""
+def labels_of(caller: str, params: PyTree, groups: Mapping[str, object]) -> PyTree:
+    """The label of each parameter's group, in the structure of the parameters; raises if a pattern matches none."""
     named = jax.tree_util.tree_map_with_path(lambda keys, _: _label(path_of(keys), groups), params)
     used = set(jax.tree.leaves(named))
     for pattern in groups:
@@ -86,8 +91,8 @@ def labels_of(caller: str, params: Any, groups: Mapping[str, Any]) -> Any:
     return named
 
 
-def check_pattern(caller: str, pattern: Any) -> None:
-    """Raises ValueError if a pattern is no regular expression, or the label of what no pattern names."""
+def check_pattern(caller: str, pattern: str) -> None:
+    """Raises ValueError if a pattern is not a regular expression, or is the label of parameters without a pattern."""
     try:
         re.compile(pattern)
     except (re.error, TypeError) as error:
@@ -104,44 +109,42 @@ def _names_nothing(caller: str, pattern: str, paths: list[str]) -> Exception:
     return argument_error(ValueError, caller, "groups", "patterns that each name parameters", pattern, remedy)
 
 
-def _group_schedule(caller: str, plan: Schedule, name: str, rate: Any) -> Schedule:
-    if callable(rate):
-        return ScheduleRule().convert(caller, name, rate)
-    if not isinstance(rate, Mapping):
-        return Scale(plan, RATE.convert(caller, name, rate))
-    if not rate or set(rate) - {"factor", "floor"}:
-        raise argument_error(ValueError, caller, name, "a dict of a `factor`, a `floor` or both", dict(rate))
-    scaled = Scale(plan, RATE.convert(caller, f"{name}['factor']", rate["factor"])) if "factor" in rate else plan
-    return Maximum(scaled, Constant(RATE.convert(caller, f"{name}['floor']", rate["floor"]))) if "floor" in rate else scaled
+def _group_schedule(caller: str, plan: Schedule, name: str, rule: GroupRule) -> Schedule:
+    if callable(rule):
+        return ScheduleRule().convert(caller, name, rule)
+    if not isinstance(rule, Mapping):
+        return Scale(plan, RATE.convert(caller, name, rule))
+    if not rule or set(rule) - {"factor", "floor"}:
+        raise argument_error(ValueError, caller, name, "a dict of a `factor`, a `floor` or both", dict(rule))
+    scaled = Scale(plan, RATE.convert(caller, f"{name}['factor']", rule["factor"])) if "factor" in rule else plan
+    return Maximum(scaled, Constant(RATE.convert(caller, f"{name}['floor']", rule["floor"]))) if "floor" in rule else scaled
 
 
-def path_of(keys: Any) -> str:
+def path_of(keys: tuple[Any, ...]) -> str:
     """The keys that lead to a leaf, joined by `/`."""
     return jax.tree_util.keystr(keys, simple=True, separator="/")
 
 
-def _label(path: str, groups: Mapping[str, Any]) -> str:
+def _label(path: str, groups: Mapping[str, object]) -> str:
     return next((pattern for pattern in groups if re.search(pattern, path)), REST)
 
 
 @check_call
-def layerwise(params: Any, layer: str, decay: Any, below: str | None = None) -> dict[str, Any]:
-    r"""Groups whose rates fall with depth, for `lrax.by_path`: layer-wise rate decay, discriminative fine-tuning.
+def layerwise(params: PyTree, layer: str, decay: Number, below: str | None = None) -> dict[str, GroupRule]:
+    r"""Groups for `lrax.by_path` whose learning rates fall with depth: layer-wise decay, discriminative fine-tuning.
 
-    Of n layers the last has `decay` times the rate, the one below it `decay` squared, the first `decay` to the power of n, and
-    what is `below` the first `decay` to the power of n + 1. The rest, which is above the last layer, has the rate itself.
-
-    The layers are those that the parameters have, in the order of their numbers, so nothing is to be counted: a number too many
-    or a last layer that is taken for the head is the mistake that such code is known for.
+    Of n layers the last has `decay` times the learning rate, the one below it `decay` squared, the first `decay` to the power
+    of n, and what is `below` the first `decay` to the power of n + 1. Parameters above the last layer keep the learning rate.
+    The layers are those that the parameters have, in the order of their numbers.
 
     Args:
       params: the parameters, or their shapes.
-      layer: regular expression with `{}` in the place of the layer's number, such as `"encoder/layer_{}/"`. A number is taken
-        whole: `layer_1` is not found in `layer_12`.
-      decay: from one layer to the one below it, above 0, mostly from 0.5 to 1; a number, which may be traced.
-      below: regular expression of what stands below the first layer, such as `"embed"`.
+      layer: regular expression with `{}` for the number of the layer, such as `"encoder/layer_{}/"`. It matches whole numbers
+        only: `layer_1` is not found in `layer_12`.
+      decay: the factor from one layer to the one below it, above 0, mostly from 0.5 to 1; a number, which may be traced.
+      below: regular expression of the parameters below the first layer, such as `"embed"`.
 
-    Returns: by pattern, multiples of the rate, from the last layer down. Put patterns that shall win over them in front:
+    Returns: the multiple of each pattern, from the last layer down. Put patterns that take precedence first:
       `{"bias$": None, **layerwise(...)}`.
 
     Raises: ValueError if there is no `{}` in `layer`, or no parameter belongs to a layer, or `decay` is not above 0.
@@ -156,7 +159,7 @@ def layerwise(params: Any, layer: str, decay: Any, below: str | None = None) -> 
     decay = decay if isinstance(decay, jax.Array) else float(str(decay))  # as it was written
     if not isinstance(layer, str) or layer.count("{}") != 1:
         remedy = "such as 'encoder/layer_{}/'"
-        raise argument_error(ValueError, "layerwise", "layer", "a pattern with one {} where the number stands", layer, remedy)
+        raise argument_error(ValueError, "layerwise", "layer", "a pattern with one {} for the number", layer, remedy)
     try:
         finds = re.compile(layer.replace("{}", r"(?<![0-9])(?P<number>[0-9]+)(?![0-9])"))
     except re.error as error:
@@ -166,14 +169,14 @@ def layerwise(params: Any, layer: str, decay: Any, below: str | None = None) -> 
     if not numbers:
         needs, remedy = "a pattern that names parameters", f"the paths are {', '.join(paths[:8])}"
         raise argument_error(ValueError, "layerwise", "layer", needs, layer, remedy)
-    groups: dict[str, Any] = {}
+    groups: dict[str, GroupRule] = {}
     for number in sorted(numbers, key=int, reverse=True):
         groups[_pattern(layer, number)] = decay ** (len(groups) + 1)
     return groups if below is None else {**groups, below: decay ** (len(groups) + 1)}
 
 
 def _pattern(layer: str, number: str) -> str:
-    """The pattern of one layer; what would find a piece of a longer number is fenced off."""
+    """The pattern of one layer, which does not match a piece of a longer number."""
     before, after = layer.split("{}")
     left = "" if re.search(r"[A-Za-z_/]$", before) else "(?<![0-9])"
     right = "" if re.match(r"[A-Za-z_/$]", after) else "(?![0-9])"
@@ -181,33 +184,32 @@ def _pattern(layer: str, number: str) -> str:
 
 
 @check_call
-def group_table(schedule: Any, groups: Mapping[str, Any], params: Any, count: int = 0) -> Text:
-    """Each parameter with its group and its rate at a count, as `lrax.by_path` would train it.
+def group_table(schedule: RateFunction, groups: Mapping[str, GroupRule], params: PyTree, count: int = 0) -> Text:
+    """Each parameter with its group and its learning rate at a count, as `lrax.by_path` would train it.
 
     Args:
       schedule, groups: as for `lrax.by_path`.
       params: the parameters, or their shapes.
-      count: the 0-based number of the update.
+      count: the 0-based number of the step.
 
-    Returns: lines of text, in the order of the parameters, a `str` that a notebook and a prompt show as lines; a frozen
-      parameter has the rate `-`.
+    Returns: lines of text in the order of the parameters; frozen parameters have the learning rate `-`.
 
     Raises: TypeError or ValueError as `lrax.by_path`, and if no parameter belongs to a pattern.
 
     >>> params = {"embed": 0.0, "layer_0": 0.0, "layer_1": 0.0, "head": {"bias": 0.0, "kernel": 0.0}}
     >>> groups = {"bias$": None, **lrax.layerwise(params, "layer_{}", 0.5, below="embed"), "head": {"floor": 0.02}}
     >>> print(group_table(lrax.Linear(0.1, 0.0, 100), groups, params, count=90))
-    parameter    group                rate
-    embed        embed             0.00125
-    head/bias    bias$                   -
-    head/kernel  head                 0.02
-    layer_0      layer_0(?![0-9])   0.0025
-    layer_1      layer_1(?![0-9])    0.005
+    parameter    group             learning rate
+    embed        embed                   0.00125
+    head/bias    bias$                         -
+    head/kernel  head                       0.02
+    layer_0      layer_0(?![0-9])         0.0025
+    layer_1      layer_1(?![0-9])          0.005
     """
     plans = group_schedules("group_table", schedule, groups)
     labels = jax.tree_util.tree_leaves_with_path(labels_of("group_table", params, groups))
-    rates = {label: "-" if plan is None else f"{float(np.asarray(plan(count))):.4g}" for label, plan in plans.items()}
-    named = [(path_of(keys) or "(params)", label or "(rest)", rates[label]) for keys, label in labels]
-    rows = [("parameter", "group", "rate"), *named]
+    lrs = {label: "-" if plan is None else f"{float(np.asarray(plan(count))):.4g}" for label, plan in plans.items()}
+    named = [(path_of(keys) or "(params)", label or "(rest)", lrs[label]) for keys, label in labels]
+    rows = [("parameter", "group", "learning rate"), *named]
     paths, names, numbers = (max(map(len, column)) for column in zip(*rows, strict=True))
-    return Text("\n".join(f"{path:{paths}}  {name:{names}}  {rate:>{numbers}}" for path, name, rate in rows))
+    return Text("\n".join(f"{path:{paths}}  {name:{names}}  {lr:>{numbers}}" for path, name, lr in rows))

@@ -1,4 +1,4 @@
-"""Factors that react to a metric."""
+"""Factors of the learning rate that react to a metric."""
 
 from typing import Any, Literal, NamedTuple
 
@@ -9,119 +9,194 @@ import optax
 
 from lrax.fields._errors import argument_error, check_call, choice, is_concrete
 from lrax.fields._rules import Rule
-from lrax.fields._types import STEPS, Maybe
+from lrax.fields._types import STEPS, Maybe, Number, PyTree, Whole
 
-FACTOR = Rule("a number between 0 and 1, both excluded", low=0, high=1, open=True)
 TOLERANCE = Rule("a finite number, at least 0", low=0)
-FLOOR = Rule("a number from 0 to 1", low=0, high=1)
-JUDGEMENTS = Rule("a whole number of judgements, at least 1", np.int32, low=1, remedy="give an int such as 5")
-WAIT = Rule("a whole number of judgements, at least 0", np.int32, low=0, remedy="give an int such as 5")
-
-
-def gathered(caller: str, state: Any, value: Any) -> Any:
-    """The state with one value more, which must be a scalar; one that is not finite is no part of the sum."""
-    if value is None:
-        raise argument_error(
-            TypeError, caller, "value", "given to update", value, "call tx.update(grads, opt_state, params, value=loss)"
-        )
-    value = jnp.asarray(value).astype(jnp.float32)
-    if value.ndim:
-        raise argument_error(ValueError, caller, "value", "a scalar", value, "give its mean")
-    finite = jnp.isfinite(value)
-    total, seen = state.total + jnp.where(finite, value, 0.0), state.seen + finite.astype(jnp.int32)
-    return state._replace(total=total, seen=seen, waited=state.waited + 1)
-
-
-def judged(state: Any, sign: float, counts: bool, rtol: Any, atol: Any) -> tuple[jax.Array, jax.Array, Any]:
-    """The mean of the values, whether it is better than the best, and whether there is anything to judge.
-
-    Where values that are not finite count, a mean with one of them left out is never better.
-    """
-    mean, best = sign * state.total / jnp.maximum(state.seen, 1).astype(jnp.float32), sign * state.best
-    margin = atol + rtol * jnp.where(jnp.isfinite(best), jnp.abs(best), 0.0)
-    made = True if counts else state.seen > 0
-    has_mean = (state.seen == state.waited if counts else state.seen > 0) & jnp.isfinite(mean)
-    return sign * mean, has_mean & (mean < best - margin), made
-
-
-def scaled(updates: Any, scale: jax.Array) -> Any:
-    """Updates times a scale, each in its own dtype."""
-    return jax.tree.map(lambda update: update * scale.astype(update.dtype), updates)
-
-
-def watching(caller: str, init: Any, judge: Any, every: Any) -> optax.GradientTransformationExtraArgs:
-    """A transformation whose state is judged every `every` updates, and whose scale holds from that update on."""
-
-    def update(updates: Any, state: Any, params: Any = None, *, value: Any = None, **extra: Any) -> tuple[Any, Any]:
-        del params, extra
-        state = gathered(caller, state, value)
-        due = state.waited >= every
-        state = jax.tree.map(lambda new, old: jnp.where(due, new, old), judge(state), state)
-        return scaled(updates, state.scale), state
-
-    return optax.GradientTransformationExtraArgs(init, update)
+CHECKS = Rule("a whole number of checks, at least 1", np.int32, low=1, remedy="give an int such as 5")
+WAIT = Rule("a whole number of checks, at least 0", np.int32, low=0, remedy="give an int such as 5")
+RESTART = Rule("a whole number of reductions, at least 1", np.int32, low=1, remedy="give an int such as 500, or None")
+RULES: dict[str, Any] = {
+    "factor": Rule("a number between 0 and 1, both excluded", low=0, high=1, open=True),
+    "patience": CHECKS,
+    "rtol": TOLERANCE,
+    "atol": TOLERANCE,
+    "every": STEPS,
+    "cooldown": WAIT,
+    "raise_cooldown": WAIT,
+    "min_scale": Rule("a number from 0 to 1", low=0, high=1),
+    "max_scale": Rule("a finite number, at least 1", low=1),
+    "restart": Maybe(RESTART),
+}
 
 
 class PlateauState(NamedTuple):
-    """The state of `lrax.reduce_on_plateau`: seven scalars, to be saved with the rest of the optimizer's state.
+    """The state of `lrax.reduce_on_plateau` and of `lrax.greedy`: nine scalars, saved with the rest of the optimizer's state.
 
     Attributes:
-      scale: what the updates are multiplied by, float32.
+      scale: the factor of the updates, float32.
       best: the best value so far, float32; infinite before there is one.
-      plateau_count: judgements without improvement in a row, int32.
-      cooldown_count: judgements that are still to be ignored, int32.
-      total: sum of the values since the last judgement, float32.
+      plateau_count: checks without improvement in a row, int32.
+      better_count: checks with an improvement in a row, int32.
+      cooldown_count: checks that will still be ignored, int32.
+      floor_count: reductions at `min_scale` since the last increase, int32.
+      total: sum of the values since the last check, float32.
       seen: how many values are in the sum, int32.
-      waited: updates since the last judgement, int32.
+      waited: steps since the last check, int32.
     """
 
     scale: jax.Array
     best: jax.Array
     plateau_count: jax.Array
+    better_count: jax.Array
     cooldown_count: jax.Array
+    floor_count: jax.Array
     total: jax.Array
     seen: jax.Array
     waited: jax.Array
 
 
+class _Rule(NamedTuple):
+    """The arguments of a plateau rule, checked. The rule is `reduce_on_plateau`, or `greedy` if it `raises` the scale too."""
+
+    caller: str
+    goal: str
+    nonfinite: str
+    raises: bool
+    factor: jax.Array
+    patience: jax.Array
+    rtol: jax.Array
+    atol: jax.Array
+    every: jax.Array
+    cooldown: jax.Array
+    raise_cooldown: jax.Array
+    min_scale: jax.Array
+    max_scale: jax.Array
+    restart: jax.Array | None
+
+    @classmethod
+    def checked(cls, caller: str, goal: str, nonfinite: str, raises: bool, **numbers: object) -> "_Rule":
+        """A rule of these arguments, once they are checked."""
+        choice(caller, "goal", goal, ("min", "max"))
+        choice(caller, "nonfinite", nonfinite, ("count", "skip"))
+        checked = {name: RULES[name].convert(caller, name, value) for name, value in numbers.items()}
+        return cls(caller, goal, nonfinite, raises, **checked)
+
+    @property
+    def sign(self) -> float:
+        """What turns the value into a loss."""
+        return 1.0 if self.goal == "min" else -1.0
+
+    def transformation(self) -> optax.GradientTransformationExtraArgs:
+        """The transformation of this rule."""
+
+        def init(params: PyTree) -> PlateauState:
+            del params
+            best = jnp.float32(self.sign * jnp.inf)
+            zeros = [jnp.int32(0) for _ in range(6)]  # six buffers, because a state may be donated
+            return PlateauState(
+                jnp.float32(1),
+                best,
+                zeros[0],
+                zeros[1],
+                zeros[2],
+                zeros[3],
+                total=jnp.float32(0),
+                seen=zeros[4],
+                waited=zeros[5],
+            )
+
+        def update(
+            updates: PyTree, state: PlateauState, params: PyTree = None, *, value: object = None, **extra: object
+        ) -> tuple[PyTree, PlateauState]:
+            del params, extra
+            state = self._with_value(state, value)
+            due = state.waited >= self.every
+            state = jax.tree.map(lambda new, old: jnp.where(due, new, old), self._after_check(state), state)
+            return jax.tree.map(lambda one: one * state.scale.astype(one.dtype), updates), state
+
+        return optax.GradientTransformationExtraArgs(init, update)
+
+    def _with_value(self, state: PlateauState, value: object) -> PlateauState:
+        """The state with one value more; a value that is not finite is not part of the sum."""
+        if value is None:
+            remedy = "call tx.update(grads, opt_state, params, value=loss)"
+            raise argument_error(TypeError, self.caller, "value", "given to update", value, remedy)
+        number = jnp.asarray(value).astype(jnp.float32)
+        if number.ndim:
+            raise argument_error(ValueError, self.caller, "value", "a scalar", value, "give its mean")
+        finite = jnp.isfinite(number)
+        total, seen = state.total + jnp.where(finite, number, 0.0), state.seen + finite.astype(jnp.int32)
+        return state._replace(total=total, seen=seen, waited=state.waited + 1)
+
+    def _after_check(self, state: PlateauState) -> PlateauState:
+        """The state after a check of the mean of the values since the last one."""
+        counts = self.nonfinite == "count"
+        mean, best = self.sign * state.total / jnp.maximum(state.seen, 1).astype(jnp.float32), self.sign * state.best
+        margin = self.atol + self.rtol * jnp.where(jnp.isfinite(best), jnp.abs(best), 0.0)
+        made = jnp.bool_(True) if counts else state.seen > 0
+        # where values that are not finite count, a mean that leaves one out is never better
+        usable = (state.seen == state.waited if counts else state.seen > 0) & jnp.isfinite(mean)
+        cooling = state.cooldown_count > 0
+        better = usable & (mean < best - margin) & ~(self.raises & cooling)  # greedy's best does not move in a cool-down
+        good = jnp.where(better, state.better_count + 1, 0)
+        bad = jnp.where(better | cooling, 0, state.plateau_count + 1)
+        raised, lowered = self.raises & (good >= self.patience), made & (bad >= self.patience)
+        lower = jnp.maximum(state.scale * self.factor, self.min_scale)
+        at_floor = jnp.where(
+            lowered & (lower <= self.min_scale), state.floor_count + 1, jnp.where(raised, 0, state.floor_count)
+        )
+        again = jnp.bool_(False) if self.restart is None else lowered & (at_floor >= self.restart)
+        scale = jnp.where(
+            raised, jnp.minimum(state.scale / self.factor, self.max_scale), jnp.where(lowered, lower, state.scale)
+        )
+        waiting = jnp.where(lowered, self.cooldown, jnp.maximum(state.cooldown_count - 1, 0))
+        return PlateauState(
+            scale=jnp.where(again, 1.0, scale),
+            best=jnp.where(again, self.sign * jnp.inf, jnp.where(better, self.sign * mean, state.best)),
+            plateau_count=jnp.where(made, jnp.where(lowered, 0, bad), state.plateau_count),
+            better_count=jnp.where(made, jnp.where(raised, 0, good), state.better_count),
+            cooldown_count=jnp.where(made, jnp.where(raised, self.raise_cooldown, waiting), state.cooldown_count),
+            floor_count=jnp.where(again, 0, at_floor),
+            total=jnp.float32(0.0),
+            seen=jnp.int32(0),
+            waited=jnp.int32(0),
+        )
+
+
 @check_call
 def reduce_on_plateau(
-    factor: Any = 0.1,
-    patience: Any = 10,
+    factor: Number = 0.1,
+    patience: Whole = 10,
     *,
-    mode: Literal["min", "max"] = "min",
-    rtol: Any = 1e-4,
-    atol: Any = 0.0,
-    every: Any = 1,
-    cooldown: Any = 0,
-    min_scale: Any = 0.0,
+    goal: Literal["min", "max"] = "min",
+    rtol: Number = 1e-4,
+    atol: Number = 0.0,
+    every: Whole = 1,
+    cooldown: Whole = 0,
+    min_scale: Number = 0.0,
     nonfinite: Literal["count", "skip"] = "count",
 ) -> optax.GradientTransformationExtraArgs:
-    r"""Multiplies the updates by `factor` each time a value has not improved for `patience` judgements.
+    r"""Multiplies the updates by `factor` each time a value has not improved for `patience` checks.
 
     Put it last in a chain, after an optimizer with any schedule, and give `update` the value to watch:
-    `tx.update(grads, opt_state, params, value=loss)`. A judgement is made every `every` updates, of the mean of the values
-    since the last one. A value is an improvement if it is better than the best so far by more than $rtol\,|best| + atol$,
-    whatever its sign. The lowered scale holds from the update whose value was one too many.
-
-    In the optimizer of a range test it lowers the ramp wherever the loss is level: leave it out there, or give it a `patience`
-    longer than the test.
+    `tx.update(grads, opt_state, params, value=loss)`. It checks the mean of the values every `every` steps. A value improves if
+    it is better than the best so far by more than $rtol\,|best| + atol$, whatever its sign. The reduced scale already holds for
+    the step that reduced it. Do not use it in a range test: it lowers the ramp where the loss is level.
 
     Args:
       factor: what the scale is multiplied by, in (0, 1).
-      patience: judgements in a row without improvement after which the scale is lowered, an integer >= 1.
-      mode: `"min"` where a smaller value is better, such as a loss; `"max"` for an accuracy.
-      rtol: improvement needed, as a part of the absolute value of the best, >= 0.
-      atol: improvement needed, absolute, >= 0; both are added up.
-      every: updates between judgements, an integer >= 1.
-      cooldown: judgements after a lowering that cannot count as plateau, an integer >= 0.
-      min_scale: the scale never falls below this, in [0, 1].
-      nonfinite: what a value that is NaN or infinite means. It is never the best, and no part of a mean. `"count"`: the
-        judgement it falls in counts as one without improvement, so a run that diverges gets a lower rate. `"skip"`: it is
-        left out, and a judgement that has no other value is not made.
+      patience: checks in a row without improvement after which the scale is reduced, an integer >= 1.
+      goal: `"min"` if smaller values are better, such as a loss; `"max"` for an accuracy.
+      rtol: the improvement needed, as a fraction of the absolute value of the best, >= 0.
+      atol: the improvement needed, absolute, >= 0; added to the other.
+      every: steps between checks, an integer >= 1.
+      cooldown: checks after a reduction that cannot count as a plateau, an integer >= 0.
+      min_scale: the smallest scale, in [0, 1].
+      nonfinite: what a NaN or infinite value means; it is never the best, and not part of a mean. `"count"`: its check
+        counts as one without improvement, so the learning rate of a diverging run falls. `"skip"`: it is left out, and a
+        check without other values is not made.
 
-    Every number may be traced, and vmapped; a bad one that is known raises. The state is float32 and int32 whatever the
-    parameters are, and the updates keep their dtypes.
+    Every number may be traced and vmapped. The state is float32 and int32, and updates keep their dtypes.
 
     Returns: a transformation whose state is a `PlateauState`; `update` needs `value`, a scalar.
 
@@ -137,112 +212,44 @@ def reduce_on_plateau(
     -1.0
     -0.5
     """
-    caller = "reduce_on_plateau"
-    sign = {"min": 1.0, "max": -1.0}[choice(caller, "mode", mode, ("min", "max"))]  # what is watched becomes a loss
-    counts = choice(caller, "nonfinite", nonfinite, ("count", "skip")) == "count"
-    factor, min_scale = FACTOR.convert(caller, "factor", factor), FLOOR.convert(caller, "min_scale", min_scale)
-    rtol, atol = TOLERANCE.convert(caller, "rtol", rtol), TOLERANCE.convert(caller, "atol", atol)
-    patience, every = JUDGEMENTS.convert(caller, "patience", patience), STEPS.convert(caller, "every", every)
-    cooldown = WAIT.convert(caller, "cooldown", cooldown)
-
-    def init(params: Any) -> PlateauState:
-        del params
-        rates = (jnp.float32(1.0), jnp.float32(sign * jnp.inf))
-        return PlateauState(*rates, jnp.int32(0), jnp.int32(0), jnp.float32(0.0), jnp.int32(0), jnp.int32(0))
-
-    def judge(state: PlateauState) -> PlateauState:
-        mean, better, made = judged(state, sign, counts, rtol, atol)
-        cooling = state.cooldown_count > 0
-        plateau = jnp.where(better | cooling, 0, state.plateau_count + 1)
-        lowered = made & (plateau >= patience)
-        return PlateauState(
-            jnp.where(lowered, jnp.maximum(state.scale * factor, min_scale), state.scale),
-            jnp.where(better, mean, state.best),
-            jnp.where(made, jnp.where(lowered, 0, plateau), state.plateau_count),
-            jnp.where(made, jnp.where(lowered, cooldown, jnp.maximum(state.cooldown_count - 1, 0)), state.cooldown_count),
-            *(jnp.float32(0.0), jnp.int32(0), jnp.int32(0)),
-        )
-
-    return watching(caller, init, judge, every)
-
-
-CEILING = Rule("a finite number, at least 1", low=1)
-RESTART = Maybe(Rule("a whole number of lowerings, at least 1", np.int32, low=1, remedy="give an int such as 500, or None"))
-
-
-class GreedyState(NamedTuple):
-    """The state of `lrax.greedy`: nine scalars, to be saved with the rest of the optimizer's state.
-
-    Attributes:
-      scale: what the updates are multiplied by, float32.
-      best: the best value so far, float32; infinite before there is one.
-      worse_count: judgements without improvement in a row, int32.
-      better_count: judgements with one in a row, int32.
-      cooldown_count: judgements that are still to be ignored, int32.
-      floor_count: lowerings at `min_scale` since the last raising, int32.
-      total: sum of the values since the last judgement, float32.
-      seen: how many values are in the sum, int32.
-      waited: updates since the last judgement, int32.
-    """
-
-    scale: jax.Array
-    best: jax.Array
-    worse_count: jax.Array
-    better_count: jax.Array
-    cooldown_count: jax.Array
-    floor_count: jax.Array
-    total: jax.Array
-    seen: jax.Array
-    waited: jax.Array
+    numbers = {"factor": factor, "patience": patience, "rtol": rtol, "atol": atol, "every": every, "cooldown": cooldown}
+    bounds = {"raise_cooldown": 0, "min_scale": min_scale, "max_scale": 1.0, "restart": None}
+    return _Rule.checked("reduce_on_plateau", goal, nonfinite, False, **numbers, **bounds).transformation()
 
 
 @check_call
 def greedy(
-    factor: Any = 0.95,
-    patience: Any = 11,
+    factor: Number = 0.95,
+    patience: Whole = 11,
     *,
-    mode: Literal["min", "max"] = "min",
-    rtol: Any = 0.0,
-    atol: Any = 1e-6,
-    every: Any = 1,
-    cooldown: Any = 0,
-    raise_cooldown: Any = 0,
-    min_scale: Any = 0.01,
-    max_scale: Any = 10.0,
-    restart: Any = None,
+    goal: Literal["min", "max"] = "min",
+    rtol: Number = 0.0,
+    atol: Number = 1e-6,
+    every: Whole = 1,
+    cooldown: Whole = 0,
+    raise_cooldown: Whole = 0,
+    min_scale: Number = 0.01,
+    max_scale: Number = 10.0,
+    restart: Whole | None = None,
     nonfinite: Literal["count", "skip"] = "count",
 ) -> optax.GradientTransformationExtraArgs:
-    r"""Divides the updates by `factor` after `patience` improvements in a row, multiplies them by it after as many failures.
+    """Divides the updates by `factor` after `patience` improvements in a row, multiplies them by it after as many failures.
 
-    Put it last in a chain, after an optimizer with any schedule, and give `update` the value to watch:
-    `tx.update(grads, opt_state, params, value=loss)`. A judgement is made every `every` updates, of the mean of the values
-    since the last one. A value is an improvement if it is better than the best so far by more than $rtol\,|best| + atol$,
-    whatever its sign. The new scale holds from the update whose value was one too many. `lrax.reduce_on_plateau` never raises.
-
-    A loss that is noisy is seldom the best many times in a row: average it with `every`. With a schedule that falls to 0 the
-    product still does; with `lrax.Constant` the rate is what the rule makes of it.
+    It is used as `lrax.reduce_on_plateau`, which never raises the scale. A noisy loss is rarely the best many times in a row:
+    average it with `every`. A schedule that falls to 0 still ends at 0; with `lrax.Constant` the rule alone decides.
 
     Args:
       factor: what the scale is multiplied by, or divided by, in (0, 1).
-      patience: judgements in a row, of one sort, after which the scale changes, an integer >= 1.
-      mode: `"min"` where a smaller value is better, such as a loss; `"max"` for an accuracy.
-      rtol: improvement needed, as a part of the absolute value of the best, >= 0.
-      atol: improvement needed, absolute, >= 0; both are added up.
-      every: updates between judgements, an integer >= 1.
-      cooldown: judgements after a lowering that are ignored, an integer >= 0; the best is not moved by them either.
-      raise_cooldown: the same after a raising.
-      min_scale: the scale never falls below this, in [0, 1].
-      max_scale: the scale never rises above this, >= 1.
-      restart: lowerings at `min_scale` (the one that reaches it is the first) without a raising between, after which the scale
-        is 1 again and the best forgotten, an integer >= 1; None: never.
-      nonfinite: what a value that is NaN or infinite means. It is never the best, and no part of a mean. `"count"`: the
-        judgement it falls in counts as one without improvement. `"skip"`: it is left out, and a judgement that has no other
-        value is not made.
+      patience: equal checks in a row after which the scale changes, an integer >= 1.
+      goal, rtol, atol, every, nonfinite: see `lrax.reduce_on_plateau`.
+      cooldown: checks after a reduction that are ignored, an integer >= 0; they do not move the best either.
+      raise_cooldown: the same after an increase.
+      min_scale: the smallest scale, in [0, 1].
+      max_scale: the largest scale, >= 1.
+      restart: reductions at `min_scale` (the one that reaches it is the first) without an increase between them, after which
+        the scale is 1 again and the best forgotten, an integer >= 1; None: never.
 
-    Every number may be traced, and vmapped; a bad one that is known raises. The state is float32 and int32 whatever the
-    parameters are, and the updates keep their dtypes.
-
-    Returns: a transformation whose state is a `GreedyState`; `update` needs `value`, a scalar.
+    Returns: a transformation whose state is a `PlateauState`; `update` needs `value`, a scalar.
 
     Raises: ValueError if a number is out of range or a word unknown; TypeError if `update` gets no `value`.
 
@@ -260,45 +267,10 @@ def greedy(
     -2.0
     -1.0
     """
-    caller = "greedy"
-    sign = {"min": 1.0, "max": -1.0}[choice(caller, "mode", mode, ("min", "max"))]  # what is watched becomes a loss
-    counts = choice(caller, "nonfinite", nonfinite, ("count", "skip")) == "count"
-    factor, min_scale = FACTOR.convert(caller, "factor", factor), FLOOR.convert(caller, "min_scale", min_scale)
-    max_scale, restart = CEILING.convert(caller, "max_scale", max_scale), RESTART.convert(caller, "restart", restart)
-    rtol, atol = TOLERANCE.convert(caller, "rtol", rtol), TOLERANCE.convert(caller, "atol", atol)
-    patience, every = JUDGEMENTS.convert(caller, "patience", patience), STEPS.convert(caller, "every", every)
-    cooldown = WAIT.convert(caller, "cooldown", cooldown)
-    raise_cooldown = WAIT.convert(caller, "raise_cooldown", raise_cooldown)
-    if restart is not None and is_concrete(min_scale) and np.any(np.asarray(min_scale) == 0):
-        raise argument_error(
-            ValueError, caller, "min_scale", "above 0 where `restart` is given", min_scale, "it is never reached"
-        )
-    none = jnp.int32(0)
-
-    def init(params: Any) -> GreedyState:
-        del params
-        return GreedyState(jnp.float32(1.0), jnp.float32(sign * jnp.inf), none, none, none, none, jnp.float32(0.0), none, none)
-
-    def judge(state: GreedyState) -> GreedyState:
-        mean, better, made = judged(state, sign, counts, rtol, atol)
-        live = made & (state.cooldown_count == 0)
-        better = better & live
-        good = jnp.where(better, state.better_count + 1, 0)
-        bad = jnp.where(live & ~better, state.worse_count + 1, 0)
-        raised, lowered = good >= patience, bad >= patience
-        lower = jnp.maximum(state.scale * factor, min_scale)
-        stuck = jnp.where(lowered & (lower <= min_scale), state.floor_count + 1, jnp.where(raised, 0, state.floor_count))
-        again = jnp.bool_(False) if restart is None else lowered & (stuck >= restart)
-        scale = jnp.where(raised, jnp.minimum(state.scale / factor, max_scale), jnp.where(lowered, lower, state.scale))
-        waiting = jnp.where(raised, raise_cooldown, jnp.where(lowered, cooldown, jnp.maximum(state.cooldown_count - 1, 0)))
-        return GreedyState(
-            jnp.where(again, 1.0, scale),
-            jnp.where(again, sign * jnp.inf, jnp.where(better, mean, state.best)),
-            jnp.where(made, jnp.where(lowered, 0, bad), state.worse_count),
-            jnp.where(made, jnp.where(raised, 0, good), state.better_count),
-            jnp.where(made, waiting, state.cooldown_count),
-            jnp.where(again, 0, stuck),
-            *(jnp.float32(0.0), none, none),
-        )
-
-    return watching(caller, init, judge, every)
+    numbers = {"factor": factor, "patience": patience, "rtol": rtol, "atol": atol, "every": every, "cooldown": cooldown}
+    bounds = {"raise_cooldown": raise_cooldown, "min_scale": min_scale, "max_scale": max_scale, "restart": restart}
+    rule = _Rule.checked("greedy", goal, nonfinite, True, **numbers, **bounds)
+    if restart is not None and is_concrete(rule.min_scale) and np.any(np.asarray(rule.min_scale) == 0):
+        needs = "above 0 where `restart` is given"
+        raise argument_error(ValueError, "greedy", "min_scale", needs, min_scale, "it is never reached")
+    return rule.transformation()

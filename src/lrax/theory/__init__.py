@@ -1,17 +1,14 @@
-"""What rates have to do with each other: bounds, ratios, and how far they hold. Pure functions of schedules and of curves."""
+"""How learning rates depend on the schedule, the length, the batch size and the width: bounds, ratios and transfer rules."""
 
 from lrax.theory._bound import best_scale, bound, lr_ratio, refined
-from lrax.theory._laws import LossLaw, fit_law
 from lrax.theory._transfer import NoiseScale, decay_for, decoupled, noise_scale, over_batch, over_tokens, over_width, timescale
 
 __all__ = [
-    "LossLaw",
     "NoiseScale",
     "best_scale",
     "bound",
     "decay_for",
     "decoupled",
-    "fit_law",
     "lr_ratio",
     "noise_scale",
     "over_batch",

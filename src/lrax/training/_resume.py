@@ -9,7 +9,7 @@ import numpy as np
 
 from lrax.fields._errors import Shown, argument_error
 from lrax.optimizers._difference import children
-from lrax.optimizers._places import Place, places_of
+from lrax.optimizers._rates import Place, places_of
 from lrax.optimizers._recorded import OptimizerFactory, RatedOptimizer
 from lrax.schedules._base import Schedule
 
@@ -34,7 +34,7 @@ class Part(NamedTuple):
     @property
     def is_recorded(self) -> bool:
         """Whether it describes the last step: it is next to a learning rate that `recorded` stored."""
-        return "rate" in self.place.siblings
+        return {"lr", "step"} <= self.place.siblings
 
 
 def resumed(
