@@ -1,9 +1,15 @@
 """What continuous integration runs: its pins, paths, extras and commands are those of this repository."""
 
+import hashlib
+import os
 import pathlib
 import re
 import subprocess
+import sys
 import tomllib
+import zipfile
+
+import pytest
 
 import lrax
 
@@ -94,3 +100,49 @@ def test_every_python_that_is_allowed_is_tested() -> None:
     classified = [name.rpartition(" ")[2] for name in PROJECT["classifiers"] if "Python :: 3." in name]
     assert set(classified) <= set(re.findall(r"\d\.\d+", matrix))
     assert oldest == classified[0]
+
+
+def test_actions_are_pinned_by_commit() -> None:
+    """Each action is named by a full commit, with its version in a comment: a tag can be moved."""
+    uses = [line.strip() for text in WORKFLOWS.values() for line in text.splitlines() if "uses:" in line]
+    assert len(uses) > 10
+    for line in uses:
+        assert re.search(r"uses: [\w-]+/[\w./-]+@[0-9a-f]{40} # v\d+(\.\d+)*$", line), line
+
+
+def test_the_citation_file_has_this_version() -> None:
+    """CITATION.cff names the version and the license of the package."""
+    text = (ROOT / "CITATION.cff").read_text()
+    assert f"version: {lrax.__version__}\n" in text
+    assert f"license: {PROJECT['license']}\n" in text
+
+
+@pytest.mark.slow
+def test_a_build_can_be_reproduced(tmp_path: pathlib.Path) -> None:
+    """Two builds of the same tree give the same bytes, and the wheel alone works without extras."""
+    digests = []
+    for name in ("first", "second"):
+        command = [sys.executable, "-m", "hatchling", "build", "-d", str(tmp_path / name)]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+        digests.append({path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (tmp_path / name).iterdir()})
+    assert digests[0] == digests[1]
+    assert sorted(name.rpartition(".")[2] for name in digests[0]) == ["gz", "whl"]
+    (wheel,) = (tmp_path / "first").glob("*.whl")
+    with zipfile.ZipFile(wheel) as file:
+        names = file.namelist()
+        file.extractall(tmp_path / "alone")
+        (metadata,) = [file.read(name).decode() for name in names if name.endswith("METADATA")]
+    assert any(name.endswith("LICENSE") for name in names)
+    assert not [name for name in names if not name.startswith(("lrax/", "lrax-"))]
+    offered = set(re.findall(r"^Provides-Extra: (.*)$", metadata, re.MULTILINE))
+    assert offered == set(PROJECT["optional-dependencies"])
+    program = "import lrax; print(lrax.__file__, lrax.warmup_cosine(peak=0.1, total_steps=100, warmup_steps=10)(50))"
+    shown = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "alone")},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert shown.startswith(str(tmp_path / "alone" / "lrax"))

@@ -22,6 +22,7 @@ from lrax.optimizers._plateau import greedy, reduce_on_plateau
 from lrax.optimizers._rates import count_of, group_lrs, last_lr, next_lr
 from lrax.optimizers._recorded import at_lr, convert_state, recorded
 from lrax.schedules._base import Function, Phase, Schedule, ScheduleLike
+from lrax.schedules._check import check
 from lrax.schedules._clock import Clock, linear_scaling, sqrt_scaling, steps_for
 from lrax.schedules._combinators import (
     Clip,
@@ -111,6 +112,7 @@ __all__ = [
     "at_lr",
     "branch",
     "by_path",
+    "check",
     "citation",
     "convert_state",
     "count_of",

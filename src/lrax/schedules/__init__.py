@@ -4,6 +4,7 @@ A schedule is a rate as a function of the update count. Here are also their plan
 """
 
 from lrax.schedules._base import Function, Phase, Schedule, ScheduleLike
+from lrax.schedules._check import Finding, Report, check
 from lrax.schedules._clock import Clock, Clocked
 from lrax.schedules._combinators import (
     Clip,
@@ -85,6 +86,7 @@ __all__ = [
     "ExpHyperbolic",
     "Exponential",
     "Extension",
+    "Finding",
     "Function",
     "Geometric",
     "Hold",
@@ -108,6 +110,7 @@ __all__ = [
     "Product",
     "Relaxation",
     "Repeat",
+    "Report",
     "Rex",
     "Scale",
     "Schedule",
@@ -125,6 +128,7 @@ __all__ = [
     "Warp",
     "Wave",
     "branch",
+    "check",
     "cyclical",
     "extend",
     "factors",

@@ -1,0 +1,159 @@
+"""`lrax.check`: what people find too late about a schedule."""
+
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+import pytest
+
+import lrax
+
+pytestmark = pytest.mark.standard_promotion  # Optax's schedules mix int32 and float32
+
+SCHEDULES: dict[str, tuple[Callable[[], Any], int, dict[str, Any], list[str]]] = {
+    # public configurations: schedules of Optax, Flax's examples, PyTorch recipes and others, with one fault each
+    "optax's warm-up cosine starts at 0": (
+        lambda: optax.warmup_cosine_decay_schedule(0.0, 0.1, 500, 9_000),
+        9_000,
+        {},
+        ["zero_start"],
+    ),
+    "a cosine for ten times the run": (lambda: optax.cosine_decay_schedule(0.1, 90_000), 9_000, {}, ["unfinished"]),
+    "epochs for steps in a cosine": (
+        lambda: optax.cosine_decay_schedule(0.1, 90),
+        35_100,
+        {"dataset_size": 50_000, "batch_size": 128},
+        ["epochs"],
+    ),
+    "epochs for steps in milestones": (
+        lambda: optax.piecewise_constant_schedule(0.1, {30: 0.1, 60: 0.1, 80: 0.1}),
+        35_100,
+        {},
+        ["epochs"],
+    ),
+    "a milestone after the end": (
+        lambda: optax.piecewise_constant_schedule(0.1, {32_000: 0.1, 48_000: 0.1}),
+        40_000,
+        {},
+        ["milestone_after_end"],
+    ),
+    "a cosine that climbs back": (
+        lambda: lambda count: 0.05 * (1 + jnp.cos(jnp.pi * count / 1_000)),
+        1_000,
+        {},
+        ["rises_after_end"],
+    ),
+    "a linear decay below 0": (lambda: lambda count: 0.1 * (1 - count / 800), 1_000, {}, ["negative"]),
+    "a warm-up longer than the run": (
+        lambda: optax.linear_schedule(0.0, 0.1, 10_000),
+        1_000,
+        {},
+        ["zero_start", "rising_at_end"],
+    ),
+    "a warm-up of other length": (
+        lambda: lrax.warmup_cosine(peak=0.1, total_steps=1_000, warmup_steps=100),
+        1_000,
+        {"warmup_steps": 10},
+        ["warmup"],
+    ),
+    "a decay that is over half way": (lambda: optax.linear_schedule(0.1, 0.0, 500), 1_000, {}, ["finished_early"]),
+    "a join that jumps": (
+        lambda: optax.join_schedules([optax.linear_schedule(0.01, 0.02, 100), optax.constant_schedule(0.1)], [100]),
+        1_000,
+        {},
+        ["jump"],
+    ),
+    "a join that drops to 0": (
+        lambda: optax.join_schedules([optax.constant_schedule(0.1), optax.constant_schedule(0.0)], [900]),
+        1_000,
+        {},
+        ["jump"],
+    ),
+    "another number of epochs": (
+        lambda: lrax.Linear(start=0.1, end=0.0, steps=1_000),
+        1_000,
+        {"dataset_size": 1_000, "batch_size": 10, "epochs": 5},
+        ["length"],
+    ),
+    "a NaN": (lambda: lambda count: 0.1 / (count - 7) * 0 + jnp.where(count == 7, jnp.nan, 0.1), 100, {}, ["not_finite"]),
+    "nothing but 0": (lambda: optax.constant_schedule(0.0), 100, {}, ["zero"]),
+    "python's own branches": (lambda: lambda count: 0.1 if count < 50 else 0.001, 100, {}, ["jump"]),
+    "restarts": (
+        lambda: lrax.sgdr(peak=0.1, end=0.0, cycle_steps=100, length_factor=1),
+        1_000,
+        {},
+        ["jump", "rises_after_end"],
+    ),
+    # what is right
+    "lrax's warm-up cosine": (
+        lambda: lrax.warmup_cosine(peak=0.1, total_steps=9_000, warmup_steps=500),
+        9_000,
+        {"warmup_steps": 500},
+        [],
+    ),
+    "a schedule in three parts": (
+        lambda: lrax.wsd(peak=0.1, total_steps=100_000, warmup_steps=0.01, cooldown_steps=0.2),
+        100_000,
+        {},
+        [],
+    ),
+    "drops by ten": (lambda: lrax.MultiStep(start=0.1, factor=0.1, boundaries=[500, 750]), 1_000, {}, []),
+    "an inverse square root": (lambda: lrax.InverseSqrt(start=0.1, timescale=100), 10_000, {}, []),
+    "an exponential": (lambda: optax.exponential_decay(0.1, 100, 0.9), 2_000, {}, []),
+    "one step": (lambda: lrax.Constant(0.1), 1, {}, []),
+    "the longest run": (lambda: lrax.Linear(start=0.1, end=0.0, steps=2**31 - 1), 2**31 - 1, {}, []),
+    "data that fit": (
+        lambda: lrax.Linear(start=0.1, end=0.0, steps=1_173),
+        1_173,
+        {"dataset_size": 50_000, "batch_size": 128, "epochs": 3},
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SCHEDULES)
+def test_each_fault_is_found_and_nothing_else(case: str) -> None:
+    """A schedule with a fault gets the code of this fault; one without gets none."""
+    make, total, given, codes = SCHEDULES[case]
+    report = lrax.check(make(), total, **given)
+    assert [one.code for one in report] == codes, report
+    assert report.ok == (not codes)
+    assert len(report) == len(codes)
+    assert all(str(one.message) in str(report) for one in report)
+
+
+def test_faults_are_placed_at_their_step() -> None:
+    """A finding has the step at which the schedule does it, in long runs too."""
+    drop = optax.piecewise_constant_schedule(0.1, {123_457: 0.001})
+    assert {one.code: one.step for one in lrax.check(drop, 10**6)} == {"jump": 123_457, "finished_early": 123_457}
+    (late,) = lrax.check(lrax.MultiStep(start=0.1, factor=0.1, boundaries=[61_007]), 40_000)
+    assert (late.code, late.step) == ("milestone_after_end", 61_007)
+
+
+def test_wrong_arguments_are_named() -> None:
+    """Each bad argument is an error with its name."""
+    with pytest.raises(TypeError, match="check: `schedule` must be"):
+        lrax.check(0.1, 100)
+    with pytest.raises(ValueError, match="check: `total_steps` must be"):
+        lrax.check(lrax.Constant(0.1), 0)
+    with pytest.raises(ValueError, match="check: `batch_size` must be given"):
+        lrax.check(lrax.Constant(0.1), 10, dataset_size=100)
+    with pytest.raises(ValueError, match="check: `epochs` must be"):
+        lrax.check(lrax.Constant(0.1), 10, dataset_size=100, batch_size=10, epochs=-1)
+
+
+def test_findings_are_marked_in_a_picture(tmp_path: pathlib.Path) -> None:
+    """Each finding has a numbered mark, and the end of the run a line."""
+    axes = lrax.check(optax.cosine_decay_schedule(0.1, 90_000), 9_000).plot()
+    labels = axes.get_legend_handles_labels()[1]
+    assert "end of the run" in labels
+    assert any("unfinished" in label for label in labels)
+
+
+def test_a_schedule_under_jit_is_refused_by_jax() -> None:
+    """A schedule whose numbers are traced cannot be checked: JAX's own error is not hidden."""
+    with pytest.raises(Exception, match=r"Trac|concrete"):
+        jax.jit(lambda peak: lrax.check(lrax.Constant(peak), 10).total_steps)(0.1)
