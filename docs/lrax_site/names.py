@@ -85,7 +85,7 @@ PAGES: dict[str, Page] = {
     "finder": Page(
         "Finder",
         "The range test and what it found. See also [finding a rate](../finder.md).",
-        ("lrax.finder._find", "lrax.finder._result", "lrax.training._reason", "lrax.finder"),
+        ("lrax.finder._find", "lrax.finder._result", "lrax.training._core", "lrax.finder"),
     ),
     "finder-rules": Page(
         "Finder: rules, stops, smoothers",

@@ -12,7 +12,7 @@ import pytest
 
 import lrax
 from compilations import compilations
-from lrax.training._grouped import in_group
+from lrax.training._probes import in_group
 from problems import momentum
 
 pytestmark = pytest.mark.standard_promotion  # of optax's optimizers
@@ -79,7 +79,7 @@ def test_all_groups_share_a_program():
     for number, most in ((0, 99), (1, 0)):
         one = in_group("find_lr", learner(optax.sgd), tuple(SCALES), number, 0.0)
         with compilations() as compiled:
-            lrax.find_lr(one, DATA, batch_size=4, key=KEY, driver="host", ramp=lrax.Geometric(1e-4, 1.0, 30))
+            lrax.find_lr(one, DATA, batch_size=4, key=KEY, loop="python", ramp=lrax.Geometric(1e-4, 1.0, 30))
         assert len(compiled) <= most
 
 
@@ -91,7 +91,7 @@ def test_a_learner_of_one_s_own_and_the_rest():
         return jax.tree.map(lambda one, its: one - rate * its, state, slope), loss
 
     one = lrax.Learner({name: {"kernel": jnp.zeros(3)} for name in SCALES}, update)
-    options = {"seeds": 2, "initialize": lambda key: one, "ramp": lrax.Geometric(1e-5, 10.0, 99), "driver": "host"}
+    options = {"seeds": 2, "initialize": lambda key: one, "ramp": lrax.Geometric(1e-5, 10.0, 99), "loop": "python"}
     own = find(one, groups=["head", ""], evaluate=lambda state: loss_fn(state, DATA), **options)
     assert 50 < own.groups[""].suggestion / own.groups["head"].suggestion < 200
     assert own.groups["head"].band is not None

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 import lrax
-from lrax.training._depends import reaches
+from lrax.training._programs import reaches
 from problems import linear_params, regression, squared_error
 
 pytestmark = pytest.mark.standard_promotion  # of optax's optimizers
@@ -144,7 +144,7 @@ def test_the_rate_of_a_learner(name, wrap):
     """The rate reaches the parameters of an optimizer that is made with it, and of no other, also inside jit."""
     factory, want = OPTIMIZERS[name]
     learner = lrax.Learner.create(squared_error, linear_params(), factory)
-    program = jax.jit(wrap(learner.update)).trace(learner.state, regression(), ONE).jaxpr
+    program = jax.jit(wrap(learner.step)).trace(learner.state, regression(), ONE).jaxpr
     leaves = len(jax.tree.leaves(learner.state))
     params = range(len(jax.tree.leaves(learner.state.params)))
     assert reaches(program, [len(program.jaxpr.invars) - 1], params, leaves) == want

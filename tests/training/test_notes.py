@@ -92,9 +92,9 @@ def test_functions_of_data_and_optimizers_are_named():
 def test_an_update_by_hand_has_a_note_too():
     """A learner's update that is called without any of these functions says that, in a program of the user's, too."""
     learner = created(fails)
-    for update in (learner.update, jax.jit(learner.update)):
+    for update in (learner.step, jax.jit(learner.step)):
         (note,) = notes_of(lambda update=update: update(learner.state, DATA, 0.1))
-        assert note.startswith("lrax: learner.update called loss_fn(params, batch), ")
+        assert note.startswith("lrax: learner.step called loss_fn(params, batch), ")
 
 
 def test_lists_of_numbers_are_pointed_at():
