@@ -33,9 +33,9 @@ Test = Callable[[Any, Any], Any]
 """(after how many updates it stops, key) -> losses, not finite after the stop."""
 
 
-def reached(limit: Any, carry: Any) -> jax.Array:
+def reached(limit: Any, run: Any) -> jax.Array:
     """A stop rule that stops at a known update, so that full and stopped tests differ in nothing else."""
-    return carry.updates >= limit
+    return run.steps >= limit
 
 
 def stop_at(limit: Any) -> Any:

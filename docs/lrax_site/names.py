@@ -79,8 +79,8 @@ PAGES: dict[str, Page] = {
     ),
     "learner": Page(
         "Learners",
-        "What the finder, sweeps and races train: a state and an update.",
-        ("lrax.training._learner", "lrax.flax", "lrax.keras"),
+        "What the finder, sweeps and races train: a state and a step function; and how runs are evaluated.",
+        ("lrax.training._learner", "lrax.training._evaluating", "lrax.flax", "lrax.keras"),
     ),
     "finder": Page(
         "Finder",

@@ -119,7 +119,7 @@ def test_nan_stops_at_once():
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64, 1000])
 def test_both_loops_give_the_same_curve(batch_size):
-    """One update, one carry, one stop: the compiled loop and the host agree."""
+    """One step, one stop: the compiled loop and the one in Python agree."""
     learner = linear_learner()
     compiled, host = (lrax.find_lr(learner, DATA, batch_size=batch_size, key=KEY, loop=d) for d in ("scan", "python"))
     assert (compiled.updates, compiled.reason) == (host.updates, host.reason)
@@ -237,8 +237,8 @@ def test_other_numbers_make_no_other_trace():
 
 
 def test_a_user_s_stop_rule_and_ramp():
-    """A stop rule is any function of the carry, a ramp any function of the count."""
-    found = find([1.0], stop=lambda carry: carry.updates >= 33, ramp=lambda count: 0.1 * (count + 1), updates=50)
+    """A stop rule is any function of the run, a ramp any function of the count."""
+    found = find([1.0], stop=lambda run: run.steps >= 33, ramp=lambda count: 0.1 * (count + 1), updates=50)
     assert found.updates == 33
     np.testing.assert_allclose(found.rates[:3], [0.1, 0.2, 0.3], rtol=1e-6)
 

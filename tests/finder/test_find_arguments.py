@@ -53,7 +53,7 @@ def test_rules_that_cannot_be_hashed():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"stop": 3}, "`stop` must be a function carry -> whether to stop"),
+        ({"stop": 3}, "`stop` must be a function run -> whether to stop"),
         ({"ramp": (1e-6, 1.0)}, r"`ramp` must be a schedule .*; give a schedule: lrax\.Geometric\(1e-06, 1\.0, steps\)$"),
         ({"smoothing": 0.3}, "`smoothing` must be a function count -> weight"),
         ({"rule": lambda rates: rates[0]}, r"`rule` must be callable as rule\(rates, losses\)"),

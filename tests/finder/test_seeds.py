@@ -53,7 +53,7 @@ def test_seeds_share_an_update():
         own = jax.random.uniform(key)
         return lrax.Learner(jnp.zeros(()), lambda state, batch, rate: (state + 0 * rate, own + 0 * state))
 
-    with pytest.raises(ValueError, match="`initialize` must be a function whose learners have one update"):
+    with pytest.raises(ValueError, match="`initialize` must be a function whose learners have one step function"):
         lrax.find_lr(linear_learner(), DATA, batch_size=16, key=KEY, seeds=2, initialize=initialize)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import lrax
 from compilations import compilations
-from lrax.training import _updates
+from lrax.training import _steps
 from lrax.training._batches import Stream
 from problems import linear_learner, regression, squared_error
 
@@ -119,7 +119,7 @@ def test_programs_that_cannot_be_shared_are_kept_for_every_shape():
 
 def test_too_many_shapes_are_refused(monkeypatch):
     """A shape beyond the most is an error that names the batch and says what to do."""
-    monkeypatch.setattr(_updates, "MOST", 3)
+    monkeypatch.setattr(_steps, "MOST", 3)
     learner = lrax.Learner(jnp.zeros(()), lambda state, batch, rate: (state + rate, jnp.sum(batch)))
     with pytest.raises(ValueError, match=r"race: `data` must be batches of at most 3 .*float32\[4\] as batch 4; pad.*buckets"):
         lrax.race(learner, [np.ones(i, np.float32) for i in range(1, 6)], lrax.Constant(np.float32([0.1])), rungs=40)
@@ -244,12 +244,12 @@ def test_data_that_end_in_the_runs_are_said():
     found = lrax.find_lr(linear_learner(), itertools.islice(itertools.cycle(BATCHES), 130))
     assert found.suggestion is not None
     assert (found.runs, found.ended) == ((), True)
-    assert "the data ended before all updates were made: give a list or a loader" in str(found)
+    assert "the data ended before all steps were made: give a list or a loader" in str(found)
     race = lrax.race(linear_learner(), iter(BATCHES), lrax.Constant(np.float32([0.1])), rungs=9)
     assert "before the last rung did: give a list or a loader that can be iterated again" in str(race)
     critical = lrax.critical_lr(linear_learner(), iter(BATCHES[:2]))
     assert (critical.ended, len(critical.rates)) == (True, 2)
-    assert "the data ended before all updates were made" in str(critical)
+    assert "the data ended before all steps were made" in str(critical)
 
 
 MISTAKES = {

@@ -176,9 +176,9 @@ def test_equal_learners_share_a_trace():
 
 def test_wrong_arity_is_refused():
     """An update that does not take three arguments is an error when the learner is made."""
-    with pytest.raises(TypeError, match=r"`update` must be callable as \(state, batch, rate\) -> \(state, loss\)"):
+    with pytest.raises(TypeError, match=r"`step` must be callable as \(state, batch, lr\) -> \(state, loss\)"):
         lrax.Learner(jnp.zeros(()), lambda state, batch: (state, 0.0))
-    with pytest.raises(TypeError, match="`update` must be a function"):
+    with pytest.raises(TypeError, match="`step` must be a function"):
         lrax.Learner(jnp.zeros(()), None)
 
 
@@ -229,7 +229,7 @@ def test_an_update_that_asks_for_the_number_of_the_learning_rate(update):
     """An update that fails on a traced learning rate is an error that says so, with what JAX said as its cause."""
     learner = lrax.Learner(jnp.zeros(()), update)
     with pytest.raises(
-        TypeError, match=r"race: the learner's update must take a traced learning rate, .*compute with jnp"
+        TypeError, match=r"race: the learner's step must take a traced learning rate, .*compute with jnp"
     ) as caught:
         lrax.race(learner, [jnp.zeros(())], [lrax.Constant(0.1)], rungs=2)
     assert isinstance(caught.value.__cause__, TypeError)

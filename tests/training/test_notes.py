@@ -56,7 +56,7 @@ LEARNERS = {
     ),
     "update": (
         lambda: lrax.Learner(jnp.zeros(3), fails),
-        f"update(state, batch, rate), the `update` of the learner, with state float32[3] and {BATCH}",
+        f"step(state, batch, lr), the `step` of the learner, with state float32[3] and {BATCH}",
     ),
     "update that calls another": (
         lambda: lrax.Learner(created(fails).state, lambda *args: created(fails).update(*args)),

@@ -175,7 +175,7 @@ def test_what_a_scan_refuses_is_refused(first, after, message):
         return {"weight": state["weight"] - rate * loss, "extra": after(loss)}, loss
 
     learner = lrax.Learner({"weight": jnp.zeros(()), "extra": first}, update)
-    with pytest.raises(ValueError, match="find_lr: the learner's update must .*state.*: " + message):
+    with pytest.raises(ValueError, match="find_lr: the learner's step must .*state.*: " + message):
         lrax.find_lr(learner, [np.ones(2, np.float32)])
 
 
