@@ -62,9 +62,9 @@ def test_one_group_is_trained_and_the_others_are_held(optimizer, held):
     one = learner(optimizer)
     for number, name in enumerate(SCALES):
         grouped = in_group("find_lr", one, tuple(SCALES), number, held)
-        state, loss = grouped.update(grouped.state, DATA, jnp.float32(0.1))
-        whole, expected = one.update(one.state, DATA, jnp.float32(0.1))
-        still = one.update(one.state, DATA, jnp.float32(held))[0] if held else one.state
+        state, loss = grouped.step(grouped.state, DATA, jnp.float32(0.1))
+        whole, expected = one.step(one.state, DATA, jnp.float32(0.1))
+        still = one.step(one.state, DATA, jnp.float32(held))[0] if held else one.state
         assert loss == expected
         for (path, leaf), new, old in zip(
             jax.tree.leaves_with_path(state.inner), jax.tree.leaves(whole), jax.tree.leaves(still), strict=True

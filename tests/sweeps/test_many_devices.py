@@ -92,7 +92,7 @@ EIGHT = textwrap.dedent(
 
         def update(state, count):
             chosen = jax.random.randint(jax.random.fold_in(key, count), (16,), 0, 64)
-            return one.update(state, jax.tree.map(lambda leaf: leaf[chosen], data), schedule(count))
+            return one.step(state, jax.tree.map(lambda leaf: leaf[chosen], data), schedule(count))
 
         return jax.lax.scan(update, one.state, jnp.arange(30))[1]
 

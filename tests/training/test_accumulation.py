@@ -79,7 +79,7 @@ def half_way(k, batches):
     fresh = learner_of(multi(k))
     state = fresh.state
     for _ in range(batches):
-        state, _ = fresh.update(state, DATA, jnp.float32(0.1))
+        state, _ = fresh.step(state, DATA, jnp.float32(0.1))
     return lrax.Learner(state, fresh.update)
 
 

@@ -131,8 +131,8 @@ def test_learners_of_one_model_share_a_program():
     """Learners made twice of the same parts are equal where jit looks for a trace."""
     model = Nnx(nnx.Rngs(0))
     first, second = (lrax.flax.from_nnx(model, nnx_loss, optax.adam) for _ in range(2))
-    assert first.update == second.update
-    assert hash(first.update) == hash(second.update)
+    assert first.step == second.step
+    assert hash(first.step) == hash(second.step)
 
 
 def test_what_is_no_state_is_refused():
@@ -171,7 +171,7 @@ def test_an_nnx_loss_with_a_key_and_metrics():
     np.testing.assert_allclose(first, loss_fn(model, DATA, jax.random.split(KEY)[1])[0], rtol=1e-6)
     metrics = lrax.flax.from_nnx(model, loss_fn, optax.sgd, key=KEY)
     with pytest.raises(TypeError, match=r"from_nnx: `loss_fn` must return a scalar loss, .*; give has_aux=True"):
-        metrics.update(metrics.state, DATA, 0.1)
+        metrics.step(metrics.state, DATA, 0.1)
     with pytest.raises(TypeError, match=r"from_nnx: `loss_fn` must be callable as loss_fn\(model, batch\)"):
         lrax.flax.from_nnx(model, loss_fn, optax.sgd)
 
@@ -322,7 +322,7 @@ def test_a_train_step_of_linen_is_taken_as_it_is(tx, factory):
         return linen_loss(params, stats, batch, jax.random.fold_in(KEY, 1))
 
     other = lrax.flax.from_train_state(state, loss_fn, factory, aux="batch_stats")
-    expected, expected_loss = jax.jit(other.update)(other.state, DATA, jnp.float32(0.05))
+    expected, expected_loss = jax.jit(other.step)(other.state, DATA, jnp.float32(0.05))
     close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
     jax.tree.map(close, (after.params, after.opt_state, loss), (expected.params, expected.opt_state, expected_loss))
     jax.tree.map(close, after.batch_stats, expected.aux)
@@ -425,7 +425,7 @@ def test_arguments_of_from_train_step_are_named():
     assert repr(make(LINEAR, linear_step, optax.sgd)).startswith("<Learner: linear_step by sgd, a state of ")
     other = make(LINEAR, linear_step, momentum)
     with pytest.raises(ValueError, match=r"^from_train_step: `opt_state` must be a state of `optimizer`"):
-        other.update(other.state, DATA, 0.1)
+        other.step(other.state, DATA, 0.1)
     model = Nnx(nnx.Rngs(0))
     with pytest.raises(TypeError, match=r"^from_train_step: `state` must be NNX objects with one nnx.Optimizer, got 0 of them"):
         make((model, model), nnx_step, optax.adam)
@@ -458,7 +458,7 @@ def test_a_train_step_of_nnx_is_taken_as_it_is(tx, step):
     learner = lrax.flax.from_train_step((model, optimizer), step, momentum)
     after, loss = learner.step(learner.state, DATA, jnp.float32(0.05))
     other = lrax.flax.from_nnx(model, nnx_loss, momentum, state=optimizer)
-    expected, expected_loss = jax.jit(other.update)(other.state, DATA, jnp.float32(0.05))
+    expected, expected_loss = jax.jit(other.step)(other.state, DATA, jnp.float32(0.05))
     close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
     close(loss, expected_loss)
     jax.tree.map(close, after[0]["first"], expected.params["first"])

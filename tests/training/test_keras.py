@@ -123,7 +123,7 @@ def test_weights_and_losses_of_one_s_own():
     learner = lrax.keras.from_keras(model, keras.losses.MeanSquaredError(), optax.sgd)
     one, two = (learner.step(learner.state, (INPUTS, TARGETS, weight * np.ones(64, np.float32)), 0.1)[1] for weight in (1, 2))
     own = lrax.keras.from_keras(model, lambda targets, outputs: (targets - outputs) ** 2, optax.sgd)
-    np.testing.assert_allclose(own.update(own.state, (INPUTS, TARGETS), 0.1)[1], one, rtol=1e-6)
+    np.testing.assert_allclose(own.step(own.state, (INPUTS, TARGETS), 0.1)[1], one, rtol=1e-6)
     assert two > 1.5 * one
     with pytest.raises(TypeError, match=r"from_keras: `batch` must be \(inputs, targets\) or \(inputs, targets, weights\)"):
         learner.step(learner.state, INPUTS, 0.1)

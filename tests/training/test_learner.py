@@ -170,8 +170,8 @@ def test_key_and_auxiliary_state():
 def test_equal_learners_share_a_trace():
     """Learners made twice from the same parts have equal updates, so a jitted function is traced once for both."""
     first, second = (lrax.Learner.create(squared_error, linear_params(), momentum) for _ in range(2))
-    assert first.update == second.update
-    assert hash(first.update) == hash(second.update)
+    assert first.step == second.step
+    assert hash(first.step) == hash(second.step)
 
 
 def test_wrong_arity_is_refused():

@@ -112,7 +112,7 @@ def test_losses_with_metrics():
         return squared_error(params, batch), (aux + 1, "any metrics")
 
     plain = lrax.Learner.create(squared_error, linear_params(), optax.sgd)
-    expected, loss = plain.update(plain.state, BATCH, RATE)
+    expected, loss = plain.step(plain.state, BATCH, RATE)
     for loss_fn, options in ((with_metrics, {}), (with_both, {"aux": jnp.int32(0)})):
         learner = lrax.Learner.create(loss_fn, linear_params(), optax.sgd, has_aux=True, **options)
         got, got_loss = learner.step(learner.state, BATCH, RATE)
@@ -165,7 +165,7 @@ def test_gradients_of_one_s_own():
         return found, jax.tree.map(lambda leaf: leaf / 2, grads)
 
     plain = lrax.Learner.create(squared_error, linear_params(), optax.sgd)
-    expected, loss = plain.update(plain.state, BATCH, RATE / 2)
+    expected, loss = plain.step(plain.state, BATCH, RATE / 2)
     one = lrax.Learner.create(squared_error, linear_params(), optax.sgd, value_and_grad=halved)
     two = lrax.Learner.create(
         lambda params, aux, batch: (squared_error(params, batch), aux + 1),
@@ -183,7 +183,7 @@ def test_gradients_of_one_s_own():
         lrax.Learner.create(squared_error, linear_params(), optax.sgd, value_and_grad=jax.value_and_grad(squared_error))
     alone = lrax.Learner.create(squared_error, linear_params(), optax.sgd, value_and_grad=lambda loss, p, batch: loss(p, batch))
     with pytest.raises(TypeError, match=r"`value_and_grad` must return \(loss, gradients\), got float32\[\]"):
-        alone.update(alone.state, BATCH, RATE)
+        alone.step(alone.state, BATCH, RATE)
 
 
 class Tensor:

@@ -59,7 +59,7 @@ LEARNERS = {
         f"step(state, batch, lr), the `step` of the learner, with state float32[3] and {BATCH}",
     ),
     "update that calls another": (
-        lambda: lrax.Learner(created(fails).state, lambda *args: created(fails).update(*args)),
+        lambda: lrax.Learner(created(fails).state, lambda *args: created(fails).step(*args)),
         f"loss_fn(params, batch), the `loss_fn` of Learner.create, with {PARAMS} and {BATCH}",
     ),
 }

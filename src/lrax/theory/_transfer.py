@@ -247,7 +247,7 @@ def noise_scale(gradient: Callable[[Any], Any], batches: Any) -> NoiseScale:
 
     >>> learner = lrax.Learner.create(loss_fn, jnp.zeros(()), optax.sgd)
     >>> def gradient(batch):
-    ...     return jax.tree.map(jnp.subtract, learner.state.params, learner.update(learner.state, batch, 1.0)[0].params)
+    ...     return jax.tree.map(jnp.subtract, learner.state.params, learner.step(learner.state, batch, 1.0)[0].params)
     >>> print(f"{noise_scale(gradient, examples).scale:.0f}")
     9
     """
