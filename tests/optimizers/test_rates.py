@@ -164,7 +164,5 @@ def test_a_path_that_is_not_there_lists_the_places() -> None:
 @pytest.mark.parametrize("function", [lrax.last_lr, lrax.next_lr], ids=["last_lr", "next_lr"])
 def test_swapped_arguments_are_named(function: Any) -> None:
     """The schedule in the state's place is an error that gives the order."""
-    with pytest.raises(
-        TypeError, match=r"must be an optimizer state, .*; the state comes first: \w+_lr\(opt_state, schedule"
-    ):
+    with pytest.raises(TypeError, match=r"must be an optimizer state, .*; the state comes first: \w+_lr\(opt_state, schedule"):
         function(SCHEDULE, optax.adam(SCHEDULE).init(WEIGHTS))

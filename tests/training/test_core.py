@@ -12,7 +12,7 @@ import pytest
 
 import lrax
 from compilations import compilations
-from lrax.training._core import BLOCK, Reason, record, start
+from lrax.training._core import BLOCK, Reason, record, start, step, train
 from lrax.training._driver import Execution, Source, make_trainer
 from problems import linear_learner, nothing, regression
 
@@ -194,3 +194,72 @@ def test_debug_nans_leave_no_trace():
     with jax.debug_nans(True):
         find(donate=True)
     assert find(donate=True)
+
+
+def halved(state, batch, lr):
+    """A weight that shrinks, whose loss is its square; the batch is a random number that moves it."""
+    return state - lr * 2 * state + 0.01 * batch, state**2
+
+
+def normal(order, number):
+    """The random number of a batch."""
+    return jax.random.normal(jax.random.fold_in(order, number))
+
+
+def pure(lr, key, until=9, capacity=9, **options):
+    """One pure run with a stop rule."""
+    run = start(jnp.float32(1), lrax.Constant(lr), order=key, stop=lrax.finder.TimesFirst(2.0, 3), **options)
+    return train(halved, run, normal, until, capacity=capacity)
+
+
+RATES = jnp.array([0.1, 0.3, 0.5, 2.0])
+
+
+def test_the_core_is_pure():
+    """A run may be trained under jit, vmap and scan, and a stack of runs as one: each is the run that it is alone."""
+    alone = [pure(lr, KEY) for lr in RATES]
+    mapped = jax.jit(jax.vmap(lambda lr: pure(lr, KEY)))(RATES)
+    scanned = jax.lax.scan(lambda _, lr: (None, pure(lr, KEY)), None, RATES)[1]
+    begun = jax.vmap(lambda lr: start(jnp.float32(1), lrax.Constant(lr), stop=lrax.finder.TimesFirst(2.0, 3)))(RATES)
+    stack = begun._replace(order=KEY, history=None, evaluations=None)
+    stacked = train(halved, stack, normal, 9, capacity=9, same_batches=True)
+    for i, run in enumerate(alone):
+        for other in (mapped, scanned, stacked):
+            np.testing.assert_allclose(other.history[i], run.history, rtol=1e-5)
+            assert (int(other.steps[i]), int(other.reason[i])) == (int(run.steps), int(run.reason))
+            np.testing.assert_allclose(other.state[i], run.state, rtol=1e-5)
+    assert [run.why for run in alone] == [None, None, None, Reason.DIVERGED]
+
+
+def test_a_run_goes_on_where_it_was():
+    """Trained in parts, or step by step, a run is the one that is trained at once, bit for bit; a `history` is of one call."""
+    whole = pure(0.1, KEY)
+    half = pure(0.1, KEY, until=4, capacity=9)
+    rest = train(halved, half, normal, 9, capacity=9)
+    np.testing.assert_array_equal(np.concatenate([half.history[:4], rest.history[:5]]), whole.history)
+    assert np.isinf(half.history[4:]).all()
+    assert rest.state == whole.state
+    one = start(jnp.float32(1), lrax.Constant(0.1), order=KEY)
+    for number in range(9):
+        one = jax.jit(step, static_argnums=0)(halved, one, normal(KEY, number), 9)
+    np.testing.assert_allclose(one.state, whole.state, rtol=1e-6)
+
+
+@pytest.mark.parametrize("loop", ["scan", "python"])
+def test_an_interrupt_brings_the_runs_so_far(loop):
+    """A KeyboardInterrupt in a callback of the driver comes out with what was measured before it, and without states."""
+    done = []
+
+    def report(batches):
+        done.append(batches)
+        if sum(done) >= 6:
+            raise KeyboardInterrupt
+
+    learner = lrax.Learner(jnp.zeros((), jnp.int32), counted)
+    source = Source(lambda key: jnp.zeros(2), KEY)
+    trainer = make_trainer("test", [learner], source, capacity=8, execution=Execution(loop), report=report)
+    runs = trainer.train([trainer.start(lrax.Constant(0.1), order=trainer.order(KEY))], 4)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        trainer.train(runs, 8)
+    (run,) = caught.value.runs
+    assert run.losses.tolist() == list(range(6 if loop == "python" else 4))
