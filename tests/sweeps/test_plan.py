@@ -10,7 +10,7 @@ from small_sweep import PEAKS, run
 
 def test_the_plan_is_said():
     """The result says how many lanes were run at a time, and why."""
-    assert "5 lanes at a time (as given)" in run(lanes=5).plan
+    assert "5 runs at a time (as given)" in run(lanes=5).plan
     assert "at a time" in str(run())
 
 
@@ -44,7 +44,7 @@ def test_memory_bounds_the_lanes(monkeypatch):
     plain = lrax.run_sweep(wide, lrax.Constant(np.linspace(0.1, 1, 16, dtype=np.float32)))
     monkeypatch.setattr(_memory, "free_bytes", lambda: 2_000_000)
     bounded = lrax.run_sweep(wide, lrax.Constant(np.linspace(0.1, 1, 16, dtype=np.float32)))
-    assert plain.plan.startswith("16 lanes")
+    assert plain.plan.startswith("16 runs")
     assert "to fit the memory" in bounded.plan
     np.testing.assert_allclose(plain.metrics, bounded.metrics, rtol=1e-6)
 

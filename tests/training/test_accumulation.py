@@ -80,7 +80,7 @@ def half_way(k, batches):
     state = fresh.state
     for _ in range(batches):
         state, _ = fresh.step(state, DATA, jnp.float32(0.1))
-    return lrax.Learner(state, fresh.update)
+    return lrax.Learner(state, fresh.step)
 
 
 CASES = {

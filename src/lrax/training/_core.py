@@ -16,7 +16,7 @@ import numpy.typing as npt
 PyTree: TypeAlias = Any
 """A pytree of unknown structure."""
 
-UpdateFn: TypeAlias = Callable[[PyTree, PyTree, jax.Array], tuple[PyTree, jax.Array]]
+StepFn: TypeAlias = Callable[[PyTree, PyTree, jax.Array], tuple[PyTree, jax.Array]]
 """`(state, batch, learning_rate) -> (state, loss)`: one optimizer step; the loss is that of `batch` before the step."""
 
 Floats: TypeAlias = npt.NDArray[np.float32]
@@ -183,7 +183,7 @@ def start(
     )
 
 
-def step(update: UpdateFn, run: Run, batch: PyTree, until: jax.Array | int, accumulate: int = 1) -> Run:
+def step(step_fn: StepFn, run: Run, batch: PyTree, until: jax.Array | int, accumulate: int = 1) -> Run:
     """The run after one batch, of `accumulate` to a step.
 
     A run that has stopped, or has made `until` steps, stays as it is. So does the state of one that stops now, so that what
@@ -191,7 +191,7 @@ def step(update: UpdateFn, run: Run, batch: PyTree, until: jax.Array | int, accu
     """
     going = (run.reason == RUNNING) & (run.steps < until)
     learning_rate = jnp.asarray(run.schedule(run.steps), jnp.float32)
-    state, loss = update(run.state, batch, learning_rate)
+    state, loss = step_fn(run.state, batch, learning_rate)
     begun = run._replace(microsteps=run.microsteps + 1, loss_sum=run.loss_sum + jnp.asarray(loss, jnp.float32))
     completed = going & (begun.microsteps >= accumulate)
     measured = record(run, learning_rate, begun.loss_sum / accumulate)
@@ -233,12 +233,12 @@ Draw: TypeAlias = Callable[[PyTree, jax.Array], PyTree]
 
 
 def step_all(
-    update: UpdateFn, run: Run, draw: Draw, number: jax.Array, until: jax.Array | int, accumulate: int, same_batches: bool
+    step_fn: StepFn, run: Run, draw: Draw, number: jax.Array, until: jax.Array | int, accumulate: int, same_batches: bool
 ) -> Run:
     """`step` on the batch of a number, for one run or for each of a stack."""
 
     def one(run: Run) -> Run:
-        return step(update, run, draw(run.order, number), until, accumulate)
+        return step(step_fn, run, draw(run.order, number), until, accumulate)
 
     if jnp.ndim(run.steps) == 0:
         return one(run)
@@ -253,7 +253,7 @@ def measured_by(run: Run) -> jax.Array:
 
 
 def train(
-    update: UpdateFn,
+    step_fn: StepFn,
     run: Run,
     draw: Draw,
     until: jax.Array | int,
@@ -265,7 +265,7 @@ def train(
     """The run after `until` steps, or where it stopped: blocks of steps in a loop that ends when every run has stopped.
 
     Args:
-      update: `(state, batch, learning_rate) -> (state, loss)`, such as the `step` of a learner.
+      step_fn: `(state, batch, learning_rate) -> (state, loss)`, such as the `step` of a learner.
       run: one run, or a stack of runs that have made the same number of steps, or have stopped.
       draw: `(order, number) -> batch`, such as the `fetch` of `ArrayBatches`.
       until: steps in all, those before this call included.
@@ -276,9 +276,9 @@ def train(
     Returns: the run, whose `history` is what this call measured: float32 of shape (capacity, 3), or (runs, capacity, 3),
       infinite where no step was made.
 
-    >>> def update(weight, batch, learning_rate):
+    >>> def shrink(weight, batch, learning_rate):
     ...     return weight - learning_rate * 2 * weight, weight**2
-    >>> run = train(update, start(1.0, lrax.Constant(0.25)), lambda order, number: None, 3, capacity=4)
+    >>> run = train(shrink, start(1.0, lrax.Constant(0.25)), lambda order, number: None, 3, capacity=4)
     >>> print(run.state, run.history[:, 1])
     0.125 [1.     0.25   0.0625    inf]
     """
@@ -287,7 +287,7 @@ def train(
 
     def microstep(progress: tuple[jax.Array, Run], _: None) -> tuple[tuple[jax.Array, Run], jax.Array]:
         number, run = progress
-        after = step_all(update, run, draw, number, until, accumulate, same_batches)
+        after = step_all(step_fn, run, draw, number, until, accumulate, same_batches)
         made = after.steps > run.steps
         return (number + 1, after), jnp.where(made[..., None], measured_by(after), jnp.inf)
 

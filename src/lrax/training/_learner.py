@@ -14,7 +14,7 @@ from lrax.fields._rules import Leaf, Static
 from lrax.fields._types import default
 from lrax.fields._value import Value
 from lrax.optimizers._recorded import OptimizerFactory, RatedOptimizer, check_factory
-from lrax.training._core import PyTree, UpdateFn
+from lrax.training._core import PyTree, StepFn
 from lrax.training._notes import calling, shapes_of
 from lrax.training._programs import call
 
@@ -161,7 +161,7 @@ class Learner(Value):
     """
 
     state: Annotated[PyTree, Leaf()]
-    step: Annotated[UpdateFn, Static()]
+    step: Annotated[StepFn, Static()]
     optimizer: Annotated[OptimizerFactory | None, Static()] = default(None)
 
     __eq__ = object.__eq__  # by identity: to compare the states would read all parameters, and a state that trains goes on

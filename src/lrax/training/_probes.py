@@ -12,7 +12,7 @@ import numpy as np
 
 from lrax.optimizers._groups import check_pattern, labels_of
 from lrax.optimizers._recorded import RatedOptimizer
-from lrax.training._core import PyTree, UpdateFn
+from lrax.training._core import PyTree, StepFn
 from lrax.training._learner import Learner, LossStep
 from lrax.training._programs import call
 
@@ -38,7 +38,7 @@ class GroupStep:
       frozen_lr: the learning rate of the other parameters; 0 to leave them, and their optimizer state, as they are.
     """
 
-    step: UpdateFn
+    step: StepFn
     places: tuple[int | None, ...]
     frozen_lr: float
 

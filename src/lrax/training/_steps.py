@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 from lrax.fields._errors import NEEDS_NUMBERS, Shown, any_traced, argument_error, check_whole, is_key, is_traced
 from lrax.optimizers._difference import differences
 from lrax.training._batches import ArrayBatches, SampledBatches
-from lrax.training._core import PyTree, UpdateFn, strong
+from lrax.training._core import PyTree, StepFn, strong
 from lrax.training._learner import Learner, LossStep
 from lrax.training._memory import everywhere
 from lrax.training._notes import called_by, calling, shapes_of
@@ -54,7 +54,7 @@ class DrawnStep:
       structure: that of the `ArrayBatches` or `SampledBatches`, whose leaves are given at each call.
     """
 
-    step: UpdateFn
+    step: StepFn
     draws: bool
     structure: PyTree
 
