@@ -17,7 +17,7 @@ import lrax
 from _machine import machine, table
 from early_stop import STOPS, digits_learner, stop_at
 from finder_overhead import seconds
-from lrax.training import _engine, _programs
+from lrax.training import _core, _programs
 
 UPDATES = 384
 RAMP = lrax.Geometric(1e-6, 1e-2, UPDATES - 1)
@@ -28,7 +28,7 @@ def tests(sizes: list[int], lanes: int) -> dict[int, Any]:
     learner, data = digits_learner()
     compiled = {}
     for size in sizes:
-        _engine.BLOCK = size
+        _core.BLOCK = size
         _programs._shared.clear()  # programs that were made with another size
 
         def ranged(limit: Any, key: Any) -> Any:

@@ -33,9 +33,9 @@ Test = Callable[[Any, Any], Any]
 """(after how many updates it stops, key) -> losses, not finite after the stop."""
 
 
-def reached(limit: Any, carry: Any) -> jax.Array:
+def reached(limit: Any, run: Any) -> jax.Array:
     """A stop rule that stops at a known update, so that full and stopped tests differ in nothing else."""
-    return carry.updates >= limit
+    return run.steps >= limit
 
 
 def stop_at(limit: Any) -> Any:
@@ -65,7 +65,7 @@ def tests() -> dict[str, Test]:
         return lrax.range_test(learner, data, key=key, stop=stop_at(limit), **settings).losses
 
     def from_host(limit: Any, key: Any) -> Any:
-        return lrax.find_lr(learner, data, key=key, stop=stop_at(limit), driver="host", **settings).losses
+        return lrax.find_lr(learner, data, key=key, stop=stop_at(limit), loop="python", **settings).losses
 
     def scanned(limit: Any, key: Any) -> Any:
         draws = jax.random.randint(key, (UPDATES, BATCH), 0, len(data[1]))
@@ -74,7 +74,7 @@ def tests() -> dict[str, Test]:
             count, draw = inputs
 
             def train() -> Any:
-                return learner.update(carry, jax.tree.map(lambda leaf: leaf[draw], data), RAMP(count))
+                return learner.step(carry, jax.tree.map(lambda leaf: leaf[draw], data), RAMP(count))
 
             return jax.lax.cond(count < limit, train, lambda: (carry, jnp.full((), jnp.nan)))
 
@@ -82,7 +82,7 @@ def tests() -> dict[str, Test]:
 
     return {
         "`lrax.range_test`, jitted": jax.jit(ranged),
-        "`lrax.find_lr(driver='host')`": from_host,
+        "`lrax.find_lr(loop='python')`": from_host,
         "`lax.scan` and `lax.cond`, jitted": jax.jit(scanned),
     }
 

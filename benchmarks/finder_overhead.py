@@ -47,7 +47,7 @@ def compare(model: nn.Module, batch_size: int, updates: int, pairs: int) -> tupl
 
     @jax.jit
     def update(state: Any, chosen: jax.Array, data: Any) -> Any:
-        return learner.update(state, jax.tree.map(lambda array: array[chosen], data), jnp.float32(1e-3))
+        return learner.step(state, jax.tree.map(lambda array: array[chosen], data), jnp.float32(1e-3))
 
     chosen = list(order)
 

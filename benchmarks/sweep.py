@@ -58,7 +58,7 @@ def jax_ways(data: tuple[Any, Any], draws: Any, params: Any, rates: np.ndarray) 
     def train(data: Any, draws: Any, schedule: Any) -> jax.Array:
         def update(state: Any, inputs: Any) -> Any:
             count, draw = inputs
-            return learner.update(state, jax.tree.map(lambda leaf: leaf[draw], data), schedule(count))
+            return learner.step(state, jax.tree.map(lambda leaf: leaf[draw], data), schedule(count))
 
         return jax.lax.scan(update, learner.state, (jnp.arange(updates), draws))[1][-1]
 

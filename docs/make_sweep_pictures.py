@@ -21,7 +21,7 @@ def train(data: Any, schedule: lrax.Schedule, key: jax.Array) -> jax.Array:
 
     def update(state: Any, count: jax.Array) -> Any:
         chosen = jax.random.randint(jax.random.fold_in(key, count), (64,), 0, len(data[1]))
-        return one.update(state, jax.tree.map(lambda array: array[chosen], data), schedule(count))
+        return one.step(state, jax.tree.map(lambda array: array[chosen], data), schedule(count))
 
     return jax.lax.scan(update, one.state, jnp.arange(UPDATES))[1]
 

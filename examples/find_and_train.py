@@ -126,7 +126,7 @@ def main() -> int:
     if found.suggestion is None:
         return 1
 
-    update = jax.jit(learner.update)  # the rate is an argument: one compilation for all schedules
+    update = jax.jit(learner.step)  # the rate is an argument: one compilation for all schedules
     rows = []
     factors = (0.1, 1.0, 10.0)
     with tqdm(total=len(factors) * 5 * options.updates, desc="training") as bar:

@@ -58,7 +58,7 @@ def train(
     def update(state: lrax.Learner, count: jax.Array) -> tuple[lrax.Learner, jax.Array]:
         chosen = jax.random.randint(jax.random.fold_in(key, count), (64,), 0, data[1].shape[0])
         batch = jax.tree.map(lambda array: jnp.take(array, chosen, axis=0), data)
-        return learner.update(state, batch, schedule(count))
+        return learner.step(state, batch, schedule(count))
 
     return jax.lax.scan(update, learner.state, jnp.arange(updates))[1]
 

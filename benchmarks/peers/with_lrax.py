@@ -32,7 +32,7 @@ class Runs:
 
         @jax.jit
         def update(state: Any, draw: jax.Array, data: Any) -> Any:
-            return learner.update(state, jax.tree.map(lambda array: array[draw], data), jnp.float32(TASKS[task].low))
+            return learner.step(state, jax.tree.map(lambda array: array[draw], data), jnp.float32(TASKS[task].low))
 
         self.update = update
 

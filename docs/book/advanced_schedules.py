@@ -125,7 +125,7 @@ def train(schedule, params, order):
 
     def update(state, count):
         chosen = order[count]
-        return learner.update(state, (images[chosen], noisy[chosen]), schedule(count))
+        return learner.step(state, (images[chosen], noisy[chosen]), schedule(count))
 
     state, losses = jax.lax.scan(update, learner.state, jnp.arange(updates))
     right = jnp.argmax(logits(state.params, test_data[0]), axis=-1) == test_data[1]

@@ -96,7 +96,7 @@ print(f"test accuracy: {right:.1%}")
 def train(schedule):
     def update(state, count):
         batch = train_data[0][order[count]], train_data[1][order[count]]
-        return learner.update(state, batch, schedule(count))
+        return learner.step(state, batch, schedule(count))
 
     return jax.lax.scan(update, learner.state, jnp.arange(updates))[1]
 

@@ -60,7 +60,7 @@ def train(data, schedule, key):
 
     def update(state, count):
         chosen = jax.random.randint(jax.random.fold_in(draws, count), (64,), 0, 4000)
-        return learner.update(state, jax.tree.map(lambda leaf: leaf[chosen], data["train"]), schedule(count))
+        return learner.step(state, jax.tree.map(lambda leaf: leaf[chosen], data["train"]), schedule(count))
 
     state, losses = jax.lax.scan(update, learner.state, jnp.arange(updates))
     return {"losses": losses, "test loss": loss_fn(state.params, data["test"])}

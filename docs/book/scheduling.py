@@ -116,7 +116,7 @@ def train(train_data, test_data, schedule, key, *, examples, epochs):
 
     def update(state, at):
         count, chosen = at
-        return learner.update(state, jax.tree.map(lambda leaf: leaf[chosen], train_data), schedule(count))
+        return learner.step(state, jax.tree.map(lambda leaf: leaf[chosen], train_data), schedule(count))
 
     def epoch(state, number):
         order = jax.random.permutation(jax.random.fold_in(key, number), examples)

@@ -128,7 +128,7 @@ order = jnp.asarray(np.random.default_rng(1).integers(0, len(train_pieces), (3 *
 def updates(states, rates, chosen):
     def update(state, now):
         rate, these = now
-        return learner.update(state, train_pieces[these], rate)
+        return learner.step(state, train_pieces[these], rate)
 
     return jax.vmap(lambda state: jax.lax.scan(update, state, (rates, chosen)))(states)
 

@@ -67,6 +67,7 @@ from lrax.schedules._recipes import (
 from lrax.schedules._serialise import from_config, from_json, to_json
 from lrax.schedules._tables import Piecewise, PiecewiseConstant, Spline
 from lrax.sweeps import grid, race, run_sweep, search_shapes, sweep
+from lrax.training._evaluating import Evaluation
 from lrax.training._learner import Learner
 
 __all__ = [
@@ -76,6 +77,7 @@ __all__ = [
     "Cooldown",
     "Cosine",
     "Cycle",
+    "Evaluation",
     "Exponential",
     "FinderResult",
     "Function",

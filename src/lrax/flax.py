@@ -10,7 +10,7 @@
 >>> apply_fn = lambda params, inputs: inputs @ params["kernel"]
 >>> state = TrainState.create(apply_fn=apply_fn, params={"kernel": jnp.zeros(3)}, tx=optax.adam(1e-3))
 >>> learner = lrax.flax.from_train_step(state, train_step, optax.adam)
->>> after, loss = learner.update(learner.state, jnp.eye(3), 0.5)
+>>> after, loss = learner.step(learner.state, jnp.eye(3), 0.5)
 >>> print(after.params["kernel"].round(3), loss)
 [0.5 0.5 0.5] 1.0
 
@@ -81,7 +81,7 @@ def from_train_state(
     >>> params = model.init(jax.random.key(0), jnp.ones((1, 3)))
     >>> state = TrainState.create(apply_fn=model.apply, params=params, tx=optax.adam(1e-3))
     >>> learner = from_train_state(state, lambda params, batch: jnp.mean(model.apply(params, batch) ** 2), optax.adam)
-    >>> print(learner.update(learner.state, jnp.zeros((4, 3)), 0.1)[1])
+    >>> print(learner.step(learner.state, jnp.zeros((4, 3)), 0.1)[1])
     0.0
     """
     for field in ("params", "opt_state", *([aux] if aux else [])):
@@ -136,7 +136,7 @@ def from_nnx(
     >>> from flax import nnx
     >>> model = nnx.Linear(3, 1, rngs=nnx.Rngs(0))
     >>> learner = from_nnx(model, lambda model, batch: jnp.mean(model(batch) ** 2), optax.adam)
-    >>> print(learner.update(learner.state, jnp.zeros((4, 3)), 0.1)[1])
+    >>> print(learner.step(learner.state, jnp.zeros((4, 3)), 0.1)[1])
     0.0
     """
     if not isinstance(model, nnx.Module):
@@ -199,7 +199,7 @@ def from_train_step(
     >>> model = nnx.Linear(3, 1, rngs=nnx.Rngs(0))
     >>> optimizer = nnx.Optimizer(model, optax.adam(1e-3), wrt=nnx.Param)
     >>> learner = from_train_step((model, optimizer), train_step, optax.adam)
-    >>> print(learner.update(learner.state, jnp.zeros((4, 3)), 0.1)[1])
+    >>> print(learner.step(learner.state, jnp.zeros((4, 3)), 0.1)[1])
     0.0
     """
     check_factory(CALLER, optimizer)
@@ -218,12 +218,12 @@ def from_train_step(
         if found != 1:
             raise argument_error(TypeError, CALLER, "state", "NNX objects with one nnx.Optimizer", Shown(f"{found} of them"))
         graph, (arrays,) = Graph.of(parts)
-        return Learner(arrays, ObjectsUpdate(step, graph), optimizer)
+        return Learner(arrays, ObjectsStep(step, graph), optimizer)
     if any(getattr(state, field, None) is None for field in ("tx", "opt_state")):
-        remedy = "give a TrainState or (model, optimizer), or write the update: lrax.Learner(state, update)"
+        remedy = "give a TrainState or (model, optimizer), or write the step: lrax.Learner(state, step)"
         raise argument_error(TypeError, CALLER, "state", "something with the fields `tx` and `opt_state`", type(state), remedy)
     check_one(CALLER, state)
-    return Learner(state, StateUpdate(step), optimizer)
+    return Learner(state, StateStep(step), optimizer)
 
 
 CALLER = "from_train_step"
@@ -302,8 +302,8 @@ def _entries(output: Any) -> dict[str, Any]:
 
 
 @dataclasses.dataclass(frozen=True)
-class StepUpdate(abc.ABC):
-    """The update of a train step; equal for equal parts."""
+class FlaxStep(abc.ABC):
+    """The step function of a train step; equal for equal parts."""
 
     step: TrainStep
 
@@ -311,21 +311,21 @@ class StepUpdate(abc.ABC):
     def __name__(self) -> str:
         return name_of(self.step.train_step)
 
-    def __call__(self, state: Any, batch: Any, rate: jax.Array) -> tuple[Any, jax.Array]:
+    def __call__(self, state: PyTree, batch: PyTree, lr: jax.Array) -> tuple[PyTree, jax.Array]:
         # inside a program, where a step that donates its state cannot take the caller's arrays
-        return call(self._update, state, batch, rate)
+        return call(self._step, state, batch, lr)
 
     @abc.abstractmethod
-    def _update(self, state: Any, batch: Any, rate: jax.Array) -> tuple[Any, jax.Array]:
+    def _step(self, state: PyTree, batch: PyTree, lr: jax.Array) -> tuple[Any, jax.Array]:
         """The state and the loss after a step."""
 
 
 @dataclasses.dataclass(frozen=True)
-class StateUpdate(StepUpdate):
-    """The update of a train step that returns its state."""
+class StateStep(FlaxStep):
+    """The step function of a train step that returns its state."""
 
-    def _update(self, state: Any, batch: Any, rate: jax.Array) -> tuple[Any, jax.Array]:
-        returned = self.step(rate, lambda tx: (_with(state, tx), batch))
+    def _step(self, state: PyTree, batch: PyTree, lr: jax.Array) -> tuple[Any, jax.Array]:
+        returned = self.step(lr, lambda tx: (_with(state, tx), batch))
         parts = list(returned) if type(returned) in (tuple, list) else [returned]
         places = [i for i, part in enumerate(parts) if isinstance(part, type(state))]
         if len(places) != 1:
@@ -341,12 +341,12 @@ def _with(state: Any, tx: Any) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
-class ObjectsUpdate(StepUpdate):
-    """The update of a train step that changes the NNX objects that it is given."""
+class ObjectsStep(FlaxStep):
+    """The step function of a train step that changes the NNX objects that it is given."""
 
     graph: "Graph"
 
-    def _update(self, state: Any, batch: Any, rate: jax.Array) -> tuple[Any, jax.Array]:
+    def _step(self, state: PyTree, batch: PyTree, lr: jax.Array) -> tuple[Any, jax.Array]:
         objects = self.graph.merged(state)
 
         def arguments(tx: Any) -> tuple[Any, ...]:
@@ -355,7 +355,7 @@ class ObjectsUpdate(StepUpdate):
             return (*objects, batch)
 
         try:
-            returned = self.step(rate, arguments)
+            returned = self.step(lr, arguments)
         except flax.errors.TraceContextError as error:
             reason = f"it raised: {str(error).partition(' (')[0]}"
             needs = "a function that changes only its arguments"

@@ -94,7 +94,7 @@ def from_keras(
 
     >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, kernel_initializer="zeros")])
     >>> learner = from_keras(model, "mse", optax.adam)
-    >>> print(learner.update(learner.state, (jnp.eye(3), jnp.ones((3, 1))), 0.1)[1])
+    >>> print(learner.step(learner.state, (jnp.eye(3), jnp.ones((3, 1))), 0.1)[1])
     1.0
     """
     if not isinstance(model, keras.Model):

@@ -84,7 +84,7 @@ def test_with_adam_the_loss_rises_from_there_on(start):
     one = learner(optax.adam)
     rate = lrax.critical_lr(one, (INPUTS, TARGETS), start=start, **WHOLE).rate
     for factor, rises in ((0.99, False), (1.01, True)):
-        after = one.update(one.state, (INPUTS, TARGETS), jnp.float32(factor * rate))[0]
+        after = one.step(one.state, (INPUTS, TARGETS), jnp.float32(factor * rate))[0]
         assert (squares(after.params, (INPUTS, TARGETS)) > np.mean(TARGETS**2)) == rises
 
 

@@ -35,10 +35,10 @@ def find(data=DATA, **options):
     return lrax.find_lr(linear_learner(optax.sgd), data, **options)
 
 
-@pytest.mark.parametrize("driver", ["compiled", "host"])
-def test_curves_are_the_same_with_and_without(driver):
+@pytest.mark.parametrize("loop", ["scan", "python"])
+def test_curves_are_the_same_with_and_without(loop):
     """Losses are bit for bit those of a test without evaluations, and so is where it stops; what blew up is not evaluated."""
-    plain, found = find(driver=driver), find(driver=driver, evaluate=held_out, every=4)
+    plain, found = find(loop=loop), find(loop=loop, evaluate=held_out, every=4)
     assert same(
         [plain.losses, plain.rates, plain.smoothed],
         [found.losses, found.rates, found.smoothed],
@@ -54,7 +54,7 @@ def test_curves_are_the_same_with_and_without(driver):
 def test_the_pure_test_measures_the_same_under_jit_and_vmap():
     """`range_test` has the finder's losses and metrics, also for several keys at once, and NaN where the test had stopped."""
     stop = lrax.finder.TimesFirst(10)
-    found = find(evaluate=held_out, every=8, driver="host")
+    found = find(evaluate=held_out, every=8, loop="python")
     test = lambda key: lrax.range_test(  # noqa: E731
         linear_learner(optax.sgd), DATA, key=key, batch_size=16, ramp=RAMP, stop=stop, evaluate=held_out, every=8
     )
@@ -70,8 +70,8 @@ def test_the_pure_test_measures_the_same_under_jit_and_vmap():
 
 def test_rules_read_the_evaluations():
     """A rule is given the rates and metrics, the sign turned where a larger one is better, and NaN behind a blow-up."""
-    low = find(evaluate=held_out, every=4, driver="host")
-    high = find(evaluate=lambda state: -held_out(state), mode="max", every=4, driver="host")
+    low = find(evaluate=held_out, every=4, loop="python")
+    high = find(evaluate=lambda state: -held_out(state), mode="max", every=4, loop="python")
     seen = []
     low.suggest(lambda *curve: seen.append(curve), 0.0, of="evaluations")
     ((rates, metrics),) = seen
@@ -82,7 +82,7 @@ def test_rules_read_the_evaluations():
     suggested = low.suggest(lrax.finder.minimum, of="evaluations")
     assert suggested == pytest.approx(high.suggest(lrax.finder.minimum, of="evaluations"))
     assert suggested == pytest.approx(low.suggest(lrax.finder.minimum), rel=3)
-    assert find(driver="host").suggest(lrax.finder.minimum, of="evaluations") is None
+    assert find(loop="python").suggest(lrax.finder.minimum, of="evaluations") is None
     with pytest.raises(ValueError, match="`of` must be one of 'losses', 'evaluations'"):
         low.suggest(lrax.finder.minimum, of="metrics")
 
@@ -90,9 +90,9 @@ def test_rules_read_the_evaluations():
 def test_it_judges_the_short_runs():
     """The run whose last state has the best metric is the best one, whatever its loss; a ramp is evaluated as it goes."""
     smallest = lambda state: jnp.abs(state.params["weight"]).sum()  # noqa: E731
-    options = {"batch_size": 16, "key": KEY, "driver": "host", "evaluate": smallest}
+    options = {"batch_size": 16, "key": KEY, "loop": "python", "evaluate": smallest}
     for mode, sign in (("min", 1), ("max", -1)):
-        with pytest.warns(UserWarning, match="mode='max'") if mode == "min" else contextlib.nullcontext():
+        with pytest.warns(UserWarning, match="goal='max'") if mode == "min" else contextlib.nullcontext():
             found = lrax.find_lr(linear_learner(optax.sgd), DATA, mode=mode, **options)
         (runs,) = found.runs
         assert np.isfinite(runs.scores).any()
@@ -115,7 +115,7 @@ def accuracy(state):
     return jnp.mean(jnp.abs(inputs @ state.params["weight"] + state.params["bias"] - targets) < 0.7)
 
 
-WRONG = "the metric of `evaluate` is worst where the loss is lowest: .* give mode="
+WRONG = "the metric of the evaluation is worst where the loss is lowest: .* give goal="
 
 
 @pytest.mark.parametrize(("metric", "mode", "right"), [(accuracy, "min", "max"), (held_out, "max", "min")])
@@ -125,12 +125,12 @@ def test_a_metric_of_the_wrong_mode_is_said(metric, mode, right, tmp_path):
     with pytest.warns(UserWarning, match=f"^find_lr: {WRONG}'{right}'") as caught:
         found = lrax.find_lr(linear_learner(optax.sgd), DATA, mode=mode, **options)
     assert (len(caught), caught[0].filename) == (1, __file__)
-    assert f"give mode='{right}'" in found.explanation
+    assert f"give goal='{right}'" in found.explanation
     found.save(tmp_path / "found.json")
     assert lrax.FinderResult.load(tmp_path / "found.json").explanation == found.explanation
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert "mode=" not in str(lrax.find_lr(linear_learner(optax.sgd), DATA, mode=right, **options))
+        assert "goal=" not in str(lrax.find_lr(linear_learner(optax.sgd), DATA, mode=right, **options))
 
 
 def test_a_race_says_it_too():
@@ -140,10 +140,10 @@ def test_a_race_says_it_too():
     with pytest.warns(UserWarning, match=f"^race: {WRONG}'max'") as caught:
         result = lrax.race(linear_learner(optax.sgd), DATA, schedules, **options)
     assert (len(caught), caught[0].filename) == (1, __file__)
-    assert str(result).endswith("give mode='max'")
+    assert str(result).endswith("give goal='max'")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert "mode=" not in str(lrax.race(linear_learner(optax.sgd), DATA, schedules, mode="max", **options))
+        assert "goal=" not in str(lrax.race(linear_learner(optax.sgd), DATA, schedules, mode="max", **options))
 
 
 def test_only_clear_evidence_contradicts():
@@ -179,9 +179,9 @@ def test_an_interrupt_keeps_what_was_measured_between_evaluations():
 def test_it_is_drawn_at_the_right():
     """The picture has a second axis with the metrics, and a word in the legend."""
     mpl.use("Agg")
-    axes = find(evaluate=held_out, every=4, driver="host").plot()
+    axes = find(evaluate=held_out, every=4, loop="python").plot()
     right = [other for other in axes.figure.axes if other is not axes]
     assert len(right) == 1
     assert len(right[0].lines[0].get_xdata()) > 10
     assert "evaluated (right axis)" in axes.get_legend_handles_labels()[1]
-    assert len(find(driver="host").plot().figure.axes) == 1
+    assert len(find(loop="python").plot().figure.axes) == 1

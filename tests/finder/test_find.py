@@ -109,31 +109,31 @@ def test_every_curve_ends_with_a_reason(case, losses, reason, suggests):
 
 
 def test_nan_stops_at_once():
-    """A loss that is not finite is the last one recorded, as it is, on either driver."""
-    for driver in ("compiled", "host"):
-        found = find([3.0, 2.0, 1.0, np.nan, 1.0], driver=driver)
+    """A loss that is not finite is the last one recorded, as it is, on either loop."""
+    for loop in ("scan", "python"):
+        found = find([3.0, 2.0, 1.0, np.nan, 1.0], loop=loop)
         assert found.updates == 4
         assert np.isnan(found.losses[3])
-        assert np.isposinf(find([3.0, np.inf, 1.0], driver=driver).losses[1])
+        assert np.isposinf(find([3.0, np.inf, 1.0], loop=loop).losses[1])
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64, 1000])
-def test_both_drivers_give_the_same_curve(batch_size):
-    """One update, one carry, one stop: the compiled loop and the host agree."""
+def test_both_loops_give_the_same_curve(batch_size):
+    """One step, one stop: the compiled loop and the one in Python agree."""
     learner = linear_learner()
-    compiled, host = (lrax.find_lr(learner, DATA, batch_size=batch_size, key=KEY, driver=d) for d in ("compiled", "host"))
+    compiled, host = (lrax.find_lr(learner, DATA, batch_size=batch_size, key=KEY, loop=d) for d in ("scan", "python"))
     assert (compiled.updates, compiled.reason) == (host.updates, host.reason)
     np.testing.assert_allclose(compiled.losses, host.losses, rtol=1e-3)
     np.testing.assert_allclose(compiled.rates, host.rates, rtol=1e-5)  # the slow ramp begins where the fast one's losses say
 
 
-@pytest.mark.parametrize("driver", ["compiled", "host"])
-def test_nothing_is_touched(driver):
+@pytest.mark.parametrize("loop", ["scan", "python"])
+def test_nothing_is_touched(loop):
     """The learner's state and the data are bit for bit what they were."""
     learner = linear_learner(optax.adam)
     data = tuple(jnp.asarray(array) for array in DATA)
     before = jax.tree.map(np.array, (learner.state, data))
-    lrax.find_lr(learner, data, batch_size=8, key=KEY, driver=driver)
+    lrax.find_lr(learner, data, batch_size=8, key=KEY, loop=loop)
     gc.collect()
     assert same(before, (learner.state, data))
 
@@ -231,16 +231,14 @@ def test_other_numbers_make_no_other_trace():
     learner = lrax.Learner(jnp.ones(()), update)
     for end, factor, past in ((1.0, 2.0, 0.3), (5.0, 3.0, 0.5), (0.1, 4.0, 0.0)):
         ramp, stop = lrax.Geometric(1e-5, end, 40), lrax.finder.TimesFirst(factor)
-        lrax.find_lr(
-            learner, nothing, key=KEY, ramp=ramp, stop=stop, smoothing=lrax.finder.RunningMean(past), driver="compiled"
-        )
+        lrax.find_lr(learner, nothing, key=KEY, ramp=ramp, stop=stop, smoothing=lrax.finder.RunningMean(past), loop="scan")
     # each call also traces abstractly, once, to check the update before compiling it
     assert len(traces) <= 3 + 2
 
 
 def test_a_user_s_stop_rule_and_ramp():
-    """A stop rule is any function of the carry, a ramp any function of the count."""
-    found = find([1.0], stop=lambda carry: carry.updates >= 33, ramp=lambda count: 0.1 * (count + 1), updates=50)
+    """A stop rule is any function of the run, a ramp any function of the count."""
+    found = find([1.0], stop=lambda run: run.steps >= 33, ramp=lambda count: 0.1 * (count + 1), updates=50)
     assert found.updates == 33
     np.testing.assert_allclose(found.rates[:3], [0.1, 0.2, 0.3], rtol=1e-6)
 
@@ -262,7 +260,7 @@ def test_the_suggestion_trains():
     @jax.jit
     def final(rate):
         def body(state, _):
-            return learner.update(state, DATA, rate)
+            return learner.step(state, DATA, rate)
 
         return jax.lax.scan(body, learner.state, length=50)[1][-1]
 

@@ -53,7 +53,7 @@ def test_rules_that_cannot_be_hashed():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"stop": 3}, "`stop` must be a function carry -> whether to stop"),
+        ({"stop": 3}, "`stop` must be a function run -> whether to stop"),
         ({"ramp": (1e-6, 1.0)}, r"`ramp` must be a schedule .*; give a schedule: lrax\.Geometric\(1e-06, 1\.0, steps\)$"),
         ({"smoothing": 0.3}, "`smoothing` must be a function count -> weight"),
         ({"rule": lambda rates: rates[0]}, r"`rule` must be callable as rule\(rates, losses\)"),
@@ -80,11 +80,11 @@ def test_arguments_that_cannot_be_used_are_named(options, message):
         (TypeError, "`data` must be arrays where `batch_size` is given", {"data": ["a", "b"]}),
         (ValueError, "`key` must be given with arrays", {"key": None}),
         (TypeError, "`key` must be a random key, got 0", {"key": 0}),
-        (ValueError, "`driver` must be 'host' where `progress` is shown", {"driver": "compiled", "progress": True}),
+        (ValueError, "`loop` must be 'python' where `progress` is shown", {"loop": "scan", "progress": True}),
         (
             ValueError,
-            "`driver` must be one of 'compiled', 'host', got 'compield'; did you mean 'compiled'",
-            {"driver": "compield"},
+            "`loop` must be one of 'scan', 'python', got 'pyhton'; did you mean 'python'",
+            {"loop": "pyhton"},
         ),
         (TypeError, "`ramp` must be a schedule", {"ramp": 0.1}),
         (ValueError, "`updates` must be given where the ramp's length", {"ramp": lrax.Constant(0.1)}),

@@ -12,7 +12,7 @@ import pytest
 
 import lrax
 from compilations import compilations
-from lrax.training._grouped import in_group
+from lrax.training._probes import in_group
 from problems import momentum
 
 pytestmark = pytest.mark.standard_promotion  # of optax's optimizers
@@ -62,9 +62,9 @@ def test_one_group_is_trained_and_the_others_are_held(optimizer, held):
     one = learner(optimizer)
     for number, name in enumerate(SCALES):
         grouped = in_group("find_lr", one, tuple(SCALES), number, held)
-        state, loss = grouped.update(grouped.state, DATA, jnp.float32(0.1))
-        whole, expected = one.update(one.state, DATA, jnp.float32(0.1))
-        still = one.update(one.state, DATA, jnp.float32(held))[0] if held else one.state
+        state, loss = grouped.step(grouped.state, DATA, jnp.float32(0.1))
+        whole, expected = one.step(one.state, DATA, jnp.float32(0.1))
+        still = one.step(one.state, DATA, jnp.float32(held))[0] if held else one.state
         assert loss == expected
         for (path, leaf), new, old in zip(
             jax.tree.leaves_with_path(state.inner), jax.tree.leaves(whole), jax.tree.leaves(still), strict=True
@@ -79,7 +79,7 @@ def test_all_groups_share_a_program():
     for number, most in ((0, 99), (1, 0)):
         one = in_group("find_lr", learner(optax.sgd), tuple(SCALES), number, 0.0)
         with compilations() as compiled:
-            lrax.find_lr(one, DATA, batch_size=4, key=KEY, driver="host", ramp=lrax.Geometric(1e-4, 1.0, 30))
+            lrax.find_lr(one, DATA, batch_size=4, key=KEY, loop="python", ramp=lrax.Geometric(1e-4, 1.0, 30))
         assert len(compiled) <= most
 
 
@@ -91,7 +91,7 @@ def test_a_learner_of_one_s_own_and_the_rest():
         return jax.tree.map(lambda one, its: one - rate * its, state, slope), loss
 
     one = lrax.Learner({name: {"kernel": jnp.zeros(3)} for name in SCALES}, update)
-    options = {"seeds": 2, "initialize": lambda key: one, "ramp": lrax.Geometric(1e-5, 10.0, 99), "driver": "host"}
+    options = {"seeds": 2, "initialize": lambda key: one, "ramp": lrax.Geometric(1e-5, 10.0, 99), "loop": "python"}
     own = find(one, groups=["head", ""], evaluate=lambda state: loss_fn(state, DATA), **options)
     assert 50 < own.groups[""].suggestion / own.groups["head"].suggestion < 200
     assert own.groups["head"].band is not None

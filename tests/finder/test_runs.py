@@ -16,7 +16,7 @@ from lrax.finder._rescaled import rescaled
 from lrax.finder._runs import Seed, Start, bottom
 from lrax.finder._search import FINER, HIGHER, OUT, first_of
 from lrax.schedules import Scale
-from lrax.training._engine import START, Lane, Rules
+from lrax.training._core import start
 from problems import linear_learner, regression
 from schedule_cases import CASES, sampled
 
@@ -28,11 +28,11 @@ DATA = regression()
 
 def seed(scores, wide=2):
     """A seed whose runs ended at these losses, by place; infinite is a run that diverged."""
-    its = Seed(Start(None, None), 1.0, Rules(None))
+    its = Seed(Start(None, None), 1.0, start(None, None))
     for place, score in scores.items():
         rows = np.full((50, 3), score, np.float32)
-        carry = START._replace(updates=np.int32(50), reason=np.int32(-1 if np.isfinite(score) else 0))
-        its.lanes[place] = Lane(None, carry, Rules(None), None, rows)
+        reason = np.int32(-1 if np.isfinite(score) else 0)
+        its.lanes[place] = start(None, None)._replace(steps=np.int32(50), reason=reason, history=rows)
     return its
 
 
@@ -106,7 +106,7 @@ def test_the_best_run_trains_best():
             state, _ = step(state, batch, rate)
         return float(step(state, DATA, 0.0)[1])
 
-    step = jax.jit(learner.update)
+    step = jax.jit(learner.step)
     assert end(peak) < min(end(peak / 3), end(3 * peak))
 
 

@@ -41,7 +41,7 @@ def test_seeds_give_a_band():
 def test_lanes_and_turns_give_the_same_seeds():
     """Seeds side by side in one program and one after the other from the host agree."""
     options = {"batch_size": 16, "key": KEY, "seeds": 3, "ramp": lrax.Geometric(1e-5, 10.0, 60)}
-    side, turn = (lrax.find_lr(linear_learner(), DATA, driver=driver, **options) for driver in ("compiled", "host"))
+    side, turn = (lrax.find_lr(linear_learner(), DATA, loop=loop, **options) for loop in ("scan", "python"))
     for one, other in zip(side.curves, turn.curves, strict=True):
         np.testing.assert_allclose(one.losses, other.losses, rtol=1e-3)
 
@@ -53,7 +53,7 @@ def test_seeds_share_an_update():
         own = jax.random.uniform(key)
         return lrax.Learner(jnp.zeros(()), lambda state, batch, rate: (state + 0 * rate, own + 0 * state))
 
-    with pytest.raises(ValueError, match="`initialize` must be a function whose learners have one update"):
+    with pytest.raises(ValueError, match="`initialize` must be a function whose learners have one step function"):
         lrax.find_lr(linear_learner(), DATA, batch_size=16, key=KEY, seeds=2, initialize=initialize)
 
 
@@ -74,7 +74,7 @@ def test_keys_of_other_implementations():
     """With `rbg` keys, too, a seed draws the same batches on its own and beside others."""
     key = jax.random.key(0, impl="rbg")
     options = {"batch_size": 16, "key": key, "seeds": 3, "ramp": lrax.Geometric(1e-4, 0.1, 30)}
-    compiled, host = (lrax.find_lr(linear_learner(), DATA, driver=driver, **options) for driver in ("compiled", "host"))
+    compiled, host = (lrax.find_lr(linear_learner(), DATA, loop=loop, **options) for loop in ("scan", "python"))
     for one, other in zip(compiled.curves, host.curves, strict=True):
         np.testing.assert_allclose(one.losses, other.losses, rtol=1e-3)
 

@@ -12,7 +12,7 @@ import lrax
 from lrax.finder import Reason
 from lrax.finder._find import LATE
 from lrax.finder._stop import TimesUsual
-from lrax.training._engine import START
+from lrax.training._core import start
 from problems import linear_learner, nothing, regression, same, scripted, squared_error
 
 pytestmark = pytest.mark.standard_promotion  # of optax's optimizers
@@ -22,10 +22,11 @@ DATA = regression(512)
 NOISE = np.random.default_rng(0)
 
 
-def carry(smoothed, first, lowest, updates=50):
-    """Where a run is after 50 steps."""
-    return START._replace(
-        smoothed=jnp.float32(smoothed), first=jnp.float32(first), lowest=jnp.float32(lowest), updates=jnp.int32(updates)
+def after(smoothed, first, lowest, steps=50):
+    """A run after 50 steps."""
+    run = start(None, None)
+    return run._replace(
+        smoothed=jnp.float32(smoothed), first=jnp.float32(first), lowest=jnp.float32(lowest), steps=jnp.int32(steps)
     )
 
 
@@ -44,10 +45,10 @@ def carry(smoothed, first, lowest, updates=50):
 )
 def test_a_rule_stops_above_its_formula(rule, first, lowest, limit):
     """Each rule stops just above the loss that its formula says, not just below it, and never before its first step."""
-    stops = functools.partial(carry, first=first, lowest=lowest)
+    stops = functools.partial(after, first=first, lowest=lowest)
     assert not rule(stops(limit - 0.01))
     assert rule(stops(limit + 0.01))
-    assert not rule(stops(limit + 0.01, updates=5))
+    assert not rule(stops(limit + 0.01, steps=5))
 
 
 def test_the_usual_loss_is_robust():
@@ -58,7 +59,7 @@ def test_the_usual_loss_is_robust():
     assert usual([*[1.0] * 12, *np.geomspace(2, 1e6, 8)]) == (1.0, 0.0)
     assert usual([*[1.0] * 20, 3.0, np.inf]) == (1.0, 2.0)
     assert LATE.from_losses(np.float32([np.inf])) == LATE
-    assert not LATE(carry(3e38, 0.0, 0.0))
+    assert not LATE(after(3e38, 0.0, 0.0))
 
 
 @pytest.mark.parametrize("batch_size", [1, 8])
@@ -79,24 +80,24 @@ def test_rare_events_do_not_look_like_divergence():
     assert found.updates == 100
 
 
-@pytest.mark.parametrize("driver", ["compiled", "host"])
-def test_divergence_is_noticed_as_early(driver):
+@pytest.mark.parametrize("loop", ["scan", "python"])
+def test_divergence_is_noticed_as_early(loop):
     """On a loss without noise the default stops where ten times the first loss would, also in the middle of the first steps."""
     for losses in (np.concatenate([np.linspace(1, 0.5, 60), np.geomspace(0.5, 1e4, 40)]), np.geomspace(1, 1e9, 100)):
         default, first = (
-            lrax.find_lr(scripted(losses), nothing, key=KEY, driver=driver, updates=100, **options)
+            lrax.find_lr(scripted(losses), nothing, key=KEY, loop=loop, updates=100, **options)
             for options in ({}, {"stop": lrax.finder.TimesFirst(10.0)})
         )
         assert default.reason is first.reason is Reason.DIVERGED
         assert abs(default.updates - first.updates) <= 1
 
 
-@pytest.mark.parametrize("driver", ["compiled", "host"])
+@pytest.mark.parametrize("loop", ["scan", "python"])
 @pytest.mark.parametrize("every", [8, 30])
-def test_reading_the_usual_loss_changes_nothing_else(driver, every):
+def test_reading_the_usual_loss_changes_nothing_else(loop, every):
     """Losses are bit for bit those of a test that never stops, and it is evaluated where such a test is."""
     held_out = lambda state: squared_error(state.params, tuple(map(jnp.asarray, DATA)))  # noqa: E731
-    options = {"batch_size": 16, "key": KEY, "driver": driver, "evaluate": held_out, "every": every, "updates": 100}
+    options = {"batch_size": 16, "key": KEY, "loop": loop, "evaluate": held_out, "every": every, "updates": 100}
     found, never = (lrax.find_lr(linear_learner(optax.sgd), DATA, stop=stop, **options) for stop in (LATE, None))
     assert found.reason is Reason.DIVERGED
     assert same(found.losses, never.losses[: found.updates])

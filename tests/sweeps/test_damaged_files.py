@@ -183,7 +183,9 @@ def files(tmp_path_factory):
     """By kind of file, its name, its bytes, and what reads it from a path and looks at what it found."""
     folder = tmp_path_factory.mktemp("files")
     with jax.numpy_dtype_promotion("standard"), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RaceFolder, "load", lambda kept, racing, standing: begun.append((kept, racing, standing)) or standing)
+        patch.setattr(
+            RaceFolder, "load", lambda kept, runs, standing, most: begun.append((kept, list(runs), standing)) or standing
+        )
         begun = []
         rates = [lrax.Constant(0.01), lrax.Cosine(0.1, 0.0, 8), lrax.Constant(0.3)]
         options = {"batch_size": 8, "key": jax.random.key(0), "evaluate": lambda state: state.params["bias"], "every": 1}
@@ -195,7 +197,7 @@ def files(tmp_path_factory):
     schedules = [lrax.Constant(0.1), lrax.wsd(0.1, 9, 1, 2), lrax.MultiStep(0.1, 0.5, [3, 4]), lambda count: jnp.float32(1)]
     SweepResult.create(schedules, metrics, lambda one: one["loss"]).save(folder / "sweep_result.npz")
     sweep(folder)
-    kept, racing, standing = begun[0]
+    kept, runs, standing = begun[0]
     identity = json.loads(str(arrays_of((folder / NAME).read_bytes())["sweep"]))
 
     def read_folder(path):
@@ -203,7 +205,7 @@ def files(tmp_path_factory):
         Folder(path.parent, identity, arrays).load()
 
     def read_race_folder(path):
-        assert set(RaceFolder(path, kept.identity).load(copy.copy(racing), standing).inside) <= {0, 1, 2}
+        assert set(RaceFolder(path, kept.identity).load(list(runs), standing, 4).inside) <= {0, 1, 2}
 
     def read_race(path):
         found = RaceResult.load(path, learner.state)

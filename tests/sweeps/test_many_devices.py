@@ -92,7 +92,7 @@ EIGHT = textwrap.dedent(
 
         def update(state, count):
             chosen = jax.random.randint(jax.random.fold_in(key, count), (16,), 0, 64)
-            return one.update(state, jax.tree.map(lambda leaf: leaf[chosen], data), schedule(count))
+            return one.step(state, jax.tree.map(lambda leaf: leaf[chosen], data), schedule(count))
 
         return jax.lax.scan(update, one.state, jnp.arange(30))[1]
 
@@ -118,10 +118,10 @@ EIGHT = textwrap.dedent(
     for spec in (P(), P("data")):
         sharded = jax.device_put(params(), NamedSharding(both, spec))
         over = lrax.Learner.create(functools.partial(loss_fn, divided=divided), sharded, optax.adam)
-        for driver in ("compiled", "host"):
+        for loop in ("scan", "python"):
             put = jax.device_put(data, divided)
             key = jax.device_put(jax.random.key(1), everywhere)
-            found = lrax.find_lr(over, put, batch_size=16, key=key, ramp=ramp, driver=driver)
+            found = lrax.find_lr(over, put, batch_size=16, key=key, ramp=ramp, loop=loop)
             assert (found.updates, found.reason) == (plain.updates, plain.reason)
             np.testing.assert_allclose(found.losses, plain.losses, rtol=1e-4)
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 import lrax
-from lrax.training import _fit, _jaxprs
+from lrax.training import _memory, _programs
 from small_sweep import PEAKS, run
 
 
 def test_the_plan_is_said():
     """The result says how many lanes were run at a time, and why."""
-    assert "5 lanes at a time (as given)" in run(lanes=5).plan
+    assert "5 runs at a time (as given)" in run(lanes=5).plan
     assert "at a time" in str(run())
 
 
@@ -31,20 +31,20 @@ def test_the_plan_follows_the_program():
 
         return jax.make_jaxpr(train)(1.0).jaxpr
 
-    assert _fit.plan(looped(64, convolution=True), 32, False).lanes == 1
-    assert _fit.plan(looped(10_000_000), 32, False).lanes == 1
-    assert _fit.plan(looped(10), 32, False).lanes == -(-32 // _fit.cores())
-    assert _jaxprs.loop_state_bytes(looped(10_000)) >= 40_000
+    assert _memory.plan(looped(64, convolution=True), 32, False).runs == 1
+    assert _memory.plan(looped(10_000_000), 32, False).runs == 1
+    assert _memory.plan(looped(10), 32, False).runs == -(-32 // _memory.cores())
+    assert _programs.loop_state_bytes(looped(10_000)) >= 40_000
 
 
 def test_memory_bounds_the_lanes(monkeypatch):
     """A program that does not fit is made smaller until it does, and the result says so."""
     wide = jax.jit(lambda s: jnp.mean(jnp.sort(s(jnp.arange(50_000)))))
-    monkeypatch.setattr(_fit, "cores", lambda: 1)
+    monkeypatch.setattr(_memory, "cores", lambda: 1)
     plain = lrax.run_sweep(wide, lrax.Constant(np.linspace(0.1, 1, 16, dtype=np.float32)))
-    monkeypatch.setattr(_fit, "free_bytes", lambda: 2_000_000)
+    monkeypatch.setattr(_memory, "free_bytes", lambda: 2_000_000)
     bounded = lrax.run_sweep(wide, lrax.Constant(np.linspace(0.1, 1, 16, dtype=np.float32)))
-    assert plain.plan.startswith("16 lanes")
+    assert plain.plan.startswith("16 runs")
     assert "to fit the memory" in bounded.plan
     np.testing.assert_allclose(plain.metrics, bounded.metrics, rtol=1e-6)
 
@@ -61,7 +61,7 @@ def test_the_number_of_runs_that_fit_is_rounded_down(monkeypatch, free, at_once)
 
 def test_free_memory_is_known_here():
     """On the machines that the tests run on, the free memory can be asked for."""
-    free = _fit.free_bytes()
+    free = _memory.free_bytes()
     assert free is None or free > 2**20
 
 

@@ -43,7 +43,7 @@ def conv_learner():
     return lrax.Learner.create(loss_fn, Net().init(KEY, data[0][:1]), optax.sgd), data
 
 
-@pytest.mark.parametrize("options", [{}, {"lanes": 1}, {"lanes": 3}, {"driver": "host"}, {"driver": "host", "lanes": 1}])
+@pytest.mark.parametrize("options", [{}, {"lanes": 1}, {"lanes": 3}, {"loop": "python"}, {"loop": "python", "lanes": 1}])
 def test_every_way_to_run_gives_the_same_race(options):
     """However many lanes run at a time and whatever drives them, losses, ranks and the winner's state agree to 1e-5."""
     plain, other = run(lanes=4), run(**options)
@@ -125,7 +125,7 @@ def test_convolutions_are_driven_from_the_host_on_the_cpu():
     options = {"rungs": 6, "batch_size": 8, "schedules": [0.01, 0.1]}
     result = run(learner, data=data, **options)
     assert "convolutions" in result.plan
-    compiled = run(learner, data=data, driver="compiled", **options)
+    compiled = run(learner, data=data, loop="scan", **options)
     np.testing.assert_allclose(result.losses, compiled.losses, rtol=1e-4)
 
 
@@ -177,8 +177,8 @@ def test_progress_and_table(capsys):
         (ValueError, "`tail` must be above 0", {"tail": 2.0}),
         (ValueError, "`lanes` must be an integer", {"lanes": 0}),
         (ValueError, "`key` must be given", {"key": None}),
-        (ValueError, "did you mean 'compiled'", {"driver": "compild"}),
-        (ValueError, "`driver` must be 'host'", {"data": [DATA], "batch_size": None, "driver": "compiled"}),
+        (ValueError, "did you mean 'python'", {"loop": "pyton"}),
+        (ValueError, "`loop` must be 'python'", {"data": [DATA], "batch_size": None, "loop": "scan"}),
         (ValueError, "`data` must be an iterable of at least one", {"data": [], "batch_size": None}),
     ],
 )
@@ -196,14 +196,14 @@ def test_traced_schedules_are_refused():
 
 @pytest.mark.standard_promotion  # optax.MultiSteps mixes dtypes
 def test_accumulation_and_transform():
-    """Two batches to an update, and a function of every batch, by either driver."""
+    """Two batches to an update, and a function of every batch, by either loop."""
 
     def mean_of_two(rate):
         return optax.MultiSteps(optax.sgd(rate), 2)
 
     learner = lrax.Learner.create(squared_error, linear_params(), mean_of_two)
     options = {"rungs": (4, 4), "accumulate": 2, "transform": lambda batch: (batch[0], 2 * batch[1])}
-    compiled, host = (run(learner, driver=driver, **options) for driver in ("compiled", "host"))
+    compiled, host = (run(learner, loop=loop, **options) for loop in ("scan", "python"))
     assert compiled.losses.shape == (4, 8)
     np.testing.assert_allclose(compiled.losses, host.losses, rtol=1e-4)
     np.testing.assert_allclose(compiled.losses[:, 0], compiled.losses[0, 0])

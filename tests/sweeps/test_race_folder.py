@@ -40,8 +40,8 @@ def assert_same_race(one, other):
 
 
 @pytest.mark.parametrize("ended", [1, 2, 3])
-@pytest.mark.parametrize("driver", ["compiled", "host"])
-def test_a_race_goes_on_after_the_last_rung_that_ended(ended, driver, tmp_path, monkeypatch):
+@pytest.mark.parametrize("loop", ["scan", "python"])
+def test_a_race_goes_on_after_the_last_rung_that_ended(ended, loop, tmp_path, monkeypatch):
     """What is interrupted in a rung and begun again is, bit for bit, the race that was not; no rung is run twice."""
     trained, train = [], _rungs.Standing._train
 
@@ -55,12 +55,12 @@ def test_a_race_goes_on_after_the_last_rung_that_ended(ended, driver, tmp_path, 
     monkeypatch.setattr(_rungs.Standing, "_train", stopping)
     if ended < 3:
         with pytest.raises(KeyboardInterrupt):
-            run(tmp_path, driver=driver)
+            run(tmp_path, loop=loop)
     else:
-        run(tmp_path, driver=driver)
-    result = run(tmp_path, driver=driver)
+        run(tmp_path, loop=loop)
+    result = run(tmp_path, loop=loop)
     assert [rung for rung in trained if rung != "stopped"] == [0, 1, 2]
-    assert_same_race(result, run(driver=driver))
+    assert_same_race(result, run(loop=loop))
 
 
 def test_states_of_every_kind_come_back(tmp_path):
@@ -252,8 +252,8 @@ for rates in (np.geomspace(1e-3, 0.3, 5), np.geomspace(1e-3, 0.3, 8)):
     schedules = lrax.Constant(np.float32(rates))
     for shape, names in (((4,), ("lanes",)), ((2, 2), ("lanes", "data"))):
         mesh = jax.sharding.Mesh(np.array(jax.devices()).reshape(shape), names)
-        for driver in ("compiled", "host"):
-            divided = lrax.race(linear_learner(), regression(), schedules, mesh=mesh, driver=driver, **options)
+        for loop in ("scan", "python"):
+            divided = lrax.race(linear_learner(), regression(), schedules, mesh=mesh, loop=loop, **options)
             alone = lrax.race(linear_learner(), regression(), schedules, **options)
             np.testing.assert_allclose(divided.losses, alone.losses, rtol=1e-5)
             np.testing.assert_array_equal(divided.order, alone.order)
@@ -265,7 +265,7 @@ print("equal")
 
 @pytest.mark.slow
 def test_lanes_divided_over_a_mesh_are_the_lanes():
-    """On four devices the race is the one of one device, on both drivers, also where lanes do not fill the mesh."""
+    """On four devices the race is the one of one device, on both loops, also where lanes do not fill the mesh."""
     tests = str(pathlib.Path(__file__).parents[1])
     flags = {"XLA_FLAGS": xla_flags(4), "JAX_PLATFORMS": "cpu"}
     script = textwrap.dedent(MESH.format(tests=tests))

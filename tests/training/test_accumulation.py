@@ -25,8 +25,8 @@ def test_accumulation_moves_the_ramp_once_an_update():
     plain = lrax.Learner.create(squared_error, linear_params(), optax.sgd)
     options = {"key": KEY, "ramp": lrax.Geometric(1e-4, 0.1, 20)}
     whole = lrax.find_lr(plain, DATA, batch_size=64, **options)
-    for driver in ("compiled", "host"):
-        parts = lrax.find_lr(learner, DATA, batch_size=16, accumulate=4, driver=driver, **options)
+    for loop in ("scan", "python"):
+        parts = lrax.find_lr(learner, DATA, batch_size=16, accumulate=4, loop=loop, **options)
         assert parts.updates == whole.updates
         np.testing.assert_allclose(parts.losses, whole.losses, rtol=1e-3)  # an epoch of four batches is the whole data
 
@@ -79,8 +79,8 @@ def half_way(k, batches):
     fresh = learner_of(multi(k))
     state = fresh.state
     for _ in range(batches):
-        state, _ = fresh.update(state, DATA, jnp.float32(0.1))
-    return lrax.Learner(state, fresh.update)
+        state, _ = fresh.step(state, DATA, jnp.float32(0.1))
+    return lrax.Learner(state, fresh.step)
 
 
 CASES = {
@@ -147,7 +147,7 @@ def test_accumulating_optimizers_are_checked_by_the_pure_test():
     options = {"batch_size": 16, "updates": 3}
 
     def test(state, data, key, accumulate):
-        return lrax.range_test(lrax.Learner(state, learner.update), data, key=key, accumulate=accumulate, **options).made
+        return lrax.range_test(lrax.Learner(state, learner.step), data, key=key, accumulate=accumulate, **options).made
 
     made = jax.jit(test, static_argnums=3)(learner.state, DATA, KEY, 2)
     states = jax.tree.map(lambda leaf: jnp.stack([leaf] * 2), learner.state)

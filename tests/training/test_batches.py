@@ -11,7 +11,7 @@ import pytest
 
 import lrax
 from compilations import compilations
-from lrax.training import _updates
+from lrax.training import _steps
 from lrax.training._batches import Stream
 from problems import linear_learner, regression, squared_error
 
@@ -53,17 +53,17 @@ SHAPES = {
 
 
 def by_hand(learner, batches, rates):
-    """The losses of `learner.update`, batch after batch."""
+    """The losses of `learner.step`, batch after batch."""
     state, losses = learner.state, []
     for i, rate in enumerate(rates):
-        state, loss = learner.update(state, batches[i % len(batches)], jnp.float32(rate))
+        state, loss = learner.step(state, batches[i % len(batches)], jnp.float32(rate))
         losses.append(float(loss))
     return losses
 
 
 @pytest.mark.parametrize("case", SHAPES)
 def test_batches_of_other_shapes_train_as_by_hand(case):
-    """Batches that differ in shape, dtype or structure give the losses that `learner.update` gives, batch after batch."""
+    """Batches that differ in shape, dtype or structure give the losses that `learner.step` gives, batch after batch."""
     batches = SHAPES[case]
     found = lrax.find_lr(LEARNER, batches, ramp=lrax.Geometric(0.01, 0.3, 7))
     np.testing.assert_allclose(found.losses, by_hand(LEARNER, batches, found.rates), rtol=2e-5)
@@ -119,7 +119,7 @@ def test_programs_that_cannot_be_shared_are_kept_for_every_shape():
 
 def test_too_many_shapes_are_refused(monkeypatch):
     """A shape beyond the most is an error that names the batch and says what to do."""
-    monkeypatch.setattr(_updates, "MOST", 3)
+    monkeypatch.setattr(_steps, "MOST", 3)
     learner = lrax.Learner(jnp.zeros(()), lambda state, batch, rate: (state + rate, jnp.sum(batch)))
     with pytest.raises(ValueError, match=r"race: `data` must be batches of at most 3 .*float32\[4\] as batch 4; pad.*buckets"):
         lrax.race(learner, [np.ones(i, np.float32) for i in range(1, 6)], lrax.Constant(np.float32([0.1])), rungs=40)
@@ -244,12 +244,12 @@ def test_data_that_end_in_the_runs_are_said():
     found = lrax.find_lr(linear_learner(), itertools.islice(itertools.cycle(BATCHES), 130))
     assert found.suggestion is not None
     assert (found.runs, found.ended) == ((), True)
-    assert "the data ended before all updates were made: give a list or a loader" in str(found)
+    assert "the data ended before all steps were made: give a list or a loader" in str(found)
     race = lrax.race(linear_learner(), iter(BATCHES), lrax.Constant(np.float32([0.1])), rungs=9)
     assert "before the last rung did: give a list or a loader that can be iterated again" in str(race)
     critical = lrax.critical_lr(linear_learner(), iter(BATCHES[:2]))
     assert (critical.ended, len(critical.rates)) == (True, 2)
-    assert "the data ended before all updates were made" in str(critical)
+    assert "the data ended before all steps were made" in str(critical)
 
 
 MISTAKES = {
@@ -314,16 +314,16 @@ def with_nan(arrays, place=(40, 2), value=np.nan):
     return inputs, arrays[1]
 
 
-@pytest.mark.parametrize("driver", ["compiled", "host"])
-def test_a_nan_in_the_data_is_named(driver):
+@pytest.mark.parametrize("loop", ["scan", "python"])
+def test_a_nan_in_the_data_is_named(loop):
     """One NaN in the data ends a ramp with the batch that holds it, and not with advice about the rates."""
-    found = lrax.find_lr(linear_learner(), with_nan(DATA), batch_size=16, key=KEY, driver=driver)
+    found = lrax.find_lr(linear_learner(), with_nan(DATA), batch_size=16, key=KEY, loop=loop)
     assert found.suggestion is None
     assert found.fault == f"batch {found.updates} holds NaN at [0]"
     assert f"the loss of update {found.updates} was NaN; batch {found.updates} holds NaN at [0]: look at the data" in str(found)
     assert "lower" not in str(found)
     assert np.isnan(found.losses[-1])
-    everywhere = lrax.find_lr(linear_learner(), (DATA[0] * np.nan, DATA[1]), batch_size=16, key=KEY, driver=driver)
+    everywhere = lrax.find_lr(linear_learner(), (DATA[0] * np.nan, DATA[1]), batch_size=16, key=KEY, loop=loop)
     assert "the very first loss was NaN, before any rate had acted; batch 1 holds NaN at [0]" in str(everywhere)
 
 

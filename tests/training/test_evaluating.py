@@ -8,8 +8,7 @@ import pytest
 
 import lrax
 from compilations import compilations
-from lrax.training._engine import START, Lane
-from lrax.training._racing import Racing
+from lrax.training._core import start
 from problems import linear_learner, regression, same, squared_error
 
 pytestmark = pytest.mark.standard_promotion  # of optax's optimizers
@@ -40,7 +39,7 @@ def run(schedules=RATES, data=DATA, **options):
     return lrax.race(linear_learner(), data, schedules, **{"rungs": (10, 13), "batch_size": 8, "key": KEY, **options})
 
 
-@pytest.mark.parametrize("options", [{}, {"lanes": 2}, {"driver": "host", "lanes": 1}, {"driver": "host"}])
+@pytest.mark.parametrize("options", [{}, {"lanes": 2}, {"loop": "python", "lanes": 1}, {"loop": "python"}])
 def test_training_is_the_same_with_and_without(options):
     """Losses and the winner's state are bit for bit those of a race without evaluations, in each way to run it."""
     options = {"rungs": 23, **options}
@@ -54,18 +53,18 @@ def test_training_is_the_same_with_and_without(options):
 
 
 def test_the_metric_is_that_of_the_state_after_so_many_updates():
-    """An evaluation at a count is the metric of the state that a race of that length ends with, from either driver."""
-    compiled, host = (run(evaluate=held_out, every=8, rungs=23, driver=driver) for driver in ("compiled", "host"))
+    """An evaluation at a count is the metric of the state that a race of that length ends with, from either loop."""
+    compiled, host = (run(evaluate=held_out, every=8, rungs=23, loop=loop) for loop in ("scan", "python"))
     np.testing.assert_allclose(compiled.evaluations, host.evaluations, rtol=1e-5)
     for place, count in enumerate((8, 16, 23)):
-        alone = run([lrax.Constant(0.1)], rungs=count, driver="host", lanes=1)
+        alone = run([lrax.Constant(0.1)], rungs=count, loop="python", lanes=1)
         assert host.evaluations[4, place] == pytest.approx(float(held_out(alone.state)), rel=1e-5)
 
 
 @pytest.mark.parametrize("lanes", [1, 5])
 def test_a_lane_that_blew_up_is_evaluated_no_more(lanes):
     """The others go on in the same programs; what diverged has no metric there and an infinite score."""
-    result = run(evaluate=held_out, every=20, rungs=100, lanes=lanes, driver="host")
+    result = run(evaluate=held_out, every=20, rungs=100, lanes=lanes, loop="python")
     assert np.isinf(result.scores[3])
     assert np.isnan(result.evaluations[3, -1])
     assert np.isfinite(result.evaluations[0]).all()
@@ -73,7 +72,7 @@ def test_a_lane_that_blew_up_is_evaluated_no_more(lanes):
 
 def test_the_metric_ranks_the_lanes():
     """Who goes on and who wins is said by the metric's mean in the tail of a rung, the smaller or the larger the better."""
-    smallest, largest = (run(evaluate=norm, every=5, mode=mode, rungs=(10, 10), driver="host") for mode in ("min", "max"))
+    smallest, largest = (run(evaluate=norm, every=5, mode=mode, rungs=(10, 10), loop="python") for mode in ("min", "max"))
     assert smallest.schedules[smallest.winner].value == np.float32(0.001)
     assert largest.schedules[largest.winner].value == np.float32(0.3)
     for result, sign in ((smallest, 1), (largest, -1)):
@@ -81,31 +80,29 @@ def test_the_metric_ranks_the_lanes():
         np.testing.assert_allclose(result.end_metrics[result.winner], result.evaluations[result.winner, 3])
         np.testing.assert_allclose(result.scores[result.winner], sign * result.end_metrics[result.winner])
         assert np.isnan(result.evaluations[result.rungs == 1, 2:]).all()
-    averaged = run(evaluate=norm, every=5, rungs=20, tail=0.5, driver="host")
+    averaged = run(evaluate=norm, every=5, rungs=20, tail=0.5, loop="python")
     np.testing.assert_allclose(averaged.end_metrics[0], averaged.evaluations[0, 2:].mean(), rtol=1e-6)
 
 
 def test_an_evaluation_where_the_last_rung_ended_is_not_in_the_next_one():
     """A lane that has made no update since the last rung has no metric in this one: that of the last rung's end is not its."""
-    carry = START._replace(updates=np.int32(10))
-    lane = Lane(None, carry, None, None, evaluations=np.float32([[5, 3.0], [10, 2.0]]))
-    racing = Racing(None, None, None, 20, {0: lane})
-    assert racing.end_metric(0, 0.25, since=5) == 2.0
-    assert racing.end_metric(0, 1.0, since=0) == 2.5
-    assert np.isnan(racing.end_metric(0, 1.0, since=10))
+    run = start(None, None)._replace(steps=np.int32(10), evaluations=np.float32([[5, 3.0], [10, 2.0]]))
+    assert run.end_metric(0.25, since=5) == 2.0
+    assert run.end_metric(1.0, since=0) == 2.5
+    assert np.isnan(run.end_metric(1.0, since=10))
 
 
 def test_by_default_a_rung_is_evaluated_where_it_ends():
     """Without `every` there is one evaluation a rung, for each of its lanes."""
-    result = run(evaluate=held_out, driver="host")
+    result = run(evaluate=held_out, loop="python")
     np.testing.assert_array_equal(result.evaluated, [10, 23])
     assert np.isfinite(result.evaluations[:, 1]).sum() == 3
 
 
 def test_a_metric_that_is_no_number_loses():
     """Lanes whose metric is not finite come last, and nobody wins where all are so."""
-    assert run(evaluate=small, rungs=10, driver="host").winner == 0
-    nobody = run(evaluate=lambda state: jnp.inf * (1 + 0 * held_out(state)), rungs=10, driver="host")
+    assert run(evaluate=small, rungs=10, loop="python").winner == 0
+    nobody = run(evaluate=lambda state: jnp.inf * (1 + 0 * held_out(state)), rungs=10, loop="python")
     assert (nobody.winner, nobody.state) == (None, None)
     assert "no best: every lane diverged, or has no finite metric" in str(nobody)
 
@@ -145,7 +142,7 @@ def nobodys(rate):
 
 def test_results_are_kept_shown_and_drawn(tmp_path):
     """A race from its folder, from its file, as rows, as a table and as a picture has what its lanes were evaluated to."""
-    options = {"evaluate": held_out, "every": 5, "rungs": (10, 10), "driver": "host"}
+    options = {"evaluate": held_out, "every": 5, "rungs": (10, 10), "loop": "python"}
     first, again = (run(folder=tmp_path / "race", **options) for _ in range(2))
     first.save(tmp_path / "race.npz")
     for other in (again, lrax.sweeps.RaceResult.load(tmp_path / "race.npz")):
@@ -159,24 +156,24 @@ def test_results_are_kept_shown_and_drawn(tmp_path):
     with pytest.raises(ValueError, match="lanes that are evaluated in another way"):
         run(folder=tmp_path / "race", **{**options, "evaluate": lambda state: held_out(state) + 1})
     with pytest.raises(ValueError, match="`race` must be one whose lanes were evaluated"):
-        run(driver="host").plot_evaluations()
+        run(loop="python").plot_evaluations()
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"evaluate": "loss"}, "`evaluate` must be a pure function"),
-        ({"evaluate": lambda: 0.0}, "`evaluate` must be callable as"),
-        ({"evaluate": lambda state: state.params["weight"]}, "`evaluate` must be .* one real number.*it returned"),
-        ({"evaluate": lambda state: float(held_out(state))}, "`evaluate` must be .* in jnp.*it raised"),
+        ({"evaluate": "loss"}, "`metric` must be a pure function"),
+        ({"evaluate": lambda: 0.0}, "`metric` must be callable as"),
+        ({"evaluate": lambda state: state.params["weight"]}, "`evaluation.metric` must be .* one real number.*it returned"),
+        ({"evaluate": lambda state: float(held_out(state))}, "`evaluation.metric` must be .* in jnp.*it raised"),
         ({"evaluate": held_out, "every": 0}, "`every` must be an integer of at least 1"),
-        ({"evaluate": held_out, "mode": "less"}, "`mode` must be one of 'min', 'max'"),
+        ({"evaluate": held_out, "mode": "less"}, "`goal` must be one of 'min', 'max'"),
         ({"every": 5}, "`every` must be left out where nothing is evaluated"),
     ],
 )
 def test_what_cannot_be_used_is_named(options, message):
     """A bad argument is an error that names it, before anything runs."""
-    with pytest.raises((TypeError, ValueError), match=f"race: {message}"):
+    with pytest.raises((TypeError, ValueError), match=f"(race|Evaluation): {message}"):
         run(**options)
 
 
@@ -186,12 +183,12 @@ def test_a_function_of_the_parameters_is_told_what_it_receives():
     def accuracy(params):
         return jnp.sum(params["weight"])
 
-    received = r"evaluate\(state\) receives the learner's state, TrainingState with params, opt_state, aux, key"
+    received = r"metric\(state\) receives the learner's state, TrainingState with params, opt_state, aux, key"
     with pytest.raises(
-        TypeError, match=rf"race: `evaluate`.*{received}: give evaluate=lambda state: accuracy\(state\.params\)"
+        TypeError, match=rf"race: `evaluation.metric`.*{received}: give lambda state: accuracy\(state\.params\)"
     ):
         run(evaluate=accuracy)
-    with pytest.raises(TypeError, match=rf"race: `evaluate`.*{received}$"):
+    with pytest.raises(TypeError, match=rf"race: `evaluation.metric`.*{received}$"):
         run(evaluate=lambda state: state.parameters)
     update = {"weight": jnp.zeros(()), "seen": jnp.zeros(())}
     learner = lrax.Learner(update, lambda state, batch, lr: (jax.tree.map(lambda leaf: leaf - lr, state), state["weight"]))

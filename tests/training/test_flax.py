@@ -75,7 +75,7 @@ def test_a_train_state_is_tested_and_left_alone(made_with):
     found = lrax.find_lr(learner, DATA, batch_size=16, key=KEY, ramp=lrax.Geometric(1e-5, 10.0, 60))
     assert same(before, state)
     assert found.updates > 20
-    after, _ = learner.update(learner.state, DATA, jnp.float32(0.1))
+    after, _ = learner.step(learner.state, DATA, jnp.float32(0.1))
     assert not same(after.aux, state.batch_stats)
 
 
@@ -118,7 +118,7 @@ def test_an_nnx_learner_s_update_is_the_optimizer_s():
     model = Nnx(nnx.Rngs(0))
     optimizer = nnx.Optimizer(model, momentum(0.05), wrt=nnx.Param)
     learner = lrax.flax.from_nnx(model, nnx_loss, momentum, state=optimizer)
-    after, loss = jax.jit(learner.update)(learner.state, DATA, jnp.float32(0.05))
+    after, loss = jax.jit(learner.step)(learner.state, DATA, jnp.float32(0.05))
     expected, grads = nnx.value_and_grad(nnx_loss)(model, DATA)
     optimizer.update(model, grads)
     close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
@@ -131,8 +131,8 @@ def test_learners_of_one_model_share_a_program():
     """Learners made twice of the same parts are equal where jit looks for a trace."""
     model = Nnx(nnx.Rngs(0))
     first, second = (lrax.flax.from_nnx(model, nnx_loss, optax.adam) for _ in range(2))
-    assert first.update == second.update
-    assert hash(first.update) == hash(second.update)
+    assert first.step == second.step
+    assert hash(first.step) == hash(second.step)
 
 
 def test_what_is_no_state_is_refused():
@@ -164,14 +164,14 @@ def test_an_nnx_loss_with_a_key_and_metrics():
 
     model = Stream(nnx.Rngs(0))
     learner = lrax.flax.from_nnx(model, loss_fn, optax.sgd, key=KEY, has_aux=True)
-    update = jax.jit(learner.update)
+    update = jax.jit(learner.step)
     state, first = update(learner.state, DATA, jnp.float32(0.0))
     _, second = update(state, DATA, jnp.float32(0.0))
     assert first != second
     np.testing.assert_allclose(first, loss_fn(model, DATA, jax.random.split(KEY)[1])[0], rtol=1e-6)
     metrics = lrax.flax.from_nnx(model, loss_fn, optax.sgd, key=KEY)
     with pytest.raises(TypeError, match=r"from_nnx: `loss_fn` must return a scalar loss, .*; give has_aux=True"):
-        metrics.update(metrics.state, DATA, 0.1)
+        metrics.step(metrics.state, DATA, 0.1)
     with pytest.raises(TypeError, match=r"from_nnx: `loss_fn` must be callable as loss_fn\(model, batch\)"):
         lrax.flax.from_nnx(model, loss_fn, optax.sgd)
 
@@ -206,7 +206,7 @@ def test_a_linen_model_with_a_named_axis():
     for model, options in ((Synced(), {"value_and_grad": named}), (Plain(), {})):
         loss = functools.partial(loss_fn, model)
         learner = lrax.flax.from_train_state(state, loss, optax.adam, aux="batch_stats", **options)
-        results.append(learner.update(learner.state, DATA, jnp.float32(0.1)))
+        results.append(learner.step(learner.state, DATA, jnp.float32(0.1)))
     close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
     jax.tree.map(close, *results)
 
@@ -313,7 +313,7 @@ def test_a_train_step_of_linen_is_taken_as_it_is(tx, factory):
     state, _ = step(linen_state(tx), DATA)
     before = copied(state)
     learner = lrax.flax.from_train_step(state, step, factory)
-    after, loss = learner.update(learner.state, DATA, jnp.float32(0.05))
+    after, loss = learner.step(learner.state, DATA, jnp.float32(0.05))
     assert jax.tree.structure(after) == jax.tree.structure(state)
     assert after.step == 2
     assert same(before, state)
@@ -322,7 +322,7 @@ def test_a_train_step_of_linen_is_taken_as_it_is(tx, factory):
         return linen_loss(params, stats, batch, jax.random.fold_in(KEY, 1))
 
     other = lrax.flax.from_train_state(state, loss_fn, factory, aux="batch_stats")
-    expected, expected_loss = jax.jit(other.update)(other.state, DATA, jnp.float32(0.05))
+    expected, expected_loss = jax.jit(other.step)(other.state, DATA, jnp.float32(0.05))
     close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
     jax.tree.map(close, (after.params, after.opt_state, loss), (expected.params, expected.opt_state, expected_loss))
     jax.tree.map(close, after.batch_stats, expected.aux)
@@ -376,7 +376,7 @@ RETURNS = {
 def test_the_loss_is_found_in_what_a_train_step_returns(returns, options):
     """The loss is the only scalar, or what has its name, or what a function picks."""
     learner = lrax.flax.from_train_step(LINEAR, lambda state, batch: returns(*linear_step(state, batch)), optax.sgd, **options)
-    after, loss = learner.update(learner.state, DATA, jnp.float32(0.5))
+    after, loss = learner.step(learner.state, DATA, jnp.float32(0.5))
     np.testing.assert_allclose(loss, np.mean(DATA[1] ** 2), rtol=1e-6)
     np.testing.assert_allclose(after.params["weight"], DATA[0].T @ DATA[1] / len(DATA[1]), rtol=1e-4)
 
@@ -406,7 +406,7 @@ def test_a_train_step_that_cannot_be_used_is_told_why(step, message):
     """A loss that is not found names what is there, and a step that ignores its optimizer is an error."""
     learner = lrax.flax.from_train_step(LINEAR, lambda state, batch: step(state, batch), optax.sgd)
     with pytest.raises((TypeError, ValueError), match=f"^from_train_step: .*{message}"):
-        learner.update(learner.state, DATA, jnp.float32(0.1))
+        learner.step(learner.state, DATA, jnp.float32(0.1))
 
 
 def test_arguments_of_from_train_step_are_named():
@@ -425,7 +425,7 @@ def test_arguments_of_from_train_step_are_named():
     assert repr(make(LINEAR, linear_step, optax.sgd)).startswith("<Learner: linear_step by sgd, a state of ")
     other = make(LINEAR, linear_step, momentum)
     with pytest.raises(ValueError, match=r"^from_train_step: `opt_state` must be a state of `optimizer`"):
-        other.update(other.state, DATA, 0.1)
+        other.step(other.state, DATA, 0.1)
     model = Nnx(nnx.Rngs(0))
     with pytest.raises(TypeError, match=r"^from_train_step: `state` must be NNX objects with one nnx.Optimizer, got 0 of them"):
         make((model, model), nnx_step, optax.adam)
@@ -456,9 +456,9 @@ def test_a_train_step_of_nnx_is_taken_as_it_is(tx, step):
     model, optimizer = nnx_objects(tx)
     before = copied(lrax.flax.pure((nnx.state(model), nnx.state(optimizer))))
     learner = lrax.flax.from_train_step((model, optimizer), step, momentum)
-    after, loss = learner.update(learner.state, DATA, jnp.float32(0.05))
+    after, loss = learner.step(learner.state, DATA, jnp.float32(0.05))
     other = lrax.flax.from_nnx(model, nnx_loss, momentum, state=optimizer)
-    expected, expected_loss = jax.jit(other.update)(other.state, DATA, jnp.float32(0.05))
+    expected, expected_loss = jax.jit(other.step)(other.state, DATA, jnp.float32(0.05))
     close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
     close(loss, expected_loss)
     jax.tree.map(close, after[0]["first"], expected.params["first"])
@@ -494,7 +494,7 @@ def test_the_objects_of_a_train_step_take_the_winner_s_state():
 
     learner = lrax.flax.from_train_step((model, optimizer), outside, optax.adam)
     with pytest.raises(ValueError, match=r"`train_step` must be a function that changes only its arguments"):
-        learner.update(learner.state, DATA, 0.1)
+        learner.step(learner.state, DATA, 0.1)
 
 
 class Holding(nnx.Module):
@@ -548,7 +548,7 @@ def test_a_parameter_may_be_a_dict():
     model = Holding({"scale": jnp.ones(()), "shift": jnp.zeros(())}, nnx.Param)
     optimizer = nnx.Optimizer(model, optax.adam(1e-3), wrt=nnx.Param) if lrax.flax.RAW else None  # Flax 0.11 makes none
     learner = lrax.flax.from_nnx(model, loss_fn, optax.adam, state=optimizer)
-    after, _ = jax.jit(learner.update)(learner.state, DATA, jnp.float32(0.25))
+    after, _ = jax.jit(learner.step)(learner.state, DATA, jnp.float32(0.25))
     np.testing.assert_allclose(np.abs(lrax.flax.raw(after.params["held"])["shift"]), 0.25, rtol=1e-3)  # a first step of Adam
 
 
@@ -595,7 +595,7 @@ def test_models_that_sow(loss_fn, is_called):
         model(DATA[0])
     before = copied(lrax.flax.pure(nnx.state(model)))
     learner = lrax.flax.from_nnx(model, loss_fn, optax.sgd)
-    after = jax.eval_shape(learner.update, learner.state, DATA, jnp.float32(0.1))
+    after = jax.eval_shape(learner.step, learner.state, DATA, jnp.float32(0.1))
     assert jax.tree.structure(after[0]) == jax.tree.structure(learner.state)
     assert set(after[0].aux) == {"held"}
     assert same(before, lrax.flax.pure(nnx.state(model)))

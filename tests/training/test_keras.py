@@ -106,7 +106,7 @@ def test_an_update_is_keras_s_own():
     """One update gives the loss, the parameters, the statistics and the seeds that Keras's train step gives."""
     model = net()
     learner = lrax.keras.from_keras(model, keras.losses.MeanSquaredError(), momentum)
-    state, loss = jax.jit(learner.update)(learner.state, (INPUTS, TARGETS), jnp.float32(0.05))
+    state, loss = jax.jit(learner.step)(learner.state, (INPUTS, TARGETS), jnp.float32(0.05))
     seeds = copied(learner.state.aux)
     model.compile(optimizer=keras.optimizers.SGD(0.05, momentum=0.9), loss="mse")
     expected = model.train_on_batch(INPUTS, TARGETS)
@@ -121,12 +121,12 @@ def test_weights_and_losses_of_one_s_own():
     """A third part of a batch weighs the examples, and a function (targets, outputs) is a loss."""
     model = net()
     learner = lrax.keras.from_keras(model, keras.losses.MeanSquaredError(), optax.sgd)
-    one, two = (learner.update(learner.state, (INPUTS, TARGETS, weight * np.ones(64, np.float32)), 0.1)[1] for weight in (1, 2))
+    one, two = (learner.step(learner.state, (INPUTS, TARGETS, weight * np.ones(64, np.float32)), 0.1)[1] for weight in (1, 2))
     own = lrax.keras.from_keras(model, lambda targets, outputs: (targets - outputs) ** 2, optax.sgd)
-    np.testing.assert_allclose(own.update(own.state, (INPUTS, TARGETS), 0.1)[1], one, rtol=1e-6)
+    np.testing.assert_allclose(own.step(own.state, (INPUTS, TARGETS), 0.1)[1], one, rtol=1e-6)
     assert two > 1.5 * one
     with pytest.raises(TypeError, match=r"from_keras: `batch` must be \(inputs, targets\) or \(inputs, targets, weights\)"):
-        learner.update(learner.state, INPUTS, 0.1)
+        learner.step(learner.state, INPUTS, 0.1)
 
 
 def test_what_is_no_model_is_named():

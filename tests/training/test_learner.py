@@ -29,7 +29,7 @@ def by_learner(learner, updates=3, rate=RATE):
     """Parameters after some updates of a learner."""
     state = learner.state
     for _ in range(updates):
-        state, _ = jax.jit(learner.update)(state, regression(), jnp.float32(rate))
+        state, _ = jax.jit(learner.step)(state, regression(), jnp.float32(rate))
     return state
 
 
@@ -161,8 +161,8 @@ def test_key_and_auxiliary_state():
         return jnp.sum(params) * 0 + jax.random.uniform(key), seen + 1
 
     learner = lrax.Learner.create(loss_fn, jnp.zeros(2), optax.sgd, aux=jnp.zeros((), jnp.int32), key=jax.random.key(0))
-    state, first = learner.update(learner.state, None, jnp.float32(RATE))
-    state, second = learner.update(state, None, jnp.float32(RATE))
+    state, first = learner.step(learner.state, None, jnp.float32(RATE))
+    state, second = learner.step(state, None, jnp.float32(RATE))
     assert int(state.aux) == 2
     assert float(first) != float(second)
 
@@ -170,15 +170,15 @@ def test_key_and_auxiliary_state():
 def test_equal_learners_share_a_trace():
     """Learners made twice from the same parts have equal updates, so a jitted function is traced once for both."""
     first, second = (lrax.Learner.create(squared_error, linear_params(), momentum) for _ in range(2))
-    assert first.update == second.update
-    assert hash(first.update) == hash(second.update)
+    assert first.step == second.step
+    assert hash(first.step) == hash(second.step)
 
 
 def test_wrong_arity_is_refused():
     """An update that does not take three arguments is an error when the learner is made."""
-    with pytest.raises(TypeError, match=r"`update` must be callable as \(state, batch, rate\) -> \(state, loss\)"):
+    with pytest.raises(TypeError, match=r"`step` must be callable as \(state, batch, lr\) -> \(state, loss\)"):
         lrax.Learner(jnp.zeros(()), lambda state, batch: (state, 0.0))
-    with pytest.raises(TypeError, match="`update` must be a function"):
+    with pytest.raises(TypeError, match="`step` must be a function"):
         lrax.Learner(jnp.zeros(()), None)
 
 
@@ -187,14 +187,14 @@ def test_learner_is_a_pytree_of_its_state():
     learner = lrax.Learner.create(squared_error, linear_params(), optax.adam)
     assert same(jax.tree.leaves(learner), jax.tree.leaves(learner.state))
     doubled = jax.tree.map(lambda leaf: leaf * 2, learner)
-    assert doubled.update is learner.update
+    assert doubled.step is learner.step
 
 
 def test_a_learner_says_in_a_line_what_it_trains():
     """The text of a learner names its loss, its optimizer and how much it trains, and holds no numbers of the state."""
     learner = lrax.Learner.create(squared_error, linear_params(), momentum)
     assert repr(learner) == "<Learner: squared_error by sgd(momentum=0.9), parameters: 4 numbers in 2 arrays>"
-    update = learner.update
+    update = learner.step
     assert repr(lrax.Learner(jnp.zeros(3), lambda state, batch, rate: (state, rate))) == (
         "<Learner: <lambda>, a state of 3 numbers in 1 array>"
     )
@@ -229,7 +229,7 @@ def test_an_update_that_asks_for_the_number_of_the_learning_rate(update):
     """An update that fails on a traced learning rate is an error that says so, with what JAX said as its cause."""
     learner = lrax.Learner(jnp.zeros(()), update)
     with pytest.raises(
-        TypeError, match=r"race: the learner's update must take a traced learning rate, .*compute with jnp"
+        TypeError, match=r"race: the learner's step must take a traced learning rate, .*compute with jnp"
     ) as caught:
         lrax.race(learner, [jnp.zeros(())], [lrax.Constant(0.1)], rungs=2)
     assert isinstance(caught.value.__cause__, TypeError)

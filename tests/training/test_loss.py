@@ -62,7 +62,7 @@ def written_out(factory, params):
 def test_optimizers_that_need_the_loss_get_it(factory):
     """An update of the learner is that of the optimizer with the loss, its gradient and its function given by hand."""
     learner = lrax.Learner.create(squared_error, linear_params(), factory)
-    got, _ = jax.jit(learner.update)(learner.state, BATCH, RATE)
+    got, _ = jax.jit(learner.step)(learner.state, BATCH, RATE)
     expected = written_out(factory, linear_params())
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), got.params, expected)
 
@@ -96,7 +96,7 @@ def test_the_loss_function_given_is_that_of_the_update():
         return squared_error(params, batch) + aux + jax.random.uniform(key), aux + 1
 
     learner = lrax.Learner.create(loss_fn, linear_params(), spy, aux=jnp.float32(3.0), key=jax.random.key(0))
-    _, loss = learner.update(learner.state, BATCH, RATE)
+    _, loss = learner.step(learner.state, BATCH, RATE)
     value, again, grad, grads = seen[-1]
     assert value == again == loss
     assert grad is grads
@@ -112,10 +112,10 @@ def test_losses_with_metrics():
         return squared_error(params, batch), (aux + 1, "any metrics")
 
     plain = lrax.Learner.create(squared_error, linear_params(), optax.sgd)
-    expected, loss = plain.update(plain.state, BATCH, RATE)
+    expected, loss = plain.step(plain.state, BATCH, RATE)
     for loss_fn, options in ((with_metrics, {}), (with_both, {"aux": jnp.int32(0)})):
         learner = lrax.Learner.create(loss_fn, linear_params(), optax.sgd, has_aux=True, **options)
-        got, got_loss = learner.update(learner.state, BATCH, RATE)
+        got, got_loss = learner.step(learner.state, BATCH, RATE)
         assert got_loss == loss
         jax.tree.map(np.testing.assert_array_equal, got.params, expected.params)
     assert got.aux == 1
@@ -165,7 +165,7 @@ def test_gradients_of_one_s_own():
         return found, jax.tree.map(lambda leaf: leaf / 2, grads)
 
     plain = lrax.Learner.create(squared_error, linear_params(), optax.sgd)
-    expected, loss = plain.update(plain.state, BATCH, RATE / 2)
+    expected, loss = plain.step(plain.state, BATCH, RATE / 2)
     one = lrax.Learner.create(squared_error, linear_params(), optax.sgd, value_and_grad=halved)
     two = lrax.Learner.create(
         lambda params, aux, batch: (squared_error(params, batch), aux + 1),
@@ -175,7 +175,7 @@ def test_gradients_of_one_s_own():
         value_and_grad=with_aux,
     )
     for learner in (one, two):
-        got, got_loss = learner.update(learner.state, BATCH, RATE)
+        got, got_loss = learner.step(learner.state, BATCH, RATE)
         assert got_loss == loss
         jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), got.params, expected.params)
     assert got.aux == 1
@@ -183,7 +183,7 @@ def test_gradients_of_one_s_own():
         lrax.Learner.create(squared_error, linear_params(), optax.sgd, value_and_grad=jax.value_and_grad(squared_error))
     alone = lrax.Learner.create(squared_error, linear_params(), optax.sgd, value_and_grad=lambda loss, p, batch: loss(p, batch))
     with pytest.raises(TypeError, match=r"`value_and_grad` must return \(loss, gradients\), got float32\[\]"):
-        alone.update(alone.state, BATCH, RATE)
+        alone.step(alone.state, BATCH, RATE)
 
 
 class Tensor:
@@ -237,7 +237,7 @@ def test_numbers_of_python_and_numpy_are_trained():
     """A float is a parameter, of Python, NumPy or JAX, in any floating dtype."""
     params = {"a": 0.5, "b": np.float32(1.0), "c": np.ones(2), "d": jnp.ones(2, jnp.bfloat16), "none": None}
     learner = lrax.Learner.create(lambda params, batch: params["a"] ** 2, params, optax.sgd)
-    state, _ = learner.update(learner.state, None, RATE)
+    state, _ = learner.step(learner.state, None, RATE)
     np.testing.assert_allclose(state.params["a"], 0.45, rtol=1e-6)
 
 

@@ -56,10 +56,10 @@ LEARNERS = {
     ),
     "update": (
         lambda: lrax.Learner(jnp.zeros(3), fails),
-        f"update(state, batch, rate), the `update` of the learner, with state float32[3] and {BATCH}",
+        f"step(state, batch, lr), the `step` of the learner, with state float32[3] and {BATCH}",
     ),
     "update that calls another": (
-        lambda: lrax.Learner(created(fails).state, lambda *args: created(fails).update(*args)),
+        lambda: lrax.Learner(created(fails).state, lambda *args: created(fails).step(*args)),
         f"loss_fn(params, batch), the `loss_fn` of Learner.create, with {PARAMS} and {BATCH}",
     ),
 }
@@ -92,9 +92,9 @@ def test_functions_of_data_and_optimizers_are_named():
 def test_an_update_by_hand_has_a_note_too():
     """A learner's update that is called without any of these functions says that, in a program of the user's, too."""
     learner = created(fails)
-    for update in (learner.update, jax.jit(learner.update)):
+    for update in (learner.step, jax.jit(learner.step)):
         (note,) = notes_of(lambda update=update: update(learner.state, DATA, 0.1))
-        assert note.startswith("lrax: learner.update called loss_fn(params, batch), ")
+        assert note.startswith("lrax: learner.step called loss_fn(params, batch), ")
 
 
 def test_lists_of_numbers_are_pointed_at():

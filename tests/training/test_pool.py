@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from lrax.training._pool import run_side_by_side
+from lrax.training._memory import run_side_by_side
 
 
 def test_one_at_a_time_is_in_order_and_here():

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lrax.training._shuffle import random_keys, shuffled
+from lrax.training._batches import random_keys, shuffled
 
 KEYS = random_keys(jax.random.key(0))
 EPOCHS = jnp.arange(24_000)

@@ -48,8 +48,8 @@ def test_sixty_four_bits():
         params = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), linear_params())
         data = tuple(jnp.asarray(array, jnp.float64) for array in DATA)
         learner = lrax.Learner.create(squared_error, params, momentum)
-        for driver in ("compiled", "host"):
-            found = lrax.find_lr(learner, data, batch_size=32, key=jax.random.key(0), driver=driver)
+        for loop in ("scan", "python"):
+            found = lrax.find_lr(learner, data, batch_size=32, key=jax.random.key(0), loop=loop)
             assert found.losses.dtype == np.float32
             assert found.suggestion is not None
 
@@ -57,17 +57,17 @@ def test_sixty_four_bits():
 def test_donation_gives_the_state_away():
     """With `donate` the learner's arrays are used up, and the curve is the same; several runs from them are refused."""
     kept = lrax.find_lr(linear_learner(), DATA, batch_size=16, key=KEY, ramp=ramp())
-    for driver in ("compiled", "host"):
+    for loop in ("scan", "python"):
         learner = lrax.Learner.create(squared_error, jax.tree.map(jnp.copy, linear_params()), momentum)
-        given = lrax.find_lr(learner, DATA, batch_size=16, key=KEY, ramp=ramp(), donate=True, driver=driver)
+        given = lrax.find_lr(learner, DATA, batch_size=16, key=KEY, ramp=ramp(), donate=True, loop=loop)
         np.testing.assert_allclose(given.losses, kept.losses, rtol=1e-5)
         assert learner.state.params["weight"].is_deleted()
     with pytest.raises(ValueError, match="`donate` must be False with several seeds"):
         lrax.find_lr(linear_learner(), DATA, batch_size=16, key=KEY, seeds=2, donate=True)
 
 
-@pytest.mark.parametrize("driver", ["compiled", "host"])
-def test_memory_that_two_leaves_share_is_not_donated(driver):
+@pytest.mark.parametrize("loop", ["scan", "python"])
+def test_memory_that_two_leaves_share_is_not_donated(loop):
     """A state that holds one array twice cannot be given away; the error says what to do."""
     params = linear_params()
 
@@ -76,7 +76,7 @@ def test_memory_that_two_leaves_share_is_not_donated(driver):
 
     learner = lrax.Learner({"now": params, "mean": params}, update)
     with pytest.raises(ValueError, match=r"`donate` must be False where two leaves.*jnp\.copy"):
-        lrax.find_lr(learner, DATA, batch_size=16, key=KEY, donate=True, driver=driver)
+        lrax.find_lr(learner, DATA, batch_size=16, key=KEY, donate=True, loop=loop)
 
 
 def test_learners_that_cannot_be_used_are_named():
@@ -102,7 +102,7 @@ def test_parameter_groups_keep_their_ratios():
         return optax.multi_transform({"slow": optax.sgd(0.1 * rate), "fast": optax.sgd(rate)}, labels)
 
     learner = lrax.Learner.create(squared_error, linear_params(), factory)
-    state, _ = learner.update(learner.state, DATA, jnp.float32(0.1))
+    state, _ = learner.step(learner.state, DATA, jnp.float32(0.1))
     grads = jax.grad(squared_error)(linear_params(), DATA)
     np.testing.assert_allclose(state.params["weight"], -0.01 * grads["weight"], rtol=1e-5)
     np.testing.assert_allclose(state.params["bias"], -0.1 * grads["bias"], rtol=1e-5)
@@ -132,8 +132,8 @@ def test_leaves_that_begin_as_numbers_are_promoted_as_in_a_scan(total, dtype):
     data = jnp.ones((8, 1), dtype)
     learner = lrax.Learner((jnp.zeros((), dtype), total, 0), summing)
     options = {"rungs": 4, "batch_size": 8, "key": KEY}
-    for driver in ("compiled", "host"):
-        result = lrax.race(learner, data, lrax.Constant(np.float32([0.1])), driver=driver, **options)
+    for loop in ("scan", "python"):
+        result = lrax.race(learner, data, lrax.Constant(np.float32([0.1])), loop=loop, **options)
         assert result.state[1].dtype == dtype
         assert (result.state[2].dtype, int(result.state[2])) == (jnp.int32, 4)
         assert float(result.state[1]) == pytest.approx(result.losses[0].sum(), rel=0.02)
@@ -175,7 +175,7 @@ def test_what_a_scan_refuses_is_refused(first, after, message):
         return {"weight": state["weight"] - rate * loss, "extra": after(loss)}, loss
 
     learner = lrax.Learner({"weight": jnp.zeros(()), "extra": first}, update)
-    with pytest.raises(ValueError, match="find_lr: the learner's update must .*state.*: " + message):
+    with pytest.raises(ValueError, match="find_lr: the learner's step must .*state.*: " + message):
         lrax.find_lr(learner, [np.ones(2, np.float32)])
 
 

@@ -10,7 +10,7 @@ from lrax.finder._runs import Runs
 from lrax.finder._smooth import DebiasedMean, RunningMean, smooth
 from lrax.finder._stop import NeverStop, TimesBest, TimesFirst
 from lrax.finder._suggest import edge, minimum, slide, steep, steepest, suggestion, valley
-from lrax.training._reason import Reason
+from lrax.training._core import Reason
 
 __all__ = [
     "Critical",

@@ -8,8 +8,9 @@ import jax
 
 from lrax.fields._errors import argument_error
 from lrax.finder._result import FinderResult
-from lrax.training._grouped import in_group
+from lrax.training._driver import Interrupted
 from lrax.training._learner import Learner
+from lrax.training._probes import in_group
 
 
 def check_groups(groups: Any, held: Any, donate: bool) -> None:
@@ -55,6 +56,5 @@ def with_groups(
         for number, (pattern, one) in enumerate(zip(patterns, learners, strict=True)):
             done[pattern] = whole(one, initialize=drawn(number), evaluate=judged)
     except KeyboardInterrupt as interrupt:
-        interrupt.found = dataclasses.replace(found, groups=done)  # type: ignore[attr-defined]  # for who catches it
-        raise
+        raise Interrupted(found=dataclasses.replace(found, groups=done)) from interrupt
     return dataclasses.replace(found, groups=done)

@@ -7,7 +7,7 @@ from lrax.finder._arrays import FEWEST
 from lrax.finder._curve import Curve
 from lrax.finder._result import FinderResult, combine
 from lrax.finder._runs import Runs
-from lrax.training._reason import Reason
+from lrax.training._core import Reason
 
 FIRST = 4.0, 5.0
 """How many times below and above a suggestion the best rates lie for four tasks in five, constant ones and peaks of cosines."""

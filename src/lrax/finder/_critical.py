@@ -13,9 +13,9 @@ import numpy as np
 from lrax.fields._errors import argument_error, check_call, check_whole
 from lrax.finder._rises import Measuring, crossing
 from lrax.training._batches import AGAIN, told
+from lrax.training._driver import Source, Trainer, make_trainer
 from lrax.training._learner import Learner
-from lrax.training._runner import Runner, make_runner
-from lrax.training._updates import check_learner
+from lrax.training._steps import check_learner
 
 SMALL = 1e-3
 """The part of the fresh state's critical rate at which it is warmed: enough to fill the momenta, and it hardly moves."""
@@ -150,23 +150,13 @@ def critical_lr(
     if not lowest <= start <= highest:
         raise argument_error(ValueError, caller, "start", f"between lowest and highest, {lowest} and {highest}", start)
     check_learner(caller, learner, key)
-    runner = make_runner(
-        caller,
-        [learner],
-        data,
-        key=key,
-        batch_size=batch_size,
-        transform=transform,
-        accumulate=accumulate,
-        driver=None,
-        report=lambda carry, batches, rows: None,
-    )
+    trainer = make_trainer(caller, [learner], Source(data, key, batch_size, transform, accumulate), capacity=1)
     ends = float(start), float(lowest), float(highest)
-    return critical_of(runner, runner.states[0], key, batches, warm, None if warm_rate is None else float(warm_rate), ends)
+    return critical_of(trainer, trainer.states[0], key, batches, warm, None if warm_rate is None else float(warm_rate), ends)
 
 
 def critical_of(
-    runner: Runner,
+    trainer: Trainer,
     state: Any,
     key: jax.Array | None,
     batches: int = 5,
@@ -174,8 +164,8 @@ def critical_of(
     warm_rate: float | None = None,
     ends: tuple[float, float, float] = (1e-3, 1e-10, 1e6),
 ) -> Critical:
-    """`critical_lr` for who has a runner; `ends` are where the search starts, its lowest and its highest rate."""
-    measuring = Measuring(runner, runner.order(key))
+    """`critical_lr` for who has a trainer; `ends` are where the search starts, its lowest and its highest rate."""
+    measuring = Measuring(trainer, trainer.order(key))
     start, lowest, highest = ends
     if warm:
         sources = measuring.next()
@@ -195,7 +185,7 @@ def critical_of(
             measuring.look_at(sources)
         start = found[-1] if 0 < found[-1] < math.inf else start
     rates = np.array(found, np.float32)
-    notes = dataclasses.asdict(runner.notes)
+    notes = dataclasses.asdict(trainer.notes)
     return Critical(rates, reason_of(rates), highest, measuring.steps_run, **notes)
 
 

@@ -11,8 +11,7 @@ from lrax.fields._errors import argument_error, choice
 from lrax.finder._arrays import FEWEST
 from lrax.finder._fall import is_flat
 from lrax.finder._smooth import smooth
-from lrax.training._engine import Lane
-from lrax.training._reason import RUNNING, Reason
+from lrax.training._core import Reason, Run
 
 SuggestionRule = Callable[[Any, Any], Any]
 """`(rates, losses) -> rate`, NaN for none: `lrax.finder.fall`, `lrax.finder.steepest`, ... or your own, in NumPy or jnp."""
@@ -101,12 +100,11 @@ class Curve:
         return rate if np.isfinite(rate) and rate > 0 else None
 
 
-def curve_of(lane: Lane, otherwise: Reason, mode: str = "min") -> Curve:
-    """The curve of a test that stands at `lane`, and why it ended: `otherwise` if it has not stopped."""
-    code = int(lane.carry.reason)
-    rates, losses, smoothed = lane.rows.T.copy()
-    if lane.carry.undefined and len(losses):
+def curve_of(run: Run, otherwise: Reason, mode: str = "min") -> Curve:
+    """The curve of a test, and why it ended: `otherwise` if it has not stopped."""
+    rates, losses, smoothed = run.history.T.copy()
+    if run.is_nan and len(losses):
         losses[-1] = np.nan  # which the engine counts as infinite
-    counts, metrics = lane.evaluations.T
+    counts, metrics = run.evaluations.T
     evaluations = np.stack([rates[counts.astype(np.int64) - 1], metrics], axis=1)
-    return Curve(rates, losses, smoothed, otherwise if code == RUNNING else list(Reason)[code], evaluations, mode)
+    return Curve(rates, losses, smoothed, run.why or otherwise, evaluations, mode)

@@ -10,9 +10,9 @@ from lrax.finder._arrays import FEWEST
 from lrax.finder._curve import Curve
 from lrax.finder._runs import Runs
 from lrax.training._batches import AGAIN
+from lrax.training._core import Reason
+from lrax.training._driver import is_rising
 from lrax.training._evaluating import SIGNS, WRONG, contradicts
-from lrax.training._reason import Reason
-from lrax.training._runner import rises
 
 LOW = 1.0
 """A ramp that ends below this rate may well have to climb higher."""
@@ -132,7 +132,7 @@ def without(reason: Reason, curve: Curve, fault: str = "") -> str:
             return when
         if at_once:
             return f"{when}: look at the data and the initial parameters"
-        if blown(curve) <= TINY and not rises(curve.losses):
+        if blown(curve) <= TINY and not is_rising(curve.losses):
             small = f"{when} after rate {blown(curve):.3g}, which is {'hardly' if updates > 2 else 'seldom'} the cause"
             lower = ", or start the ramp lower" if updates == 2 else ""  # one finite loss does not tell whether it has risen
             return f"{small}: look at the batch of that update, and at the loss that it gives{lower}"

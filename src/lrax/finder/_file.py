@@ -10,7 +10,7 @@ import numpy as np
 from lrax.fields._errors import argument_error
 from lrax.finder._curve import Curve
 from lrax.finder._runs import Runs
-from lrax.training._reason import Reason
+from lrax.training._core import Reason
 
 FORMAT = 1
 """The version of the file; a change that older readers would misread adds one."""

@@ -25,14 +25,13 @@ from lrax.finder._stop import TimesUsual
 from lrax.schedules._base import ScheduleRule
 from lrax.schedules._decays import Constant
 from lrax.schedules._phases import Geometric
-from lrax.training._engine import START, Carry, Rules, stacked
-from lrax.training._evaluating import WRONG
-from lrax.training._growth import grows
+from lrax.training._core import Reason, Run, start
+from lrax.training._driver import Execution, Interrupted, Source, make_trainer
+from lrax.training._evaluating import WRONG, Evaluation
 from lrax.training._learner import Learner
+from lrax.training._probes import scale_invariant
 from lrax.training._progress import progress_bar
-from lrax.training._reason import Reason
-from lrax.training._runner import begin, make_runner
-from lrax.training._updates import check_learner
+from lrax.training._steps import check_learner
 
 LOWEST, HIGHEST = 1e-7, 100.0
 """The ends of the default ramp."""
@@ -62,7 +61,7 @@ def find_lr(
     plan: Any = None,
     transform: Callable[[Any], Any] | None = None,
     accumulate: int = 1,
-    driver: Literal["compiled", "host"] | None = None,
+    loop: Literal["scan", "python"] | None = None,
     donate: bool = False,
     progress: bool = False,
     evaluate: Callable[[Any], Any] | None = None,
@@ -95,7 +94,7 @@ def find_lr(
       rule: `(rates, losses) -> rate`, such as `lrax.finder.steepest` or `lrax.finder.valley`; by default `lrax.finder.fall`.
       smoothing: count -> weight of the new loss in the smoothed one that the stop rule sees; by default a running mean with 0.3
         on the past.
-      stop: carry -> bool; by default where the smoothed loss passes ten times the usual loss of the start (the median of the
+      stop: run -> bool; by default where the smoothed loss passes ten times the usual loss of the start (the median of the
         ramp's first 20 losses; higher if these scatter more than that), after at least 20 steps. None for a test that
         runs to the ramp's end. A loss that is not finite always stops it.
       seeds: how many tests to run, on batches in other orders, side by side where that is faster; the suggestion is their
@@ -110,7 +109,7 @@ def find_lr(
       accumulate: batches to one optimizer update, for learners that accumulate gradients (`optax.MultiSteps`); the ramp moves
         once an update, and the loss is the mean over its batches. The counts of `optax.MultiSteps` are checked for it, once,
         from the learner's state.
-      driver: `"compiled"` runs all updates in one program, `"host"` calls the compiled update from Python, which is faster for
+      loop: `"scan"` runs all updates in one program, `"python"` calls the compiled update from Python, which is faster for
         convolutions on the CPU. By default what suits the data and the platform; the curve is the same.
       donate: gives the memory of the learner's state away, for models that fit only once: one ramp is run, and the state cannot
         be used afterwards.
@@ -138,13 +137,16 @@ def find_lr(
         check_groups(groups, held, donate)
         options = {"ramp": ramp, "updates": updates, "rule": rule, "smoothing": smoothing, "stop": stop, "seeds": seeds}
         options |= {"key": key, "batch_size": batch_size, "refine": refine, "transform": transform, "accumulate": accumulate}
-        options |= {"driver": driver, "progress": progress, "every": every, "mode": mode, "plan": plan}
+        options |= {"loop": loop, "progress": progress, "every": every, "mode": mode, "plan": plan}
         one = functools.partial(find_lr, data=data, **options)
         return with_groups(one, learner, groups, held, initialize, evaluate)
     progressed = Progressed()
+    if every is not None and evaluate is None:
+        raise argument_error(ValueError, "find_lr", "every", "left out where nothing is evaluated", every)
     try:
+        evaluation = None if evaluate is None else Evaluation(evaluate, EVERY if every is None else every, mode)
         runs = ramp is None and rule is None and updates is None and not donate
-        check_finder(seeds, accumulate, rule, refine, driver, donate, progress)
+        check_finder(seeds, accumulate, rule, refine, loop, donate, progress)
         if updates is not None:
             check_whole("find_lr", "updates", updates)
         budget = BUDGET if refine is True else int(refine)
@@ -159,39 +161,30 @@ def find_lr(
         progressed.search = search
         learners, keys = seeded(learner, key, seeds, initialize)
         with progress_bar(search.updates(seeds) * accumulate, "range test", "batch", progress) as show:
-
-            def report(carry: Carry, batches: int, rows: Any) -> None:
-                progressed.note(carry, rows, seeds == 1)
-                show(batches)
-
-            runner = make_runner(
+            trainer = make_trainer(
                 "find_lr",
                 learners,
-                data,
-                key=keys[0],
-                batch_size=batch_size,
-                transform=transform,
-                accumulate=accumulate,
-                driver="host" if progress and driver is None else driver,
-                donate=donate,
-                report=report,
-                evaluate=evaluate,
-                every=EVERY if every is None and evaluate is not None else every,
-                mode=mode,
+                Source(data, keys[0], batch_size, transform, accumulate),
+                capacity=search.room,
+                execution=Execution("python" if progress and loop is None else loop, donate=donate),
+                evaluation=evaluation,
+                report=show,
             )
-            progressed.search = search = dataclasses.replace(search, grows=grows(learners[0]))
-            starts = [Start(state, runner.order(its)) for state, its in zip(runner.states, keys, strict=True)]
+            invariant = scale_invariant(learners[0])
+            progressed.search = search = dataclasses.replace(search, grows=None if invariant is None else not invariant)
+            starts = [Start(state, trainer.order(its)) for state, its in zip(trainer.states, keys, strict=True)]
             again = starts[0]
             if budget and keys[0] is not None:
-                again = again._replace(order=runner.order(jax.random.fold_in(keys[0], 2)))
-            progressed.found = search.run(runner, starts, again, progressed.ended)
+                again = again._replace(order=trainer.order(jax.random.fold_in(keys[0], 2)))
+            progressed.found = search.run(trainer, starts, again, progressed.ended)
             if progressed.found.explanation.endswith(WRONG[mode]):
                 warnings.warn(f"find_lr: {WRONG[mode]}", stacklevel=3)
             return progressed.found
     except KeyboardInterrupt as interrupt:
-        interrupt.found = progressed.result()  # type: ignore[attr-defined]  # for who catches it
-        interrupt.add_note("lrax: the result so far is this exception's attribute `found`")
-        raise
+        last = interrupt.runs if isinstance(interrupt, Interrupted) else []
+        partial = Interrupted(last, progressed.result(last))
+        partial.add_note("lrax: the result so far is this exception's attribute `found`")
+        raise partial from interrupt
 
 
 @dataclasses.dataclass
@@ -200,25 +193,15 @@ class Progressed:
 
     Attributes:
       search: what is being done, once that is known.
-      latest: the last carry.
-      rows: what was measured up to it: of the run that it is in, and of those before, where one seed is halted to be evaluated.
       ended: the curves of the ramps, once they have ended.
       found: the result, once it is there.
     """
 
     search: Search | None = None
-    latest: Carry = START
-    rows: list[Any] = dataclasses.field(default_factory=list)
     ended: list[Curve] = dataclasses.field(default_factory=list)
     found: FinderResult | None = None
 
-    def note(self, carry: Carry, rows: Any, continues: bool) -> None:
-        """Keeps what is reported; `rows` are one growing list as long as a run is not halted."""
-        self.latest = carry
-        if not self.rows or self.rows[-1] is not rows:
-            self.rows = [*self.rows, rows] if continues else [rows]
-
-    def result(self) -> FinderResult:
+    def result(self, runs: Sequence[Run]) -> FinderResult:
         """What is known so far: the ramps if they have ended, or the curve that was being measured."""
         if self.found is not None:
             return self.found
@@ -226,14 +209,8 @@ class Progressed:
         if self.ended and self.search is not None:
             found = found_in(self.ended, [self.search.suggest(one) for one in self.ended])
             return dataclasses.replace(found, reason=Reason.INTERRUPTED, grows=grows)
-        carry, parts = jax.device_get((self.latest, self.rows))
-        parts = [stacked(rows, carry) if isinstance(rows, list | tuple) else rows for rows in parts]
-        if np.ndim(carry.reason):  # several lanes
-            carry, parts = jax.tree.map(lambda leaf: leaf[0], (carry, parts))
-        rows = np.concatenate([np.empty((0, 3), np.float32), *parts])
-        rows = rows[np.isfinite(rows[:, 0])]
-        lane = begin((), Rules(Constant(0.0)), None)._replace(carry=carry, rows=rows[max(len(rows) - int(carry.updates), 0) :])
-        curve = curve_of(lane, Reason.INTERRUPTED)
+        run = runs[0] if runs else start((), Constant(0.0))
+        curve = curve_of(run, Reason.INTERRUPTED)
         found = found_in([curve], [None if self.search is None else self.search.suggest(curve)])
         return dataclasses.replace(found, grows=grows)
 
@@ -243,7 +220,7 @@ def check_finder(
     accumulate: int,
     rule: SuggestionRule | None,
     refine: bool | int,
-    driver: str | None,
+    loop: str | None,
     donate: bool,
     progress: bool,
 ) -> None:
@@ -260,9 +237,9 @@ def check_finder(
         if refine < 2 * SHORT:
             remedy = "give True for 450, or more: the longer the runs, the better"
             raise argument_error(ValueError, "find_lr", "refine", f"at least {2 * SHORT} updates for four runs", refine, remedy)
-    if progress and driver == "compiled":
+    if progress and loop == "scan":
         remedy = "leave it out: a bar is moved from the host"
-        raise argument_error(ValueError, "find_lr", "driver", "'host' where `progress` is shown", driver, remedy)
+        raise argument_error(ValueError, "find_lr", "loop", "'python' where `progress` is shown", loop, remedy)
 
 
 def seeded(

@@ -11,13 +11,12 @@ from lrax.fields._errors import argument_error, check_call, check_whole
 from lrax.finder._rules import make_rules
 from lrax.finder._stop import TimesFirst
 from lrax.schedules._phases import Geometric
-from lrax.training._accumulation import check_accumulate
 from lrax.training._batches import ArrayBatches, SampledBatches, as_batches
-from lrax.training._engine import START, Axes, run_compiled, strong
-from lrax.training._evaluating import Evaluating
+from lrax.training._core import CODES, PROGRESS, RUNNING, Reason, strong
+from lrax.training._driver import train_program
+from lrax.training._evaluating import Evaluation, make_evaluator
 from lrax.training._learner import Learner
-from lrax.training._reason import CODES, RUNNING, Reason
-from lrax.training._updates import Updates
+from lrax.training._steps import Steps, check_accumulate
 
 Rule = Callable[[Any], Any]
 
@@ -76,7 +75,7 @@ def range_test(
       updates: length of the test, an int; by default the ramp's length plus one, so that its end is reached. The
         default ramp is fitted to it.
       smoothing: count -> weight of the new loss in the smoothed one; by default a running mean with 0.3 on the past.
-      stop: carry -> bool; by default where the smoothed loss passes twice the first, after at least 20 updates. None
+      stop: run -> bool; by default where the smoothed loss passes twice the first, after at least 20 updates. None
         for a test that runs to the ramp's end. A loss that is not finite always stops it.
       transform: a function of every batch, inside the compiled program.
       accumulate: batches to one optimizer update, for learners that accumulate gradients; the loss is their mean.
@@ -101,26 +100,34 @@ def range_test(
     if not isinstance(batches, ArrayBatches | SampledBatches):
         remedy = "use lrax.find_lr for an iterable, which is run from the host"
         raise argument_error(TypeError, "range_test", "data", "arrays or a sampler key -> batch", data, remedy)
-    traceable = Updates("range_test", [learner], batches, None, key)
-    check_accumulate("range_test", traceable, accumulate)
-    traced, (state,) = traceable.first, traceable.states
-    evaluating = Evaluating.checked("range_test", evaluate, EVERY if every is None and evaluate else every, "min", state)
-    stops = np.array([updates] if evaluating is None else list(evaluating.stops(0, updates)), np.int32)
-    room = int(stops[0])
-    run = traced.program.jitted(run_compiled, room, int(accumulate), Axes.ALONE, inside=True)
-    order, arrays = batches.order(key), jax.tree.leaves(batches)
+    steps = Steps("range_test", [learner], batches, None, key)
+    check_accumulate("range_test", steps, accumulate)
+    traced, (state,) = steps.first, steps.states
+    evaluation = None
+    if evaluate is not None:
+        evaluation = Evaluation(evaluate, EVERY if every is None else every)
+    elif every is not None:
+        raise argument_error(ValueError, "range_test", "every", "left out where nothing is evaluated", every)
+    evaluator = make_evaluator("range_test", evaluation, state)
+    stops = np.array([updates] if evaluator is None else list(evaluator.stops(0, updates)), np.int32)
+    capacity = int(stops[0])
+    call = traced.program.jitted(train_program, capacity, int(accumulate), False, inside=True)
+    arrays = jax.tree.leaves(batches)
+    rest = rules._replace(state=None, order=batches.order(key), history=None, evaluations=None)
 
-    def part(progress: tuple[Any, Any], stop: Any) -> tuple[tuple[Any, Any], tuple[jax.Array, jax.Array]]:
-        state, carry, rows = run(traced.consts, progress[0], (progress[1], rules, order), arrays, stop)
-        metric = jnp.nan if evaluating is None else jnp.asarray(evaluating.metric(state), jnp.float32)
-        return (state, carry), (rows, jnp.where(carry.reason == RUNNING, metric, jnp.nan))
+    def part(progress: tuple[Any, dict[str, Any]], stop: Any) -> tuple[tuple[Any, dict[str, Any]], tuple[jax.Array, jax.Array]]:
+        state, scalars = progress
+        state, scalars, rows = call(traced.consts, state, rest._replace(**scalars), arrays, stop)
+        metric = jnp.nan if evaluator is None else jnp.asarray(evaluator.metric(state), jnp.float32)
+        return (state, scalars), (rows, jnp.where(scalars["reason"] == RUNNING, metric, jnp.nan))
 
-    if evaluating is None:
-        (_, carry), (rows, _) = part((state, START), jnp.int32(updates))
+    scalars: dict[str, Any] = {name: getattr(rules, name) for name in PROGRESS}
+    if evaluator is None:
+        (_, scalars), (rows, _) = part((state, scalars), jnp.int32(updates))
         evaluated, metrics = jnp.zeros(0, jnp.int32), jnp.zeros(0, jnp.float32)
     else:
-        start = jax.tree.map(strong, state), jax.tree.map(jnp.asarray, START)
-        (_, carry), (rows, metrics) = jax.lax.scan(part, start, jnp.asarray(stops))
+        begun = jax.tree.map(strong, (state, scalars))
+        (_, scalars), (rows, metrics) = jax.lax.scan(part, begun, jnp.asarray(stops))
         rows, evaluated = rows.reshape(-1, 3)[:updates], jnp.asarray(stops)
-    reason = jnp.where(carry.reason == RUNNING, jnp.int32(CODES[Reason.COMPLETED]), carry.reason)
-    return Measured(rows[:, 0], rows[:, 1], rows[:, 2], carry.updates, reason, evaluated, metrics)
+    reason = jnp.where(scalars["reason"] == RUNNING, jnp.int32(CODES[Reason.COMPLETED]), scalars["reason"])
+    return Measured(rows[:, 0], rows[:, 1], rows[:, 2], scalars["steps"], reason, evaluated, metrics)

@@ -20,7 +20,7 @@ from lrax.finder._named import check_rule
 from lrax.finder._runs import Runs
 from lrax.schedules._base import Schedule
 from lrax.training._batches import told
-from lrax.training._reason import Reason
+from lrax.training._core import Reason
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

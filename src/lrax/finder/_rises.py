@@ -8,7 +8,7 @@ convolution is as fast as in training, and a search takes a dozen updates.
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrax.training._batches import fault_of
-from lrax.training._engine import strong
+from lrax.training._core import strong
+from lrax.training._driver import Trainer
 from lrax.training._programs import Program
-from lrax.training._runner import Runner
 
 STEP = 4.0
 """How far the rungs of the ladder are apart."""
@@ -35,14 +35,14 @@ class Measuring:
     """Updates that are made to see what they do to the loss of their batches.
 
     Attributes:
-      runner: a learner's update and its data.
+      trainer: a learner's update and its data.
       order: what the batches are drawn by; None for an iterator.
       drawn: how many batches were drawn.
       waiting: batches that were drawn and not used.
       steps_run: how many updates were made.
     """
 
-    runner: Runner
+    trainer: Trainer
     order: Any
     drawn: int = 0
     waiting: list[Any] = dataclasses.field(default_factory=list)
@@ -53,16 +53,16 @@ class Measuring:
         if self.waiting:
             given, self.waiting = self.waiting, []
             return given
-        if self.runner.updates is None:
+        if self.trainer.steps is None:
             return []
-        if isinstance(self.runner.batches, Iterator):
+        if self.trainer.reads_on:
             found = []
-            for batch in itertools.islice(self.runner.batches, self.runner.accumulate):
-                self.runner.program(batch)  # an error says which batch it is
+            for batch in itertools.islice(self.trainer.batches, self.trainer.accumulate):
+                self.trainer.steps.of(batch, self.trainer.batches.place)  # an error says which batch it is
                 found.append(batch)
-            return found if len(found) == self.runner.accumulate else []
-        arrays, begun = jax.tree.leaves(self.runner.batches), self.drawn
-        self.drawn += self.runner.accumulate
+            return found if len(found) == self.trainer.accumulate else []
+        arrays, begun = jax.tree.leaves(self.trainer.batches), self.drawn
+        self.drawn += self.trainer.accumulate
         return [(arrays, self.order, np.int32(count)) for count in range(begun, self.drawn)]
 
     def pair(self, state: Any, rate: float, sources: list[Any]) -> tuple[Any, Any, Any]:
@@ -81,18 +81,19 @@ class Measuring:
 
     def look_at(self, sources: list[Any]) -> None:
         """Notes where batches are not finite whose loss was not."""
-        notes, last = self.runner.notes, self.drawn
-        if self.runner.reads_on:
-            numbers = range(self.runner.batches.read - len(sources), self.runner.batches.read)
-            found = list(filter(None, map(self.runner.batches.recent, numbers)))
+        notes, last = self.trainer.notes, self.drawn
+        if self.trainer.reads_on:
+            numbers = range(self.trainer.batches.read - len(sources), self.trainer.batches.read)
+            found = list(filter(None, map(self.trainer.batches.recent, numbers)))
         else:
             found = [
-                (f"batch {number + 1}", self.runner.fetch(self.order, number)) for number in range(last - len(sources), last)
+                (f"batch {number + 1}", self.trainer.fetch(self.order, number)) for number in range(last - len(sources), last)
             ]
         notes.fault = notes.fault or fault_of(found, [])
 
     def _call(self, state: Any, rate: float, source: Any) -> Any:
-        program, consts = self.runner.program(source if self.runner.reads_on else None)
+        assert self.trainer.steps is not None
+        program, consts = self.trainer.steps.of(source if self.trainer.reads_on else None)
         return program.jitted(pair)(consts, state, np.float32(rate), source)
 
     def rise(self, state: Any, sources: list[Any]) -> Callable[[float], float]:
@@ -116,8 +117,8 @@ class Measuring:
 def pair(program: Program, consts: list[Any], state: Any, rate: jax.Array, source: Any) -> tuple[Any, jax.Array, jax.Array]:
     """An update, and the loss of its batch before and after; a state that blew up is not carried on, and no loss is NaN."""
     state = jax.tree.map(strong, state)
-    new, before = program(consts, state, rate, source)
-    _, after = program(consts, moved(new, state), jnp.zeros((), jnp.float32), source)
+    new, before = program(consts, state, source, rate)
+    _, after = program(consts, moved(new, state), source, jnp.zeros((), jnp.float32))
     finite = jnp.isfinite(before) & jnp.isfinite(after)
     state = jax.tree.map(lambda new, old: jnp.where(finite, new, old), new, state)
     return state, *(jnp.where(jnp.isnan(loss), jnp.inf, loss) for loss in (before, after))

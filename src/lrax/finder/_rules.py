@@ -10,13 +10,13 @@ from lrax.fields._value import is_batch
 from lrax.finder._smooth import RunningMean
 from lrax.finder._stop import NeverStop
 from lrax.schedules._base import CallableRule, Schedule, ScheduleRule
-from lrax.training._engine import Rules
+from lrax.training._core import Run, start
 
 
 def make_rules(
     caller: str, ramp: Any, updates: int | None, smoothing: Any, stop: Any, known_to_rise: bool = False
-) -> tuple[Rules, int]:
-    """The rules of a test as pytrees, and the number of its updates. A ramp of our own need not be looked at."""
+) -> tuple[Run, int]:
+    """A run without a state that a test is run by, and the number of its updates. A ramp of our own need not be looked at."""
     ramp = ScheduleRule().convert(caller, "ramp", ramp)
     if is_batch(ramp):
         raise argument_error(ValueError, caller, "ramp", "one schedule, not a batch", ramp, "vmap lrax.range_test over ramps")
@@ -29,14 +29,14 @@ def make_rules(
         check_rising(caller, ramp, int(updates))
     for name, rule, needs in (
         ("smoothing", smoothing, "a function count -> weight of the new loss, such as lrax.finder.RunningMean(0.3)"),
-        ("stop", stop, "a function carry -> whether to stop, such as lrax.finder.TimesFirst(2.0)"),
+        ("stop", stop, "a function run -> whether to stop, such as lrax.finder.TimesFirst(2.0)"),
     ):
         if rule is not None and not callable(rule):
             raise argument_error(TypeError, caller, name, needs, rule)
     wrap = CallableRule()
     smoothing = wrap.convert(caller, "smoothing", RunningMean() if smoothing is None else smoothing)
     stop = wrap.convert(caller, "stop", NeverStop() if stop is None else stop)
-    return Rules(ramp, smoothing, stop), int(updates)
+    return start((), ramp, smoothing=smoothing, stop=stop), int(updates)
 
 
 def check_rising(caller: str, ramp: Schedule, updates: int) -> None:

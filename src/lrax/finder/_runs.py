@@ -13,10 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.training._engine import Lane, Rules
-from lrax.training._evaluating import Evaluating
-from lrax.training._reason import CODES, RUNNING, Reason
-from lrax.training._runner import Runner, begin
+from lrax.training._core import Reason, Run
+from lrax.training._driver import Trainer
+from lrax.training._evaluating import Evaluator
 
 FEW = 4
 """How many runs there are: three, and a fourth beyond the best or between the best and the better of its neighbours."""
@@ -101,12 +100,12 @@ class Runs:
 
 
 def race(
-    runner: Runner,
+    trainer: Trainer,
     starts: Sequence[Start],
     middles: Sequence[float],
     shape: np.ndarray[Any, Any],
     first: tuple[int, ...],
-    rules: Sequence[Rules],
+    rules: Sequence[Run],
     room: int,
 ) -> list[Runs] | None:
     """Short runs of each seed around its middle; None if the data ended in one of them.
@@ -121,22 +120,21 @@ def race(
       rules: the smoothing and the stop rule of the runs of each seed.
       room: what the program has room for; the updates of a run at most.
 
-    If the runner evaluates lanes, the metric after a run's last update ranks it, and is asked for nowhere else.
+    If the trainer evaluates runs, the metric after a run's last update ranks it, and is asked for nowhere else.
     """
-    judge = runner.evaluating and dataclasses.replace(runner.evaluating, every=None)
-    runner = dataclasses.replace(runner, evaluating=judge)
-    seeds = [Seed(start, middle, its, judge) for start, middle, its in zip(starts, middles, rules, strict=True)]
+    trainer = trainer.evaluated_at_end()
+    seeds = [Seed(start, middle, its, trainer.evaluator) for start, middle, its in zip(starts, middles, rules, strict=True)]
     for places in (first, *[None] * (FEW - len(first))):
         entries = [
             (seed, place, seed.begin(Rates.of(seed.peak(place) * shape, room)))
             for seed in seeds
             for place in ([seed.next(first[1] - first[0])] if places is None else places)
         ]
-        for group in [entries] if runner.reads_on else _by_place(entries, len(seeds)):
-            trained = runner.advance([lane for _, _, lane in group], len(shape), room)
-            for (seed, place, _), lane in zip(group, trained, strict=True):
-                seed.lanes[place] = lane._replace(state=None)
-        if any(int(lane.carry.reason) == CODES[Reason.DATA_ENDED] for seed in seeds for lane in seed.lanes.values()):
+        for group in [entries] if trainer.reads_on else _by_place(entries, len(seeds)):
+            trained = trainer.train([run for _, _, run in group], len(shape))
+            for (seed, place, _), run in zip(group, trained, strict=True):
+                seed.lanes[place] = run._replace(state=None)
+        if any(run.why is Reason.DATA_ENDED for seed in seeds for run in seed.lanes.values()):
             return None
     return [seed.runs(len(shape)) for seed in seeds]
 
@@ -153,17 +151,17 @@ class Seed:
 
     start: Start
     middle: float
-    rules: Rules
-    judge: Evaluating | None = None
-    lanes: dict[int, Lane] = dataclasses.field(default_factory=dict)
+    rules: Run
+    judge: Evaluator | None = None
+    lanes: dict[int, Run] = dataclasses.field(default_factory=dict)
 
     def peak(self, place: float) -> float:
         """The highest rate of the run at a place."""
         return self.middle * 10 ** (STEP * place)
 
-    def begin(self, rates: Rates) -> Lane:
+    def begin(self, rates: Rates) -> Run:
         """A run before its first update."""
-        return begin(self.start.state, self.rules._replace(schedule=rates), self.start.order)
+        return self.rules._replace(state=self.start.state, schedule=rates, order=self.start.order)
 
     def score(self, place: int) -> float:
         """What ranks a run, the lower the better: its metric, if it is evaluated, or its end loss; infinite if it diverged."""
@@ -174,11 +172,8 @@ class Seed:
 
     def loss(self, place: int) -> float:
         """The mean loss at the end of a run; infinite if it diverged."""
-        lane = self.lanes[place]
-        losses = lane.rows[:, 1]
-        if int(lane.carry.reason) != RUNNING or not len(losses):
-            return math.inf
-        return float(np.mean(losses[-math.ceil(TAIL * len(losses)) :], dtype=np.float64))
+        run = self.lanes[place]
+        return run.end_loss(TAIL) if run.why is None else math.inf
 
     def next(self, wide: int) -> int:
         """Where one more run tells most; on a plateau, higher."""
@@ -203,7 +198,7 @@ class Seed:
             np.array([self.peak(place) for place in places], np.float32),
             np.array([self.loss(place) for place in places], np.float32),
             updates,
-            sum(int(lane.carry.updates) for lane in self.lanes.values()),
+            sum(int(run.steps) for run in self.lanes.values()),
             None if lowest is None else self.peak(lowest),
             None if self.judge is None else np.array(scores, np.float32),
         )

@@ -15,9 +15,8 @@ from lrax.finder._heights import POWERS, raced, ratio_of, shape_of, suggested
 from lrax.finder._result import FinderResult, combine
 from lrax.finder._runs import FEW, Runs, Start, race
 from lrax.finder._stop import TimesUsual
-from lrax.training._engine import Lane, Rules
-from lrax.training._reason import Reason
-from lrax.training._runner import Runner, begin
+from lrax.training._core import Reason, Run
+from lrax.training._driver import Trainer
 
 RAMP, SHORT = 100, 50
 """The updates of the ramp over all rates, and of each of the short runs that follow it."""
@@ -49,7 +48,7 @@ class Search:
       grows: whether updates grow with the gradients; None if that is not known.
     """
 
-    rules: Rules
+    rules: Run
     length: int
     rule: SuggestionRule
     runs: bool
@@ -81,62 +80,62 @@ class Search:
             return None
         return curve.suggest(self.rule, 0.0) if self.rule is fall else curve.suggest(self.rule)
 
-    def run(self, runner: Runner, starts: Sequence[Start], again: Start, ended: list[Curve]) -> FinderResult:
+    def run(self, trainer: Trainer, starts: Sequence[Start], again: Start, ended: list[Curve]) -> FinderResult:
         """Runs the ramps, and what follows; the curves of the ramps are put into `ended` when they have ended.
 
         Args:
           again: where the runs that refine begin.
         """
-        curves = self._curves(runner, starts)
+        curves = self._curves(trainer, starts)
         ended += curves
-        found = self._followed(runner, starts, curves) if self.runs else None
+        found = self._followed(trainer, starts, curves) if self.runs else None
         if found is None:
-            found = found_in(curves, [None if runner.notes.fault else self.suggest(curve) for curve in curves])
+            found = found_in(curves, [None if trainer.notes.fault else self.suggest(curve) for curve in curves])
         found = dataclasses.replace(found, grows=self.grows)
-        found = self._refined(runner, again, found) if self.longer and found.suggestion is not None else found
-        return dataclasses.replace(found, **dataclasses.asdict(runner.notes))
+        found = self._refined(trainer, again, found) if self.longer and found.suggestion is not None else found
+        return dataclasses.replace(found, **dataclasses.asdict(trainer.notes))
 
-    def _curves(self, runner: Runner, starts: Sequence[Start]) -> list[Curve]:
+    def _curves(self, trainer: Trainer, starts: Sequence[Start]) -> list[Curve]:
         """The curve of each seed."""
-        lanes = [begin(start.state, self.rules, start.order) for start in starts]
-        if runner.reads_on:  # seeds differ in their batches, so each reads on
-            lanes = [lane for one in lanes for lane in self._ramps(runner, [one])]
+        lanes = [self.rules._replace(state=start.state, order=start.order) for start in starts]
+        if trainer.reads_on:  # seeds differ in their batches, so each reads on
+            lanes = [lane for one in lanes for lane in self._ramps(trainer, [one])]
         else:
-            lanes = self._ramps(runner, lanes)
-        mode = "min" if runner.evaluating is None else runner.evaluating.mode
+            lanes = self._ramps(trainer, lanes)
+        mode = "min" if trainer.evaluator is None else trainer.evaluator.goal
         return [curve_of(lane, Reason.COMPLETED, mode) for lane in lanes]
 
-    def _ramps(self, runner: Runner, lanes: list[Lane]) -> list[Lane]:
+    def _ramps(self, trainer: Trainer, lanes: list[Run]) -> list[Run]:
         """Runs of the ramp to its end; the default stop rule is told the usual loss as soon as the first losses are there.
 
         The halt that this takes adds no evaluation: up to the last one before it they are made as always, and from there none.
         """
         if isinstance(self.rules.stop, TimesUsual):
-            halt, every = min(int(self.rules.stop.min_updates), self.length), runner.evaluating and runner.evaluating.every
+            halt, every = min(int(self.rules.stop.min_updates), self.length), trainer.evaluator and trainer.evaluator.every
             if every:
-                lanes = runner.advance(lanes, halt - halt % every, self.room)
+                lanes = trainer.train(lanes, halt - halt % every)
             if halt < self.length:
-                lanes = dataclasses.replace(runner, evaluating=None).advance(lanes, halt, self.room)
-                lanes = [lane._replace(rules=judged(lane.rules, lane.rows[:, 1])) for lane in lanes]
-        return runner.advance(lanes, self.length, self.room)
+                lanes = trainer.without_evaluation().train(lanes, halt)
+                lanes = [judged(lane, lane.losses) for lane in lanes]
+        return trainer.train(lanes, self.length)
 
-    def _followed(self, runner: Runner, starts: Sequence[Start], curves: list[Curve]) -> FinderResult | None:
+    def _followed(self, trainer: Trainer, starts: Sequence[Start], curves: list[Curve]) -> FinderResult | None:
         """What short runs around the fall of each seed's ramp suggest; None where the data have ended."""
         centers = [read(curve, center) for curve in curves]
         middle = combine(centers)[0]
-        if middle is None or runner.notes.fault:  # then the data ended the ramp, and not its rates
+        if middle is None or trainer.notes.fault:  # then the data ended the ramp, and not its rates
             return found_in(curves, [None] * len(curves))
         middles = [ABOVE * (middle if place is None else place) for place in centers]
         quiet = [losses_to(curve, middle if place is None else place) for curve, place in zip(curves, centers, strict=True)]
-        runs = self._race(runner, starts, middles, SHORT, AROUND, [judged(self.rules, losses) for losses in quiet])
+        runs = self._race(trainer, starts, middles, SHORT, AROUND, [judged(self.rules, losses) for losses in quiet])
         return None if runs is None else found_in(curves, [self._suggested(one) for one in runs], tuple(runs))
 
-    def _refined(self, runner: Runner, again: Start, found: FinderResult) -> FinderResult:
+    def _refined(self, trainer: Trainer, again: Start, found: FinderResult) -> FinderResult:
         """The suggestion replaced by what longer runs around it say, unless they say nothing."""
         assert found.suggestion is not None
         middle = raced(found.suggestion, self.longer, self._ratio, POWERS[self.grows])
         rules = judged(self.rules, losses_to(found.curves[0], found.suggestion))
-        runs = self._race(runner, [again], [middle], self.longer, first_of(found.runs), [rules])
+        runs = self._race(trainer, [again], [middle], self.longer, first_of(found.runs), [rules])
         suggestion = None if runs is None else self._suggested(runs[0])
         if runs is None or suggestion is None:
             return found
@@ -144,18 +143,18 @@ class Search:
 
     def _race(
         self,
-        runner: Runner,
+        trainer: Trainer,
         starts: Sequence[Start],
         middles: Sequence[float],
         updates: int,
         first: tuple[int, ...],
-        rules: Sequence[Rules],
+        rules: Sequence[Run],
     ) -> list[Runs] | None:
-        if not runner.reads_on:
-            return race(runner, starts, middles, shape_of(self.plan, updates), first, rules, self.room)
+        if not trainer.reads_on:
+            return race(trainer, starts, middles, shape_of(self.plan, updates), first, rules, self.room)
         found = []
         for start, middle, its in zip(starts, middles, rules, strict=True):  # each seed on batches of its own
-            runs = race(runner, [start], [middle], shape_of(self.plan, updates), first, [its], self.room)
+            runs = race(trainer, [start], [middle], shape_of(self.plan, updates), first, [its], self.room)
             if runs is None:
                 return None
             found += runs
@@ -165,7 +164,7 @@ class Search:
         return None if runs.best is None else suggested(runs.best, runs.updates, self._ratio, POWERS[self.grows])
 
 
-def judged(rules: Rules, losses: np.ndarray[Any, Any]) -> Rules:
+def judged(rules: Run, losses: np.ndarray[Any, Any]) -> Run:
     """The rules of a run from the state of a ramp with these losses: the default stop rule compares with the first of them."""
     return rules._replace(stop=rules.stop.from_losses(losses)) if isinstance(rules.stop, TimesUsual) else rules
 

@@ -1,4 +1,4 @@
-"""When a range test stops: rules are functions of the engine's carry; these are small pytrees.
+"""When a range test stops: rules are functions of the run; these are small pytrees.
 
 Both thresholds are measured from a loss in units of the curve's own scale, so that they also make sense for losses that are
 negative or near zero. A loss that is not finite stops a test under every rule.
@@ -14,7 +14,7 @@ import numpy as np
 from lrax.fields._rules import Rule
 from lrax.fields._types import Delay, Rate, default
 from lrax.fields._value import Value
-from lrax.training._engine import Carry
+from lrax.training._core import Run
 
 Factor = Annotated[Any, Rule("a finite number above 1", low=1, open=True)]
 
@@ -45,9 +45,9 @@ class TimesFirst(Value):
     factor: Factor = 2.0
     min_updates: Delay = default(20)
 
-    def __call__(self, carry: Carry) -> jax.Array:
-        scale = jnp.maximum(jnp.abs(carry.first), carry.first - carry.lowest)
-        return (carry.smoothed > carry.first + (self.factor - 1) * scale) & (carry.updates >= self.min_updates)
+    def __call__(self, run: Run) -> jax.Array:
+        scale = jnp.maximum(jnp.abs(run.first), run.first - run.lowest)
+        return (run.smoothed > run.first + (self.factor - 1) * scale) & (run.steps >= self.min_updates)
 
 
 @final
@@ -75,9 +75,9 @@ class TimesUsual(Value):
     usual: Rate = default(UNREACHED)
     spread: Rate = default(0.0)
 
-    def __call__(self, carry: Carry) -> jax.Array:
-        scale = jnp.maximum(jnp.maximum(jnp.abs(self.usual), self.spread), self.usual - carry.lowest)
-        return (carry.smoothed > self.usual + (self.factor - 1) * scale) & (carry.updates >= self.min_updates)
+    def __call__(self, run: Run) -> jax.Array:
+        scale = jnp.maximum(jnp.maximum(jnp.abs(self.usual), self.spread), self.usual - run.lowest)
+        return (run.smoothed > self.usual + (self.factor - 1) * scale) & (run.steps >= self.min_updates)
 
     def from_losses(self, losses: np.ndarray[Any, Any]) -> "TimesUsual":
         """This rule with `usual` and `spread` of losses that a ramp measured; itself if none of them is finite.
@@ -120,9 +120,9 @@ class TimesBest(Value):
     factor: Factor = 4.0
     min_updates: Delay = default(10)
 
-    def __call__(self, carry: Carry) -> jax.Array:
-        scale = jnp.maximum(jnp.abs(carry.lowest), (carry.first - carry.lowest) / 10)
-        return (carry.smoothed > carry.lowest + (self.factor - 1) * scale) & (carry.updates >= self.min_updates)
+    def __call__(self, run: Run) -> jax.Array:
+        scale = jnp.maximum(jnp.abs(run.lowest), (run.first - run.lowest) / 10)
+        return (run.smoothed > run.lowest + (self.factor - 1) * scale) & (run.steps >= self.min_updates)
 
 
 @final
@@ -133,5 +133,5 @@ class NeverStop(Value):
     NeverStop()
     """
 
-    def __call__(self, carry: Carry) -> jax.Array:
+    def __call__(self, run: Run) -> jax.Array:
         return jnp.zeros((), jnp.bool_)

@@ -20,7 +20,7 @@ from jax.experimental import multihost_utils
 from lrax.fields._errors import argument_error
 from lrax.sweeps import _files
 from lrax.sweeps._batch import Lanes
-from lrax.training._jaxprs import callbacks, digest, program_digest
+from lrax.training._programs import callbacks, digest, program_digest
 
 PATTERN = "lanes-*.npz"
 

@@ -12,8 +12,7 @@ from jax.sharding import Mesh, NamedSharding
 
 from lrax.fields._errors import argument_error, is_key
 from lrax.sweeps._batch import Lanes, check_arrays, shaped, take
-from lrax.training._fit import Plan, even, fit, needed_bytes, plan, spans_devices
-from lrax.training._mesh import is_placed, put, spec
+from lrax.training._memory import Plan, even, fit, is_placed, needed_bytes, plan, put, spans_devices, spec
 
 Train = Callable[..., Any]
 
@@ -41,32 +40,32 @@ class Program:
         one_program = spans_devices((self.shared, lanes.others, self.traced.jaxpr.consts))
         self.plan = plan(self.traced.jaxpr.jaxpr, -(-lanes.number // devices), one_program)
         if mesh is not None:
-            self.plan = Plan(self.plan.lanes * devices, 1, f"over {devices} places of the mesh axis {axis!r}")
+            self.plan = Plan(self.plan.runs * devices, 1, f"over {devices} places of the mesh axis {axis!r}")
         self._compiled = self._compile()
         fitting = fit(self.plan, needed_bytes(self._compiled))
-        if fitting.lanes < self.plan.lanes:
-            self.plan = fitting._replace(lanes=max(devices, even(lanes.number, fitting.lanes) // devices * devices))
+        if fitting.runs < self.plan.runs:
+            self.plan = fitting._replace(runs=max(devices, even(lanes.number, fitting.runs) // devices * devices))
             self._compiled = self._compile()
         self.plan = self.plan._replace(programs=fitting.programs)
 
     def arguments(self, indices: np.ndarray[Any, Any]) -> Any:
-        """What one call takes for these lanes, at most `plan.lanes`; the last is repeated where there are fewer."""
-        padded = np.minimum(np.arange(self.plan.lanes), len(indices) - 1)
+        """What one call takes for these lanes, at most `plan.runs`; the last is repeated where there are fewer."""
+        padded = np.minimum(np.arange(self.plan.runs), len(indices) - 1)
         chosen = take((self._lanes.schedules, *self._lanes.others), indices[padded])
-        if self.plan.lanes == 1 and self._mesh is None:
+        if self.plan.runs == 1 and self._mesh is None:
             chosen = jax.tree.map(lambda leaf: leaf[0], chosen)
         return put(chosen, self._mesh, self._axis)
 
     def call(self, arguments: Any, number: int) -> list[Any]:
         """The leaves of the metrics of so many lanes, as NumPy arrays; random keys as their data."""
         leaves = jax.tree.leaves(jax.device_get(self._compiled(self.shared, *arguments)))
-        if self.plan.lanes == 1 and self._mesh is None:
+        if self.plan.runs == 1 and self._mesh is None:
             return [leaf[None] for leaf in leaves]
         return [leaf[:number] for leaf in leaves]
 
     def _compile(self) -> Any:
-        function = _grouped(self._function, self.plan.lanes, self._mesh, self._axis)
-        first = self.arguments(np.arange(min(self.plan.lanes, self._lanes.number)))
+        function = _grouped(self._function, self.plan.runs, self._mesh, self._axis)
+        first = self.arguments(np.arange(min(self.plan.runs, self._lanes.number)))
         return function.lower(self.shared, *first).compile()
 
 

@@ -20,13 +20,13 @@ from lrax.sweeps._race_folder import RaceFolder
 from lrax.sweeps._race_result import RaceResult, contradiction
 from lrax.sweeps._rungs import Standing
 from lrax.sweeps._score import check_part, peak_rates
+from lrax.training._core import Reason, Run, part_of
+from lrax.training._driver import Execution, Source, Trainer, make_trainer
+from lrax.training._evaluating import Evaluation
 from lrax.training._learner import Learner, factory_of
-from lrax.training._mesh import check_mesh
+from lrax.training._memory import check_mesh
 from lrax.training._progress import progress_bar
-from lrax.training._racing import Racing, part_of
-from lrax.training._reason import CODES, Reason
-from lrax.training._runner import make_runner
-from lrax.training._updates import check_learner
+from lrax.training._steps import check_learner
 
 
 @check_call
@@ -43,7 +43,7 @@ def race(
     transform: Callable[[Any], Any] | None = None,
     accumulate: int = 1,
     lanes: int | None = None,
-    driver: Literal["compiled", "host"] | None = None,
+    loop: Literal["scan", "python"] | None = None,
     folder: str | os.PathLike[str] | None = None,
     progress: bool = False,
     mesh: Mesh | None = None,
@@ -69,7 +69,7 @@ def race(
       transform, accumulate: as for `lrax.find_lr`.
       lanes: how many are trained at a time under vmap, the rest in turn; by default as many as is fast, and
         on an accelerator as many as fit its free memory four times.
-      driver: `"compiled"` runs a rung as one program, one compilation for each number of lanes; `"host"` calls the compiled
+      loop: `"scan"` runs a rung as one program, one compilation for each number of lanes; `"python"` calls the compiled
         update from Python, which is faster for convolutions on the CPU. By default what suits the data and the platform.
       folder: where the race is kept after each rung, in one file that is written whole or not at all. The same call again goes
         on after the last rung that ended. For arrays and samplers: an iterable cannot be read from where it was left.
@@ -92,6 +92,9 @@ def race(
     Constant(value=0.1) 96
     """
     lengths = _check_rungs(rungs)
+    if every is not None and evaluate is None:
+        raise argument_error(ValueError, "race", "every", "left out where nothing is evaluated", every)
+    evaluation = None if evaluate is None else Evaluation(evaluate, every, mode)
     keep, tail = check_part("race", "keep", keep), check_part("race", "tail", tail)
     check_lanes("race", lanes)
     batch = as_lanes("race", schedules)
@@ -106,67 +109,63 @@ def race(
     sizes = itertools.accumulate(lengths[1:], lambda size, _: part_of(size, keep), initial=batch.number)
     total = sum(size * length for size, length in zip(sizes, lengths, strict=True))
     with progress_bar(total * accumulate, "race", "batch", progress) as show:
-        runner = make_runner(
+        trainer = make_trainer(
             "race",
             [learner],
-            data,
-            key=key,
-            batch_size=batch_size,
-            transform=transform,
-            accumulate=accumulate,
-            driver=driver,
-            report=lambda carry, batches, rows: show(batches),
-            abreast=lanes,
-            mesh=mesh,
-            axis=axis,
-            evaluate=evaluate,
-            every=every,
-            mode=mode,
+            Source(data, key, batch_size, transform, accumulate),
+            capacity=sum(lengths),
+            execution=Execution(loop, lanes, mesh=mesh, axis=axis),
+            evaluation=evaluation,
+            report=show,
         )
-        racing = Racing(runner, jax.tree.map(_as_array, runner.states[0]), runner.order(key), sum(lengths))
-        for lane in range(batch.number):
-            racing.enter(lane, take(batch.schedules, lane))
-        plan = str(runner.plan(list(racing.lanes.values())))
+        state, shuffle = jax.tree.map(_as_array, trainer.states[0]), trainer.order(key)
+        runs = [trainer.start(take(batch.schedules, lane), state=state, order=shuffle) for lane in range(batch.number)]
+        plan = str(trainer.plan(runs))
         standing = Standing.first(batch.number)
-        kept = None if folder is None else RaceFolder.checked(folder, batch, racing, (lengths, keep, tail, accumulate))
+        rules = lengths, keep, tail, accumulate
+        kept = None if folder is None else RaceFolder.checked(folder, batch, trainer, runs[0], rules)
         if kept is not None:
-            standing = kept.load(racing, standing)
-            show(sum(map(racing.updates, racing.lanes)) * accumulate, loaded=True)
-        standing.run(racing, lengths, keep, tail, (lambda now: None) if kept is None else functools.partial(kept.keep, racing))
-    if not any(map(racing.updates, racing.lanes)):
+            standing = kept.load(runs, standing, sum(lengths))
+            show(sum(int(run.steps) for run in runs) * accumulate, loaded=True)
+        keeping = (lambda now: None) if kept is None else functools.partial(kept.keep, runs)
+        standing.run(trainer, runs, lengths, keep, tail, keeping)
+    if not any(int(run.steps) for run in runs):
         raise argument_error(ValueError, "race", "data", "an iterable of at least one batch", data)
-    result = dataclasses.replace(_result(batch, racing, standing, plan, tail), optimizer=factory_of(learner))
+    result = dataclasses.replace(_result(batch, trainer, runs, standing, plan, tail), optimizer=factory_of(learner))
     if wrong := contradiction(result):
         warnings.warn(f"race: {wrong}", stacklevel=3)
     return result
 
 
-def _result(batch: Lanes, racing: Racing, standing: Standing, plan: str, tail: float) -> RaceResult:
+def _result(batch: Lanes, trainer: Trainer, runs: list[Run], standing: Standing, plan: str, tail: float) -> RaceResult:
     scores, rungs, ends = standing.scores, standing.rungs, standing.ends
     order = np.lexsort((scores, -rungs, np.isinf(scores)))
-    updates = [racing.updates(lane) for lane in range(batch.number)]
-    evaluating = racing.runner.evaluating
-    counts, metrics = _evaluations([racing.lanes[lane].evaluations for lane in range(batch.number)])
+    updates = [int(run.steps) for run in runs]
+    losses = np.full((batch.number, max(updates)), np.nan, np.float32)
+    for its, run in zip(losses, runs, strict=True):
+        its[: len(run.losses)] = run.losses
+    evaluator = trainer.evaluator
+    counts, metrics = _evaluations([run.evaluations for run in runs])
     begun = [0, *ends]  # of each rung
-    end_metrics = [racing.end_metric(lane, tail, begun[max(rungs[lane] - 1, 0)]) for lane in range(batch.number)]
+    end_metrics = [run.end_metric(tail, begun[max(rung - 1, 0)]) for run, rung in zip(runs, rungs, strict=True)]
     return RaceResult(
         schedules=tuple(batch.one(lane) for lane in range(batch.number)),
-        losses=np.stack([racing.losses(lane) for lane in range(batch.number)])[:, : max(updates)],
+        losses=losses,
         end_losses=standing.end_losses,
         rungs=rungs,
         peaks=np.asarray(peak_rates(batch.schedules)),
         order=order,
         updates=sum(updates),
-        state=racing.lanes[order[0]].state if np.isfinite(scores[order[0]]) else None,
+        state=runs[order[0]].state if np.isfinite(scores[order[0]]) else None,
         plan=plan,
         ends=tuple(ends),
-        ended=any(int(lane.carry.reason) == CODES[Reason.DATA_ENDED] for lane in racing.lanes.values()),
+        ended=any(run.why is Reason.DATA_ENDED for run in runs),
         evaluated=counts,
         evaluations=metrics,
-        end_metrics=None if evaluating is None else np.array(end_metrics, np.float32),
-        mode="min" if evaluating is None else evaluating.mode,
-        left_out=racing.runner.notes.left_out,
-        fault=racing.runner.notes.fault,
+        end_metrics=None if evaluator is None else np.array(end_metrics, np.float32),
+        mode="min" if evaluator is None else evaluator.goal,
+        left_out=trainer.notes.left_out,
+        fault=trainer.notes.fault,
     )
 
 

@@ -14,9 +14,9 @@ from lrax.sweeps import _files
 from lrax.sweeps._batch import Lanes
 from lrax.sweeps._folder import checked_folder
 from lrax.sweeps._rungs import Standing
-from lrax.training._engine import Carry
-from lrax.training._jaxprs import callbacks, digest, program_digest
-from lrax.training._racing import Racing
+from lrax.training._core import PROGRESS, Run
+from lrax.training._driver import Trainer
+from lrax.training._programs import callbacks, digest, program_digest
 
 NAME = "race.npz"
 
@@ -44,38 +44,38 @@ class RaceFolder:
     identity: dict[str, str]
 
     @staticmethod
-    def checked(folder: Any, batch: Lanes, racing: Racing, rules: Any) -> "RaceFolder":
+    def checked(folder: Any, batch: Lanes, trainer: Trainer, first: Run, rules: Any) -> "RaceFolder":
         """The folder, made if need be.
 
         Raises: ValueError for data or a learner that cannot be known again.
         """
-        runner, metric = racing.runner, racing.runner.evaluating
-        if runner.reads_on:
+        metric = trainer.evaluator
+        if trainer.reads_on:
             remedy = "an iterable cannot be read again from where it was left: give arrays or a sampler"
             raise argument_error(ValueError, "race", "folder", "left out where the data is an iterable", folder, remedy)
-        if found := callbacks(runner.closed) or (metric and callbacks(metric.metric.closed)):
+        if found := callbacks(trainer.closed) or (metric and callbacks(metric.metric.closed)):
             remedy = "what Python gives back cannot be told from what it gave last time"
             raise argument_error(
                 ValueError, "race", "folder", f"left out where the update, or `evaluate`, has a {found[0]}", folder, remedy
             )
         identity = {
             "schedules": digest(batch.schedules),
-            "learner": digest(racing.state) + program_digest(runner.closed),
-            "data": digest((jax.tree.leaves(runner.batches), racing.order)),
+            "learner": digest(first.state) + program_digest(trainer.closed),
+            "data": digest((jax.tree.leaves(trainer.batches), first.order)),
             "race": repr(rules),
-            "evaluations": "" if metric is None else repr((metric.every, metric.mode, program_digest(metric.metric.closed))),
+            "evaluations": "" if metric is None else repr((metric.every, metric.goal, program_digest(metric.metric.closed))),
             "version of JAX": jax.__version__,
         }
         return RaceFolder(checked_folder("race", folder) / NAME, identity)
 
-    def keep(self, racing: Racing, standing: Standing) -> None:
+    def keep(self, runs: list[Run], standing: Standing) -> None:
         """Writes how the race stands; what cannot be written is a warning, and the next rung tries again."""
         plain = {name: value for name, value in vars(standing).items() if not isinstance(value, np.ndarray)}
         states: list[int] = []
         arrays: dict[str, Any] = {name: getattr(standing, name) for name in ("end_losses", "scores", "rungs")}
-        for lane, its in racing.lanes.items():
-            arrays |= {f"{lane}/rows": its.rows, f"{lane}/evaluations": its.evaluations} | {
-                f"{lane}/{name}": value for name, value in its.carry._asdict().items()
+        for lane, its in enumerate(runs):
+            arrays |= {f"{lane}/rows": its.history, f"{lane}/evaluations": its.evaluations} | {
+                f"{lane}/{name}": getattr(its, name) for name in PROGRESS
             }
             if its.state is not None:
                 states.append(lane)
@@ -87,7 +87,7 @@ class RaceFolder:
             remedy = "make room or mend it: the next rung tries again. The race goes on, its result is whole"
             warnings.warn(f"race: `folder` could not be written, {self.path}: {error.strerror}; {remedy}", RuntimeWarning, 3)
 
-    def load(self, racing: Racing, standing: Standing) -> Standing:
+    def load(self, runs: list[Run], standing: Standing, most: int) -> Standing:
         """How the race stands by the file, and the lanes put where they were; `standing` if there is no file.
 
         Raises: ValueError if the file is of another race, or cannot be read.
@@ -109,11 +109,11 @@ class RaceFolder:
             )
         try:
             states = set(header["states"])
-            lanes = {lane: _lane(found, lane, its, lane in states, racing.most) for lane, its in racing.lanes.items()}
-            now = _standing(header["standing"], found, len(lanes), states)
+            after = [_lane(found, lane, its, lane in states, most) for lane, its in enumerate(runs)]
+            now = _standing(header["standing"], found, len(runs), states)
         except Exception as error:
             raise self._foreign(error) from error
-        racing.lanes.update(lanes)
+        runs[:] = after
         return now
 
     def _foreign(self, error: Exception) -> ValueError:
@@ -142,17 +142,16 @@ def _standing(plain: dict[str, Any], found: dict[str, np.ndarray[Any, Any]], num
 
 def _lane(found: dict[str, Any], number: int, lane: Any, has_state: bool, most: int) -> Any:
     """A lane as it was kept, after at most so many updates."""
-    carry = Carry(*(_like(found[f"{number}/{name}"], getattr(lane.carry, name)) for name in Carry._fields))
+    carry = {name: _like(found[f"{number}/{name}"], getattr(lane, name)) for name in PROGRESS}
     rows, evaluations = found[f"{number}/rows"], found[f"{number}/evaluations"]
-    if rows.shape != (int(carry.updates), 3) or len(rows) > most or evaluations.shape[1:] != (2,):
+    if rows.shape != (int(carry["steps"]), 3) or len(rows) > most or evaluations.shape[1:] != (2,):
         raise ValueError("a curve of another length")
     if {rows.dtype, evaluations.dtype} != {np.dtype(np.float32)}:
         raise ValueError("a curve of another dtype")
     leaves, structure = jax.tree.flatten(lane.state)
     state = [_like(found[f"{number}/state/{i}"], leaf) for i, leaf in enumerate(leaves)] if has_state else None
-    return lane._replace(
-        carry=carry, rows=rows, evaluations=evaluations, state=None if state is None else jax.tree.unflatten(structure, state)
-    )
+    state = None if state is None else jax.tree.unflatten(structure, state)
+    return lane._replace(state=state, history=rows, evaluations=evaluations, **carry)
 
 
 def _plain(leaf: Any) -> np.ndarray[Any, Any]:

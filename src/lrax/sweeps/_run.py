@@ -16,8 +16,7 @@ from lrax.sweeps._folder import Folder, checked_folder, fingerprint
 from lrax.sweeps._program import Program, Train, checked_metrics
 from lrax.sweeps._result import SweepResult, outcome
 from lrax.sweeps._score import Score, check_score
-from lrax.training._mesh import check_mesh
-from lrax.training._pool import run_side_by_side
+from lrax.training._memory import check_mesh, run_side_by_side
 from lrax.training._progress import progress_bar
 
 
@@ -155,7 +154,7 @@ def finished(
     program: Program, todo: np.ndarray[Any, Any], keep: Callable[[np.ndarray[Any, Any], list[Any]], None] | None = None
 ) -> Iterator[tuple[np.ndarray[Any, Any], list[Any]]]:
     """Groups of lanes and their metrics, as they end; `keep` is given each before it is yielded."""
-    groups = [todo[begin : begin + program.plan.lanes] for begin in range(0, len(todo), program.plan.lanes)]
+    groups = [todo[begin : begin + program.plan.runs] for begin in range(0, len(todo), program.plan.runs)]
 
     def run(group: tuple[np.ndarray[Any, Any], Any]) -> tuple[np.ndarray[Any, Any], list[Any]]:
         indices, arguments = group

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from lrax.training._racing import Racing, part_of
+from lrax.training._core import Run, part_of
+from lrax.training._driver import Trainer
 
 
 @dataclasses.dataclass
@@ -43,30 +44,38 @@ class Standing:
         return Standing(0, False, list(range(lanes)), 0, None, losses, losses.copy(), rungs, [])
 
     def run(
-        self, racing: Racing, lengths: Sequence[int], keep: float, tail: float, keeping: Callable[["Standing"], None]
+        self,
+        trainer: Trainer,
+        runs: list[Run],
+        lengths: Sequence[int],
+        keep: float,
+        tail: float,
+        keeping: Callable[["Standing"], None],
     ) -> None:
         """The rungs that are left; `keeping` is called after each."""
         for length in lengths[self.ended :]:
             if self.over:
                 return
-            self._train(racing, length, keep, tail)
+            self._train(trainer, runs, length, keep, tail)
             keeping(self)
 
-    def _train(self, racing: Racing, length: int, keep: float, tail: float) -> None:
+    def _train(self, trainer: Trainer, runs: list[Run], length: int, keep: float, tail: float) -> None:
         """One rung."""
-        racing.train(self.inside, self.begun + length)
-        made = max(map(racing.updates, self.inside)) - self.begun
+        trained = trainer.train([runs[lane] for lane in self.inside], self.begun + length)
+        for lane, run in zip(self.inside, trained, strict=True):
+            runs[lane] = run
+        made = max(int(run.steps) for run in trained) - self.begun
         if made:
             self.rungs[self.inside] += 1
             self.ends.append(self.begun + made)
-            self.end_losses[self.inside] = [racing.end_loss(lane, tail, self.begun) for lane in self.inside]
-            self.scores[self.inside] = [racing.score(lane, tail, self.begun) for lane in self.inside]
+            self.end_losses[self.inside] = [run.end_loss(tail, self.begun) for run in trained]
+            self.scores[self.inside] = [trainer.score(run, tail, self.begun) for run in trained]
         ranked = sorted((i for i in self.inside if np.isfinite(self.scores[i])), key=lambda i: self.scores[i])
         kept = part_of(len(self.inside), keep)
         staying, others = ranked[:kept], ranked[kept:]
         self.spare = others[0] if others else self.spare
-        for lane in set(racing.lanes) - set(staying) - {self.spare}:
-            racing.forget(lane)
+        for lane in set(range(len(runs))) - set(staying) - {self.spare}:
+            runs[lane] = runs[lane]._replace(state=None)
         self.inside = sorted(staying)
         self.begun += made
         self.ended += 1

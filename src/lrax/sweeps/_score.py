@@ -10,7 +10,7 @@ import numpy as np
 from lrax.fields._errors import argument_error, check_call
 from lrax.schedules._base import Schedule
 from lrax.sweeps._batch import Either
-from lrax.training._racing import part_of
+from lrax.training._core import part_of
 
 Score: TypeAlias = Callable[[Any], Any]
 """Metrics of one lane -> a scalar, the lower the better."""

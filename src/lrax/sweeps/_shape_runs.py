@@ -18,7 +18,7 @@ from lrax.sweeps._run import finished
 from lrax.sweeps._score import Score, check_score, end_loss
 from lrax.sweeps._shapes_result import Standing
 from lrax.theory import lr_ratio
-from lrax.training._fit import Plan
+from lrax.training._memory import Plan
 
 
 @final
@@ -127,10 +127,10 @@ class Search:
             return np.zeros((0, len(keys)))
         rows = np.stack([self.standings[place].rates * self.standings[place].peaks[rate] for place, rate in runs])
         number = len(runs) * len(keys)
-        padding = max(0 if self.plan is None else self.plan.lanes, number) - number
+        padding = max(0 if self.plan is None else self.plan.runs, number) - number
         row, key = (np.append(place, np.full(padding, place[-1])) for place in np.divmod(np.arange(number), len(keys)))
         batch = as_lanes("search_shapes", Sampled(rows.astype(np.float32)[row]), (_chosen(keys, key),))
-        program = Program(self.train.parted(), batch, self.lanes if self.plan is None else self.plan.lanes, None, "lanes")
+        program = Program(self.train.parted(), batch, self.lanes if self.plan is None else self.plan.runs, None, "lanes")
         self.plan = program.plan = program.plan if self.plan is None else self.plan
         scores = np.zeros(batch.number)
         for indices, (found,) in finished(program, np.arange(number)):

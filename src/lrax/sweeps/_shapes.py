@@ -15,7 +15,7 @@ from lrax.sweeps._proposals import Propose, Tried, arguments_of, check_space, ra
 from lrax.sweeps._score import Score, check_part
 from lrax.sweeps._shape_runs import Scored, Search
 from lrax.sweeps._shapes_result import Shapes
-from lrax.training._racing import part_of
+from lrax.training._core import part_of
 
 
 @check_call

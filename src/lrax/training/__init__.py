@@ -1,1 +1,1 @@
-"""How updates are run: learners, batches, one engine for one lane or many."""
+"""Training: learners, batches, one pure core for one run or many, and the host driver."""

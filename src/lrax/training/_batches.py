@@ -1,4 +1,10 @@
-"""Where batches come from: arrays, a sampler, or a Python iterable."""
+"""Where batches come from: arrays, a sampler, or a Python iterable.
+
+Arrays are shuffled without a permutation in memory: which examples a batch contains is computed when the batch is drawn.
+`jax.random.permutation` sorts, which on a CPU takes 2 ms for 5,000 examples, once an epoch: as long as ten steps of a small
+net. For a million examples, of which a range test sees 16,000, it takes half a second. The shuffle here takes a microsecond a
+batch, whatever the number of examples.
+"""
 
 import collections
 import dataclasses
@@ -10,12 +16,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 from jax.sharding import AxisType, NamedSharding
 
-from lrax.fields._errors import Shown, argument_error, check_arity, check_whole, is_traced, plural
-from lrax.training._fit import tree_bytes
+from lrax.fields._errors import Shown, argument_error, check_arity, check_whole, is_concrete, is_traced, plural
+from lrax.training._core import PyTree
+from lrax.training._memory import tree_bytes
 from lrax.training._notes import called_by, calling
-from lrax.training._shuffle import random_keys, shuffled
 
 ENDED = object()
 """Stands for the next batch of an iterable that has no more."""
@@ -36,7 +43,7 @@ The host reads that a run has stopped up to a dozen batches later. Large batches
 
 @dataclasses.dataclass
 class DataNotes:
-    """What a result tells about its data.
+    """What a result reports about its data.
 
     Attributes:
       left_out: how many partial batches at the ends of passes were left out.
@@ -50,7 +57,7 @@ class DataNotes:
 
 
 def told(left_out: int, ended: bool, fault: str) -> str:
-    """What a result says about its data, as half-sentences, each after a semicolon; "" for nothing.
+    """What a result reports about its data, as clauses, each after a semicolon; "" for nothing.
 
     >>> print(told(2, False, "batch 3 holds NaN at [0]"))
     ; 2 partial last batches were left out; batch 3 holds NaN at [0]: look at the data
@@ -59,11 +66,67 @@ def told(left_out: int, ended: bool, fault: str) -> str:
         f"{plural(left_out, 'partial last batch').replace('batchs', 'batches')} {'was' if left_out == 1 else 'were'} left out"
     )
     parts = (
-        (ended, f"the data ended before all updates were made: {AGAIN}"),
+        (ended, f"the data ended before all steps were made: {AGAIN}"),
         (left_out, left),
         (fault, f"{fault}: look at the data"),
     )
     return "".join(f"; {text}" for said, text in parts if said)
+
+
+ROUNDS = 32
+"""An example that no round moves, and a pair that every round moves together, have a probability of 2 to the power of -32."""
+
+
+def random_keys(key: jax.Array) -> Any:
+    """What shuffles are made of: uint32 of shape (ROUNDS, 2), mixed from the words of a random key.
+
+    On the host, without a program of JAX, unless the key is traced; the numbers are the same.
+    """
+    data = jax.random.key_data(key)
+    words = np.asarray(data) if is_concrete(data) else data
+    bits = np.arange(2 * ROUNDS, dtype=np.uint32) * np.uint32(0x9E3779B9)
+    for word in words.reshape(-1):
+        bits = _mixed(_mixed(bits ^ word) + np.uint32(0x85EBCA6B))
+    return bits.reshape(ROUNDS, 2)
+
+
+def shuffled(places: jax.Array, length: int, keys: npt.ArrayLike, epoch: jax.Array | int) -> jax.Array:
+    """Which of `length` examples stand at these places of an epoch's order: a permutation, another one every epoch.
+
+    The swap-or-not shuffle: in every round all places are paired by a random pivot, and a random bit says of each pair
+    whether it swaps.
+
+    Args:
+      places: integers below `length`, of any shape.
+      length: how many examples there are, up to 2**31 - 1.
+      keys: from `random_keys`.
+      epoch: an integer.
+
+    Returns: int32 of the shape of `places`.
+
+    Source: Hoang, Morris & Rogaway 2012, An enciphering scheme based on a card shuffle.
+
+    >>> keys = random_keys(jax.random.key(0))
+    >>> print(shuffled(jnp.arange(8), 8, keys, 0), shuffled(jnp.arange(8), 8, keys, 1))
+    [7 5 6 0 3 1 4 2] [0 3 6 2 7 4 5 1]
+    """
+    size = jnp.uint32(length)
+
+    def swap_or_not(place: jax.Array, key: jax.Array) -> tuple[jax.Array, None]:
+        pivot = key[0] % size
+        partner = jnp.where(place > pivot, pivot + (size - place), pivot - place)
+        swaps = _mixed(jnp.maximum(place, partner) ^ key[1]) >> 31
+        return jnp.where(swaps == 1, partner, place), None
+
+    epoch_keys = _mixed(keys ^ _mixed(jnp.asarray(epoch).astype(jnp.uint32)))
+    return jax.lax.scan(swap_or_not, jnp.asarray(places).astype(jnp.uint32), epoch_keys)[0].astype(jnp.int32)
+
+
+def _mixed(bits: Any) -> Any:
+    """Every bit of a uint32 spread over all of its bits, one to one; Wellons 2018, Prospecting for hash functions."""
+    bits = (bits ^ (bits >> 16)) * np.uint32(0x7FEB352D)
+    bits = (bits ^ (bits >> 15)) * np.uint32(0x846CA68B)
+    return bits ^ (bits >> 16)
 
 
 @jax.tree_util.register_dataclass
@@ -75,15 +138,15 @@ class ArrayBatches:
     is never larger than the data.
     """
 
-    arrays: Any
+    arrays: PyTree
     batch_size: int = dataclasses.field(metadata={"static": True})
-    transform: Callable[[Any], Any] | None = dataclasses.field(default=None, metadata={"static": True})
+    transform: Callable[[PyTree], PyTree] | None = dataclasses.field(default=None, metadata={"static": True})
 
     def order(self, key: jax.Array) -> jax.Array:
         """The keys that every epoch is shuffled by."""
         return random_keys(key)
 
-    def fetch(self, order: jax.Array, count: Any) -> Any:
+    def fetch(self, order: jax.Array, count: jax.Array | int) -> PyTree:
         """The examples of one batch, transformed."""
         examples = jax.tree.leaves(self.arrays)[0].shape[0]
         epoch, batch = jnp.divmod(count, examples // self.batch_size)
@@ -98,29 +161,29 @@ class ArrayBatches:
 class SampledBatches:
     """Batches from a function of a random key."""
 
-    sampler: Callable[[jax.Array], Any] = dataclasses.field(metadata={"static": True})
-    transform: Callable[[Any], Any] | None = dataclasses.field(default=None, metadata={"static": True})
+    sampler: Callable[[jax.Array], PyTree] = dataclasses.field(metadata={"static": True})
+    transform: Callable[[PyTree], PyTree] | None = dataclasses.field(default=None, metadata={"static": True})
 
     def order(self, key: jax.Array) -> jax.Array:
         """The key that those of all batches are made from."""
         return key
 
-    def fetch(self, order: jax.Array, count: Any) -> Any:
+    def fetch(self, order: jax.Array, count: jax.Array | int) -> PyTree:
         """The sampler's batch, transformed."""
         with calling("data(key)", "sampler `data`"):
             batch = self.sampler(jax.random.fold_in(order, count))
         return batch if self.transform is None else transformed(self.transform, batch)
 
 
-def transformed(transform: Callable[[Any], Any], batch: Any) -> Any:
+def transformed(transform: Callable[[PyTree], PyTree], batch: PyTree) -> PyTree:
     """A batch after the user's function of every batch."""
     with calling("transform(batch)", "argument `transform`", batch=batch):
         return transform(batch)
 
 
 def as_batches(
-    caller: str, data: Any, batch_size: int | None, transform: Callable[[Any], Any] | None = None
-) -> ArrayBatches | SampledBatches | Iterable[Any]:
+    caller: str, data: PyTree, batch_size: int | None, transform: Callable[[PyTree], PyTree] | None = None
+) -> ArrayBatches | SampledBatches | Iterable[PyTree]:
     """`data` as a source of batches.
 
     With `batch_size`, `data` is a pytree of arrays with a common leading axis. Without, it is a sampler if it can be called,
@@ -163,7 +226,7 @@ def _check_sampler(caller: str, data: Callable[..., Any]) -> None:
     check_arity(caller, "data", data, "a sampler: data(key) -> batch", 1)
 
 
-def _check_arrays(caller: str, data: Any, batch_size: int) -> list[Any]:
+def _check_arrays(caller: str, data: PyTree, batch_size: int) -> list[Any]:
     """The leaves of data that `batch_size` was given for; raises if they are not arrays, or are batches already."""
     needs = "arrays where `batch_size` is given"
     if _holds_batches(data, batch_size):
@@ -183,7 +246,7 @@ def _check_arrays(caller: str, data: Any, batch_size: int) -> list[Any]:
     return leaves
 
 
-def _holds_batches(data: Any, batch_size: int) -> bool:
+def _holds_batches(data: PyTree, batch_size: int) -> bool:
     """Whether a list holds batches: tuples or dicts of one structure, or arrays that differ at most in their leading axes.
 
     Two arrays in a list may be alike as well; they count as batches if they have no more examples than one batch has.
@@ -201,7 +264,7 @@ def _holds_batches(data: Any, batch_size: int) -> bool:
     return len(kinds) == 1 and ((nested and len(data) > 1) or max(lengths) <= batch_size)
 
 
-def _array_batches(caller: str, data: Any, batch_size: int, transform: Callable[[Any], Any] | None) -> ArrayBatches:
+def _array_batches(caller: str, data: PyTree, batch_size: int, transform: Callable[[PyTree], PyTree] | None) -> ArrayBatches:
     check_whole(caller, "batch_size", batch_size)
     leaves = _check_arrays(caller, data, batch_size)
     if any(isinstance(leaf, np.ndarray) and leaf.dtype.kind in "OSUMm" for leaf in leaves):
@@ -221,7 +284,7 @@ def _array_batches(caller: str, data: Any, batch_size: int, transform: Callable[
     return ArrayBatches(jax.tree.map(jnp.asarray, data), min(int(batch_size), examples), transform)
 
 
-def _is_explicit(leaf: Any) -> bool:
+def _is_explicit(leaf: object) -> bool:
     """Whether an array is divided over axes that the compiler may not divide further."""
     sharding = None if is_traced(leaf) else getattr(leaf, "sharding", None)
     if not isinstance(sharding, NamedSharding) or sharding.is_fully_replicated:
@@ -229,14 +292,14 @@ def _is_explicit(leaf: Any) -> bool:
     return any(kind != AxisType.Auto for kind in sharding.mesh.axis_types)
 
 
-class Stream(Iterator[Any]):
+class Stream(Iterator[PyTree]):
     """The batches of an iterable, transformed; it is iterated again whenever it ends, until a pass yields nothing.
 
     Batches may differ in all their shapes. The last one of a pass is left out if it is partial: smaller than the first in its
     leading axes, and the same otherwise. So a data set whose size is not a multiple of the batch size compiles one program.
 
     Attributes:
-      notes: what a result tells about the data.
+      notes: what a result reports about the data.
       read: how many batches were given out.
       place: which batch was given out last, such as "batch 3 of pass 2".
 
@@ -244,41 +307,45 @@ class Stream(Iterator[Any]):
     """
 
     def __init__(
-        self, caller: str, data: Iterable[Any], transform: Callable[[Any], Any] | None = None, notes: DataNotes | None = None
+        self,
+        caller: str,
+        data: Iterable[PyTree],
+        transform: Callable[[PyTree], PyTree] | None = None,
+        notes: DataNotes | None = None,
     ) -> None:
         self.notes = DataNotes() if notes is None else notes
         self.read, self.place = 0, ""
-        self._owner, self._data, self._transform = caller, data, transform
+        self._caller, self._data, self._transform = caller, data, transform
         self._first: tuple[Any, list[Any]] | None = None
-        self._ahead: list[tuple[str, Any]] = []
+        self._ahead: list[tuple[str, PyTree]] = []
         self._recent: collections.deque[tuple[int, str, Any, int]] = collections.deque()
         self._kept_bytes = 0
         self._batches = (batch for turn in self._passes() for batch in turn)
 
-    def __next__(self) -> Any:
+    def __next__(self) -> PyTree:
         self.place, batch = self._ahead.pop() if self._ahead else next(self._batches)
         self._keep(batch)
         self.read += 1
         return batch
 
-    def peek(self) -> Any:
+    def peek(self) -> PyTree:
         """The next batch, which stays the next one; `ENDED` if there is none."""
         if not self._ahead:
             self._ahead = list(itertools.islice(self._batches, 1))
         return self._ahead[0][1] if self._ahead else ENDED
 
-    def recent(self, number: int) -> tuple[str, Any] | None:
+    def recent(self, number: int) -> tuple[str, PyTree] | None:
         """The place and the batch of that number, if it is kept; 0 is the first that was given out."""
         return next(((place, batch) for known, place, batch, _ in self._recent if known == number), None)
 
-    def _keep(self, batch: Any) -> None:
+    def _keep(self, batch: PyTree) -> None:
         size = tree_bytes(batch)
         self._kept_bytes += size
         self._recent.append((self.read, self.place, batch, size))
         while len(self._recent) > RECENT or self._kept_bytes > RECENT_BYTES:
             self._kept_bytes -= self._recent.popleft()[-1]
 
-    def _passes(self) -> Iterator[Iterator[tuple[str, Any]]]:
+    def _passes(self) -> Iterator[Iterator[tuple[str, PyTree]]]:
         """The passes over the data, until one yields nothing."""
         for turn in itertools.count(1):
             batches = self._pass(turn)
@@ -288,7 +355,7 @@ class Stream(Iterator[Any]):
                 return
             yield itertools.chain([first], batches)
 
-    def _pass(self, turn: int) -> Iterator[tuple[str, Any]]:
+    def _pass(self, turn: int) -> Iterator[tuple[str, PyTree]]:
         """The batches of a pass and their places, without a partial one at its end."""
         found, waiting = False, None
         for number, batch in enumerate(self._data, 1):
@@ -302,15 +369,15 @@ class Stream(Iterator[Any]):
                 yield place, ready
         self.notes.left_out += waiting is not None
 
-    def _ready(self, batch: Any, place: str) -> Any:
-        with called_by(self._owner, f"{place} of `data`"):
+    def _ready(self, batch: PyTree, place: str) -> PyTree:
+        with called_by(self._caller, f"{place} of `data`"):
             ready = batch if self._transform is None else transformed(self._transform, batch)
-        _check_batch(self._owner, ready, place)
+        _check_batch(self._caller, ready, place)
         leaves, structure = jax.tree.flatten(ready)
         self._first = self._first or (structure, [(np.shape(leaf), jax.dtypes.result_type(leaf)) for leaf in leaves])
         return ready
 
-    def _is_partial(self, batch: Any) -> bool:
+    def _is_partial(self, batch: PyTree) -> bool:
         """Whether a batch is like the first, but for fewer examples."""
         assert self._first is not None
         structure, first = self._first
@@ -325,7 +392,7 @@ class Stream(Iterator[Any]):
         )
 
 
-def fault_of(batches: list[tuple[str, Any]], before: list[tuple[str, Any]]) -> str:
+def fault_of(batches: list[tuple[str, PyTree]], before: list[tuple[str, PyTree]]) -> str:
     """Where in which batch numbers are not finite that were finite in the batches before; "" if all are.
 
     Numbers that were not finite there either have made no loss so, as those that a mask hides.
@@ -338,7 +405,7 @@ def fault_of(batches: list[tuple[str, Any]], before: list[tuple[str, Any]]) -> s
     return ""
 
 
-def _not_finite(batch: Any) -> dict[str, str]:
+def _not_finite(batch: PyTree) -> dict[str, str]:
     """Where a batch holds numbers that are not finite, and of which sort, or no numbers, whose mean is NaN."""
     found = {}
     for path, leaf in jax.tree.leaves_with_path(batch):
@@ -351,7 +418,7 @@ def _not_finite(batch: Any) -> dict[str, str]:
     return found
 
 
-def _check_batch(caller: str, batch: Any, number: str) -> None:
+def _check_batch(caller: str, batch: PyTree, number: str) -> None:
     """Raises if a batch holds what JAX does not take for an array."""
     for path, leaf in jax.tree.leaves_with_path(batch):
         if isinstance(leaf, jax.Array) or (isinstance(leaf, np.ndarray | np.generic) and leaf.dtype.kind not in "OSUMm"):

@@ -28,7 +28,7 @@ class Caller(NamedTuple):
       source: where its batch comes from, in words.
     """
 
-    name: str = "learner.update"
+    name: str = "learner.step"
     source: str = ""
 
 

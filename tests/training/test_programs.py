@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lrax.training import _jaxprs
+from lrax.training import _programs
 
 
 def scanned(state):
@@ -22,8 +22,10 @@ STATE = (jnp.ones((3, 2)), jnp.zeros(()))
 
 def test_the_state_of_a_scan_is_what_it_carries():
     """Constants, what is scanned over and what is stacked do not count; the state does, in every version of JAX."""
-    assert _jaxprs.loop_state_bytes(jax.make_jaxpr(scanned)(STATE)) == 4 * (6 + 1)
-    assert _jaxprs.loop_state_bytes(jax.make_jaxpr(jax.jit(lambda s: jax.vmap(scanned)(s)))(stacked(STATE))) == 8 * 4 * (6 + 1)
+    assert _programs.loop_state_bytes(jax.make_jaxpr(scanned)(STATE)) == 4 * (6 + 1)
+    assert _programs.loop_state_bytes(jax.make_jaxpr(jax.jit(lambda s: jax.vmap(scanned)(s)))(stacked(STATE))) == 8 * 4 * (
+        6 + 1
+    )
 
 
 def stacked(tree):
@@ -38,7 +40,7 @@ def test_the_state_of_a_while_is_what_it_carries():
         return jax.lax.while_loop(lambda s: s[1] < limit, lambda s: (s[0] * scale[0], s[1] + 1), state)
 
     jaxpr = jax.make_jaxpr(looped)(3.0, jnp.ones(100), STATE)
-    assert _jaxprs.loop_state_bytes(jaxpr) == 4 * (6 + 1)
+    assert _programs.loop_state_bytes(jaxpr) == 4 * (6 + 1)
 
 
 def test_the_largest_loop_counts_wherever_it_is():
@@ -47,10 +49,10 @@ def test_the_largest_loop_counts_wherever_it_is():
     def outer(state):
         return jax.lax.scan(lambda carry, _: (jax.jit(scanned)(carry)[0], None), state, None, length=2)
 
-    assert _jaxprs.loop_state_bytes(jax.make_jaxpr(outer)(STATE)) == 4 * (6 + 1)
+    assert _programs.loop_state_bytes(jax.make_jaxpr(outer)(STATE)) == 4 * (6 + 1)
     keys = jax.make_jaxpr(lambda key: jax.lax.scan(lambda k, _: (jax.random.split(k)[0], None), key, None, length=3))
-    assert _jaxprs.loop_state_bytes(keys(jax.random.key(0))) == 8
-    assert _jaxprs.loop_state_bytes(jax.make_jaxpr(jnp.sin)(1.0)) == 0
+    assert _programs.loop_state_bytes(keys(jax.random.key(0))) == 8
+    assert _programs.loop_state_bytes(jax.make_jaxpr(jnp.sin)(1.0)) == 0
 
 
 class Unknown:
@@ -74,7 +76,7 @@ class Program:
 def test_what_a_scan_gives_back_bounds_an_unknown_state():
     """Where the program of a scan cannot be seen, all that it gives back is taken for its state; nothing raises."""
     scan = jax.make_jaxpr(scanned)(STATE).jaxpr.eqns[-1]
-    assert _jaxprs.loop_state_bytes(Program(Unknown(scan.outvars))) == 4 * (6 + 1) + 4 * 4 * (6 + 6)
+    assert _programs.loop_state_bytes(Program(Unknown(scan.outvars))) == 4 * (6 + 1) + 4 * 4 * (6 + 6)
 
 
 def test_each_program_is_walked_once():
@@ -82,12 +84,12 @@ def test_each_program_is_walked_once():
     function = jnp.sin
     for _ in range(30):
         function = jax.jit(lambda x, inner=function: inner(x) + inner(x))
-    assert sum(1 for _ in _jaxprs.equations(jax.make_jaxpr(function)(1.0))) < 200
+    assert sum(1 for _ in _programs.equations(jax.make_jaxpr(function)(1.0))) < 200
 
 
 def digest(function):
     """The digest of a function of one number."""
-    return _jaxprs.program_digest(jax.jit(function).trace(jnp.float32(1)).jaxpr)
+    return _programs.program_digest(jax.jit(function).trace(jnp.float32(1)).jaxpr)
 
 
 def test_digests_tell_programs_apart():
@@ -130,5 +132,5 @@ def test_callbacks_are_those_that_give_something():
     def asked(x):
         return jax.lax.cond(x > 0, lambda x: jax.pure_callback(np.sin, value, x), told, x)
 
-    assert _jaxprs.callbacks(jax.make_jaxpr(told)(1.0)) == []
-    assert _jaxprs.callbacks(jax.make_jaxpr(asked)(1.0)) == ["pure_callback"]
+    assert _programs.callbacks(jax.make_jaxpr(told)(1.0)) == []
+    assert _programs.callbacks(jax.make_jaxpr(asked)(1.0)) == ["pure_callback"]

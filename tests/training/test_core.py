@@ -1,4 +1,4 @@
-"""The engine: blocks of updates, few programs, nothing kept."""
+"""The core and its driver: blocks of steps, few programs, nothing stored."""
 
 import functools
 import gc
@@ -12,9 +12,8 @@ import pytest
 
 import lrax
 from compilations import compilations
-from lrax.training._engine import BLOCK, START, Rules, record
-from lrax.training._reason import Reason
-from lrax.training._runner import begin, make_runner
+from lrax.training._core import BLOCK, Reason, record, start, step, train
+from lrax.training._driver import Execution, Source, make_trainer
 from problems import linear_learner, nothing, regression
 
 pytestmark = pytest.mark.standard_promotion  # of optax's optimizers
@@ -37,15 +36,15 @@ def deep_learner(layers=8):
     return lrax.Learner.create(loss_fn, params, functools.partial(optax.adam, b1=0.8))
 
 
-@pytest.mark.parametrize("driver", ["compiled", "host"])
-def test_a_first_search_compiles_few_programs_and_the_next_none(driver):
+@pytest.mark.parametrize("loop", ["scan", "python"])
+def test_a_first_search_compiles_few_programs_and_the_next_none(loop):
     """At most 5 programs from `Learner.create` to the suggestion, whatever the leaves; none when all is written again."""
     deep_learner()  # what jnp itself compiles to make the parameters
     with compilations() as first:
-        found = lrax.find_lr(deep_learner(), DATA, batch_size=7, key=KEY, driver=driver)
+        found = lrax.find_lr(deep_learner(), DATA, batch_size=7, key=KEY, loop=loop)
     assert len(first) <= 5
     with compilations() as second:
-        again = lrax.find_lr(deep_learner(), DATA, batch_size=7, key=KEY, driver=driver)
+        again = lrax.find_lr(deep_learner(), DATA, batch_size=7, key=KEY, loop=loop)
     assert not second
     np.testing.assert_array_equal(found.losses, again.losses)
 
@@ -77,14 +76,14 @@ def loss_of(big, inner=False):
     return lambda params, batch: part(params) + jnp.mean(batch)
 
 
-@pytest.mark.parametrize("driver", ["compiled", "host"])
+@pytest.mark.parametrize("loop", ["scan", "python"])
 @pytest.mark.parametrize("inner", [False, True], ids=["plain", "in a jitted function"])
-def test_nothing_is_kept_of_what_a_loss_closes_over(driver, inner):
+def test_nothing_is_kept_of_what_a_loss_closes_over(loop, inner):
     """After the last reference is gone, the arrays of a loss, a sampler and a transform are freed, as far as JAX frees them."""
 
     def search(big):
         learner = lrax.Learner.create(loss_of(big, inner), jnp.zeros(3), optax.sgd)
-        return lrax.find_lr(learner, lambda key: big[:2] * 0, key=KEY, updates=20, driver=driver).losses[0]
+        return lrax.find_lr(learner, lambda key: big[:2] * 0, key=KEY, updates=20, loop=loop).losses[0]
 
     def plain(big):
         return jax.jit(jax.value_and_grad(loss_of(big, inner)))(jnp.zeros(3), big[:2] * 0)[0]
@@ -108,8 +107,8 @@ def test_healthy_runs_pass_with_debug_nans():
     learner = linear_learner()
     rates = lrax.Constant(np.float32([0.01, 0.1, 0.2]))
     with jax.debug_nans(True):
-        for driver in ("compiled", "host"):
-            assert lrax.find_lr(learner, DATA, batch_size=16, key=KEY, driver=driver).suggestion > 0
+        for loop in ("scan", "python"):
+            assert lrax.find_lr(learner, DATA, batch_size=16, key=KEY, loop=loop).suggestion > 0
         assert lrax.find_lr(learner, [DATA]).suggestion > 0
         assert lrax.find_lr(learner, DATA, batch_size=16, key=KEY, seeds=2, refine=True).suggestion > 0
         curve = jax.jit(lambda key: lrax.range_test(learner, DATA, batch_size=16, key=key))(KEY)
@@ -128,57 +127,57 @@ def counting_learner():
 
 
 @pytest.mark.parametrize("length", [1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 5])
-@pytest.mark.parametrize("driver", ["compiled", "host"])
-def test_a_block_that_is_not_needed_whole_changes_nothing(length, driver):
+@pytest.mark.parametrize("loop", ["scan", "python"])
+def test_a_block_that_is_not_needed_whole_changes_nothing(length, loop):
     """The state is that of exactly so many updates, and the curve has as many, wherever in a block they end."""
     result = lrax.race(
         counting_learner(), lambda key: jnp.zeros(2), lrax.Constant(0.1 * np.ones(2, np.float32)), rungs=(2, length), key=KEY,
-        keep=1.0, driver=driver,
+        keep=1.0, loop=loop,
     )  # fmt: skip
     assert int(result.state) == 2 + length
     np.testing.assert_array_equal(result.losses[0], np.arange(2 + length))
 
 
-@pytest.mark.parametrize("driver", ["compiled", "host"])
+@pytest.mark.parametrize("loop", ["scan", "python"])
 @pytest.mark.parametrize("stop", ["a loss that is NaN", "the stop rule"])
-def test_a_stopped_lane_keeps_the_state_that_it_stopped_with(driver, stop):
+def test_a_stopped_run_keeps_the_state_that_it_stopped_with(loop, stop):
     """What blew up is not carried on: the update that stops a lane does not move its state, and none moves it afterwards."""
     bad = jnp.nan if "NaN" in stop else 9.0
     learner = lrax.Learner(jnp.zeros(()), lambda state, batch, rate: (state + 1 + 0 * rate, jnp.where(state < 3, 1.0, bad)))
-    rules = Rules(lrax.Constant(0.1), stop=jax.tree_util.Partial(lambda carry: carry.loss > 5))
-    options = {"batch_size": None, "transform": None, "accumulate": 1, "report": lambda *_: None}
-    runner = make_runner("test", [learner], lambda key: jnp.zeros(2), key=KEY, driver=driver, **options)
-    lanes = [begin(runner.states[0], rules, runner.order(KEY))]
+    source = Source(lambda key: jnp.zeros(2), KEY)
+    trainer = make_trainer("test", [learner], source, capacity=6 + 2 * BLOCK, execution=Execution(loop))
+    rule = jax.tree_util.Partial(lambda run: run.loss > 5)
+    first = trainer.start(lrax.Constant(0.1), stop=rule, order=trainer.order(KEY))
+    runs = [first]
     for until in (6, 6 + 2 * BLOCK):
-        lanes = runner.advance(lanes, until, 6 + 2 * BLOCK)
-        (lane,) = lanes
-        assert (float(lane.state), int(lane.carry.updates)) == (3.0, 4)
-        assert Reason.NON_FINITE is list(Reason)[int(lane.carry.reason)] or "rule" in stop
-    group = runner.advance([begin(runner.states[0], rules, lanes[0].order)] * 2, 9, 9)
-    assert [float(lane.state) for lane in group] == [3.0, 3.0]
+        runs = trainer.train(runs, until)
+        (run,) = runs
+        assert (float(run.state), int(run.steps)) == (3.0, 4)
+        assert run.why is Reason.NON_FINITE or "rule" in stop
+    group = trainer.train([first] * 2, 9)
+    assert [float(run.state) for run in group] == [3.0, 3.0]
 
 
-def test_the_lowest_loss_of_a_carry_is_of_the_smoothed_ones():
+def test_the_lowest_loss_of_a_run_is_of_the_smoothed_ones():
     """A stop rule sees as `lowest` the lowest smoothed loss: one lucky batch does not set it."""
     script = jnp.float32([4.0, 0.0, 4.0, 4.0])
-    half = Rules(lrax.Constant(0.1), smoothing=jax.tree_util.Partial(lambda count: jnp.float32(0.5)))
-    carry = START
+    run = start(None, lrax.Constant(0.1), smoothing=lambda count: jnp.float32(0.5))
     for loss in script:
-        carry = record(half, carry, jnp.float32(0.1), loss)
-    np.testing.assert_allclose([carry.lowest, carry.smoothed, carry.first], [2.0, 3.5, 4.0])
+        run = record(run, jnp.float32(0.1), loss)
+    np.testing.assert_allclose([run.lowest, run.smoothed, run.first], [2.0, 3.5, 4.0])
 
 
 def test_accumulation_over_blocks():
-    """With several batches to an update the loss of an update is their mean, on both drivers, at any length."""
+    """With several batches to an update the loss of an update is their mean, on both loops, at any length."""
 
-    def find(driver):
+    def find(loop):
         learner = lrax.Learner(jnp.zeros(()), counted)
         ramp = lrax.Geometric(1e-3, 1e-2, BLOCK + 2)
         return lrax.find_lr(
-            learner, lambda key: jnp.zeros(2), key=KEY, ramp=ramp, accumulate=3, driver=driver, stop=lrax.finder.NeverStop()
+            learner, lambda key: jnp.zeros(2), key=KEY, ramp=ramp, accumulate=3, loop=loop, stop=lrax.finder.NeverStop()
         )
 
-    compiled, host = find("compiled"), find("host")
+    compiled, host = find("scan"), find("python")
     np.testing.assert_allclose(compiled.losses, 1 + 3 * np.arange(BLOCK + 3))
     np.testing.assert_array_equal(compiled.losses, host.losses)
     np.testing.assert_array_equal(compiled.rates, host.rates)
@@ -195,3 +194,72 @@ def test_debug_nans_leave_no_trace():
     with jax.debug_nans(True):
         find(donate=True)
     assert find(donate=True)
+
+
+def halved(state, batch, lr):
+    """A weight that shrinks, whose loss is its square; the batch is a random number that moves it."""
+    return state - lr * 2 * state + 0.01 * batch, state**2
+
+
+def normal(order, number):
+    """The random number of a batch."""
+    return jax.random.normal(jax.random.fold_in(order, number))
+
+
+def pure(lr, key, until=9, capacity=9, **options):
+    """One pure run with a stop rule."""
+    run = start(jnp.float32(1), lrax.Constant(lr), order=key, stop=lrax.finder.TimesFirst(2.0, 3), **options)
+    return train(halved, run, normal, until, capacity=capacity)
+
+
+RATES = jnp.array([0.1, 0.3, 0.5, 2.0])
+
+
+def test_the_core_is_pure():
+    """A run may be trained under jit, vmap and scan, and a stack of runs as one: each is the run that it is alone."""
+    alone = [pure(lr, KEY) for lr in RATES]
+    mapped = jax.jit(jax.vmap(lambda lr: pure(lr, KEY)))(RATES)
+    scanned = jax.lax.scan(lambda _, lr: (None, pure(lr, KEY)), None, RATES)[1]
+    begun = jax.vmap(lambda lr: start(jnp.float32(1), lrax.Constant(lr), stop=lrax.finder.TimesFirst(2.0, 3)))(RATES)
+    stack = begun._replace(order=KEY, history=None, evaluations=None)
+    stacked = train(halved, stack, normal, 9, capacity=9, same_batches=True)
+    for i, run in enumerate(alone):
+        for other in (mapped, scanned, stacked):
+            np.testing.assert_allclose(other.history[i], run.history, rtol=1e-5)
+            assert (int(other.steps[i]), int(other.reason[i])) == (int(run.steps), int(run.reason))
+            np.testing.assert_allclose(other.state[i], run.state, rtol=1e-5)
+    assert [run.why for run in alone] == [None, None, None, Reason.DIVERGED]
+
+
+def test_a_run_goes_on_where_it_was():
+    """Trained in parts, or step by step, a run is the one that is trained at once, bit for bit; a `history` is of one call."""
+    whole = pure(0.1, KEY)
+    half = pure(0.1, KEY, until=4, capacity=9)
+    rest = train(halved, half, normal, 9, capacity=9)
+    np.testing.assert_array_equal(np.concatenate([half.history[:4], rest.history[:5]]), whole.history)
+    assert np.isinf(half.history[4:]).all()
+    assert rest.state == whole.state
+    one = start(jnp.float32(1), lrax.Constant(0.1), order=KEY)
+    for number in range(9):
+        one = jax.jit(step, static_argnums=0)(halved, one, normal(KEY, number), 9)
+    np.testing.assert_allclose(one.state, whole.state, rtol=1e-6)
+
+
+@pytest.mark.parametrize("loop", ["scan", "python"])
+def test_an_interrupt_brings_the_runs_so_far(loop):
+    """A KeyboardInterrupt in a callback of the driver comes out with what was measured before it, and without states."""
+    done = []
+
+    def report(batches):
+        done.append(batches)
+        if sum(done) >= 6:
+            raise KeyboardInterrupt
+
+    learner = lrax.Learner(jnp.zeros((), jnp.int32), counted)
+    source = Source(lambda key: jnp.zeros(2), KEY)
+    trainer = make_trainer("test", [learner], source, capacity=8, execution=Execution(loop), report=report)
+    runs = trainer.train([trainer.start(lrax.Constant(0.1), order=trainer.order(KEY))], 4)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        trainer.train(runs, 8)
+    (run,) = caught.value.runs
+    assert run.losses.tolist() == list(range(6 if loop == "python" else 4))
