@@ -19,7 +19,7 @@ from lrax.sweeps._race_folder import RaceFolder
 from problems import linear_learner, regression
 from small_sweep import PEAKS, run
 
-NAME = "lanes-00000-00003.npz"
+NAME = "runs-00000-00003.npz"
 
 
 def typed(schedule):
@@ -28,8 +28,8 @@ def typed(schedule):
 
 
 def sweep(folder):
-    """A sweep of four lanes in one group."""
-    return lrax.run_sweep(typed, lrax.Constant(PEAKS), folder=folder, lanes=4, score=lambda metrics: metrics["loss"][0])
+    """A sweep of four runs in one group."""
+    return lrax.run_sweep(typed, lrax.Constant(PEAKS), folder=folder, execution=lrax.Execution(max_parallel=4), score=lambda metrics: metrics["loss"][0])
 
 
 @pytest.fixture(scope="module")
@@ -99,14 +99,14 @@ FOREIGN = {
     "JSON too deep": lambda whole: changed(whole, sweep="[" * 100_000),
     "no JSON": lambda whole: changed(whole, sweep="{"),
     "a fingerprint of numbers": lambda whole: changed(whole, sweep=np.arange(3)),
-    "lanes that are negative": lambda whole: changed(whole, lanes=np.arange(-4, 0)),
-    "lanes out of range": lambda whole: changed(whole, lanes=np.arange(1, 5)),
-    "lanes twice": lambda whole: changed(whole, lanes=np.zeros(4, int)),
-    "lanes that are fractions": lambda whole: changed(whole, lanes=np.arange(4.0)),
-    "lanes of two axes": lambda whole: changed(whole, lanes=np.arange(4)[None]),
-    "fewer lanes": lambda whole: changed(whole, lanes=np.arange(3)),
-    "lanes that are empty": lambda whole: changed(whole, lanes=np.arange(0)),
-    "no lanes": lambda whole: changed(whole, lanes=None),
+    "runs that are negative": lambda whole: changed(whole, runs=np.arange(-4, 0)),
+    "runs out of range": lambda whole: changed(whole, runs=np.arange(1, 5)),
+    "runs twice": lambda whole: changed(whole, runs=np.zeros(4, int)),
+    "runs that are fractions": lambda whole: changed(whole, runs=np.arange(4.0)),
+    "runs of two axes": lambda whole: changed(whole, runs=np.arange(4)[None]),
+    "fewer runs": lambda whole: changed(whole, runs=np.arange(3)),
+    "runs that are empty": lambda whole: changed(whole, runs=np.arange(0)),
+    "no runs": lambda whole: changed(whole, execution=lrax.Execution(max_parallel=None)),
     "a metric that is missing": lambda whole: changed(whole, **{"metrics['loss']": None}),
     "a metric of another shape": lambda whole: changed(whole, **{"metrics['loss']": np.zeros((4, 2), np.float32)}),
     "a metric of another dtype": lambda whole: changed(whole, **{"metrics['loss']": np.zeros((4, 3), np.int32)}),
@@ -146,7 +146,7 @@ def test_what_was_edited_by_hand_is_named(whole, tmp_path):
     """Arrays that were changed and saved again, such as the numbers of the runs, do not fit the checksums in the file."""
     with np.load(io.BytesIO(whole)) as file:
         arrays = dict(file)
-    for name, other in (("lanes", arrays["lanes"][::-1]), ("metrics['loss']", -arrays["metrics['loss']"])):
+    for name, other in (("runs", arrays["runs"][::-1]), ("metrics['loss']", -arrays["metrics['loss']"])):
         content = io.BytesIO()
         np.savez(content, **{**arrays, name: other})
         with pytest.raises(ValueError, match=r"its array .* was changed after it was written") as raised:
@@ -164,7 +164,7 @@ def test_pickles_are_not_loaded(tmp_path):
         def __reduce__(self):
             return pathlib.Path.touch, (tmp_path / "harmed",)
 
-    np.savez(tmp_path / NAME, sweep=np.array([Harmful()], object), lanes=np.arange(4))
+    np.savez(tmp_path / NAME, sweep=np.array([Harmful()], object), runs=np.arange(4))
     with pytest.raises(ValueError, match="which is no file of a sweep"):
         sweep(tmp_path)
     assert not (tmp_path / "harmed").exists()
@@ -172,8 +172,8 @@ def test_pickles_are_not_loaded(tmp_path):
 
 def test_what_cannot_be_read_is_said(tmp_path):
     """A folder of the name of a file is named as well."""
-    (tmp_path / "lanes-00000-00000.npz").mkdir()
-    with pytest.raises(ValueError, match=r"lanes-00000-00000\.npz, which is no file of a sweep"):
+    (tmp_path / "runs-00000-00000.npz").mkdir()
+    with pytest.raises(ValueError, match=r"runs-00000-00000\.npz, which is no file of a sweep"):
         run(folder=tmp_path)
 
 

@@ -108,8 +108,8 @@ def test_curves_of_many_settings():
 
 
 def test_curves_that_cannot_be_told_are_named():
-    """Metrics without a curve, and losses of other lanes, are errors that name the argument."""
-    with pytest.raises(ValueError, match="`losses` must be one curve for each of 12 lanes"):
+    """Metrics without a curve, and losses of other runs, are errors that name the argument."""
+    with pytest.raises(ValueError, match="`losses` must be one curve for each of 12 runs"):
         run().plot_curves(losses=np.ones(12))
     with pytest.raises(ValueError, match="`losses` must be given"):
         SweepResult.create(lrax.Constant(PEAKS), np.ones(4)).plot_curves()
@@ -143,14 +143,14 @@ def race(rates, rungs=(8, 8, 16), **options):
 
 
 def test_a_race():
-    """Rungs are marked with their lanes, those that did not go on with a circle where they left, the winner is black."""
+    """Rungs are marked with their runs, those that did not go on with a circle where they left, the winner is black."""
     result = race([0.001, 0.003, 0.01, 0.03, 0.1, 3e38])
     axes = result.plot()
     winner = next(line for line in axes.lines if line.get_label().startswith("winner"))
     assert winner.get_color() == BLACK
     assert winner.get_label() == f"winner: peak {result.peaks[result.winner]:.3g}"
     assert [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == ":"] == [7.5, 15.5]
-    assert [text.get_text() for text in axes.texts] == ["6 lanes", "3 lanes", "2 lanes"]
+    assert [text.get_text() for text in axes.texts] == ["6 runs", "3 runs", "2 runs"]
     out = next(line for line in axes.lines if line.get_label() == "did not go on")
     assert sorted(out.get_xdata()) == [7, 7, 15]
     assert "diverged" in legend(axes)
@@ -158,7 +158,7 @@ def test_a_race():
 
 
 def test_races_of_any_kind_are_drawn():
-    """One rung, one lane, lanes that all diverge, mixed kinds and a race that was loaded."""
+    """One rung, one run, runs that all diverge, mixed kinds and a race that was loaded."""
     for result in (race([0.1], rungs=4), race([3e38, 2e38]), race([0.1, 0.1])):
         result.plot().figure.draw_without_rendering()
         assert "<table>" in result._repr_html_()

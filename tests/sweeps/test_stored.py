@@ -33,7 +33,7 @@ def test_a_sweep_comes_back(tmp_path):
         np.testing.assert_array_equal(getattr(loaded, field), getattr(result, field))
     assert str(loaded) == str(result)
     assert [path.name for path in tmp_path.iterdir()] == ["sweep"]
-    assert loaded.best.lanes == result.best.lanes
+    assert loaded.best.runs == result.best.runs
     assert all(
         a.tobytes() == b.tobytes() for a, b in zip(*map(jax.tree.leaves, (loaded.schedules, result.schedules)), strict=True)
     )
@@ -79,7 +79,7 @@ def test_schedules_without_json_print_as_they_did(tmp_path):
     result = SweepResult.create(schedules, np.arange(6.0))
     result.save(tmp_path / "sweep")
     loaded = SweepResult.load(tmp_path / "sweep")
-    assert [setting.lanes for setting in loaded.settings] == [(0, 2), (1,), (3,), (4,), (5,)]
+    assert [setting.runs for setting in loaded.settings] == [(0, 2), (1,), (3,), (4,), (5,)]
     assert repr(loaded.schedules[1]) == repr(result.schedules[1])
     assert [row["kind"] for row in loaded.rows()] == [row["kind"] for row in result.rows()]
     with pytest.raises(TypeError, match="was not saved, only its name"):
@@ -100,7 +100,7 @@ class Own(lrax.Schedule):
 def test_own_kinds_are_asked_for(tmp_path):
     """A kind of one's own is given to `load`, and named if it is not."""
     SweepResult.create([Own(0.1), Own(0.2)], np.arange(2.0)).save(tmp_path / "sweep")
-    assert isinstance(SweepResult.load(tmp_path / "sweep", kinds=(Own,)).schedules[0], Own)
+    assert isinstance(SweepResult.load(tmp_path / "sweep", custom_types=(Own,)).schedules[0], Own)
     with pytest.raises(ValueError, match=r"SweepResult\.load.*Own"):
         SweepResult.load(tmp_path / "sweep")
 
@@ -118,7 +118,7 @@ def test_metrics_that_are_not_finite_come_back(tmp_path):
         np.testing.assert_array_equal(result.metrics["m"], np.float32([[np.nan, np.inf, -np.inf, 1]] * 4))
         np.testing.assert_array_equal(result.diverged, [True, True, False, False])  # log of what is not above 0
         assert str(result) == str(first)
-        assert result.best.lanes == (2,)
+        assert result.best.runs == (2,)
     assert "metrics['m'] is not finite at 3 of 4 steps" in str(first)
 
 
@@ -126,7 +126,7 @@ def test_what_is_not_a_schedule_class_is_named(tmp_path):
     """A mistake in `kinds` is told as such, and not as a damaged file."""
     SweepResult.create(lrax.Constant(PEAKS), np.arange(4.0)).save(tmp_path / "sweep")
     with pytest.raises(TypeError, match=r"SweepResult\.load: `kinds` must be a list of subclasses of lrax\.Schedule, got 3"):
-        SweepResult.load(tmp_path / "sweep", kinds=(3,))
+        SweepResult.load(tmp_path / "sweep", custom_types=(3,))
 
 
 def test_a_race_comes_back(race, tmp_path):
@@ -206,12 +206,12 @@ def test_files_of_other_kinds_are_named(race, tmp_path):
 
 
 def test_rows_and_csv(race, tmp_path):
-    """Rows are plain values, one a lane, with those metrics that are numbers; a file of them can be read back."""
+    """Rows are plain values, one a run, with those metrics that are numbers; a file of them can be read back."""
     metrics = {"loss": np.arange(4.0), "score": np.arange(4), "curve": np.ones((4, 3)), "half": jnp.ones(4, jnp.bfloat16)}
     result = SweepResult.create(lrax.Constant(PEAKS), metrics, lambda one: one["loss"])
     rows = result.rows()
     assert list(rows[1]) == [
-        *("lane", "setting", "kind", "schedule", "peak", "score", "diverged"),
+        *("run", "setting", "kind", "schedule", "peak", "score", "diverged"),
         *("half", "loss", "metrics.score"),
     ]
     assert (rows[1]["peak"], rows[1]["loss"], rows[1]["half"], rows[1]["metrics.score"]) == (0.05, 1.0, 1.0, 1)

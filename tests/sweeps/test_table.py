@@ -6,7 +6,7 @@ import pytest
 
 import lrax
 from lrax.sweeps import SweepResult
-from lrax.sweeps._table import labels
+from lrax.schedules._display import labels
 from problems import linear_learner, regression
 from small_sweep import PEAKS, run
 
@@ -37,7 +37,7 @@ def test_recipes_are_told_apart():
     lines = str(result).splitlines()
     assert len({line[3:40] for line in lines[2:6]}) == 4
     assert len(set(labels(result.schedules))) == 4
-    assert repr(result) == "<SweepResult: 4 lanes, 4 settings, 0 diverged>"
+    assert repr(result) == "<SweepResult: 4 runs, 4 settings, 0 diverged>"
 
 
 def test_labels_of_long_calls_have_what_differs():
@@ -49,8 +49,8 @@ def test_labels_of_long_calls_have_what_differs():
 @pytest.mark.parametrize(
     ("scores", "words"),
     [
-        ([4.0, 3.0, 2.0, 1.0], "the best peak learning rate, 0.001, is the highest that was tried: try higher ones"),
-        ([1.0, 2.0, 3.0, 4.0], "the best peak learning rate, 1e-05, is the lowest that was tried: try lower ones"),
+        ([4.0, 3.0, 2.0, 1.0], "The best peak learning rate, 0.001, is the highest that was tried: try higher ones"),
+        ([1.0, 2.0, 3.0, 4.0], "The best peak learning rate, 1e-05, is the lowest that was tried: try lower ones"),
         ([4.0, 1.0, 2.0, 3.0], None),
         ([3.0, 2.0, 1.0, np.nan], None),
         ([np.nan] * 4, None),
@@ -80,14 +80,14 @@ def test_a_race_says_it_too():
     """A winner at the end of its range is said by the race's table."""
     rates = [lrax.Constant(rate) for rate in (1e-5, 1e-4, 1e-3)]
     result = lrax.race(linear_learner(), regression(), rates, rungs=8, batch_size=8, key=KEY)
-    assert "the best peak learning rate, 0.001, is the highest that was tried: try higher ones" in str(result)
+    assert "The best peak learning rate, 0.001, is the highest that was tried: try higher ones" in str(result)
 
 
 def test_a_race_of_many_lanes_says_how_many_are_left_out():
-    """A race's table of very many lanes shows the best sixty and says how many there are besides."""
+    """A race's table of very many runs shows the best sixty and says how many there are besides."""
     rates = [lrax.Constant(rate) for rate in np.geomspace(1e-5, 1e-1, 70)]
     result = lrax.race(linear_learner(), regression(), rates, rungs=4, batch_size=8, key=KEY)
-    assert "... and 10 lanes that are worse" in str(result)
+    assert "... and 10 runs that are worse" in str(result)
 
 
 class Marked(lrax.Schedule):
@@ -110,7 +110,7 @@ def test_a_notebook_shows_table_and_picture():
     assert html.count('<tr style="font-weight: bold">') == 1
     assert "data:image/png;base64," in html
     assert "<b>" not in html
-    assert "best: " in run()._repr_html_()
+    assert "Best: " in run()._repr_html_()
 
 
 class Broken(lrax.Schedule):
@@ -131,10 +131,10 @@ def test_a_notebook_shows_something_whatever_happens(monkeypatch):
     html = run()._repr_html_()
     assert "<table>" in html
     assert "img" not in html
-    assert "SweepResult: 4 lanes" in SweepResult.create([Broken(0.1)] * 4, np.full(4, np.nan))._repr_html_()
+    assert "SweepResult: 4 runs" in SweepResult.create([Broken(0.1)] * 4, np.full(4, np.nan))._repr_html_()
 
 
 @pytest.mark.parametrize("peaks", [PEAKS[:1], PEAKS])
 def test_all_lanes_may_diverge_in_a_notebook(peaks):
-    """Nothing but diverged lanes is still a table."""
-    assert "no best" in SweepResult.create(lrax.Constant(peaks), np.full(len(peaks), np.nan))._repr_html_()
+    """Nothing but diverged runs is still a table."""
+    assert "No best" in SweepResult.create(lrax.Constant(peaks), np.full(len(peaks), np.nan))._repr_html_()
