@@ -45,20 +45,20 @@ def test_a_mesh_of_one_device_changes_nothing():
     mesh = Mesh(np.array(jax.devices()[:1]), ("runs",))
     rates, keys = lrax.Constant(np.linspace(0.01, 0.3, 5, dtype=np.float32)), jax.random.split(jax.random.key(0), 5)
     for runs in (None, 1, 2):
-        over = lrax.sweep(train, rates, keys, mesh=mesh, execution=lrax.Execution(max_parallel=runs))
+        over = lrax.sweep(train, rates, keys, execution=lrax.Execution(max_parallel=runs, mesh=mesh))
         np.testing.assert_allclose(over, lrax.sweep(train, rates, keys), rtol=1e-6)
     bound = jax.tree_util.Partial(lambda scale, *rest: scale * train(*rest), np.float32(2))
-    np.testing.assert_allclose(lrax.sweep(bound, rates, keys, mesh=mesh), 2 * over, rtol=1e-6)
+    np.testing.assert_allclose(lrax.sweep(bound, rates, keys, execution=lrax.Execution(mesh=mesh)), 2 * over, rtol=1e-6)
 
 
 def test_a_mesh_that_cannot_be_used_is_named():
     """An axis that is not there, and a mesh whose axes the compiler may not divide, are errors."""
     rates, devices = lrax.Constant(np.float32([0.1, 0.2])), np.array(jax.devices()[:1])
     with pytest.raises(ValueError, match="`axis` must be an axis of the mesh, 'data', got 'runs'"):
-        lrax.sweep(lambda schedule: schedule(0), rates, mesh=Mesh(devices, ("data",)))
+        lrax.sweep(lambda schedule: schedule(0), rates, execution=lrax.Execution(mesh=Mesh(devices, ("data",))))
     explicit = Mesh(devices, ("runs",), axis_types=(jax.sharding.AxisType.Explicit,))
     with pytest.raises(ValueError, match=r"`mesh` must be a mesh whose axes are Auto"):
-        lrax.sweep(lambda schedule: schedule(0), rates, mesh=explicit)
+        lrax.sweep(lambda schedule: schedule(0), rates, execution=lrax.Execution(mesh=explicit))
 
 
 EIGHT = textwrap.dedent(
@@ -68,14 +68,14 @@ EIGHT = textwrap.dedent(
     from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
     import lrax
     from lrax.sweeps._batch import as_batch
-    from lrax.sweeps._program import Program
+    from lrax.sweeps._sweep import Program
 
     assert jax.device_count() == 8
     generator = np.random.default_rng(0)
     inputs = generator.normal(size=(64, 16)).astype(np.float32)
     targets = (inputs @ generator.normal(size=16)).astype(np.float32)
     devices = np.array(jax.devices())
-    lanes_only, both = Mesh(devices, ("runs",)), Mesh(devices.reshape(4, 2), ("runs", "data"))
+    runs_only, both = Mesh(devices, ("runs",)), Mesh(devices.reshape(4, 2), ("runs", "data"))
 
     def loss_fn(params, batch, divided=None):
         x, y = batch if divided is None else jax.lax.with_sharding_constraint(batch, divided)
@@ -90,11 +90,11 @@ EIGHT = textwrap.dedent(
     def train(data, schedule, key, divided=None):
         one = learner(divided)
 
-        def update(state, count):
+        def step(state, count):
             chosen = jax.random.randint(jax.random.fold_in(key, count), (16,), 0, 64)
             return one.step(state, jax.tree.map(lambda leaf: leaf[chosen], data), schedule(count))
 
-        return jax.lax.scan(update, one.state, jnp.arange(30))[1]
+        return jax.lax.scan(step, one.state, jnp.arange(30))[1]
 
     data = inputs, targets
     rates = [lrax.Constant(rate) if i % 2 else lrax.Cosine(rate, 0.0, 30) for i, rate in enumerate(np.geomspace(1e-4, 0.1, 11))]
@@ -103,10 +103,10 @@ EIGHT = textwrap.dedent(
 
     # Runs over an axis: 11 over 8 and over 4 devices, all at a time and in groups; nothing is exchanged but the metrics.
     bound = jax.tree_util.Partial(train, data)
-    for mesh in (lanes_only, both):
+    for mesh in (runs_only, both):
         for runs in (None, 8):
-            np.testing.assert_allclose(lrax.sweep(bound, rates, keys, mesh=mesh, execution=lrax.Execution(max_parallel=runs)), alone, rtol=1e-5)
-    program = Program(bound, as_batch("sweep", rates, (keys,)), None, lanes_only, "runs")
+            np.testing.assert_allclose(lrax.sweep(bound, rates, keys, execution=lrax.Execution(max_parallel=runs, mesh=mesh)), alone, rtol=1e-5)
+    program = Program(bound, as_batch("sweep", rates, (keys,)), lrax.Execution(mesh=runs_only))
     text = program._compiled.as_text()
     assert not re.search("all-reduce|all-to-all|collective-permute|reduce-scatter", text)
 
@@ -125,7 +125,7 @@ EIGHT = textwrap.dedent(
             assert (found.updates, found.reason) == (plain.updates, plain.reason)
             np.testing.assert_allclose(found.losses, plain.losses, rtol=1e-4)
 
-        # A race over the same divisions, its runs abreast in one program or one by one.
+        # A race over the same divisions, its runs batched in one program or one by one.
         options = {"rungs": (10, 10), "batch_size": 16}
         alone_race = lrax.race(learner(), data, lrax.Constant(np.geomspace(1e-4, 0.1, 4)), key=jax.random.key(1), **options)
         for runs in (None, 1):
@@ -135,7 +135,7 @@ EIGHT = textwrap.dedent(
             np.testing.assert_array_equal(raced.order, alone_race.order)
 
     # Programs that exchange data run one at a time, also where only the loss knows that they do; Explicit axes are refused.
-    weights = jax.device_put(np.ones((64, 4), np.float32), NamedSharding(lanes_only, P("runs")))
+    weights = jax.device_put(np.ones((64, 4), np.float32), NamedSharding(runs_only, P("runs")))
     closing = lrax.Learner.create(lambda p, b: loss_fn(p, b) + 1e-6 * jnp.sum(weights @ jnp.ones(4)), params(), optax.adam)
     raced = lrax.race(closing, data, lrax.Constant(np.geomspace(1e-4, 0.1, 4)), rungs=4, batch_size=16, key=jax.random.key(1))
     assert "side by side" not in raced.plan
@@ -149,7 +149,7 @@ EIGHT = textwrap.dedent(
 
     # Both at once.
     split = jax.tree_util.Partial(functools.partial(train, divided=divided), jax.device_put(data, divided))
-    np.testing.assert_allclose(lrax.sweep(split, rates, keys, mesh=both), alone, rtol=1e-4)
+    np.testing.assert_allclose(lrax.sweep(split, rates, keys, execution=lrax.Execution(mesh=both)), alone, rtol=1e-4)
     print("all equal")
     """
 )
@@ -187,7 +187,7 @@ def test_two_processes_equal_one(tmp_path):
     (printed, errors, status), (silent, other_errors, other) = two_processes(*options)
     assert (status, other) == (0, 0), errors + other_errors
     assert "2 processes, 4 devices: {'runs': 2, 'data': 2}" in printed
-    assert "peak rate" not in silent
+    assert "peak" not in silent
     with np.load(tmp_path / "one.npz") as one, np.load(tmp_path / "two.npz") as two:
         np.testing.assert_allclose(two["losses"][:CALM], one["losses"][:CALM], rtol=1e-4)
         np.testing.assert_allclose(two["scores"][:STABLE], one["scores"][:STABLE], rtol=1e-4)
@@ -199,4 +199,4 @@ def test_two_processes_equal_one(tmp_path):
     table = slice(printed.index("schedule"), None)
     assert again[again.index("schedule") :] == printed[table]
     ended = two_processes(*options, "--seeds", "1")
-    assert all(status != 0 and "of another one (other schedules" in errors for _, errors, status in ended)
+    assert all(status != 0 and "of one with other schedules" in errors for _, errors, status in ended)

@@ -19,7 +19,7 @@ from lrax.sweeps._tables import BEST, ROWS, Table, end_of_range, names_of, not_f
 from lrax.training._batches import AGAIN, told
 from lrax.training._evaluating import SIGNS, WRONG, contradicts
 from lrax.training._resume import resumed
-from lrax.training._storage import Path, by_path, checked, load, restored, save
+from lrax.training._storage import Path, by_path, checked, load, reason_of, restored, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -448,7 +448,7 @@ class RaceResult:
             return dataclasses.replace(result, state=restored(result.state, state))
         except ValueError as error:
             needs = "a state like the one that was saved, such as learner.state"
-            remedy = f"the one in {path}: {error}"
+            remedy = f"the one in {path}: {reason_of(error)}"
             raise argument_error(ValueError, "RaceResult.load", "state", needs, list(by_path(state)), remedy) from error
 
     def __repr__(self) -> str:

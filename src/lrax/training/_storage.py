@@ -37,7 +37,7 @@ DIGEST = 32
 STALE = 3600.0
 """Seconds after which a half-written file is a leftover of a process that was killed."""
 
-KINDS = {"float": "f", "int": "iu", "bool": "b"}
+KINDS = {"float": "f", "int": "i", "bool": "b"}
 """The kinds of NumPy's dtypes that a specification of `checked` names."""
 
 Path = str | os.PathLike[str]
@@ -137,14 +137,14 @@ def by_path(tree: Any) -> dict[str, Any]:
     return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
 
 
-def restored(stored: Any, like: Any) -> Any:
+def restored(stored: dict[str, Any], like: Any) -> Any:
     """A pytree with the structure of `like` and the leaves that `by_path` stored: NumPy's or JAX's, as they are in `like`.
 
     Raises: ValueError, with the path of the leaf, if paths, shapes or dtypes differ.
     """
     wanted = by_path(like)
-    if not isinstance(stored, dict) or list(stored) != list(wanted):
-        raise ValueError(f"it has the leaves {list(stored)}, not {list(wanted)}")
+    if list(stored) != list(wanted) or not all(isinstance(leaf, np.ndarray | jax.Array) for leaf in stored.values()):
+        raise ValueError(f"it has the arrays {list(stored)}, not {list(wanted)}")
     leaves = []
     for path, leaf in wanted.items():
         found, shape, dtype = stored[path], np.shape(leaf), jax.dtypes.result_type(leaf)
