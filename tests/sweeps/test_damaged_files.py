@@ -182,7 +182,16 @@ def files(tmp_path_factory):
 FILES = [NAME, "race.lrax", "race_result", "sweep_result"]
 DEEP = json.loads("[" * 900 + "]" * 900)
 HOSTILE = [10**400, -(10**400), 2**63, -1, 0, 1.5, float("nan"), float("inf"), True, None, "", "x", "9" * 5000]
-HOSTILE += [[], [[1]], {}, DEEP, {"array": "float32", "shape": [1]}, {"tuple": []}, {"schedule": "{}"}, {"name": "f", "number": 1}]
+HOSTILE += [
+    [],
+    [[1]],
+    {},
+    DEEP,
+    {"array": "float32", "shape": [1]},
+    {"tuple": []},
+    {"schedule": "{}"},
+    {"name": "f", "number": 1},
+]
 
 
 def places(tree, path=()):
@@ -246,7 +255,7 @@ def other_content(whole, generator):
 
 
 def mutated(whole, generator):
-    """A file that differs in one bit, in its length, in its JSON, in an array, or in its arrays' bytes; often with its digest."""
+    """A file that differs in one bit, in its length, in its JSON, in an array, or in bytes; often with a digest that fits."""
     drawn = generator.integers(6)
     if drawn == 0:
         begin, end = np.sort(generator.integers(len(whole), size=2))
@@ -292,7 +301,9 @@ def test_many_mutations_are_named_or_do_no_harm(name, files, tmp_path):
 
 def array(dtype="float32", shape=(4,)):
     """A header whose content describes one array."""
-    return lambda kind: sealed({"lrax": kind, "format": 1, "content": {"dict": [["x", {"array": dtype, "shape": shape}]]}}, bytes(16))
+    return lambda kind: sealed(
+        {"lrax": kind, "format": 1, "content": {"dict": [["x", {"array": dtype, "shape": shape}]]}}, bytes(16)
+    )
 
 
 CRAFTED = {

@@ -271,5 +271,5 @@ def test_arrays_next_to_the_schedules_count(change, tmp_path):
     others = np.arange(3, dtype=np.int32)
     for same in (others, np.arange(3, dtype=np.int64), jnp.arange(3, dtype=jnp.int32)):
         lrax.run_sweep(lambda schedule, other: schedule(0), RATES, same, folder=tmp_path)
-    with pytest.raises(ValueError, match="of one with other arguments .`others`"):
+    with pytest.raises(ValueError, match=r"of one with other arguments \(`others`\)"):
         lrax.run_sweep(lambda schedule, other: schedule(0), RATES, change(others), folder=tmp_path)

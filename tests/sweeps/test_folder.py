@@ -30,16 +30,22 @@ def test_finished_lanes_are_loaded(tmp_path):
     seeds = jax.random.split(jax.random.key(0), 4)
     calls = []
     noted = counting(calls)
-    first = lrax.run_sweep(noted, lrax.Constant(PEAKS), seeds, execution=lrax.Execution(max_parallel=1), folder=tmp_path / "deep" / "sweep")
+    first = lrax.run_sweep(
+        noted, lrax.Constant(PEAKS), seeds, execution=lrax.Execution(max_parallel=1), folder=tmp_path / "deep" / "sweep"
+    )
     jax.effects_barrier()
     assert len(calls) == 4
-    again = lrax.run_sweep(noted, lrax.Constant(PEAKS), seeds, execution=lrax.Execution(max_parallel=1), folder=tmp_path / "deep" / "sweep")
+    again = lrax.run_sweep(
+        noted, lrax.Constant(PEAKS), seeds, execution=lrax.Execution(max_parallel=1), folder=tmp_path / "deep" / "sweep"
+    )
     np.testing.assert_array_equal(first.metrics, again.metrics)
     assert str(first) == str(again)
     files = sorted((tmp_path / "deep" / "sweep").iterdir())
     assert [file.name for file in files] == [f"runs-{run:05d}-{run:05d}.lrax" for run in range(4)]
     files[2].unlink()
-    third = lrax.run_sweep(noted, lrax.Constant(PEAKS), seeds, execution=lrax.Execution(max_parallel=1), folder=tmp_path / "deep" / "sweep")
+    third = lrax.run_sweep(
+        noted, lrax.Constant(PEAKS), seeds, execution=lrax.Execution(max_parallel=1), folder=tmp_path / "deep" / "sweep"
+    )
     jax.effects_barrier()
     assert len(calls) == 5
     assert str(first) == str(third)
@@ -173,7 +179,9 @@ def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
     with pytest.warns(
         RuntimeWarning, match=r"could not be written, .*runs-0000\d-0000\d\.lrax: No space left.*free some space"
     ) as said:
-        result = lrax.run_sweep(lambda schedule: schedule(0), lrax.Constant(PEAKS), folder=tmp_path, execution=lrax.Execution(max_parallel=1))
+        result = lrax.run_sweep(
+            lambda schedule: schedule(0), lrax.Constant(PEAKS), folder=tmp_path, execution=lrax.Execution(max_parallel=1)
+        )
     assert len(said) == 1
     np.testing.assert_array_equal(result.metrics, PEAKS)
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"runs-{run:05d}-{run:05d}.lrax" for run in range(4)]
@@ -183,7 +191,9 @@ def test_lanes_that_are_in_no_file_are_said(tmp_path, monkeypatch):
     """If the disk stays full, the last warning says how many runs are in the result alone, and how to keep them."""
     monkeypatch.setattr(os, "fsync", full)
     with pytest.warns(RuntimeWarning) as said:
-        result = lrax.run_sweep(lambda schedule: schedule(0), lrax.Constant(PEAKS), folder=tmp_path, execution=lrax.Execution(max_parallel=4))
+        result = lrax.run_sweep(
+            lambda schedule: schedule(0), lrax.Constant(PEAKS), folder=tmp_path, execution=lrax.Execution(max_parallel=4)
+        )
     assert "lacks 4 runs" in str(said[-1].message)
     assert "SweepResult.save" in str(said[-1].message)
     np.testing.assert_array_equal(result.metrics, PEAKS)

@@ -105,7 +105,8 @@ EIGHT = textwrap.dedent(
     bound = jax.tree_util.Partial(train, data)
     for mesh in (runs_only, both):
         for runs in (None, 8):
-            np.testing.assert_allclose(lrax.sweep(bound, rates, keys, execution=lrax.Execution(max_parallel=runs, mesh=mesh)), alone, rtol=1e-5)
+            over = lrax.sweep(bound, rates, keys, execution=lrax.Execution(max_parallel=runs, mesh=mesh))
+            np.testing.assert_allclose(over, alone, rtol=1e-5)
     program = Program(bound, as_batch("sweep", rates, (keys,)), lrax.Execution(mesh=runs_only))
     text = program._compiled.as_text()
     assert not re.search("all-reduce|all-to-all|collective-permute|reduce-scatter", text)
@@ -129,7 +130,8 @@ EIGHT = textwrap.dedent(
         options = {"rungs": (10, 10), "batch_size": 16}
         alone_race = lrax.race(learner(), data, lrax.Constant(np.geomspace(1e-4, 0.1, 4)), key=jax.random.key(1), **options)
         for runs in (None, 1):
-            raced = lrax.race(over, put, lrax.Constant(np.geomspace(1e-4, 0.1, 4)), key=key, execution=lrax.Execution(max_parallel=runs), **options)
+            options["execution"] = lrax.Execution(max_parallel=runs)
+            raced = lrax.race(over, put, lrax.Constant(np.geomspace(1e-4, 0.1, 4)), key=key, **options)
             assert "side by side" not in raced.plan
             np.testing.assert_allclose(raced.losses, alone_race.losses, rtol=1e-4)
             np.testing.assert_array_equal(raced.order, alone_race.order)

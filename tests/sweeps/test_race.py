@@ -45,7 +45,9 @@ def conv_learner():
     return lrax.Learner.create(loss_fn, Net().init(KEY, data[0][:1]), optax.sgd), data
 
 
-@pytest.mark.parametrize("options", [{}, {"max_parallel": 1}, {"max_parallel": 3}, {"loop": "python"}, {"loop": "python", "max_parallel": 1}])
+@pytest.mark.parametrize(
+    "options", [{}, {"max_parallel": 1}, {"max_parallel": 3}, {"loop": "python"}, {"loop": "python", "max_parallel": 1}]
+)
 def test_every_execution_gives_the_same_race(options):
     """However many runs run at a time and whatever drives them, losses, ranks and the winner's state agree to 1e-5."""
     plain, other = run(execution=lrax.Execution(max_parallel=4)), run(execution=lrax.Execution(**options))

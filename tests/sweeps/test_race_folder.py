@@ -254,7 +254,8 @@ for rates in (np.geomspace(1e-3, 0.3, 5), np.geomspace(1e-3, 0.3, 8)):
     for shape, names in (((4,), ("runs",)), ((2, 2), ("runs", "data"))):
         mesh = jax.sharding.Mesh(np.array(jax.devices()).reshape(shape), names)
         for loop in ("scan", "python"):
-            divided = lrax.race(linear_learner(), regression(), schedules, execution=lrax.Execution(loop=loop, mesh=mesh), **options)
+            execution = lrax.Execution(loop=loop, mesh=mesh)
+            divided = lrax.race(linear_learner(), regression(), schedules, execution=execution, **options)
             alone = lrax.race(linear_learner(), regression(), schedules, **options)
             np.testing.assert_allclose(divided.losses, alone.losses, rtol=1e-5)
             np.testing.assert_array_equal(divided.order, alone.order)

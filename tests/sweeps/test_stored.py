@@ -155,7 +155,10 @@ def test_a_state_of_another_shape_is_named(race, tmp_path):
     """A state of other shapes is an error that names the leaf."""
     race[0].save(tmp_path / "race")
     other = jax.tree.map(lambda leaf: jnp.zeros((2, *leaf.shape), leaf.dtype), race[1].state)
-    with pytest.raises(ValueError, match=r"RaceResult\.load: `state` must be a state like the one .* its \.params\['bias'\] is float32\[\], not float32\[2\]"):
+    with pytest.raises(
+        ValueError,
+        match=r"RaceResult\.load: `state` must be a state like the one .* its \.params\['bias'\] is float32\[\]",
+    ):
         RaceResult.load(tmp_path / "race", other)
 
 
@@ -197,7 +200,9 @@ def test_damaged_files_are_named(race, tmp_path):
 def test_files_of_other_kinds_are_named(race, tmp_path):
     """A race is no sweep, and a file of a newer format says so."""
     race[0].save(tmp_path / "race")
-    with pytest.raises(ValueError, match=r"SweepResult\.load: `path` must be a file of a SweepResult, got .*: it is a RaceResult"):
+    with pytest.raises(
+        ValueError, match=r"SweepResult\.load: `path` must be a file of a SweepResult, got .*: it is a RaceResult"
+    ):
         SweepResult.load(tmp_path / "race")
     with pytest.raises(FileNotFoundError, match="missing"):
         RaceResult.load(tmp_path / "missing")

@@ -154,7 +154,11 @@ def test_any_number_of_lanes_at_a_time(runs):
         return train(schedule)
 
     metrics = lrax.sweep(counted, lrax.Constant(PEAKS), execution=lrax.Execution(max_parallel=runs))
-    np.testing.assert_allclose(metrics["losses"], lrax.sweep(train, lrax.Constant(PEAKS), execution=lrax.Execution(max_parallel=7))["losses"], rtol=1e-6)
+    np.testing.assert_allclose(
+        metrics["losses"],
+        lrax.sweep(train, lrax.Constant(PEAKS), execution=lrax.Execution(max_parallel=7))["losses"],
+        rtol=1e-6,
+    )
     assert len(traces) == 1
 
 
@@ -173,9 +177,12 @@ def test_one_compilation_for_all_groups(runs, caplog):
 
 
 def test_a_sweep_under_jit():
-    """Inside a program that is traced, a sweep is part of that program, `runs` at a time."""
+    """Inside a program that is traced, a sweep is part of that program, so many runs at a time."""
     for runs in (None, 3):
-        inside = jax.jit(lambda peaks, execution=lrax.Execution(max_parallel=runs): lrax.sweep(train, lrax.Constant(peaks), execution=lrax.Execution(max_parallel=runs))["final"])(PEAKS)
+        execution = lrax.Execution(max_parallel=runs)
+        inside = jax.jit(lambda peaks, given=execution: lrax.sweep(train, lrax.Constant(peaks), execution=given)["final"])(
+            PEAKS
+        )
         np.testing.assert_allclose(inside, lrax.sweep(train, lrax.Constant(PEAKS))["final"], rtol=1e-6)
 
 
@@ -253,7 +260,11 @@ def test_a_single_callable_is_swept():
             ValueError,
             r"`schedules\[1\]` must be one schedule",
         ),
-        ([lrax.Constant(0.1), lambda count: "a"], TypeError, r"`schedules\[1\]` must be a function count -> learning rate, in jnp"),
+        (
+            [lrax.Constant(0.1), lambda count: "a"],
+            TypeError,
+            r"`schedules\[1\]` must be a function count -> learning rate, in jnp",
+        ),
         ([lambda count: jnp.ones(2)], ValueError, r"`schedules\[0\]` must be a function count -> one learning rate"),
     ],
 )

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import lrax
-from lrax.sweeps import SweepResult
 from lrax.schedules._display import labels
+from lrax.sweeps import SweepResult
 from problems import linear_learner, regression
 from small_sweep import PEAKS, run
 

@@ -193,8 +193,9 @@ def check_arrays(caller: str, name: str, tree: object) -> None:
             raise argument_error(TypeError, caller, place, needs, leaf, remedy)
 
 
-def check_execution(caller: str, execution: Execution, *refused: str) -> None:
-    """Raises if an option of `execution` is wrong, or is one that the caller has no use for."""
+def check_execution(caller: str, execution: object, *refused: str) -> Execution:
+    """`execution`, by default with no options; raises for a wrong one, and for one that the caller has no use for."""
+    execution = Execution() if execution is None else execution
     if not isinstance(execution, Execution):
         remedy = "such as lrax.Execution(max_parallel=8)"
         raise argument_error(TypeError, caller, "execution", "an lrax.Execution", execution, remedy)
@@ -205,6 +206,7 @@ def check_execution(caller: str, execution: Execution, *refused: str) -> None:
     for name in refused:
         if value := getattr(execution, name):
             raise argument_error(ValueError, caller, f"execution.{name}", f"left out of {caller}", value)
+    return execution
 
 
 def take(tree: Tree, runs: np.ndarray[Any, Any] | int) -> Tree:

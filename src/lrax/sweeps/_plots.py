@@ -57,8 +57,8 @@ def plot_scores(settings: Sequence[Setting], peaks: Array, scores: Array, axes: 
         label = "median over seeds" if one_class else name
         axes.plot([setting.peak for setting in shown], [setting.score for setting in shown], **look, label=label)
         runs = [run for setting in members for run in setting.runs if not diverged[run]]
-        dots = {"color": look["color"], "markersize": 4, "alpha": 0.5, "label": "run" if one_class else "_"}
-        axes.plot(peaks[runs], scores[runs], "o", **dots)
+        label = "run" if one_class else "_"
+        axes.plot(peaks[runs], scores[runs], "o", color=look["color"], markersize=4, alpha=0.5, label=label)
     if diverged.any():
         lost, top = peaks[diverged], axes.get_xaxis_transform()  # at the top, whatever the scores are
         axes.plot(lost, [0.97] * len(lost), "x", color=GONE, transform=top, label="diverged")
@@ -140,7 +140,7 @@ def plot_race(
         curves = [(np.flatnonzero(np.isfinite(means[run])), means[run]) for run in np.flatnonzero(chosen)]
         dots = [(known[-1], min(mean[known[-1]], top)) for known, mean in curves if known.size]
         if dots:
-            style = {"markerfacecolor": "white", "color": colour, "zorder": 4, "clip_on": False, "markersize": 5}
+            style: dict[str, Any] = {"markerfacecolor": "white", "color": colour, "zorder": 4, "clip_on": False, "markersize": 5}
             axes.plot(*zip(*dots, strict=True), marker, label=label, **style)
     _count_runs(axes, rungs, ends)
     axes.legend(fontsize="small")
@@ -152,7 +152,7 @@ def plot_evaluations(
 ) -> "Axes":
     """See `RaceResult.plot_evaluations`."""
     axes = new_axes() if axes is None else axes
-    looks = _Looks(schedules, peaks, ~np.isfinite(metrics).any(axis=1))
+    looks = _Looks(schedules, peaks, np.isnan(metrics).all(axis=1))
     for run, curve in enumerate(metrics):
         known = np.isfinite(curve)
         axes.plot(evaluated[known], curve[known], marker="o", markersize=3, **looks.style(run, best=run == winner))

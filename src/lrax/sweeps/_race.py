@@ -85,8 +85,7 @@ def race(
         remedy = "call race outside jit, or train inside it with lrax.sweep"
         raise argument_error(TypeError, "race", "schedules", "arrays, not traced", schedules, remedy)
     check_learner("race", learner, key)
-    execution = Execution() if execution is None else execution
-    check_execution("race", execution, "donate")
+    execution = check_execution("race", execution, "donate")
     if execution.mesh is not None and jax.process_count() > 1:
         remedy = "divide the runs of a sweep over several processes, or race in one"
         needs = "left out where there are several processes"
@@ -95,8 +94,10 @@ def race(
     total = sum(size * length for size, length in zip(sizes, lengths, strict=True))
     source = Source(data, key, batch_size, transform, accumulate)
     with progress_bar(total * accumulate, "race", "batch", progress) as show:
-        options = {"execution": execution, "evaluation": evaluation, "report": show}
-        trainer = make_trainer("race", [learner], source, capacity=sum(lengths), **options)
+        most = sum(lengths)
+        trainer = make_trainer(
+            "race", [learner], source, capacity=most, execution=execution, evaluation=evaluation, report=show
+        )
         now = _State.first(trainer, batch, trainer.order(key))
         plan, stored = str(trainer.plan(now.runs)), None
         if folder is not None:

@@ -61,8 +61,8 @@ def sweep(
     >>> print(sweep(train, lrax.Constant(jnp.array([0.0, 0.1, 0.5]))))
     [1.         0.01801439 0.        ]
     """
-    execution = Execution() if execution is None else execution
-    batch = _checked("sweep", train, schedules, others, execution)
+    execution = check_execution("sweep", execution, "loop", "donate")
+    batch = _checked("sweep", train, schedules, others)
     arguments = (batch.schedules, *batch.others)
     if any_traced(arguments):
         at_a_time = min(execution.max_parallel or batch.runs, batch.runs)
@@ -116,8 +116,8 @@ def run_sweep(
        Constant(value=2.0)      2  1.175e+10  2
     3 runs, ... at a time...
     """
-    execution = Execution() if execution is None else execution
-    batch = _checked("run_sweep", train, schedules, others, execution)
+    execution = check_execution("run_sweep", execution, "loop", "donate")
+    batch = _checked("run_sweep", train, schedules, others)
     if any_traced((batch.schedules, batch.others)):
         remedy = "use lrax.sweep inside jit, which is pure"
         raise argument_error(TypeError, "run_sweep", "schedules", "arrays, not traced", schedules, remedy)
@@ -139,12 +139,11 @@ def run_sweep(
     return sweep_result(batch, program.result(), score, str(program.plan))
 
 
-def _checked(caller: str, train: Train, schedules: object, others: tuple[Any, ...], execution: Execution) -> Batch:
+def _checked(caller: str, train: Train, schedules: object, others: tuple[Any, ...]) -> Batch:
     batch = as_batch(caller, schedules, others)
     if not callable(train):
         raise argument_error(TypeError, caller, "train", "a function schedule -> metrics", train)
     check_arity(caller, "train", train, f"train(schedule{', other' * len(others)})", 1 + len(others))
-    check_execution(caller, execution, "loop", "donate")
     return batch
 
 
