@@ -204,7 +204,7 @@ print("state untouched:", jax.tree.all(jax.tree.map(np.array_equal, before, afte
 # ## Was it right?
 #
 # Three rates: a tenth of the suggestion, the suggestion, ten times the suggestion. Each trains from the same parameters on the same batches, and stays as it is to the end. `lrax.race` trains
-# lanes side by side; with one rung none of them is dropped. At the end each is tested with images that it has not seen, with the running averages of its batch statistics.
+# runs in parallel; with one rung none of them is dropped. At the end each is tested with images that it has not seen, with the running averages of its batch statistics.
 #
 # One run of each rate would say little. The loss of one batch is noisy, and so is a run: other parameters and other batches end elsewhere. So there are three seeds, losses are averaged over a
 # fifth of the updates, and what counts in the end is the share of test images that are right.
@@ -222,7 +222,7 @@ def accuracy(state):
 
 
 three = lrax.Constant(found.suggestion * jnp.array([0.1, 1.0, 10.0]))
-run = {"rungs": updates, "batch_size": batch_size, "evaluate": accuracy, "mode": "max"}
+run = {"rungs": updates, "batch_size": batch_size, "evaluation": lrax.Evaluation(accuracy, goal="max")}
 races = [lrax.race(learner_of(seed), train_data, three, key=jax.random.key(seed), **run) for seed in (1, 2, 3)]
 
 # %%

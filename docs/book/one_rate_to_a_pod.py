@@ -91,7 +91,7 @@ for step in ("one rate, compiled", "one rate, again"):
 # %% [markdown]
 # ## 32 rates
 #
-# `run_sweep` maps the function over a batch of schedules. It is compiled once, for eight lanes at a time, and the 32 lanes go through that program in four
+# `run_sweep` maps the function over a batch of schedules. It is compiled once, for eight runs at a time, and the 32 runs go through that program in four
 # groups. All have the same key: the same start, the same batches. `Partial` binds the data, which go in as an argument and are not compiled into the program.
 #
 # In the picture each dot is a run, and the dashed line is the best rate.
@@ -100,7 +100,10 @@ for step in ("one rate, compiled", "one rate, again"):
 peaks = jnp.geomspace(1e-3, 3, 32)
 schedules = jax.vmap(lambda peak: lrax.warmup_cosine(peak, updates, 0.1))(peaks)
 bound = jax.tree_util.Partial(train, data)
-result = timed("32 rates", lambda: lrax.run_sweep(bound, schedules, jnp.broadcast_to(key, (32,)), score=test_loss, lanes=8))
+eight = lrax.Execution(max_parallel=8)
+result = timed(
+    "32 rates", lambda: lrax.run_sweep(bound, schedules, jnp.broadcast_to(key, (32,)), score=test_loss, execution=eight)
+)
 print(result)
 result.plot()
 
@@ -110,14 +113,14 @@ result.plot()
 #
 # ## Seeds
 #
-# A best rate of one seed may be luck. `grid` makes every schedule meet every key; lanes with equal schedules are the seeds of one setting, and its score is
+# A best rate of one seed may be luck. `grid` makes every schedule meet every key; runs with equal schedules are the seeds of one setting, and its score is
 # their median. The table says how far the best is from the runner-up in the mean over seeds, with a standard error, and whether that is significant.
 
 # %%
 best = int(jnp.argmin(jnp.abs(peaks - result.best.peak)))
 near = jax.tree.map(lambda leaf: leaf[best - 2 : best + 3] if jnp.ndim(leaf) else leaf, schedules)
-lanes = lrax.grid(near, jax.random.split(jax.random.key(1), seeds))
-result = timed(f"5 rates, {seeds} seeds", lambda: lrax.run_sweep(bound, *lanes, score=test_loss, lanes=8))
+runs = lrax.grid(near, jax.random.split(jax.random.key(1), seeds))
+result = timed(f"5 rates, {seeds} seeds", lambda: lrax.run_sweep(bound, *runs, score=test_loss, execution=eight))
 print(result)
 result.plot()
 
@@ -152,20 +155,20 @@ race.plot()
 #
 # ## A folder
 #
-# With a folder, each group of lanes is written as it ends. To see what that is good for, a thread presses Ctrl-C as soon as the first file is there. The same
+# With a folder, each group of runs is written as it ends. To see what that is good for, a thread presses Ctrl-C as soon as the first file is there. The same
 # call again loads what is finished and trains the rest.
 
 
 # %%
 def interrupt_after(files, folder):
     """Does what Ctrl-C does, when so many files are there."""
-    while len(list(pathlib.Path(folder).glob("*.npz"))) < files:
+    while len(list(pathlib.Path(folder).glob("*.lrax"))) < files:
         time.sleep(0.01)
     os.kill(os.getpid(), signal.SIGINT)
 
 
 def long_sweep(folder):
-    return lrax.run_sweep(bound, *lanes, score=test_loss, lanes=8, folder=folder)
+    return lrax.run_sweep(bound, *runs, score=test_loss, execution=eight, folder=folder)
 
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # also in a background job, where it is ignored
@@ -175,11 +178,11 @@ with tempfile.TemporaryDirectory() as folder:
         long_sweep(folder)
     except KeyboardInterrupt:
         print("interrupted")
-    finished = len(list(pathlib.Path(folder).glob("*.npz")))
+    finished = len(list(pathlib.Path(folder).glob("*.lrax")))
     resumed = timed("the rest of it", lambda: long_sweep(folder))
     again = timed("all from the folder", lambda: long_sweep(folder))
 
-print(f"groups of 8 lanes that were kept: {finished}; the rest took {took['the rest of it']:.2f} s")
+print(f"groups of 8 runs that were saved: {finished}; the rest took {took['the rest of it']:.2f} s")
 print(f"the same table as without an interrupt: {str(resumed).splitlines()[:-1] == str(result).splitlines()[:-1]}")
 
 # %% [markdown]
@@ -187,11 +190,11 @@ print(f"the same table as without an interrupt: {str(resumed).splitlines()[:-1] 
 #
 # ## A mesh
 #
-# A mesh is an array of devices whose axes have names. The sweep divides its lanes over the axis `lanes`: here eight devices. Nothing else changes.
+# A mesh is an array of devices whose axes have names. The sweep divides its runs over the axis `runs`: here eight devices. Nothing else changes.
 
 # %%
-mesh = Mesh(np.array(jax.devices()), ("lanes",))
-meshed = timed("on a mesh of 8", lambda: lrax.run_sweep(bound, *lanes, score=test_loss, mesh=mesh))
+mesh = Mesh(np.array(jax.devices()), ("runs",))
+meshed = timed("on a mesh of 8", lambda: lrax.run_sweep(bound, *runs, score=test_loss, execution=lrax.Execution(mesh=mesh)))
 print(meshed.plan)
 print(f"best peak {meshed.best.peak:.3g}; scores differ by {np.abs(meshed.scores - result.scores).max():.1e} at most")
 
@@ -220,7 +223,7 @@ import jax.numpy as jnp, numpy as np, optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import lrax
 
-mesh = Mesh(np.array(jax.devices()), ("lanes",))  # the devices of both processes
+mesh = Mesh(np.array(jax.devices()), ("runs",))  # the devices of both processes
 everywhere = NamedSharding(mesh, PartitionSpec())
 numbers = np.random.default_rng(0).normal(size=(256, 9)).astype(np.float32)
 data = jax.device_put((numbers[:, :8], numbers.sum(axis=1)), everywhere)  # eight inputs, and noise
@@ -235,7 +238,7 @@ def train(data, schedule):
 
 
 rates = lrax.Constant(np.geomspace(1e-3, 1, 16).astype(np.float32))
-result = lrax.run_sweep(jax.tree_util.Partial(train, data), rates, mesh=mesh)
+result = lrax.run_sweep(jax.tree_util.Partial(train, data), rates, execution=lrax.Execution(mesh=mesh))
 if jax.process_index() == 0:
     result.save(sys.argv[3])
 """
@@ -244,7 +247,7 @@ if jax.process_index() == 0:
 def run_twice():
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
     with socket.create_server(("127.0.0.1", 0)) as free, tempfile.TemporaryDirectory() as folder:
-        address, path = f"127.0.0.1:{free.getsockname()[1]}", f"{folder}/sweep.npz"
+        address, path = f"127.0.0.1:{free.getsockname()[1]}", f"{folder}/sweep.lrax"
         free.close()
         commands = [[sys.executable, "-c", script, address, str(process), path] for process in (0, 1)]
         both = [subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) for command in commands]
@@ -270,5 +273,5 @@ for step, seconds in took.items():
 #
 # ## Where next
 #
-# - [Sweeps and races](../sweeps.md): scores, tables, how many lanes at a time.
+# - [Sweeps and races](../sweeps.md): scores, tables, how many runs at a time.
 # - [From one CPU to a pod](../scaling.md): batches over devices, both at once, rules for several processes.

@@ -15,7 +15,7 @@ import lrax
 from devices import xla_flags
 
 EXAMPLE = pathlib.Path(__file__).parents[2] / "examples" / "sweep_many_devices.py"
-SMALL = ["--rates", "6", "--seeds", "2", "--updates", "40"]
+SMALL = ["--rates", "6", "--seeds", "2", "--steps", "40"]
 CALM = 80  # updates of the range test: up to a rate of 0.01
 STABLE = 8
 """Runs of the small example whose rates are not so high that rounding grows into another run."""

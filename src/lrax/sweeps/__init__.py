@@ -5,12 +5,8 @@ from lrax.sweeps._race import race
 from lrax.sweeps._results import RaceResult, SweepResult
 from lrax.sweeps._score import Margin, Setting, end_loss
 from lrax.sweeps._sweep import run_sweep, sweep
-from lrax.training._driver import Execution
-from lrax.training._evaluating import Evaluation
 
 __all__ = [
-    "Evaluation",
-    "Execution",
     "Margin",
     "RaceResult",
     "Setting",

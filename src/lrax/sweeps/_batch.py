@@ -13,7 +13,6 @@ from lrax.fields._types import Offset
 from lrax.fields._value import is_batch, ranks
 from lrax.schedules._base import Function, Schedule, ScheduleRule, Schedules
 from lrax.training._driver import Execution
-from lrax.training._memory import check_mesh
 
 Tree = TypeVar("Tree")
 
@@ -194,15 +193,11 @@ def check_arrays(caller: str, name: str, tree: object) -> None:
 
 
 def check_execution(caller: str, execution: object, *refused: str) -> Execution:
-    """`execution`, by default with no options; raises for a wrong one, and for one that the caller has no use for."""
+    """`execution`, by default without options; raises for an option that the caller has no use for."""
     execution = Execution() if execution is None else execution
     if not isinstance(execution, Execution):
         remedy = "such as lrax.Execution(max_parallel=8)"
         raise argument_error(TypeError, caller, "execution", "an lrax.Execution", execution, remedy)
-    parallel = execution.max_parallel
-    if parallel is not None and (not isinstance(parallel, int | np.integer) or isinstance(parallel, bool) or parallel < 1):
-        raise argument_error(ValueError, caller, "max_parallel", "an integer of at least 1", parallel)
-    check_mesh(caller, execution.mesh, execution.axis)
     for name in refused:
         if value := getattr(execution, name):
             raise argument_error(ValueError, caller, f"execution.{name}", f"left out of {caller}", value)

@@ -140,7 +140,13 @@ def plot_race(
         curves = [(np.flatnonzero(np.isfinite(means[run])), means[run]) for run in np.flatnonzero(chosen)]
         dots = [(known[-1], min(mean[known[-1]], top)) for known, mean in curves if known.size]
         if dots:
-            style: dict[str, Any] = {"markerfacecolor": "white", "color": colour, "zorder": 4, "clip_on": False, "markersize": 5}
+            style: dict[str, Any] = {
+                "markerfacecolor": "white",
+                "color": colour,
+                "zorder": 4,
+                "clip_on": False,
+                "markersize": 5,
+            }
             axes.plot(*zip(*dots, strict=True), marker, label=label, **style)
     _count_runs(axes, rungs, ends)
     axes.legend(fontsize="small")
@@ -152,7 +158,7 @@ def plot_evaluations(
 ) -> "Axes":
     """See `RaceResult.plot_evaluations`."""
     axes = new_axes() if axes is None else axes
-    looks = _Looks(schedules, peaks, np.isnan(metrics).all(axis=1))
+    looks = _Looks(schedules, peaks, np.array([not np.isfinite(curve).any() for curve in metrics]))
     for run, curve in enumerate(metrics):
         known = np.isfinite(curve)
         axes.plot(evaluated[known], curve[known], marker="o", markersize=3, **looks.style(run, best=run == winner))
