@@ -154,13 +154,13 @@ def files(tmp_path_factory):
         metrics["key"] = jax.random.split(jax.random.key(0), 4)
         schedules = [lrax.Constant(0.1), lrax.wsd(0.1, 9, 1, 2), lrax.MultiStep(0.1, 0.5, [3, 4]), lambda count: jnp.float32(1)]
         SweepResult.create(schedules, metrics, lambda one: one["loss"]).save(folder / "sweep_result")
-        programs, make = [], _sweep._Stored
-        patch.setattr(_sweep, "_Stored", lambda folder, program: programs.append(program) or make(folder, program))
+        programs, load = [], _sweep._load
+        patch.setattr(_sweep, "_load", lambda folder, program: programs.append(program) or load(folder, program))
         sweep(folder)
     race_folder, sweep_folder = stored
 
     def read_folder(path):
-        _sweep._Stored(dataclasses.replace(sweep_folder, path=path.parent), programs[0]).load()
+        _sweep._load(dataclasses.replace(sweep_folder, path=path.parent), programs[0])
 
     def read_race_folder(path):
         there = dataclasses.replace(race_folder, path=path.parent)

@@ -109,9 +109,8 @@ def race(
             if now.over:
                 break
             now = _rung(trainer, now, length, keep, tail)
-            if stored is not None and (problem := stored.save(FILE, _content(now))):
-                remedy = "free some space or mend it: the next rung tries again. The race goes on, its result is whole"
-                warnings.warn(f"race: `folder` could not be written, {problem}; {remedy}", RuntimeWarning, stacklevel=3)
+            if stored is not None:
+                stored.save(FILE, _content(now))
     if not now.ends:
         raise argument_error(ValueError, "race", "data", "an iterable of at least one batch", data)
     result = dataclasses.replace(_result(trainer, batch, now, tail, plan), optimizer=factory_of(learner))
@@ -272,12 +271,10 @@ def _read(content: dict[str, Any], first: _State) -> _State:
 
 
 def _read_run(content: Any, first: Run, has_state: bool, most: int) -> Run:
-    parts = checked(content, run=dict, history="float[steps,three]", evaluations="float[evaluations,two]")
+    parts = checked(content, run=dict, history="float[steps, 3]", evaluations="float[evaluations, 2]")
     bare = restored(parts["run"], _bare(first if has_state else first._replace(state=None)))
     history, evaluations = parts["history"], parts["evaluations"]
-    if history.shape != (int(bare.steps), 3) or len(history) > most or evaluations.shape[1:] != (2,):
-        raise ValueError("its `history` or its `evaluations` have another length")
-    if {history.dtype, evaluations.dtype} != {np.dtype(np.float32)}:
-        raise ValueError("its `history` or its `evaluations` have another dtype")
+    if len(history) != int(bare.steps) or len(history) > most or {history.dtype, evaluations.dtype} != {np.dtype(np.float32)}:
+        raise ValueError("its `history` or its `evaluations` have another length or dtype")
     changed = {name: getattr(bare, name) for name in ("state", *PROGRESS)}
     return first._replace(**changed, history=history, evaluations=evaluations)

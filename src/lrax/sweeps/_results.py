@@ -229,8 +229,6 @@ class SweepResult:
         Args:
           axes: where to draw; by default new axes.
 
-        Returns: the axes.
-
         Raises: ImportError if matplotlib is not installed.
         """
         return _plots.plot_scores(self.settings, self.peaks, self.scores, axes)
@@ -245,8 +243,6 @@ class SweepResult:
         Args:
           axes: where to draw; by default new axes.
           losses: float (runs, steps); by default the only metric of that rank.
-
-        Returns: the axes.
 
         Raises: ImportError if matplotlib is not installed; ValueError if not exactly one metric is a curve, or if `losses`
           do not fit the runs.
@@ -500,8 +496,6 @@ class RaceResult:
         Args:
           axes: where to draw; by default new axes.
 
-        Returns: the axes.
-
         Raises: ImportError if matplotlib is not installed.
         """
         return _plots.plot_race(
@@ -514,8 +508,6 @@ class RaceResult:
 
         Args:
           axes: where to draw; by default new axes.
-
-        Returns: the axes.
 
         Raises: ImportError if matplotlib is not installed; ValueError if runs were not evaluated.
         """

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lrax.fields._errors import argument_error, check_call
+from lrax.fields._value import identity
 from lrax.schedules._base import Schedule
 from lrax.sweeps._batch import Either
 from lrax.training._core import part_of
@@ -158,10 +159,9 @@ def settings_of(
     schedules: Sequence[Schedule], peaks: np.ndarray[Any, Any], scores: np.ndarray[Any, Any]
 ) -> tuple[Setting, ...]:
     """The different schedules of all runs, in the order of their first runs."""
-    groups: dict[Any, list[int]] = {}
+    groups: dict[object, list[int]] = {}
     for run, schedule in enumerate(schedules):
-        leaves = tuple((np.shape(leaf), np.asarray(leaf).tobytes()) for leaf in jax.tree.leaves(schedule))
-        groups.setdefault((jax.tree.structure(schedule), leaves), []).append(run)
+        groups.setdefault(identity(schedule), []).append(run)
 
     def setting(runs: list[int]) -> Setting:
         finite = scores[runs][np.isfinite(scores[runs])]

@@ -2,8 +2,7 @@
 
 import dataclasses
 import functools
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import jax
@@ -123,16 +122,15 @@ def run_sweep(
         raise argument_error(TypeError, "run_sweep", "schedules", "arrays, not traced", schedules, remedy)
     program = Program(train, batch, execution)
     check_score("run_sweep", score, program.traced.out_info)
-    stored = (
-        None if folder is None else _Stored(Folder.create("run_sweep", folder, "sweep", _identity(batch, program)), program)
-    )
-    done = np.zeros(batch.runs, bool) if stored is None else stored.load()
+    stored = None if folder is None else Folder.create("run_sweep", folder, "sweep", _identity(batch, program))
+    done = np.zeros(batch.runs, bool) if stored is None else _load(stored, program)
     with progress_bar(batch.runs, "sweep", "run", progress) as show:
         show(int(done.sum()), loaded=True)
         for runs, leaves in program.run(np.flatnonzero(~done)):
             program.store(runs, leaves)
-            if stored is not None:
-                stored.save(runs, leaves)
+            if stored is not None and jax.process_index() == 0:
+                content = {"runs": runs, "metrics": dict(zip(program.metrics, leaves, strict=True))}
+                stored.save(f"runs-{runs[0]:05d}-{runs[-1]:05d}.lrax", content)
             show(len(runs))
     if stored is not None:
         stored.close()
@@ -151,6 +149,7 @@ class Program:
     """A training function with the runs of a batch: traced when made, compiled once for a number of runs.
 
     Attributes:
+      runs: how many runs there are.
       traced: the program of one run.
       plan: how many runs are trained at a time.
       shared: what all runs share: the leaves of a training function that is a pytree, such as a `jax.tree_util.Partial`.
@@ -158,7 +157,7 @@ class Program:
     """
 
     def __init__(self, train: Train, batch: Batch, execution: Execution) -> None:
-        self._batch, self._mesh, self._axis = batch, execution.mesh, execution.axis
+        self.runs, self._batch, self._mesh, self._axis = batch.runs, batch, execution.mesh, execution.axis
         self.shared, self._function = _parts(train, self._mesh)
         arguments = (batch.schedules, *batch.others)
         self.traced = _jitted(self._function).trace(self.shared, *jax.eval_shape(functools.partial(take, runs=0), arguments))
@@ -311,83 +310,41 @@ def _identity(batch: Batch, program: Program) -> dict[str, str]:
     }
 
 
-@dataclasses.dataclass
-class _Stored:
-    """The finished runs of a sweep in a folder, a file for each group.
+def _load(folder: Folder, program: Program) -> np.ndarray[Any, Any]:
+    """Stores the metrics that are in the folder; returns which runs that is, bool of shape (runs,).
 
-    A file that cannot be written stops nothing: the result of a day of training must not be lost. A warning says at once what
-    is wrong, while it can be mended, and every group that ends later tries again.
+    Of several processes the first reads, and sends what it read to the others.
+
+    Raises: ValueError if a file is of another sweep or cannot be read.
     """
-
-    folder: Folder
-    program: Program
-    unsaved: list[Finished] = dataclasses.field(default_factory=list)
-    reported: set[str] = dataclasses.field(default_factory=set)
-
-    def load(self) -> np.ndarray[Any, Any]:
-        """Stores the metrics that are in the folder; returns which runs that is, bool of shape (runs,).
-
-        Of several processes the first reads, and sends what it read to the others.
-
-        Raises: ValueError if a file is of another sweep or cannot be read.
-        """
-        if jax.process_count() == 1:
-            return self._load()
-        metrics, problem, done = self.program.metrics, "", np.zeros(len(next(iter(self.program.metrics.values()))), bool)
-        if jax.process_index() == 0:
-            try:
-                done = self._load()
-            except ValueError as error:
-                problem = str(error)
-        text = np.frombuffer(problem.encode()[:1000].ljust(1000, b"\0"), np.uint8)
-        text, done, *arrays = multihost_utils.broadcast_one_to_all((text, done, *metrics.values()))
-        if text.any():
-            raise ValueError(bytes(text).rstrip(b"\0").decode(errors="replace"))
-        self.program.store(np.arange(len(done)), arrays)
-        return np.asarray(done)
-
-    def _load(self) -> np.ndarray[Any, Any]:
-        done = np.zeros(len(next(iter(self.program.metrics.values()))), bool)
-        for runs, leaves in self.folder.load("runs-*.lrax", self._read):
-            self.program.store(runs, leaves)
-            done[runs] = True
+    metrics, problem, done = program.metrics, "", np.zeros(program.runs, bool)
+    if jax.process_index() == 0:
+        try:
+            for runs, leaves in folder.load("runs-*.lrax", lambda content: _read(content, metrics)):
+                program.store(runs, leaves)
+                done[runs] = True
+        except ValueError as error:
+            if jax.process_count() == 1:
+                raise
+            problem = str(error)
+    if jax.process_count() == 1:
         return done
+    text = np.frombuffer(problem.encode()[:1000].ljust(1000, b"\0"), np.uint8)
+    text, done, *arrays = multihost_utils.broadcast_one_to_all((text, done, *metrics.values()))
+    if text.any():
+        raise ValueError(bytes(text).rstrip(b"\0").decode(errors="replace"))
+    program.store(np.arange(len(done)), arrays)
+    return np.asarray(done)
 
-    def _read(self, content: dict[str, Any]) -> Finished:
-        parts, runs = checked(content, runs="int[runs]", metrics=dict), content["runs"]
-        if not len(runs) or len(set(runs.tolist())) < len(runs):
-            raise ValueError("its `runs` are not different ones")
-        for name, array in self.program.metrics.items():
-            leaf = parts["metrics"].get(name)
-            if not isinstance(leaf, np.ndarray) or leaf.shape != (len(runs), *array.shape[1:]) or leaf.dtype != array.dtype:
-                raise ValueError(f"its `metrics` have another {name}")
-            if ((runs < 0) | (runs >= len(array))).any():
-                raise ValueError(f"its `runs` are not among {len(array)}")
-        return runs, [parts["metrics"][name] for name in self.program.metrics]
 
-    def save(self, runs: np.ndarray[Any, Any], leaves: list[np.ndarray[Any, Any]]) -> None:
-        """Writes the metrics of some runs, and of those that could not be written before."""
-        self.unsaved.append((runs, leaves))
-        problem = self._write()
-        if (reason := problem.rpartition(": ")[2]) and reason not in self.reported:
-            self.reported.add(reason)
-            remedy = "free some space or mend it: every group of runs that ends tries again. The sweep goes on"
-            warnings.warn(f"run_sweep: `folder` could not be written, {problem}; {remedy}", RuntimeWarning, stacklevel=4)
-
-    def close(self) -> None:
-        """The last try; warns of runs that are in no file."""
-        if problem := self._write():
-            number = sum(len(runs) for runs, _ in self.unsaved)
-            remedy = "only the result has them: save it with SweepResult.save"
-            warnings.warn(f"run_sweep: `folder` lacks {number} runs, {problem}; {remedy}", RuntimeWarning, stacklevel=4)
-
-    def _write(self) -> str:
-        """Writes what is not saved yet; returns why something could not be written, or ""."""
-        if jax.process_index() != 0:
-            self.unsaved = []
-        problems = []
-        for runs, leaves in self.unsaved:
-            content = {"runs": runs, "metrics": dict(zip(self.program.metrics, leaves, strict=True))}
-            problems.append(self.folder.save(f"runs-{runs[0]:05d}-{runs[-1]:05d}.lrax", content))
-        self.unsaved = [group for group, problem in zip(self.unsaved, problems, strict=True) if problem]
-        return next(filter(None, problems), "")
+def _read(content: dict[str, Any], metrics: Mapping[str, np.ndarray[Any, Any]]) -> Finished:
+    """The runs in a file, and the leaves of their metrics, which must be like `metrics`."""
+    parts, runs = checked(content, runs="int[runs]", metrics=dict), content["runs"]
+    number = len(next(iter(metrics.values())))
+    if not len(runs) or len(set(runs.tolist())) < len(runs) or ((runs < 0) | (runs >= number)).any():
+        raise ValueError(f"its `runs` are not different ones of {number}")
+    for name, array in metrics.items():
+        leaf = parts["metrics"].get(name)
+        if not isinstance(leaf, np.ndarray) or leaf.shape != (len(runs), *array.shape[1:]) or leaf.dtype != array.dtype:
+            raise ValueError(f"its `metrics` have another {name}")
+    return runs, [parts["metrics"][name] for name in metrics]

@@ -1,8 +1,8 @@
 """Results and unfinished work on disk: one file of plain data, written whole or not at all, and read without trust.
 
 A file is one line of JSON, the bytes of its arrays one after the other (C order, little-endian), and a BLAKE2 digest of both.
-The line says what the file is and describes a nest of dicts, lists, tuples, plain values, arrays and schedules. No code is run
-by reading one, and every array is described once, so that time and memory are linear in the size of the file.
+The line says what the file is and describes nested dicts, lists, tuples, plain values, arrays and schedules. No code is run by
+reading one, and every array is described once, so that time and memory are linear in the size of the file.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ import pathlib
 import re
 import secrets
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -23,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrax.fields._errors import argument_error, is_key
-from lrax.fields._value import is_batch
+from lrax.fields._value import identity, is_batch
 from lrax.schedules._base import Function, Schedule
 from lrax.schedules._display import kind_of
 from lrax.schedules._serialise import Reader, to_json
@@ -97,7 +98,7 @@ def checked(content: Any, /, **specs: Any) -> dict[str, Any]:
     """The named parts of a saved dict, each as its specification says.
 
     A specification is a type (an `int` is a count, at least 0), None, a word, or the kind and the axes of an array, such as
-    `"float[runs, steps]"`: axes of one name have one length; the kinds are those of `KINDS`. A tuple lists alternatives.
+    `"float[runs, steps, 3]"`: axes of one name have one length; the kinds are those of `KINDS`. A tuple lists alternatives.
 
     Raises: ValueError for the first part that is missing or different.
 
@@ -112,8 +113,7 @@ def checked(content: Any, /, **specs: Any) -> dict[str, Any]:
             raise ValueError(f"it lacks `{name}`")
         value, options = content[name], spec if isinstance(spec, tuple) else (spec,)
         if not any(_is_as(value, option, sizes) for option in options):
-            is_array = isinstance(value, np.ndarray)
-            found = f"{value.dtype}{list(value.shape)}" if is_array else reason_of(ValueError(repr(value)[:60]))
+            found = f"{value.dtype}{list(value.shape)}" if isinstance(value, np.ndarray) else repr(value)[:60]
             needs = " or ".join(option.__name__ if isinstance(option, type) else str(option) for option in options)
             raise ValueError(f"its `{name}` must be {needs}, and is {found}")
     return {name: content[name] for name in specs}
@@ -125,11 +125,12 @@ def _is_as(value: Any, spec: Any, sizes: dict[str, int]) -> bool:
         return type(value) is spec and (type(value) is not int or 0 <= value < 2**63)
     if not isinstance(spec, str) or "[" not in spec:
         return type(value) is type(spec) and value == spec
-    kind, _, axes = spec.removesuffix("]").partition("[")
-    names = [name.strip() for name in axes.split(",")] if axes else []
+    kind, _, axes = spec.removesuffix("]").replace(" ", "").partition("[")
+    names = axes.split(",")
     if not isinstance(value, np.ndarray) or value.dtype.kind not in KINDS[kind] or value.ndim != len(names):
         return False
-    return all(sizes.setdefault(name, length) == length for name, length in zip(names, value.shape, strict=True))
+    lengths = zip(names, value.shape, strict=True)
+    return all(length == (int(name) if name.isdigit() else sizes.setdefault(name, length)) for name, length in lengths)
 
 
 def by_path(tree: Any) -> dict[str, Any]:
@@ -148,17 +149,18 @@ def restored(stored: dict[str, Any], like: Any) -> Any:
     leaves = []
     for path, leaf in wanted.items():
         found, shape, dtype = stored[path], np.shape(leaf), jax.dtypes.result_type(leaf)
-        if np.shape(found) != shape or jax.dtypes.result_type(found) != dtype:
-            raise ValueError(f"its {path} is {jax.dtypes.result_type(found)}{list(np.shape(found))}, not {dtype}{list(shape)}")
-        leaves.append(
-            jnp.asarray(found) if isinstance(leaf, jax.Array) else found[()] if isinstance(leaf, np.generic) else found
-        )
+        if found.shape != shape or found.dtype != dtype:
+            raise ValueError(f"its {path} is {found.dtype}{list(found.shape)}, not {dtype}{list(shape)}")
+        leaves.append(jnp.asarray(found) if isinstance(leaf, jax.Array) else found[()] if np.isscalar(leaf) else found)
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Folder:
     """Unfinished work in a folder: files of one kind with one identity, by name.
+
+    A file that cannot be written stops nothing: the result of a day of training must not be lost. A warning says at once what
+    is wrong, while it can be mended, and every later `save` tries again.
 
     Attributes:
       caller: the public function whose argument `folder` it is, for errors.
@@ -171,6 +173,8 @@ class Folder:
     path: pathlib.Path
     kind: str
     identity: dict[str, str]
+    unsaved: dict[str, Mapping[str, object]] = dataclasses.field(default_factory=dict)
+    reported: set[str] = dataclasses.field(default_factory=set)
 
     @staticmethod
     def create(caller: str, folder: object, kind: str, identity: dict[str, str]) -> "Folder":
@@ -194,14 +198,33 @@ class Folder:
                     file.unlink()
         return Folder(caller, path, kind, identity)
 
-    def save(self, name: str, content: Mapping[str, object]) -> str:
-        """Writes the file `name`, which ends in `.lrax`; returns "", or why it could not be written."""
-        file = self.path / name
-        try:
-            write(file, packed(self.kind, {"identity": self.identity, "content": content}))
-        except OSError as error:
-            return f"{file}: {error.strerror or error}"
-        return ""
+    def save(self, name: str, content: Mapping[str, object]) -> None:
+        """Writes the file `name`, which ends in `.lrax`, and those that could not be written before."""
+        self.unsaved[name] = content
+        problem = self._write()
+        if problem.rpartition(": ")[2] not in ("", *self.reported):
+            self.reported.add(problem.rpartition(": ")[2])
+            self._warn(f"could not be written, {problem}; make room or mend it: later files try again. The {self.kind} goes on")
+
+    def close(self) -> None:
+        """The last try; warns of files that could not be written."""
+        if problem := self._write():
+            self._warn(f"lacks {' and '.join(self.unsaved)}, {problem}; only the result has what is in it: save that")
+
+    def _write(self) -> str:
+        """Writes what is not saved yet; returns why something could not be written, or ""."""
+        problem = ""
+        for name in list(self.unsaved):
+            try:
+                content = {"identity": self.identity, "content": self.unsaved[name]}
+                write(self.path / name, packed(self.kind, content))
+                del self.unsaved[name]
+            except OSError as error:
+                problem = problem or f"{self.path / name}: {error.strerror or error}"
+        return problem
+
+    def _warn(self, text: str) -> None:
+        warnings.warn(f"{self.caller}: `folder` {text}", RuntimeWarning, stacklevel=5)
 
     def load(self, pattern: str, read: Callable[[dict[str, Any]], Read]) -> list[Read]:
         """What `read` makes of each file whose name matches a pattern, in the order of their names.
@@ -211,21 +234,20 @@ class Folder:
         return [self._read(file, read) for file in sorted(self.path.glob(pattern))]
 
     def _read(self, file: pathlib.Path, read: Callable[[dict[str, Any]], Read]) -> Read:
-        reader, needs = Reader(self.caller, "folder", ()), f"{self.caller}: `folder` must hold"
+        reader, found = Reader(self.caller, "folder", ()), self.identity
         try:
             whole = checked(unpacked(self.kind, file.read_bytes(), reader), identity=dict, content=dict)
+            found = whole["identity"]
+            if found == self.identity:
+                return read(whole["content"])
         except Exception as error:
-            raise ValueError(f"{needs} whole files of a {self.kind}, got {file}: {reason_of(error)}; remove it") from error
-        if whole["identity"] != self.identity:
-            others = [part for part, value in self.identity.items() if whole["identity"].get(part) != value]
-            differ = f"other {' and '.join(others) or 'parts'}"
-            raise ValueError(
-                f"{needs} this {self.kind}, got {file} of one with {differ}; give another folder, or remove its files"
-            )
-        try:
-            return read(whole["content"])
-        except Exception as error:
-            raise ValueError(f"{needs} whole files of a {self.kind}, got {file}: {reason_of(error)}; remove it") from error
+            needs, reason = f"whole files of a {self.kind}", reason_of(error)
+            raise ValueError(f"{self.caller}: `folder` must hold {needs}, got {file}: {reason}; remove it") from error
+        others = " and ".join(part for part, value in self.identity.items() if found.get(part) != value) or "parts"
+        raise ValueError(
+            f"{self.caller}: `folder` must hold this {self.kind}, got {file} of one with other {others}; "
+            "give another folder, or remove its files"
+        )
 
 
 def write(path: pathlib.Path, data: bytes) -> None:
@@ -244,7 +266,7 @@ def write(path: pathlib.Path, data: bytes) -> None:
 def packed(kind: str, content: Mapping[str, object]) -> bytes:
     """The bytes of a file; see `save` for what it may hold."""
     arrays: list[bytes] = []
-    names: dict[Any, int] = {}
+    names: dict[object, int] = {}
     header = {"lrax": kind, "format": FORMAT, "content": _description(dict(content), arrays, names)}
     body = b"".join([json.dumps(header).encode(), b"\n", *arrays])
     return body + hashlib.blake2b(body, digest_size=DIGEST).digest()
@@ -263,7 +285,7 @@ def unpacked(kind: str, data: bytes, reader: Reader) -> dict[str, Any]:
         raise ValueError(f"it has format {header['format']}, this lrax reads {FORMAT}: update lrax")
     if hashlib.blake2b(body, digest_size=DIGEST).digest() != digest:
         raise ValueError("it was cut off, or changed after it was written")
-    unpacking = _Unpacking(memoryview(body)[len(line) + 1 :], reader, {})
+    unpacking = _Unpacking(memoryview(body)[len(line) + 1 :], reader)
     content = unpacking.value(header["content"])
     if len(unpacking.left) or not isinstance(content, dict):
         raise ValueError("its arrays are not those that it describes")
@@ -277,14 +299,14 @@ def reason_of(error: Exception) -> str:
     return ": ".join(filter(None, (kind, text[:200] + "..." * (len(text) > 200))))
 
 
-def _description(value: Any, arrays: list[bytes], names: dict[Any, int]) -> Any:
+def _description(value: Any, arrays: list[bytes], names: dict[object, int]) -> Any:
     """A value as JSON; the bytes of its arrays are added to `arrays`, and schedules without JSON are numbered in `names`."""
     if value is None or type(value) in (bool, int, float):
         return value
     if isinstance(value, str):
         return str(value)
     if isinstance(value, Schedule):
-        return _schedule_text(value, names)
+        return _schedule_description(value, names)
     if hasattr(value, "dtype") and hasattr(value, "shape"):
         key = isinstance(value, jax.Array) and is_key(value)
         implementation = {"key": str(jax.random.key_impl(value))} if key else {}
@@ -303,13 +325,12 @@ def _description(value: Any, arrays: list[bytes], names: dict[Any, int]) -> Any:
     return _description(named, arrays, names)
 
 
-def _schedule_text(schedule: Schedule, names: dict[Any, int]) -> dict[str, Any]:
+def _schedule_description(schedule: Schedule, names: dict[object, int]) -> dict[str, Any]:
     try:
         return {"schedule": to_json(schedule)}
     except (TypeError, ValueError):  # a function, or a number that is not finite
         function = getattr(schedule.function, "func", schedule.function) if isinstance(schedule, Function) else None
-        leaves = tuple((np.shape(leaf), np.asarray(leaf).tobytes()) for leaf in jax.tree.leaves(schedule))
-        number = names.setdefault((jax.tree.structure(schedule), leaves), len(names))
+        number = names.setdefault(identity(schedule), len(names))
         return {"name": getattr(function, "__qualname__", kind_of(schedule)), "number": number}
 
 
@@ -347,16 +368,14 @@ class _Unpacking:
 
     left: memoryview
     reader: Reader
-    made: dict[str, Schedule]
+    made: dict[str, Schedule] = dataclasses.field(default_factory=dict)
 
     def value(self, description: Any) -> Any:
-        if not isinstance(description, dict):
-            if isinstance(description, list):
-                raise ValueError("it holds a list that is not described")
-            return description
         match description:
-            case {"array": str(dtype), "shape": list(shape), **more}:
-                return self._array(dtype, shape, **more)
+            case {"array": str(dtype), "shape": list(shape), "key": str(key)}:
+                return jax.random.wrap_key_data(jnp.asarray(self._array(dtype, shape)), impl=key)
+            case {"array": str(dtype), "shape": list(shape)}:
+                return self._array(dtype, shape)
             case {"schedule": str(text)}:
                 if text not in self.made:
                     self.made[text] = self._schedule(json.loads(text))
@@ -371,9 +390,11 @@ class _Unpacking:
                 return [self.value(part) for part in parts]
             case {"tuple": list(parts)}:
                 return tuple(self.value(part) for part in parts)
-        raise ValueError("it holds a value that is not described")
+        if isinstance(description, dict | list):
+            raise ValueError("it holds a value that is not described")
+        return description
 
-    def _array(self, name: str, shape: list[Any], key: str | None = None) -> Any:
+    def _array(self, name: str, shape: list[Any]) -> np.ndarray[Any, Any]:
         dtype = _dtype(name)
         if len(shape) > 32 or not all(type(length) is int and 0 <= length < 2**63 for length in shape):
             raise ValueError("it has an array whose shape is not made of lengths")
@@ -382,7 +403,7 @@ class _Unpacking:
             raise ValueError("its arrays are longer than the file")
         array = np.frombuffer(self.left[:size], dtype).reshape(shape).copy()  # which owns its memory
         self.left = self.left[size:]
-        return array if key is None else jax.random.wrap_key_data(jnp.asarray(array), impl=key)
+        return array
 
     def _schedule(self, data: Any) -> Schedule:
         # A batch of several axes may be far larger than its text, and a list of schedules holds none.
