@@ -94,10 +94,8 @@ def race(
     total = sum(size * length for size, length in zip(sizes, lengths, strict=True))
     source = Source(data, key, batch_size, transform, accumulate)
     with progress_bar(total * accumulate, "race", "batch", progress) as show:
-        most = sum(lengths)
-        trainer = make_trainer(
-            "race", [learner], source, capacity=most, execution=execution, evaluation=evaluation, report=show
-        )
+        options: dict[str, Any] = {"capacity": sum(lengths), "execution": execution, "evaluation": evaluation}
+        trainer = make_trainer("race", [learner], source, report=show, **options)
         now = _State.first(trainer, batch, trainer.order(key))
         plan, stored = str(trainer.plan(now.runs)), None
         if folder is not None:
@@ -220,10 +218,7 @@ def _identity(trainer: Trainer, batch: Batch, order: PyTree, rules: tuple[object
         needs, remedy = "left out where the data is an iterable", "give arrays or a sampler, which can be read from any step on"
         raise argument_error(ValueError, "race", "folder", needs, "a folder", remedy)
     if found := callbacks(trainer.closed) or (evaluator and callbacks(evaluator.metric.closed)):
-        needs, remedy = (
-            f"left out where the step or the metric has a {found[0]}",
-            "values from Python may be others the next time",
-        )
+        needs, remedy = f"left out where the step or the metric has a {found[0]}", "values from Python may be others next time"
         raise argument_error(ValueError, "race", "folder", needs, "a folder", remedy)
     metric = "" if evaluator is None else repr((evaluator.every, evaluator.goal, program_digest(evaluator.metric.closed)))
     return {
@@ -239,7 +234,8 @@ def _identity(trainer: Trainer, batch: Batch, order: PyTree, rules: tuple[object
 def _content(now: _State) -> dict[str, object]:
     """A race as a file holds it."""
     runs = [{"run": by_path(_bare(run)), "history": run.history, "evaluations": run.evaluations} for run in now.runs]
-    return {**{field.name: getattr(now, field.name) for field in dataclasses.fields(now)}, "runs": runs}
+    plain = {"runs": runs, "rungs": now.rungs, "spare": now.spare, "over": now.over}
+    return {**plain, "going": np.array(now.going, np.int32), "ends": np.array(now.ends, np.int32)}
 
 
 def _bare(run: Run) -> Run:
@@ -252,25 +248,22 @@ def _read(content: dict[str, Any], first: _State) -> _State:
 
     Raises: ValueError for anything that is not a race of these runs.
     """
-    counts = {"going": tuple, "ends": tuple, "spare": (None, int), "over": bool}
-    parts = checked(content, runs=list, rungs="int[runs]", **counts)
-    going, ends, spare, number = parts["going"], parts["ends"], parts["spare"], len(first.runs)
-    if any(type(count) is not int or not 0 <= count < 2**31 for count in (*going, *ends)):
-        raise ValueError("its `going` or its `ends` are not counts")
-    if list(going) != sorted(set(going)) or list(ends) != sorted({0, *ends})[1:]:
-        raise ValueError("its `going` or its `ends` are not in order")
-    if len(parts["runs"]) != number or parts["rungs"].shape != (number,) or parts["rungs"].dtype != np.int32:
-        raise ValueError(f"its `runs` are not {number}")
-    kept = {*going, *([] if spare is None else [spare])}
-    if not kept <= set(range(number)) or not ends or ((parts["rungs"] < 0) | (parts["rungs"] > len(ends))).any():
-        raise ValueError("its `going`, `spare` or `rungs` are not those of a race of its runs")
-    runs = [
-        _read_run(one, run, i in kept, ends[-1]) for i, (one, run) in enumerate(zip(parts["runs"], first.runs, strict=True))
-    ]
-    return _State(**{**parts, "runs": tuple(runs)})
+    arrays = {"rungs": "int[runs]", "going": "int[going]", "ends": "int[ends]"}
+    parts = checked(content, runs=list, spare=(None, int), over=bool, **arrays)
+    going, ends, rungs = tuple(parts["going"].tolist()), tuple(parts["ends"].tolist()), parts["rungs"]
+    with_state, number = {*going, *([] if parts["spare"] is None else [parts["spare"]])}, len(first.runs)
+    if not ends or [0, *ends] != sorted({0, *ends}) or list(going) != sorted(set(going)):
+        raise ValueError("its `going` or its `ends` do not rise")
+    if len(parts["runs"]) != number or len(rungs) != number or rungs.dtype != np.int32 or not with_state <= set(range(number)):
+        raise ValueError(f"its `runs`, `rungs`, `going` or `spare` are not those of {number} runs")
+    if ((rungs < 0) | (rungs > len(ends))).any():
+        raise ValueError("its `rungs` are more than there were")
+    pairs = enumerate(zip(parts["runs"], first.runs, strict=True))
+    runs = tuple(_read_run(stored, run, i in with_state, ends[-1]) for i, (stored, run) in pairs)
+    return _State(runs, going, parts["spare"], rungs, ends, parts["over"])
 
 
-def _read_run(content: Any, first: Run, has_state: bool, most: int) -> Run:
+def _read_run(content: object, first: Run, has_state: bool, most: int) -> Run:
     parts = checked(content, run=dict, history="float[steps, 3]", evaluations="float[evaluations, 2]")
     bare = restored(parts["run"], _bare(first if has_state else first._replace(state=None)))
     history, evaluations = parts["history"], parts["evaluations"]

@@ -182,7 +182,7 @@ class SweepResult:
 
     def _table(self) -> Table:
         """The best setting compared with the next, one row for each setting, then how it was run."""
-        settings, seeds = self.settings, any(len(setting.runs) > 1 for setting in self.settings)
+        settings, best, seeds = self.settings, self.best, any(len(setting.runs) > 1 for setting in self.settings)
         schedules, peaks = [setting.schedule for setting in settings], [setting.peak for setting in settings]
         rows, names = [["", "schedule", "peak", "score", *(["low - high"] if seeds else []), "runs", ""]], labels(schedules)
         for i in sorted(sorted(range(len(settings)), key=lambda i: settings[i].score)[:ROWS]):
@@ -190,13 +190,13 @@ class SweepResult:
             score = "-" if math.isinf(one.score) else f"{one.score:.4g}"
             span = ["-" if math.isnan(one.low) else f"{one.low:.4g} - {one.high:.4g}"] if seeds else []
             lost = f"{f'{one.diverged} of {len(one.runs)} ' if len(one.runs) > 1 else ''}diverged" if one.diverged else ""
-            mark = BEST if one is self.best else ""
+            mark = BEST if one is best else ""
             rows.append([mark, names[i], f"{one.peak:.4g}", score, *span, ranges_of(one.runs), lost])
         above = [self._verdict(dict(zip((one.runs for one in settings), names_of(schedules, peaks), strict=True)))]
         if self.diverged.any():
             above.append(f"{self.diverged.sum()} of {len(self.scores)} runs diverged: their scores are not finite")
-        if self.best is not None:
-            above += end_of_range(schedules, peaks, next(i for i, one in enumerate(settings) if one is self.best))
+        if best is not None:
+            above += end_of_range(schedules, peaks, next(i for i, one in enumerate(settings) if one is best))
         below = [f"... and {len(settings) - ROWS} settings that are worse"] if len(settings) > ROWS else []
         below += not_finite(self.metrics, self.diverged) + ([f"{len(self.scores)} runs, {self.plan}"] if self.plan else [])
         return Table(above, rows, range(2, 4), below)

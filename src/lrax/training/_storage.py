@@ -148,7 +148,8 @@ def restored(stored: dict[str, Any], like: Any) -> Any:
         raise ValueError(f"it has the arrays {list(stored)}, not {list(wanted)}")
     leaves = []
     for path, leaf in wanted.items():
-        found, shape, dtype = stored[path], np.shape(leaf), jax.dtypes.result_type(leaf)
+        found, shape = stored[path], np.shape(leaf)
+        dtype = leaf.dtype if hasattr(leaf, "dtype") else jax.dtypes.result_type(leaf)
         if found.shape != shape or found.dtype != dtype:
             raise ValueError(f"its {path} is {found.dtype}{list(found.shape)}, not {dtype}{list(shape)}")
         leaves.append(jnp.asarray(found) if isinstance(leaf, jax.Array) else found[()] if np.isscalar(leaf) else found)
