@@ -218,7 +218,7 @@ def test_a_full_disk_loses_no_race(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(_storage, "write", full)
-    with pytest.warns(RuntimeWarning, match="race: `folder` could not be written, .*No space left.*the next rung tries again"):
+    with pytest.warns(RuntimeWarning, match="race: `folder` could not be written, .*No space left.*later files try again"):
         result = run(tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

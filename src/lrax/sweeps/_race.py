@@ -109,6 +109,8 @@ def race(
             now = _rung(trainer, now, length, keep, tail)
             if stored is not None:
                 stored.save(FILE, _content(now))
+        if stored is not None:
+            stored.close()
     if not now.ends:
         raise argument_error(ValueError, "race", "data", "an iterable of at least one batch", data)
     result = dataclasses.replace(_result(trainer, batch, now, tail, plan), optimizer=factory_of(learner))

@@ -379,7 +379,9 @@ class _Unpacking:
                 return self._array(dtype, shape)
             case {"schedule": str(text)}:
                 if text not in self.made:
-                    self.made[text] = self._schedule(json.loads(text))
+                    self.made[text] = self.reader.document(json.loads(text))
+                    if is_batch(self.made[text]):
+                        raise ValueError("it holds a batch of schedules")
                 return self.made[text]
             case {"name": str(name), "number": int(number)}:
                 return Function(Unsaved(name, number))
@@ -405,15 +407,3 @@ class _Unpacking:
         array = np.frombuffer(self.left[:size], dtype).reshape(shape).copy()  # which owns its memory
         self.left = self.left[size:]
         return array
-
-    def _schedule(self, data: Any) -> Schedule:
-        # A batch of several axes may be far larger than its text, and a list of schedules holds none.
-        schedule = None if _has_nested_lists(data) else self.reader.document(data)
-        if schedule is None or is_batch(schedule):
-            raise ValueError("it holds a batch of schedules")
-        return schedule
-
-
-def _has_nested_lists(data: Any) -> bool:
-    parts = data.values() if isinstance(data, dict) else data if isinstance(data, list) else ()
-    return any((isinstance(data, list) and isinstance(part, list)) or _has_nested_lists(part) for part in parts)
