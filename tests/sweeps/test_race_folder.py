@@ -3,6 +3,7 @@
 import functools
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import textwrap
@@ -218,8 +219,11 @@ def test_a_full_disk_loses_no_race(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(_storage, "write", full)
-    with pytest.warns(RuntimeWarning, match="race: `folder` could not be written, .*No space left.*later files try again"):
+    with pytest.warns(RuntimeWarning) as caught:
         result = run(tmp_path)
+    first, *_, last = (str(one.message) for one in caught)
+    assert re.search(r"^race: `folder` could not be written, .*No space left.*later files try again", first)
+    assert re.search(r"^race: `folder` lacks race\.lrax, .*only the result has what is in it", last)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert_same_race(result, run())
