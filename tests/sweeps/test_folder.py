@@ -65,8 +65,8 @@ def test_saved_dtypes(tmp_path):
 
 
 @pytest.mark.parametrize("folder", [3, "", __file__])
-def test_folders_that_are_none_are_named(folder):
-    """A path that is no folder is an error that names the argument."""
+def test_what_is_not_a_folder_is_named(folder):
+    """A path that is not a folder is an error that names the argument."""
     with pytest.raises((TypeError, ValueError), match="`folder` must be"):
         lrax.run_sweep(lambda schedule: schedule(0), lrax.Constant(PEAKS), folder=folder)
 
@@ -204,7 +204,7 @@ def test_lanes_that_are_in_no_file_are_said(tmp_path, monkeypatch):
 
 
 def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path, monkeypatch):
-    """That nothing can be kept is said before a day of training, and not after it."""
+    """That nothing can be saved is reported before a day of training, and not after it."""
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root, who runs many tests, may write everywhere
     with pytest.raises(ValueError, match="`folder` must be a folder that can be written to"):
         lrax.run_sweep(lambda schedule: schedule(0), lrax.Constant(PEAKS), folder=tmp_path)

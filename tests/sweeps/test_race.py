@@ -25,7 +25,7 @@ def run(learner=None, schedules=RATES, data=DATA, **options):
 
 
 def alone(schedule, steps):
-    """The losses of one schedule, in a race of its own."""
+    """The losses of one schedule, in a race alone."""
     return run(schedules=[schedule], rungs=steps).losses[0]
 
 
@@ -49,7 +49,7 @@ def conv_learner():
     "options", [{}, {"max_parallel": 1}, {"max_parallel": 3}, {"loop": "python"}, {"loop": "python", "max_parallel": 1}]
 )
 def test_every_execution_gives_the_same_race(options):
-    """However many runs run at a time and whatever drives them, losses, ranks and the winner's state agree to 1e-5."""
+    """However many runs are trained at a time, and by either loop, losses, ranks and the winner's state agree to 1e-5."""
     plain, other = run(execution=lrax.Execution(max_parallel=4)), run(execution=lrax.Execution(**options))
     np.testing.assert_allclose(plain.losses, other.losses, rtol=1e-5)
     np.testing.assert_array_equal(plain.order, other.order)
@@ -58,7 +58,7 @@ def test_every_execution_gives_the_same_race(options):
 
 
 def test_lanes_see_the_same_start_and_the_same_batches():
-    """Every run's first loss is that of the initial parameters on one batch, and each run equals a race of its own."""
+    """Every run's first loss is that of the initial parameters on one batch, and each run equals a race of it alone."""
     result = run(keep=1.0, rungs=24)
     np.testing.assert_allclose(result.losses[:, 0], result.losses[0, 0])
     for i in range(3):
@@ -66,7 +66,7 @@ def test_lanes_see_the_same_start_and_the_same_batches():
 
 
 def test_the_best_go_on_with_their_states_and_counts():
-    """A run that is kept goes on where it stood: its curve is that of one long run, schedules that change included."""
+    """A run that stays goes on where it was: its curve is that of one long run, schedules that change included."""
     schedules = [lrax.Cosine(0.1, 0.0, 32), lrax.Constant(0.001), lrax.warmup_cosine(0.05, 32, 4)]
     result = run(schedules=schedules, keep=0.6)
     assert list(result.rungs) == [2, 1, 2]
@@ -107,7 +107,7 @@ def test_nothing_is_touched():
 
 
 def test_one_trace_for_each_number_of_lanes():
-    """Rungs of 4, 2 and 1 runs trace the update once each, besides the checks, and not again for other rates."""
+    """Rungs of 4, 2 and 1 runs trace the step once each, apart from the checks, and not again for other learning rates."""
     traces = []
 
     def loss_fn(params, batch):
@@ -145,7 +145,7 @@ def test_iterables_and_samplers():
 
 
 def test_a_race_and_a_sweep_mean_the_same_by_a_tail():
-    """A run's end loss is `end_loss` of its rung, also where the part of the steps is whole but for its rounding."""
+    """A run's end loss is `end_loss` of its rung, also where the fraction of the steps is whole but for its rounding."""
     result = run(rungs=25, tail=0.28)  # 7 steps: 25 * 0.28 is a little above
     fine = np.isfinite(result.end_losses)
     np.testing.assert_allclose(result.end_losses[fine], lrax.sweeps.end_loss(result.losses[fine], tail=0.28), rtol=1e-5)
@@ -181,9 +181,7 @@ def test_progress_and_table(capsys):
         (ValueError, "`keep` must be above 0", {"keep": "half"}),
         (ValueError, "`keep` must be above 0", {"keep": np.float32(1.5)}),
         (ValueError, "`tail` must be above 0", {"tail": 2.0}),
-        (ValueError, "`max_parallel` must be an integer", {"execution": lrax.Execution(max_parallel=0)}),
         (ValueError, "`key` must be given", {"key": None}),
-        (ValueError, "did you mean 'python'", {"execution": lrax.Execution(loop="pyton")}),
         (ValueError, "`execution.donate` must be left out of race", {"execution": lrax.Execution(donate=True)}),
         (ValueError, "`loop` must be 'python'", {"data": [DATA], "batch_size": None, "execution": lrax.Execution(loop="scan")}),
         (ValueError, "`data` must be an iterable of at least one", {"data": [], "batch_size": None}),
@@ -219,7 +217,7 @@ def test_accumulation_and_transform():
 
 
 def test_the_configuration_of_the_caller_holds_in_all_programs():
-    """With x64 switched on around the call, runs that run side by side train in float64, as one alone does."""
+    """With x64 switched on around the call, runs that are trained in parallel train in float64, as one alone does."""
     with enable_x64(True):
         params = jax.tree.map(lambda leaf: leaf.astype(np.float64), linear_params())
         data = tuple(np.asarray(array, np.float64) for array in DATA)
@@ -342,7 +340,7 @@ def test_a_thousand_lanes_compile_small_programs(caplog):
 
 @pytest.mark.parametrize("keep", [0.25, np.float32(0.25), np.float64(0.25), np.float16(0.25)])
 def test_the_part_that_is_kept_may_be_any_number(keep):
-    """A part may be NumPy's number; what rounding adds to it keeps no run more."""
+    """A fraction may be NumPy's number; what rounding adds to it keeps no other run."""
     assert list(run(keep=keep, rungs=(4, 4)).rungs) == list(run(keep=0.25, rungs=(4, 4)).rungs)
     assert run(schedules=[0.01] * 10, keep=type(keep)(0.1), rungs=(4, 4)).steps_run == 10 * 4 + 4
 

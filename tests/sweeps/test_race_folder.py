@@ -239,7 +239,7 @@ def test_samplers_are_resumed_too(tmp_path):
 @pytest.mark.parametrize(
     ("mesh", "said"), [("mesh", "`mesh` must be a jax.sharding.Mesh"), (3, "`mesh` must be")], ids=["word", "number"]
 )
-def test_what_is_no_mesh_is_refused(mesh, said):
+def test_what_is_not_a_mesh_is_refused(mesh, said):
     """A mesh is a mesh."""
     with pytest.raises(TypeError, match=said):
         run(execution=lrax.Execution(mesh=mesh))

@@ -79,7 +79,7 @@ def test_score_chooses_the_metric():
 
 
 def test_peak_lrs():
-    """The peak of a schedule is found wherever it is, for long schedules, endless ones and mixed kinds."""
+    """The peak of a schedule is found wherever it is, for long schedules, endless ones and mixed classes."""
     schedules = [
         lrax.warmup_cosine(0.3, 2_000_000_000, 1_000_003),
         lrax.Triangle(0.1, 0.7, 12_345, rise=0.123),
@@ -107,7 +107,7 @@ def test_peak_lrs_are_fine():
 
 
 def test_end_loss():
-    """The end loss is the mean of the last quarter, of at least one update, and refuses another part of nothing."""
+    """The end loss is the mean of the last quarter, of at least one step, and refuses another fraction."""
     assert float(lrax.sweeps.end_loss(jnp.array([4.0]))) == 4.0
     assert float(lrax.sweeps.end_loss(jnp.arange(10.0), tail=1.0)) == 4.5
     with pytest.raises(ValueError, match="`tail` must be above 0"):
@@ -115,8 +115,8 @@ def test_end_loss():
 
 
 @pytest.mark.parametrize("score", ["loss", lambda metrics: np.median(metrics), lambda metrics: "x", lambda metrics: 1j])
-def test_scores_that_are_none_are_named(score):
-    """A score that is no function of traced metrics to a real scalar is an error that names it."""
+def test_what_is_not_a_score_is_named(score):
+    """A score that is not a function of traced metrics to a real scalar is an error that names it."""
     with pytest.raises(TypeError, match="`score` must be a function: metrics of one run -> real scalar, in jnp"):
         lrax.sweeps.SweepResult.create(lrax.Constant(PEAKS), np.ones((4, 3), np.float32), score=score)
 
@@ -127,14 +127,14 @@ def test_large_float64_scores_are_finite():
 
 
 @pytest.mark.parametrize("tail", [np.float32(0.25), np.float16(0.25), np.float64(0.25), 0.25])
-def test_parts_are_numbers_of_any_kind(tail):
-    """A part of the updates may be NumPy's number, as it comes out of a grid."""
+def test_fractions_are_numbers_of_any_type(tail):
+    """A fraction may be NumPy's number, as it comes out of a grid."""
     assert float(lrax.sweeps.end_loss(jnp.arange(8.0), tail=tail)) == 6.5
 
 
 @pytest.mark.parametrize("tail", ["quarter", None, True, float("nan"), 0, 2])
-def test_parts_that_are_none_are_named(tail):
-    """What is no number in (0, 1] is an error that names the argument."""
+def test_what_is_not_a_fraction_is_named(tail):
+    """What is not a number in (0, 1] is an error that names the argument."""
     with pytest.raises(ValueError, match="`tail` must be above 0 and at most 1"):
         lrax.sweeps.end_loss(jnp.ones(3), tail=tail)
 
@@ -156,7 +156,7 @@ HOLLOW = {
 
 @pytest.mark.parametrize("kind", HOLLOW)
 def test_a_metric_that_is_not_the_score_may_be_not_finite(kind):
-    """With a score, a run diverges by that alone; a metric with NaN or inf is kept, and the table says where it is so."""
+    """With a score, a run diverges by that alone; a metric with NaN or inf stays, and the table says where it is so."""
 
     def hollow(schedule):
         loss = (1 - schedule(0)) ** 2

@@ -73,7 +73,7 @@ def test_metrics_in_containers_of_others_come_back_by_path(tmp_path):
 
 
 def test_schedules_without_json_print_as_they_did(tmp_path):
-    """Of a function the name is kept: it has its label and its seeds, and its rate is an error that says why."""
+    """Of a function the name is saved: it has its label and its seeds, and a call of it is an error that says why."""
     one, other = (lambda count, rate=rate: jnp.float32(rate) for rate in (0.1, 0.2))
     schedules = [one, other, one, optax.constant_schedule(0.3), lrax.Warmup(one, 3), lrax.Constant(0.1)]
     result = SweepResult.create(schedules, np.arange(6.0))
@@ -197,8 +197,8 @@ def test_damaged_files_are_named(race, tmp_path):
         assert named > 30
 
 
-def test_files_of_other_kinds_are_named(race, tmp_path):
-    """A race is no sweep, and a file of a newer format says so."""
+def test_files_of_other_results_are_named(race, tmp_path):
+    """A race is not a sweep, and a file of a newer format says so."""
     race[0].save(tmp_path / "race")
     with pytest.raises(
         ValueError, match=r"SweepResult\.load: `path` must be a file of a SweepResult, got .*: it is a RaceResult"

@@ -86,8 +86,8 @@ def test_some_fields_only_may_be_batched():
     assert lrax.sweep(train, inner)["final"].shape == (7,)
 
 
-def test_kinds_may_differ():
-    """A list of different kinds runs as one sweep, each run as if it were alone; a callable counts as a kind."""
+def test_classes_may_differ():
+    """A list of different classes is one sweep, each run as if it were alone; a callable counts as a class."""
     schedules = [
         lrax.Constant(0.1),
         lrax.Cosine(0.3, 0.0, 20),
@@ -102,8 +102,8 @@ def test_kinds_may_differ():
             np.testing.assert_allclose(metrics["losses"][run], train(schedule)["losses"], rtol=1e-5)
 
 
-def test_a_length_may_be_asked_of_mixed_kinds():
-    """A training function that reads the schedule's length gets its own run's, or None if one kind has none."""
+def test_a_length_may_be_asked_of_mixed_classes():
+    """A training function that reads the schedule's length gets that of its run, or None if one class has none."""
     lengths = lrax.sweep(lambda schedule: jnp.asarray(schedule.length), [lrax.Cosine(1, 0, 5), lrax.Linear(0, 1, 9)])
     assert list(lengths) == [5, 9]
     none = lrax.sweep(lambda s: jnp.asarray(s.length is None), [lrax.Cosine(1, 0, 5), lrax.Constant(1)])
@@ -120,8 +120,8 @@ def noisy(schedule, key):
     return jax.lax.scan(update, start, COUNTS)[1]
 
 
-def test_keys_and_other_pytrees_go_beside():
-    """What stands beside the schedules is divided among the runs as they are; one schedule may take many keys."""
+def test_keys_and_other_pytrees_are_swept_too():
+    """Other arguments are divided among the runs as the schedules are; one schedule may take many keys."""
     keys = jax.random.split(jax.random.key(0), 7)
     together = lrax.sweep(noisy, lrax.Constant(PEAKS), keys)
     for run in range(7):
@@ -146,7 +146,7 @@ def test_cross_is_every_schedule_with_every_key():
 
 @pytest.mark.parametrize("runs", [1, 2, 3, 7, 100, None])
 def test_any_number_of_lanes_at_a_time(runs):
-    """However many runs run at a time, the metrics are the same to 1e-6, and the training function is traced once."""
+    """However many runs are trained at a time, the metrics are the same to 1e-6, and the training function is traced once."""
     traces = []
 
     def counted(schedule):
@@ -177,7 +177,7 @@ def test_one_compilation_for_all_groups(runs, caplog):
 
 
 def test_a_sweep_under_jit():
-    """Inside a program that is traced, a sweep is part of that program, so many runs at a time."""
+    """Inside a program that is traced, a sweep is part of that program, `max_parallel` runs at a time."""
     for runs in (None, 3):
         execution = lrax.Execution(max_parallel=runs)
         inside = jax.jit(lambda peaks, given=execution: lrax.sweep(train, lrax.Constant(peaks), execution=given)["final"])(
@@ -210,10 +210,7 @@ def test_double_precision():
 @pytest.mark.parametrize(
     ("error", "message", "arguments", "options"),
     [
-        (ValueError, "`max_parallel` must be an integer of at least 1", (), {"execution": lrax.Execution(max_parallel=0)}),
-        (ValueError, "`max_parallel` must be .*, got True", (), {"execution": lrax.Execution(max_parallel=True)}),
         (TypeError, "`train` must be callable as", (np.arange(7),), {}),
-        (TypeError, "`mesh` must be", (), {"execution": lrax.Execution(mesh=3)}),
         (TypeError, "`execution` must be an lrax.Execution", (), {"execution": 8}),
         (ValueError, "`execution.loop` must be left out of sweep", (), {"execution": lrax.Execution(loop="scan")}),
     ],
@@ -224,8 +221,23 @@ def test_bad_options_are_named(error, message, arguments, options):
         lrax.sweep(train, lrax.Constant(PEAKS), *arguments, **options)
 
 
+@pytest.mark.parametrize(
+    ("error", "message", "options"),
+    [
+        (ValueError, "Execution: `max_parallel` must be an integer of at least 1, got 0", {"max_parallel": 0}),
+        (TypeError, "Execution: `max_parallel` must be an integer of at least 1, got True", {"max_parallel": True}),
+        (ValueError, "did you mean 'python'", {"loop": "pyton"}),
+        (TypeError, "Execution: `mesh` must be a jax.sharding.Mesh, got 3", {"mesh": 3}),
+    ],
+)
+def test_executions_that_cannot_be_used_are_named(error, message, options):
+    """An option that is not one is an error when the `Execution` is made."""
+    with pytest.raises(error, match=message):
+        lrax.Execution(**options)
+
+
 def test_others_of_another_length_are_named():
-    """What stands beside must have one entry for each run."""
+    """Other arguments must have one entry for each run."""
     with pytest.raises(ValueError, match=r"`others\[0\]` must be arrays with one leading axis, one entry for each run \(7\)"):
         lrax.sweep(noisy, lrax.Constant(PEAKS), np.arange(6))
     with pytest.raises(ValueError, match=r"`others\[0\]` must be .*; make an array of the list with jnp.asarray"):
@@ -283,15 +295,15 @@ def test_what_a_list_cannot_hold_is_named(schedules, error, message):
         (None, "`train` must return metrics, a pytree of arrays, got one without arrays"),
     ],
 )
-def test_metrics_that_are_none_are_named(metrics, message):
+def test_what_is_not_a_metric_is_named(metrics, message):
     """What a training function returns and cannot is an error that names it and its place, under jit too."""
     with pytest.raises((TypeError, ValueError), match=message):
         lrax.sweep(lambda schedule: metrics, lrax.Constant(PEAKS))
 
 
 @pytest.mark.parametrize("other", ["text", ["a"] * 7, np.array(["a"] * 7), object(), np.sin, [1, "a"]])
-def test_what_stands_beside_must_be_numbers(other):
-    """Text, objects and functions beside the schedules are errors that name their place; so are those in a Partial."""
+def test_other_arguments_must_be_numbers(other):
+    """Text, objects and functions as other arguments are errors that name their path; so are those in a Partial."""
     with pytest.raises(TypeError, match=r"`others\[0\].*` must be a number or an array of numbers"):
         lrax.sweep(noisy, lrax.Constant(PEAKS), other)
     with pytest.raises(TypeError, match=r"`train.*` must be a number or an array of numbers"):

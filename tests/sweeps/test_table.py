@@ -14,7 +14,7 @@ KEY = jax.random.key(0)
 
 
 def test_the_table_shows_the_best_of_many():
-    """A table of very many settings shows the best sixty and says how many there are besides."""
+    """A table of very many settings shows the best sixty and says how many more there are."""
     result = SweepResult.create(lrax.Constant(np.linspace(0.1, 1, 100, dtype=np.float32)), abs(np.linspace(-5, 1, 100)))
     lines = str(result).splitlines()
     assert len(lines) == 1 + 1 + 60 + 1
@@ -62,8 +62,8 @@ def test_a_best_rate_at_the_end_of_its_range_is_said(scores, words):
     assert (words in text) if words else ("that was tried" not in text)
 
 
-def test_ends_are_those_of_a_kind():
-    """A kind that was tried at other rates does not widen the range of the best one's; two rates are no range."""
+def test_ends_are_those_of_a_class():
+    """A class that was tried at other peaks does not widen the range of the best one's; two peaks are not a range."""
     constants, cosines = [lrax.Constant(r) for r in (0.1, 0.2, 0.3)], [lrax.Cosine(r, 0.0, 9) for r in (0.01, 1.0)]
     assert "0.3, is the highest" in str(SweepResult.create([*constants, *cosines], np.array([3.0, 2.0, 1.0, 5.0, 5.0])))
     assert "that was tried" not in str(SweepResult.create([*constants, *cosines], np.array([3.0, 2.0, 1.0, 5.0, 0.0])))
@@ -84,14 +84,14 @@ def test_a_race_says_it_too():
 
 
 def test_a_race_of_many_lanes_says_how_many_are_left_out():
-    """A race's table of very many runs shows the best sixty and says how many there are besides."""
+    """A race's table of very many runs shows the best sixty and says how many more there are."""
     rates = [lrax.Constant(rate) for rate in np.geomspace(1e-5, 1e-1, 70)]
     result = lrax.race(linear_learner(), regression(), rates, rungs=4, batch_size=8, key=KEY)
     assert "... and 10 runs that are worse" in str(result)
 
 
 class Marked(lrax.Schedule):
-    """A kind whose text is no HTML."""
+    """A schedule whose text is not HTML."""
 
     value: lrax.fields.Rate
 
@@ -114,7 +114,7 @@ def test_a_notebook_shows_table_and_picture():
 
 
 class Broken(lrax.Schedule):
-    """A kind whose text cannot be made."""
+    """A schedule whose text cannot be made."""
 
     value: lrax.fields.Rate
 
