@@ -78,7 +78,7 @@ def cases(folder: str) -> dict[str, Callable[[], Any]]:
         "`find_lr` default": lambda: lrax.find_lr(learner, DATA, batch_size=16, key=KEY),
         "`run_sweep` with folder": lambda: lrax.run_sweep(train, RATES, folder=pathlib.Path(folder) / next(names)),
         "`race` with evaluation": lambda: lrax.race(
-            learner, DATA, RATES, rungs=(4, 4), batch_size=16, key=KEY, evaluate=metric
+            learner, DATA, RATES, rungs=(4, 4), batch_size=16, key=KEY, evaluation=lrax.Evaluation(metric)
         ),
     }  # fmt: skip
 

@@ -5,7 +5,7 @@
     python examples/sweep_many_devices.py --coordinator 127.0.0.1:1234 --processes 2 --process 0   # and --process 1
 
 On a cluster that JAX knows (Cloud TPU, Slurm, Open MPI, Kubernetes), start the script once on every host with `--cluster`.
-Devices are laid out as lanes x data: a sweep's lanes are divided over the first axis, every batch over the second.
+Devices are laid out as runs x data: the runs of a sweep are divided over the first axis, every batch over the second.
 """
 
 import argparse
@@ -48,19 +48,19 @@ def divided_loss(batches: NamedSharding, params: list[dict[str, jax.Array]], bat
 
 
 def train(
-    data: tuple[jax.Array, jax.Array], schedule: lrax.Schedule, key: jax.Array, batches: NamedSharding, updates: int
+    data: tuple[jax.Array, jax.Array], schedule: lrax.Schedule, key: jax.Array, batches: NamedSharding, steps: int
 ) -> jax.Array:
-    """Trains from fresh parameters on batches of 64; returns all losses."""
+    """Trains new parameters on batches of 64; returns all losses."""
     learner = lrax.Learner.create(
         functools.partial(divided_loss, batches), init(key), functools.partial(optax.sgd, momentum=0.9)
     )
 
-    def update(state: lrax.Learner, count: jax.Array) -> tuple[lrax.Learner, jax.Array]:
+    def step(state: lrax.Learner, count: jax.Array) -> tuple[lrax.Learner, jax.Array]:
         chosen = jax.random.randint(jax.random.fold_in(key, count), (64,), 0, data[1].shape[0])
         batch = jax.tree.map(lambda array: jnp.take(array, chosen, axis=0), data)
         return learner.step(state, batch, schedule(count))
 
-    return jax.lax.scan(update, learner.state, jnp.arange(updates))[1]
+    return jax.lax.scan(step, learner.state, jnp.arange(steps))[1]
 
 
 def main() -> None:
@@ -73,9 +73,9 @@ def main() -> None:
     parser.add_argument("--data-places", type=int, default=1, help="devices that share a batch; default: %(default)s")
     parser.add_argument("--rates", type=int, default=16, help="default: %(default)s")
     parser.add_argument("--seeds", type=int, default=2, help="of each rate; default: %(default)s")
-    parser.add_argument("--updates", type=int, default=100, help="of each lane; default: %(default)s")
-    parser.add_argument("--folder", help="keep finished lanes here, so that the sweep outlives its processes")
-    parser.add_argument("--out", help="write the outcome to this .npz file")
+    parser.add_argument("--steps", type=int, default=100, help="of each run; default: %(default)s")
+    parser.add_argument("--folder", help="save finished runs here, so that the same sweep can go on later")
+    parser.add_argument("--out", help="write the results to this .npz file")
     options = parser.parse_args()
     if options.coordinator:
         if os.environ.get("JAX_PLATFORMS") == "cpu":
@@ -84,7 +84,7 @@ def main() -> None:
     elif options.cluster:
         jax.distributed.initialize()
 
-    mesh = Mesh(np.array(jax.devices()).reshape(-1, options.data_places), ("lanes", "data"))
+    mesh = Mesh(np.array(jax.devices()).reshape(-1, options.data_places), ("runs", "data"))
     everywhere, batches = NamedSharding(mesh, P()), NamedSharding(mesh, P("data"))
     digits = image_data.load("digits")
     data = jax.device_put((digits.train_images, digits.train_labels), everywhere)
@@ -96,14 +96,14 @@ def main() -> None:
     key = jax.jit(lambda: jax.random.key(1), out_shardings=everywhere)()
     found = lrax.find_lr(learner, data, batch_size=64, key=key, ramp=lrax.Geometric(1e-6, 1.0, 119))
 
-    schedules = jax.vmap(lambda peak: lrax.warmup_cosine(peak, options.updates, options.updates // 10))(
+    schedules = jax.vmap(lambda peak: lrax.warmup_cosine(peak, options.steps, options.steps // 10))(
         jnp.geomspace(1e-3, 1.0, options.rates)
     )
-    lanes = lrax.grid(schedules, jax.random.split(jax.random.key(2), options.seeds))
-    bound = jax.tree_util.Partial(functools.partial(train, batches=batches, updates=options.updates), data)
-    result = lrax.run_sweep(bound, *lanes, mesh=mesh, folder=options.folder)
+    runs = lrax.grid(schedules, jax.random.split(jax.random.key(2), options.seeds))
+    bound = jax.tree_util.Partial(functools.partial(train, batches=batches, steps=options.steps), data)
+    result = lrax.run_sweep(bound, *runs, execution=lrax.Execution(mesh=mesh), folder=options.folder)
 
-    if jax.process_index() == 0:  # every process has the whole outcome
+    if jax.process_index() == 0:  # every process has the whole result
         print(f"{jax.process_count()} processes, {jax.device_count()} devices: {dict(mesh.shape)}")
         print(found)
         print(result)

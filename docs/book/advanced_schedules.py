@@ -186,14 +186,14 @@ _ = axes.set_ylim(0.5, 1.0)  # worse runs lie above
 best_of = {}
 for setting in sorted(result.settings, key=lambda setting: setting.score):
     best_of.setdefault(type(setting.schedule).__name__, setting)
-baseline = result.scores[list(best_of["Constant"].lanes)]
+baseline = result.scores[list(best_of["Constant"].runs)]
 
 print(f"{'shape':12} peak   test loss  less than constant  test accuracy")
 for shape, setting in best_of.items():
-    lanes = list(setting.lanes)
-    less = baseline - result.scores[lanes]
+    runs = list(setting.runs)
+    less = baseline - result.scores[runs]
     error = less.std(ddof=1) / np.sqrt(seeds)
-    right = result.metrics["right"][lanes].mean()
+    right = result.metrics["right"][runs].mean()
     print(f"{shape:12} {setting.peak:<6.3g} {setting.score:.4f}     {less.mean():.4f} ± {error:.4f}     {right:.1%}")
 
 # %% [markdown]
@@ -217,9 +217,9 @@ for shape, setting in best_of.items():
 
 # %%
 means = np.lib.stride_tricks.sliding_window_view(result.metrics["losses"], updates // 10, axis=1).mean(axis=-1)
-lanes = [lane for shape in ("MultiStep", "Cosine", "sgdr", "cyclical") for lane in best_of[shape].lanes]
-above = means[lanes] - np.tile(means[list(best_of["Constant"].lanes)], (4, 1))
-axes = lrax.sweeps.SweepResult.create([result.schedules[lane] for lane in lanes], above).plot_curves()
+runs = [run for shape in ("MultiStep", "Cosine", "sgdr", "cyclical") for run in best_of[shape].runs]
+above = means[runs] - np.tile(means[list(best_of["Constant"].runs)], (4, 1))
+axes = lrax.sweeps.SweepResult.create([result.schedules[run] for run in runs], above).plot_curves()
 axes.axhline(0, color="0.5", linestyle=":")
 axes.set(ylim=(1.1 * above.min(), 1.1 * above.max()), ylabel="loss minus that of the constant learning rate")
 axes

@@ -227,7 +227,7 @@ def accuracy(state):
 
 
 three = lrax.Constant(found.suggestion * jnp.array([0.1, 1.0, 10.0]))
-run = {"rungs": updates, "batch_size": batch_size, "evaluate": accuracy, "mode": "max"}
+run = {"rungs": updates, "batch_size": batch_size, "evaluation": lrax.Evaluation(accuracy, goal="max")}
 races = [lrax.race(learner_of(seed), train_data, three, key=jax.random.key(seed), **run) for seed in (1, 2, 3)]
 
 # %%

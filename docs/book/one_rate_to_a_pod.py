@@ -114,8 +114,8 @@ result.plot()
 # %%
 best = int(jnp.argmin(jnp.abs(peaks - result.best.peak)))
 near = jax.tree.map(lambda leaf: leaf[best - 2 : best + 3] if jnp.ndim(leaf) else leaf, schedules)
-lanes = lrax.grid(near, jax.random.split(jax.random.key(1), seeds))
-result = timed(f"5 rates, {seeds} seeds", lambda: lrax.run_sweep(bound, *lanes, score=test_loss, lanes=8))
+runs = lrax.grid(near, jax.random.split(jax.random.key(1), seeds))
+result = timed(f"5 rates, {seeds} seeds", lambda: lrax.run_sweep(bound, *runs, score=test_loss, execution=eight))
 print(result)
 result.plot()
 
@@ -163,7 +163,7 @@ def interrupt_after(files, folder):
 
 
 def long_sweep(folder):
-    return lrax.run_sweep(bound, *lanes, score=test_loss, lanes=8, folder=folder)
+    return lrax.run_sweep(bound, *runs, score=test_loss, execution=eight, folder=folder)
 
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # also in a background job, where it is ignored
@@ -173,7 +173,7 @@ with tempfile.TemporaryDirectory() as folder:
         long_sweep(folder)
     except KeyboardInterrupt:
         print("interrupted")
-    finished = len(list(pathlib.Path(folder).glob("*.npz")))
+    finished = len(list(pathlib.Path(folder).glob("*.lrax")))
     resumed = timed("the rest of it", lambda: long_sweep(folder))
     again = timed("all from the folder", lambda: long_sweep(folder))
 
@@ -188,8 +188,8 @@ print(f"the same table as without an interrupt: {str(resumed).splitlines()[:-1] 
 # A mesh is an array of devices with named axes. The sweep divides its runs over one axis: here eight devices. Nothing else changes.
 
 # %%
-mesh = Mesh(np.array(jax.devices()), ("lanes",))
-meshed = timed("on a mesh of 8", lambda: lrax.run_sweep(bound, *lanes, score=test_loss, mesh=mesh))
+mesh = Mesh(np.array(jax.devices()), ("runs",))
+meshed = timed("on a mesh of 8", lambda: lrax.run_sweep(bound, *runs, score=test_loss, execution=lrax.Execution(mesh=mesh)))
 print(meshed.plan)
 print(f"best peak {meshed.best.peak:.3g}; scores differ by {np.abs(meshed.scores - result.scores).max():.1e} at most")
 
@@ -218,7 +218,7 @@ import jax.numpy as jnp, numpy as np, optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import lrax
 
-mesh = Mesh(np.array(jax.devices()), ("lanes",))  # the devices of both processes
+mesh = Mesh(np.array(jax.devices()), ("runs",))  # the devices of both processes
 everywhere = NamedSharding(mesh, PartitionSpec())
 numbers = np.random.default_rng(0).normal(size=(256, 9)).astype(np.float32)
 data = jax.device_put((numbers[:, :8], numbers.sum(axis=1)), everywhere)  # eight inputs, and noise
@@ -233,7 +233,7 @@ def train(data, schedule):
 
 
 rates = lrax.Constant(np.geomspace(1e-3, 1, 16).astype(np.float32))
-result = lrax.run_sweep(jax.tree_util.Partial(train, data), rates, mesh=mesh)
+result = lrax.run_sweep(jax.tree_util.Partial(train, data), rates, execution=lrax.Execution(mesh=mesh))
 if jax.process_index() == 0:
     result.save(sys.argv[3])
 """
@@ -242,7 +242,7 @@ if jax.process_index() == 0:
 def run_twice():
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
     with socket.create_server(("127.0.0.1", 0)) as free, tempfile.TemporaryDirectory() as folder:
-        address, path = f"127.0.0.1:{free.getsockname()[1]}", f"{folder}/sweep.npz"
+        address, path = f"127.0.0.1:{free.getsockname()[1]}", f"{folder}/sweep.lrax"
         free.close()
         commands = [[sys.executable, "-c", script, address, str(process), path] for process in (0, 1)]
         both = [subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) for command in commands]

@@ -194,7 +194,7 @@ six = lrax.run_sweep(
     list(schedules.values()),
     jnp.broadcast_to(jax.random.key(3), (6,)),  # the same batches for all
     score=test_error,
-    lanes=1,
+    execution=lrax.Execution(max_parallel=1),
     folder=folder and f"{folder}/six",
     progress=full,
 )
@@ -204,10 +204,10 @@ print(six.plan)
 def draw(quantity):
     """The two curves of each schedule: solid on test images, dashed on training images."""
     _, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
-    for lane, name in enumerate(schedules):
+    for run, name in enumerate(schedules):
         numbers = range(1, epochs + 1)
-        axes.plot(numbers, six.metrics[f"test {quantity}"][lane], f"C{lane}.-", label=name)
-        axes.plot(numbers, six.metrics[f"train {quantity}"][lane], f"C{lane}.--")
+        axes.plot(numbers, six.metrics[f"test {quantity}"][run], f"C{run}.-", label=name)
+        axes.plot(numbers, six.metrics[f"train {quantity}"][run], f"C{run}.--")
     axes.set(xlabel="epoch", ylabel=quantity, title=f"{quantity.capitalize()}: solid on test images, dashed on training images")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
@@ -228,13 +228,13 @@ draw("accuracy")
 
 # %%
 print(f"{'schedule':16}{'peak':>7}{'train loss':>12}{'test loss':>11}{'train':>9}{'test':>8}{'best':>8}{'gap':>7}")
-for lane, name in enumerate(schedules):
+for run, name in enumerate(schedules):
     train_loss, test_loss, train_right, test_right = (
-        six.metrics[f"{split} {quantity}"][lane] for quantity in ("loss", "accuracy") for split in ("train", "test")
+        six.metrics[f"{split} {quantity}"][run] for quantity in ("loss", "accuracy") for split in ("train", "test")
     )
     gap = train_right[-1] - test_right[-1]
     print(
-        f"{name:16}{six.peaks[lane]:7.3f}{train_loss[-1]:12.3f}{test_loss[-1]:11.3f}"
+        f"{name:16}{six.peaks[run]:7.3f}{train_loss[-1]:12.3f}{test_loss[-1]:11.3f}"
         f"{train_right[-1]:9.2%}{test_right[-1]:8.2%}{test_right.max():8.2%}{gap:7.2%}"
     )
 
@@ -255,7 +255,7 @@ exercises = lrax.run_sweep(
     runs(few, 1),
     *lrax.grid(constants + powers + warmups, jax.random.split(jax.random.key(4), seeds)),
     score=test_error,
-    lanes=1,
+    execution=lrax.Execution(max_parallel=1),
     folder=folder and f"{folder}/exercises",
     progress=full,
 )

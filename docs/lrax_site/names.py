@@ -95,7 +95,7 @@ PAGES: dict[str, Page] = {
     "sweeps": Page(
         "Sweeps and races",
         "Many schedules through one training function. See also [sweeps](../sweeps.md).",
-        ("lrax.sweeps._run", "lrax.sweeps._result", "lrax.sweeps._race", "lrax.sweeps._race_result", "lrax.sweeps"),
+        ("lrax.sweeps._sweep", "lrax.sweeps._race", "lrax.sweeps._results", "lrax.training._driver", "lrax.sweeps"),
     ),
     "citing": Page("Citing", "The papers behind a schedule or a result, as BibTeX.", ("lrax.citing",)),
     "fields": Page(

@@ -66,7 +66,8 @@ from lrax.schedules._recipes import (
 )
 from lrax.schedules._serialise import from_config, from_json, to_json
 from lrax.schedules._tables import Piecewise, PiecewiseConstant, Spline
-from lrax.sweeps import grid, race, run_sweep, search_shapes, sweep
+from lrax.sweeps import grid, race, run_sweep, sweep
+from lrax.training._driver import Execution
 from lrax.training._evaluating import Evaluation
 from lrax.training._learner import Learner
 
@@ -78,6 +79,7 @@ __all__ = [
     "Cosine",
     "Cycle",
     "Evaluation",
+    "Execution",
     "Exponential",
     "FinderResult",
     "Function",
@@ -143,7 +145,6 @@ __all__ = [
     "recorded",
     "reduce_on_plateau",
     "run_sweep",
-    "search_shapes",
     "sgdr",
     "sqrt_scaling",
     "steps_for",

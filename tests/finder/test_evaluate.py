@@ -133,19 +133,6 @@ def test_a_metric_of_the_wrong_mode_is_said(metric, mode, right, tmp_path):
         assert "goal=" not in str(lrax.find_lr(linear_learner(optax.sgd), DATA, mode=right, **options))
 
 
-def test_a_race_says_it_too():
-    """A race that is judged by an accuracy of the wrong mode warns, and has the sentence below its table."""
-    schedules = [lrax.warmup_cosine(peak, 40, 4) for peak in np.geomspace(1e-5, 0.3, 8)]
-    options = {"rungs": [20, 20], "batch_size": 16, "key": KEY, "evaluate": accuracy}
-    with pytest.warns(UserWarning, match=f"^race: {WRONG}'max'") as caught:
-        result = lrax.race(linear_learner(optax.sgd), DATA, schedules, **options)
-    assert (len(caught), caught[0].filename) == (1, __file__)
-    assert str(result).endswith("give goal='max'")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert "goal=" not in str(lrax.race(linear_learner(optax.sgd), DATA, schedules, mode="max", **options))
-
-
 def test_only_clear_evidence_contradicts():
     """Noise hardly ever contradicts the loss, and a constant, a noisy loss or one that rises late by overfitting never does."""
     fallen = np.array([0, 0, 0.03, 0.02, 0.09, 0.18, 0.67, 0, 0.94, 1, 0.37, 0.21])

@@ -31,7 +31,7 @@ from selection import Chosen, Selector, batches, together
 
 DECISIONS = {
     "finder": "search runs conclude stop heights fall rises",
-    "sweeps": "rungs score folder race stored settings proposals",
+    "sweeps": "race score sweep results",
     "schedules": "counting clock plan cycles exact",
     "theory": "",
     "optimizers": "rates groups plateau recorded",

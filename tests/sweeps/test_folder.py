@@ -15,7 +15,7 @@ from small_sweep import PEAKS, train
 
 
 def counting(calls):
-    """The training function, and a note of every lane that it runs for."""
+    """The training function, and a note of every run that it runs for."""
 
     def noted(schedule, key):
         losses = train(schedule, key)
@@ -26,20 +26,26 @@ def counting(calls):
 
 
 def test_finished_lanes_are_loaded(tmp_path):
-    """The same call again runs nothing and gives the same table; with a file lost it runs those lanes alone."""
+    """The same call again runs nothing and gives the same table; with a file lost it runs those runs alone."""
     seeds = jax.random.split(jax.random.key(0), 4)
     calls = []
     noted = counting(calls)
-    first = lrax.run_sweep(noted, lrax.Constant(PEAKS), seeds, lanes=1, folder=tmp_path / "deep" / "sweep")
+    first = lrax.run_sweep(
+        noted, lrax.Constant(PEAKS), seeds, execution=lrax.Execution(max_parallel=1), folder=tmp_path / "deep" / "sweep"
+    )
     jax.effects_barrier()
     assert len(calls) == 4
-    again = lrax.run_sweep(noted, lrax.Constant(PEAKS), seeds, lanes=1, folder=tmp_path / "deep" / "sweep")
+    again = lrax.run_sweep(
+        noted, lrax.Constant(PEAKS), seeds, execution=lrax.Execution(max_parallel=1), folder=tmp_path / "deep" / "sweep"
+    )
     np.testing.assert_array_equal(first.metrics, again.metrics)
     assert str(first) == str(again)
     files = sorted((tmp_path / "deep" / "sweep").iterdir())
-    assert [file.name for file in files] == [f"lanes-{lane:05d}-{lane:05d}.npz" for lane in range(4)]
+    assert [file.name for file in files] == [f"runs-{run:05d}-{run:05d}.lrax" for run in range(4)]
     files[2].unlink()
-    third = lrax.run_sweep(noted, lrax.Constant(PEAKS), seeds, lanes=1, folder=tmp_path / "deep" / "sweep")
+    third = lrax.run_sweep(
+        noted, lrax.Constant(PEAKS), seeds, execution=lrax.Execution(max_parallel=1), folder=tmp_path / "deep" / "sweep"
+    )
     jax.effects_barrier()
     assert len(calls) == 5
     assert str(first) == str(third)
@@ -59,8 +65,8 @@ def test_saved_dtypes(tmp_path):
 
 
 @pytest.mark.parametrize("folder", [3, "", __file__])
-def test_folders_that_are_none_are_named(folder):
-    """A path that is no folder is an error that names the argument."""
+def test_what_is_not_a_folder_is_named(folder):
+    """A path that is not a folder is an error that names the argument."""
     with pytest.raises((TypeError, ValueError), match="`folder` must be"):
         lrax.run_sweep(lambda schedule: schedule(0), lrax.Constant(PEAKS), folder=folder)
 
@@ -73,31 +79,31 @@ KILLED = textwrap.dedent(
 
     folder, victim = sys.argv[1], int(sys.argv[2])
 
-    def strike(lane):
+    def strike(run):
         with open(folder + ".log", "a") as log:
-            log.write(f"{int(lane)}\\n")
-        if int(lane) == victim:
+            log.write(f"{int(run)}\\n")
+        if int(run) == victim:
             os.kill(os.getpid(), 9)
 
-    def train(schedule, lane):
-        jax.debug.callback(strike, lane)
+    def train(schedule, run):
+        jax.debug.callback(strike, run)
         return jax.lax.scan(lambda w, count: (w - schedule(count) * 2 * w, w**2), 1.0, jnp.arange(20))[1]
 
     rates = lrax.Constant(np.geomspace(1e-3, 0.4, 6).astype(np.float32))
-    print(lrax.run_sweep(train, rates, np.arange(6), folder=folder, lanes=1))
+    print(lrax.run_sweep(train, rates, np.arange(6), folder=folder, execution=lrax.Execution(max_parallel=1)))
     """
 )
 
 
 def killed(folder, victim):
-    """A sweep of six lanes in a process of its own, which is killed inside lane `victim`."""
+    """A sweep of six runs in a process of its own, which is killed inside run `victim`."""
     arguments = [sys.executable, "-c", KILLED, str(folder), str(victim)]
     return subprocess.run(arguments, capture_output=True, text=True, check=False, env={**os.environ, "JAX_PLATFORMS": "cpu"})
 
 
 @pytest.mark.slow
 def test_kill_and_resume(tmp_path):
-    """Killed with -9 twice and begun again, a sweep gives the table of an undisturbed one and repeats no finished lane."""
+    """Killed with -9 twice and begun again, a sweep gives the table of an undisturbed one and repeats no finished run."""
     whole = killed(tmp_path / "whole", -1)
     assert whole.returncode == 0, whole.stderr
     for victim in (2, 4):
@@ -105,8 +111,8 @@ def test_kill_and_resume(tmp_path):
     done = killed(tmp_path / "hurt", -1)
     assert done.returncode == 0, done.stderr
     assert done.stdout == whole.stdout
-    lanes = [int(line) for line in pathlib.Path(f"{tmp_path / 'hurt'}.log").read_text().split()]
-    assert lanes == [0, 1, 2, 2, 3, 4, 4, 5]
+    runs = [int(line) for line in pathlib.Path(f"{tmp_path / 'hurt'}.log").read_text().split()]
+    assert runs == [0, 1, 2, 2, 3, 4, 4, 5]
 
 
 SHARED = textwrap.dedent(
@@ -120,7 +126,7 @@ SHARED = textwrap.dedent(
 
     rates = lrax.Constant(np.geomspace(1e-3, 0.4, 30).astype(np.float32))
     for sweep in range(12):
-        print(lrax.run_sweep(train, rates, folder=f"{sys.argv[1]}/{sweep}", lanes=1))
+        print(lrax.run_sweep(train, rates, folder=f"{sys.argv[1]}/{sweep}", execution=lrax.Execution(max_parallel=1)))
     """
 )
 
@@ -140,45 +146,20 @@ def test_two_processes_may_share_a_folder(tmp_path):
     assert not list(tmp_path.rglob("*.tmp"))
 
 
-def dead_process():
-    """The number of a process that has ended."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
-
-
 def test_only_leftovers_of_our_own_are_removed(tmp_path):
-    """Other people's files and folders stay, and so do half-written files of processes that live; what is left over goes."""
-    host = os.uname().nodename.replace(".", "-")
-    name = f"lanes-00000-00003.npz.{host}"
-    foreign = ["my_notes.tmp", "lanes.tmp", "model.npz.77.tmp"]
-    alive, elsewhere = f"{name}.{os.getpid()}.abcd.tmp", f"lanes-00000-00003.npz.other.{dead_process()}.abcd.tmp"
-    old, dead = f"{name}.{os.getppid()}.abcd.tmp", f"{name}.{dead_process()}.abcd.tmp"
-    for file in (*foreign, alive, elsewhere, old, dead):
+    """Half-written files that are old are removed; those that may be under way, and other files and folders, stay."""
+    foreign = ["my_notes.tmp", "runs.tmp", "model.npz.77.tmp"]
+    young, old, folder = (f"runs-00000-00003.lrax.{i}123abcd.tmp" for i in range(3))
+    for file in (*foreign, young, old):
         (tmp_path / file).write_text("precious")
-    (tmp_path / "lanes-00000-00003.npz.folder.tmp").mkdir()
+    (tmp_path / folder).mkdir()
     day_ago = time.time() - 86_400
-    for file in (old, "lanes-00000-00003.npz.folder.tmp", foreign[0]):
+    for file in (old, folder, foreign[0]):
         os.utime(tmp_path / file, (day_ago, day_ago))
-    lrax.run_sweep(lambda schedule: schedule(0), lrax.Constant(PEAKS), folder=tmp_path, lanes=4)
+    lrax.run_sweep(lambda schedule: schedule(0), lrax.Constant(PEAKS), folder=tmp_path)
     left = {path.name for path in tmp_path.iterdir()}
-    assert left == {*foreign, alive, elsewhere, "lanes-00000-00003.npz.folder.tmp", "lanes-00000-00003.npz"}
-
-
-def test_a_file_that_another_process_clears_away_is_written_again(tmp_path, monkeypatch):
-    """If a half-written file is taken for a leftover, the lanes are written once more."""
-    fsync, cleared = os.fsync, []
-
-    def clear(descriptor):
-        fsync(descriptor)
-        if not cleared:
-            cleared.extend(tmp_path.glob("*.tmp"))
-            cleared[0].unlink()
-
-    monkeypatch.setattr(os, "fsync", clear)
-    lrax.run_sweep(lambda schedule: schedule(0), lrax.Constant(PEAKS), folder=tmp_path, lanes=4)
-    assert len(cleared) == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["lanes-00000-00003.npz"]
+    assert {*foreign, young, folder} < left
+    assert old not in left
 
 
 def full(descriptor):
@@ -196,30 +177,34 @@ def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full_at_first)
     with pytest.warns(
-        RuntimeWarning, match=r"could not be written, .*lanes-0000\d-0000\d\.npz: No space left.*make room"
+        RuntimeWarning, match=r"could not be written, .*runs-0000\d-0000\d\.lrax: No space left.*make room"
     ) as said:
-        result = lrax.run_sweep(lambda schedule: schedule(0), lrax.Constant(PEAKS), folder=tmp_path, lanes=1)
+        result = lrax.run_sweep(
+            lambda schedule: schedule(0), lrax.Constant(PEAKS), folder=tmp_path, execution=lrax.Execution(max_parallel=1)
+        )
     assert len(said) == 1
     np.testing.assert_array_equal(result.metrics, PEAKS)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f"lanes-{lane:05d}-{lane:05d}.npz" for lane in range(4)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"runs-{run:05d}-{run:05d}.lrax" for run in range(4)]
 
 
 def test_lanes_that_are_in_no_file_are_said(tmp_path, monkeypatch):
-    """If the disk stays full, the last warning says how many lanes are in the result alone, and how to keep them."""
+    """If the disk stays full, the last warning says how many runs are in the result alone, and how to keep them."""
     monkeypatch.setattr(os, "fsync", full)
     with pytest.warns(RuntimeWarning) as said:
-        result = lrax.run_sweep(lambda schedule: schedule(0), lrax.Constant(PEAKS), folder=tmp_path, lanes=4)
-    assert "lacks 4 lanes" in str(said[-1].message)
-    assert "SweepResult.save" in str(said[-1].message)
+        result = lrax.run_sweep(
+            lambda schedule: schedule(0), lrax.Constant(PEAKS), folder=tmp_path, execution=lrax.Execution(max_parallel=4)
+        )
+    assert "lacks runs-00000-00003.lrax" in str(said[-1].message)
+    assert "only the result has what is in it: save that" in str(said[-1].message)
     np.testing.assert_array_equal(result.metrics, PEAKS)
     assert not list(tmp_path.iterdir())
     with pytest.raises(OSError, match=r"SweepResult\.save: `path` could not be written: No space left on device; make room"):
-        result.save(tmp_path / "sweep.npz")
+        result.save(tmp_path / "sweep.lrax")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path, monkeypatch):
-    """That nothing can be kept is said before a day of training, and not after it."""
+    """That nothing can be saved is reported before a day of training, and not after it."""
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root, who runs many tests, may write everywhere
     with pytest.raises(ValueError, match="`folder` must be a folder that can be written to"):
         lrax.run_sweep(lambda schedule: schedule(0), lrax.Constant(PEAKS), folder=tmp_path)

@@ -15,10 +15,10 @@ import lrax
 from devices import xla_flags
 
 EXAMPLE = pathlib.Path(__file__).parents[2] / "examples" / "sweep_many_devices.py"
-SMALL = ["--rates", "6", "--seeds", "2", "--updates", "40"]
+SMALL = ["--rates", "6", "--seeds", "2", "--steps", "40"]
 CALM = 80  # updates of the range test: up to a rate of 0.01
 STABLE = 8
-"""Lanes of the small example whose rates are not so high that rounding grows into another run."""
+"""Runs of the small example whose rates are not so high that rounding grows into another run."""
 
 
 def train(schedule, key):
@@ -42,23 +42,23 @@ def output(*arguments, devices=1):
 
 def test_a_mesh_of_one_device_changes_nothing():
     """A sweep over the axis of a mesh gives what a sweep without one gives, in groups of any size."""
-    mesh = Mesh(np.array(jax.devices()[:1]), ("lanes",))
+    mesh = Mesh(np.array(jax.devices()[:1]), ("runs",))
     rates, keys = lrax.Constant(np.linspace(0.01, 0.3, 5, dtype=np.float32)), jax.random.split(jax.random.key(0), 5)
-    for lanes in (None, 1, 2):
-        over = lrax.sweep(train, rates, keys, mesh=mesh, lanes=lanes)
+    for runs in (None, 1, 2):
+        over = lrax.sweep(train, rates, keys, execution=lrax.Execution(max_parallel=runs, mesh=mesh))
         np.testing.assert_allclose(over, lrax.sweep(train, rates, keys), rtol=1e-6)
     bound = jax.tree_util.Partial(lambda scale, *rest: scale * train(*rest), np.float32(2))
-    np.testing.assert_allclose(lrax.sweep(bound, rates, keys, mesh=mesh), 2 * over, rtol=1e-6)
+    np.testing.assert_allclose(lrax.sweep(bound, rates, keys, execution=lrax.Execution(mesh=mesh)), 2 * over, rtol=1e-6)
 
 
 def test_a_mesh_that_cannot_be_used_is_named():
     """An axis that is not there, and a mesh whose axes the compiler may not divide, are errors."""
     rates, devices = lrax.Constant(np.float32([0.1, 0.2])), np.array(jax.devices()[:1])
-    with pytest.raises(ValueError, match="`axis` must be an axis of the mesh, 'data', got 'lanes'"):
-        lrax.sweep(lambda schedule: schedule(0), rates, mesh=Mesh(devices, ("data",)))
-    explicit = Mesh(devices, ("lanes",), axis_types=(jax.sharding.AxisType.Explicit,))
+    with pytest.raises(ValueError, match="`axis` must be an axis of the mesh, 'data', got 'runs'"):
+        lrax.sweep(lambda schedule: schedule(0), rates, execution=lrax.Execution(mesh=Mesh(devices, ("data",))))
+    explicit = Mesh(devices, ("runs",), axis_types=(jax.sharding.AxisType.Explicit,))
     with pytest.raises(ValueError, match=r"`mesh` must be a mesh whose axes are Auto"):
-        lrax.sweep(lambda schedule: schedule(0), rates, mesh=explicit)
+        lrax.sweep(lambda schedule: schedule(0), rates, execution=lrax.Execution(mesh=explicit))
 
 
 EIGHT = textwrap.dedent(
@@ -67,15 +67,15 @@ EIGHT = textwrap.dedent(
     import jax, jax.numpy as jnp, numpy as np, optax
     from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
     import lrax
-    from lrax.sweeps._batch import as_lanes
-    from lrax.sweeps._program import Program
+    from lrax.sweeps._batch import as_batch
+    from lrax.sweeps._sweep import Program
 
     assert jax.device_count() == 8
     generator = np.random.default_rng(0)
     inputs = generator.normal(size=(64, 16)).astype(np.float32)
     targets = (inputs @ generator.normal(size=16)).astype(np.float32)
     devices = np.array(jax.devices())
-    lanes_only, both = Mesh(devices, ("lanes",)), Mesh(devices.reshape(4, 2), ("lanes", "data"))
+    runs_only, both = Mesh(devices, ("runs",)), Mesh(devices.reshape(4, 2), ("runs", "data"))
 
     def loss_fn(params, batch, divided=None):
         x, y = batch if divided is None else jax.lax.with_sharding_constraint(batch, divided)
@@ -90,23 +90,24 @@ EIGHT = textwrap.dedent(
     def train(data, schedule, key, divided=None):
         one = learner(divided)
 
-        def update(state, count):
+        def step(state, count):
             chosen = jax.random.randint(jax.random.fold_in(key, count), (16,), 0, 64)
             return one.step(state, jax.tree.map(lambda leaf: leaf[chosen], data), schedule(count))
 
-        return jax.lax.scan(update, one.state, jnp.arange(30))[1]
+        return jax.lax.scan(step, one.state, jnp.arange(30))[1]
 
     data = inputs, targets
     rates = [lrax.Constant(rate) if i % 2 else lrax.Cosine(rate, 0.0, 30) for i, rate in enumerate(np.geomspace(1e-4, 0.1, 11))]
     keys = jax.random.split(jax.random.key(0), 11)
     alone = lrax.sweep(jax.tree_util.Partial(train, data), rates, keys)
 
-    # Lanes over an axis: 11 over 8 and over 4 devices, all at a time and in groups; nothing is exchanged but the metrics.
+    # Runs over an axis: 11 over 8 and over 4 devices, all at a time and in groups; nothing is exchanged but the metrics.
     bound = jax.tree_util.Partial(train, data)
-    for mesh in (lanes_only, both):
-        for lanes in (None, 8):
-            np.testing.assert_allclose(lrax.sweep(bound, rates, keys, mesh=mesh, lanes=lanes), alone, rtol=1e-5)
-    program = Program(bound, as_lanes("sweep", rates, (keys,)), None, lanes_only, "lanes")
+    for mesh in (runs_only, both):
+        for runs in (None, 8):
+            over = lrax.sweep(bound, rates, keys, execution=lrax.Execution(max_parallel=runs, mesh=mesh))
+            np.testing.assert_allclose(over, alone, rtol=1e-5)
+    program = Program(bound, as_batch("sweep", rates, (keys,)), lrax.Execution(mesh=runs_only))
     text = program._compiled.as_text()
     assert not re.search("all-reduce|all-to-all|collective-permute|reduce-scatter", text)
 
@@ -125,17 +126,18 @@ EIGHT = textwrap.dedent(
             assert (found.updates, found.reason) == (plain.updates, plain.reason)
             np.testing.assert_allclose(found.losses, plain.losses, rtol=1e-4)
 
-        # A race over the same divisions, its lanes abreast in one program or one by one.
+        # A race over the same divisions, its runs batched in one program or one by one.
         options = {"rungs": (10, 10), "batch_size": 16}
         alone_race = lrax.race(learner(), data, lrax.Constant(np.geomspace(1e-4, 0.1, 4)), key=jax.random.key(1), **options)
-        for lanes in (None, 1):
-            raced = lrax.race(over, put, lrax.Constant(np.geomspace(1e-4, 0.1, 4)), key=key, lanes=lanes, **options)
+        for runs in (None, 1):
+            options["execution"] = lrax.Execution(max_parallel=runs)
+            raced = lrax.race(over, put, lrax.Constant(np.geomspace(1e-4, 0.1, 4)), key=key, **options)
             assert "side by side" not in raced.plan
             np.testing.assert_allclose(raced.losses, alone_race.losses, rtol=1e-4)
             np.testing.assert_array_equal(raced.order, alone_race.order)
 
     # Programs that exchange data run one at a time, also where only the loss knows that they do; Explicit axes are refused.
-    weights = jax.device_put(np.ones((64, 4), np.float32), NamedSharding(lanes_only, P("lanes")))
+    weights = jax.device_put(np.ones((64, 4), np.float32), NamedSharding(runs_only, P("runs")))
     closing = lrax.Learner.create(lambda p, b: loss_fn(p, b) + 1e-6 * jnp.sum(weights @ jnp.ones(4)), params(), optax.adam)
     raced = lrax.race(closing, data, lrax.Constant(np.geomspace(1e-4, 0.1, 4)), rungs=4, batch_size=16, key=jax.random.key(1))
     assert "side by side" not in raced.plan
@@ -149,7 +151,7 @@ EIGHT = textwrap.dedent(
 
     # Both at once.
     split = jax.tree_util.Partial(functools.partial(train, divided=divided), jax.device_put(data, divided))
-    np.testing.assert_allclose(lrax.sweep(split, rates, keys, mesh=both), alone, rtol=1e-4)
+    np.testing.assert_allclose(lrax.sweep(split, rates, keys, execution=lrax.Execution(mesh=both)), alone, rtol=1e-4)
     print("all equal")
     """
 )
@@ -157,7 +159,7 @@ EIGHT = textwrap.dedent(
 
 @pytest.mark.slow
 def test_eight_devices_equal_one():
-    """On 8 devices, divided lanes equal undivided ones to 1e-5, divided batches and parameters to 1e-4, and both together."""
+    """On 8 devices, divided runs equal undivided ones to 1e-5, divided batches and parameters to 1e-4, and both together."""
     assert output("-c", EIGHT, devices=8) == "all equal\n"
 
 
@@ -180,14 +182,14 @@ def two_processes(*arguments):
 def test_two_processes_equal_one(tmp_path):
     """The same script in two processes gives the curve and the losses of one process to 1e-4; a second run loads them.
 
-    Lanes and batches are both divided. The highest rates are left out: there rounding grows into another run.
+    Runs and batches are both divided. The highest rates are left out: there rounding grows into another run.
     """
     output(EXAMPLE, *SMALL, "--out", tmp_path / "one.npz")
     options = ["--out", tmp_path / "two.npz", "--folder", tmp_path / "kept", "--data-places", 2]
     (printed, errors, status), (silent, other_errors, other) = two_processes(*options)
     assert (status, other) == (0, 0), errors + other_errors
-    assert "2 processes, 4 devices: {'lanes': 2, 'data': 2}" in printed
-    assert "peak rate" not in silent
+    assert "2 processes, 4 devices: {'runs': 2, 'data': 2}" in printed
+    assert "peak" not in silent
     with np.load(tmp_path / "one.npz") as one, np.load(tmp_path / "two.npz") as two:
         np.testing.assert_allclose(two["losses"][:CALM], one["losses"][:CALM], rtol=1e-4)
         np.testing.assert_allclose(two["scores"][:STABLE], one["scores"][:STABLE], rtol=1e-4)
@@ -199,4 +201,4 @@ def test_two_processes_equal_one(tmp_path):
     table = slice(printed.index("schedule"), None)
     assert again[again.index("schedule") :] == printed[table]
     ended = two_processes(*options, "--seeds", "1")
-    assert all(status != 0 and "of another one (other schedules" in errors for _, errors, status in ended)
+    assert all(status != 0 and "of one with other schedules" in errors for _, errors, status in ended)

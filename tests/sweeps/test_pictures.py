@@ -33,25 +33,25 @@ def shown(axes):
 
 
 def test_scores():
-    """Scores are drawn over peak rates with the best marked; a line a kind; rates are written as one writes them."""
+    """Scores are drawn over peaks with the best marked, a line for each class; the ticks are plain numbers."""
     axes = run().plot()
     assert axes.get_xscale() == "log"
     assert {"best 0.1", "diverged"} <= set(legend(axes))
-    kinds = [lrax.Constant(0.1), lrax.Constant(0.2), lrax.wsd(0.1, 12, 2, 3), lambda count: 0.1]
-    assert len({line.get_color() for line in SweepResult.create(kinds, np.arange(4.0)).plot().lines}) >= 3
+    schedules = [lrax.Constant(0.1), lrax.Constant(0.2), lrax.wsd(0.1, 12, 2, 3), lambda count: 0.1]
+    assert len({line.get_color() for line in SweepResult.create(schedules, np.arange(4.0)).plot().lines}) >= 3
     axes = SweepResult.create(lrax.Constant(MANY), np.arange(12.0)).plot()
     assert {"0.001", "0.01", "0.1"} <= set(shown(axes))
     SweepResult.create(lrax.Constant(PEAKS), np.full(4, np.nan)).plot()
 
 
-def test_scores_of_many_kinds():
-    """However many kinds there are, no two of their lines look the same, and the legend stands below the axes."""
-    kinds = [
+def test_scores_of_many_classes():
+    """However many classes there are, no two of their lines look the same, and the legend is below the axes."""
+    schedules = [
         lrax.Constant(0.1),
-        *(kind(0.1, 0.0, 12) for kind in (lrax.Linear, lrax.Cosine, lrax.OneMinusSqrt, lrax.schedules.OneMinusSquare)),
+        *(one(0.1, 0.0, 12) for one in (lrax.Linear, lrax.Cosine, lrax.OneMinusSqrt, lrax.schedules.OneMinusSquare)),
     ]
-    kinds += [lrax.wsd(0.1, 12, 2, 3), lrax.Cycle(lrax.Cosine(0.1, 0.0, 4)), lrax.Cycle(lrax.Linear(0.1, 0.0, 4))]
-    axes = SweepResult.create(kinds, np.arange(8.0)).plot()
+    schedules += [lrax.wsd(0.1, 12, 2, 3), lrax.Cycle(lrax.Cosine(0.1, 0.0, 4)), lrax.Cycle(lrax.Linear(0.1, 0.0, 4))]
+    axes = SweepResult.create(schedules, np.arange(8.0)).plot()
     looks = {line.get_label(): (line.get_color(), line.get_linestyle()) for line in axes.lines if line.get_marker() == "None"}
     assert len(looks) == 9
     assert len(set(looks.values())) == 9
@@ -60,7 +60,7 @@ def test_scores_of_many_kinds():
 
 
 def test_an_absurd_score_does_not_stretch_the_axis():
-    """Where one rate barely stayed finite the others can still be told apart; nothing is cut where all are near."""
+    """Where one run barely stayed finite the others can still be distinguished; nothing is cut where all are near."""
     scores = np.array([0.52, 0.50, 0.53, 0.56, 1.4])
     bottom, top = SweepResult.create(lrax.Constant(np.geomspace(0.01, 1, 5)), scores).plot().get_ylim()
     assert bottom < 0.50
@@ -94,7 +94,7 @@ def test_curves_of_a_few_settings():
 
 
 def test_curves_of_many_settings():
-    """Many settings have a bar for their rates; kinds have dashes of their own; no colour is faint on white."""
+    """Many settings have a colour bar for their peaks; schedule classes have their own dashes; no colour is faint on white."""
     schedules = [lrax.Constant(rate) for rate in MANY] + [lrax.Cosine(rate, 0.0, 5) for rate in MANY]
     axes = SweepResult.create(schedules, 1 + np.arange(24.0)[:, None] * np.ones(5)).plot_curves()
     assert legend(axes) == ["best: Constant 0.001", "Constant", "Cosine"]
@@ -108,8 +108,8 @@ def test_curves_of_many_settings():
 
 
 def test_curves_that_cannot_be_told_are_named():
-    """Metrics without a curve, and losses of other lanes, are errors that name the argument."""
-    with pytest.raises(ValueError, match="`losses` must be one curve for each of 12 lanes"):
+    """Metrics without a curve, and losses of other runs, are errors that name the argument."""
+    with pytest.raises(ValueError, match="`losses` must be one curve for each of 12 runs"):
         run().plot_curves(losses=np.ones(12))
     with pytest.raises(ValueError, match="`losses` must be given"):
         SweepResult.create(lrax.Constant(PEAKS), np.ones(4)).plot_curves()
@@ -143,22 +143,22 @@ def race(rates, rungs=(8, 8, 16), **options):
 
 
 def test_a_race():
-    """Rungs are marked with their lanes, those that did not go on with a circle where they left, the winner is black."""
+    """Rungs are marked with their runs, those that did not go on with a circle where they left, the winner is black."""
     result = race([0.001, 0.003, 0.01, 0.03, 0.1, 3e38])
     axes = result.plot()
     winner = next(line for line in axes.lines if line.get_label().startswith("winner"))
     assert winner.get_color() == BLACK
     assert winner.get_label() == f"winner: peak {result.peaks[result.winner]:.3g}"
     assert [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == ":"] == [7.5, 15.5]
-    assert [text.get_text() for text in axes.texts] == ["6 lanes", "3 lanes", "2 lanes"]
+    assert [text.get_text() for text in axes.texts] == ["6 runs", "3 runs", "2 runs"]
     out = next(line for line in axes.lines if line.get_label() == "did not go on")
     assert sorted(out.get_xdata()) == [7, 7, 15]
     assert "diverged" in legend(axes)
     axes.figure.draw_without_rendering()
 
 
-def test_races_of_any_kind_are_drawn():
-    """One rung, one lane, lanes that all diverge, mixed kinds and a race that was loaded."""
+def test_every_race_is_drawn():
+    """One rung, one run, runs that all diverge, mixed classes and a race that was loaded."""
     for result in (race([0.1], rungs=4), race([3e38, 2e38]), race([0.1, 0.1])):
         result.plot().figure.draw_without_rendering()
         assert "<table>" in result._repr_html_()

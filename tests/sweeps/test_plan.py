@@ -9,13 +9,13 @@ from small_sweep import PEAKS, run
 
 
 def test_the_plan_is_said():
-    """The result says how many lanes were run at a time, and why."""
-    assert "5 runs at a time (as given)" in run(lanes=5).plan
+    """The result says how many runs were run at a time, and why."""
+    assert "5 runs at a time (as given)" in run(execution=lrax.Execution(max_parallel=5)).plan
     assert "at a time" in str(run())
 
 
 def test_the_plan_follows_the_program():
-    """On the CPU convolutions and large states run one lane at a time, small ones in equal shares for the cores."""
+    """On the CPU convolutions and large states run one run at a time, small ones in equal shares for the cores."""
 
     def looped(size, convolution=False):
         def train(rate):
@@ -66,8 +66,8 @@ def test_free_memory_is_known_here():
 
 
 def test_progress(capsys):
-    """A bar counts the lanes when asked for."""
-    run(progress=True, lanes=5)
+    """A bar counts the runs when asked for."""
+    run(progress=True, execution=lrax.Execution(max_parallel=5))
     assert "12/12" in capsys.readouterr().err
 
 

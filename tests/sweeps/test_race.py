@@ -1,5 +1,6 @@
 import functools
 import itertools
+import warnings
 
 import flax.linen as nn
 import jax
@@ -11,6 +12,7 @@ import lrax
 from problems import enable_x64, linear_learner, linear_params, momentum, regression, same, squared_error
 
 DATA = regression()
+HELD_OUT = regression(seed=7)
 KEY = jax.random.key(0)
 RATES = [0.001, 0.01, 0.1, 50.0]
 
@@ -22,9 +24,9 @@ def run(learner=None, schedules=RATES, data=DATA, **options):
     return lrax.race(learner or linear_learner(), data, listed, **options)
 
 
-def alone(schedule, updates):
-    """The losses of one schedule, in a race of its own."""
-    return run(schedules=[schedule], rungs=updates).losses[0]
+def alone(schedule, steps):
+    """The losses of one schedule, in a race alone."""
+    return run(schedules=[schedule], rungs=steps).losses[0]
 
 
 def conv_learner():
@@ -43,10 +45,12 @@ def conv_learner():
     return lrax.Learner.create(loss_fn, Net().init(KEY, data[0][:1]), optax.sgd), data
 
 
-@pytest.mark.parametrize("options", [{}, {"lanes": 1}, {"lanes": 3}, {"loop": "python"}, {"loop": "python", "lanes": 1}])
-def test_every_way_to_run_gives_the_same_race(options):
-    """However many lanes run at a time and whatever drives them, losses, ranks and the winner's state agree to 1e-5."""
-    plain, other = run(lanes=4), run(**options)
+@pytest.mark.parametrize(
+    "options", [{}, {"max_parallel": 1}, {"max_parallel": 3}, {"loop": "python"}, {"loop": "python", "max_parallel": 1}]
+)
+def test_every_execution_gives_the_same_race(options):
+    """However many runs are trained at a time, and by either loop, losses, ranks and the winner's state agree to 1e-5."""
+    plain, other = run(execution=lrax.Execution(max_parallel=4)), run(execution=lrax.Execution(**options))
     np.testing.assert_allclose(plain.losses, other.losses, rtol=1e-5)
     np.testing.assert_array_equal(plain.order, other.order)
     for a, b in zip(jax.tree.leaves(plain.state), jax.tree.leaves(other.state), strict=True):
@@ -54,26 +58,26 @@ def test_every_way_to_run_gives_the_same_race(options):
 
 
 def test_lanes_see_the_same_start_and_the_same_batches():
-    """Every lane's first loss is that of the initial parameters on one batch, and each lane equals a race of its own."""
+    """Every run's first loss is that of the initial parameters on one batch, and each run equals a race of it alone."""
     result = run(keep=1.0, rungs=24)
     np.testing.assert_allclose(result.losses[:, 0], result.losses[0, 0])
-    for lane in range(3):
-        np.testing.assert_allclose(result.losses[lane], alone(RATES[lane], 24), rtol=1e-5)
+    for i in range(3):
+        np.testing.assert_allclose(result.losses[i], alone(RATES[i], 24), rtol=1e-5)
 
 
 def test_the_best_go_on_with_their_states_and_counts():
-    """A lane that is kept goes on where it stood: its curve is that of one long run, schedules that change included."""
+    """A run that stays goes on where it was: its curve is that of one long run, schedules that change included."""
     schedules = [lrax.Cosine(0.1, 0.0, 32), lrax.Constant(0.001), lrax.warmup_cosine(0.05, 32, 4)]
     result = run(schedules=schedules, keep=0.6)
     assert list(result.rungs) == [2, 1, 2]
     assert np.isnan(result.losses[1, 16:]).all()
     np.testing.assert_allclose(result.losses[0], alone(schedules[0], 32), rtol=1e-4)
     np.testing.assert_allclose(result.losses[2], alone(schedules[2], 32), rtol=1e-4)
-    assert result.updates == 3 * 16 + 2 * 16
+    assert result.steps_run == 3 * 16 + 2 * 16
 
 
 def test_a_lane_that_diverges_is_out():
-    """A lane whose loss is not finite does not go on even where there is room, comes last, and leaves the others alone."""
+    """A run whose loss is not finite does not go on even where there is room, comes last, and leaves the others alone."""
     result = run(schedules=[0.01, 3e38, 0.1], keep=1.0)
     assert list(result.rungs) == [2, 1, 2]
     assert np.isinf(result.end_losses[1])
@@ -89,9 +93,9 @@ def test_the_part_that_goes_on_is_that_of_all_runs_of_the_rung():
 
 
 def test_all_lanes_may_diverge():
-    """If nothing trains, there is no best lane and no state, and no error."""
+    """If nothing trains, there is no best run and no state, and no error."""
     result = run(schedules=[3e38, 2e38])
-    assert (result.winner, result.state, result.updates) == (None, None, 4)
+    assert (result.winner, result.state, result.steps_run) == (None, None, 4)
 
 
 def test_nothing_is_touched():
@@ -103,7 +107,7 @@ def test_nothing_is_touched():
 
 
 def test_one_trace_for_each_number_of_lanes():
-    """Rungs of 4, 2 and 1 lanes trace the update once each, besides the checks, and not again for other rates."""
+    """Rungs of 4, 2 and 1 runs trace the step once each, apart from the checks, and not again for other learning rates."""
     traces = []
 
     def loss_fn(params, batch):
@@ -111,21 +115,21 @@ def test_one_trace_for_each_number_of_lanes():
         return squared_error(params, batch)
 
     learner = lrax.Learner.create(loss_fn, linear_params(), optax.sgd)
-    run(learner, rungs=(8, 8, 8), schedules=[0.01, 0.02, 0.03, 0.04], lanes=4)
+    run(learner, rungs=(8, 8, 8), schedules=[0.01, 0.02, 0.03, 0.04], execution=lrax.Execution(max_parallel=4))
     first = len(traces)
-    run(learner, rungs=(8, 8, 8), schedules=[0.011, 0.02, 0.03, 0.04], lanes=4)
+    run(learner, rungs=(8, 8, 8), schedules=[0.011, 0.02, 0.03, 0.04], execution=lrax.Execution(max_parallel=4))
     checks = 1
     assert len(traces) - first <= checks
     assert first <= checks + 3
 
 
 def test_convolutions_are_driven_from_the_host_on_the_cpu():
-    """A convolutional net races one lane at a time from the host, with the losses of the compiled program."""
+    """A convolutional net races one run at a time from the host, with the losses of the compiled program."""
     learner, data = conv_learner()
     options = {"rungs": 6, "batch_size": 8, "schedules": [0.01, 0.1]}
     result = run(learner, data=data, **options)
     assert "convolutions" in result.plan
-    compiled = run(learner, data=data, loop="scan", **options)
+    compiled = run(learner, data=data, execution=lrax.Execution(loop="scan"), **options)
     np.testing.assert_allclose(result.losses, compiled.losses, rtol=1e-4)
 
 
@@ -141,8 +145,8 @@ def test_iterables_and_samplers():
 
 
 def test_a_race_and_a_sweep_mean_the_same_by_a_tail():
-    """A lane's end loss is `end_loss` of its rung, also where the part of the updates is whole but for its rounding."""
-    result = run(rungs=25, tail=0.28)  # 7 updates: 25 * 0.28 is a little above
+    """A run's end loss is `end_loss` of its rung, also where the fraction of the steps is whole but for its rounding."""
+    result = run(rungs=25, tail=0.28)  # 7 steps: 25 * 0.28 is a little above
     fine = np.isfinite(result.end_losses)
     np.testing.assert_allclose(result.end_losses[fine], lrax.sweeps.end_loss(result.losses[fine], tail=0.28), rtol=1e-5)
     assert fine.sum() == 3
@@ -155,13 +159,15 @@ def test_a_tail_is_that_of_the_rung():
 
 
 def test_progress_and_table(capsys):
-    """A bar is shown when asked for, and the table has a line for every lane and what it cost."""
+    """A bar is shown when asked for, and the table has a line for every run and what it cost."""
     result = run(progress=True)
     assert "race: 100%" in capsys.readouterr().err
     lines = str(result).splitlines()
-    assert len(lines) == 6
-    assert lines[1].startswith("*")
-    assert lines[-1].startswith(f"{result.updates} updates in all")
+    assert len(lines) == 2 + 1 + 4 + 1
+    assert lines[0].startswith("Best: peak 0.01: end loss ")
+    assert lines[1] == "1 of 4 runs diverged"
+    assert lines[3].startswith("*")
+    assert lines[-1].startswith(f"{result.steps_run} steps in all")
 
 
 @pytest.mark.parametrize(
@@ -175,10 +181,9 @@ def test_progress_and_table(capsys):
         (ValueError, "`keep` must be above 0", {"keep": "half"}),
         (ValueError, "`keep` must be above 0", {"keep": np.float32(1.5)}),
         (ValueError, "`tail` must be above 0", {"tail": 2.0}),
-        (ValueError, "`lanes` must be an integer", {"lanes": 0}),
         (ValueError, "`key` must be given", {"key": None}),
-        (ValueError, "did you mean 'python'", {"loop": "pyton"}),
-        (ValueError, "`loop` must be 'python'", {"data": [DATA], "batch_size": None, "loop": "scan"}),
+        (ValueError, "`execution.donate` must be left out of race", {"execution": lrax.Execution(donate=True)}),
+        (ValueError, "`loop` must be 'python'", {"data": [DATA], "batch_size": None, "execution": lrax.Execution(loop="scan")}),
         (ValueError, "`data` must be an iterable of at least one", {"data": [], "batch_size": None}),
     ],
 )
@@ -196,14 +201,14 @@ def test_traced_schedules_are_refused():
 
 @pytest.mark.standard_promotion  # optax.MultiSteps mixes dtypes
 def test_accumulation_and_transform():
-    """Two batches to an update, and a function of every batch, by either loop."""
+    """Two batches to a step, and a function of every batch, by either loop."""
 
     def mean_of_two(rate):
         return optax.MultiSteps(optax.sgd(rate), 2)
 
     learner = lrax.Learner.create(squared_error, linear_params(), mean_of_two)
     options = {"rungs": (4, 4), "accumulate": 2, "transform": lambda batch: (batch[0], 2 * batch[1])}
-    compiled, host = (run(learner, loop=loop, **options) for loop in ("scan", "python"))
+    compiled, host = (run(learner, execution=lrax.Execution(loop=loop), **options) for loop in ("scan", "python"))
     assert compiled.losses.shape == (4, 8)
     np.testing.assert_allclose(compiled.losses, host.losses, rtol=1e-4)
     np.testing.assert_allclose(compiled.losses[:, 0], compiled.losses[0, 0])
@@ -212,7 +217,7 @@ def test_accumulation_and_transform():
 
 
 def test_the_configuration_of_the_caller_holds_in_all_programs():
-    """With x64 switched on around the call, lanes that run side by side train in float64, as one alone does."""
+    """With x64 switched on around the call, runs that are trained in parallel train in float64, as one alone does."""
     with enable_x64(True):
         params = jax.tree.map(lambda leaf: leaf.astype(np.float64), linear_params())
         data = tuple(np.asarray(array, np.float64) for array in DATA)
@@ -234,8 +239,8 @@ def test_a_second_race_compiles_nothing(caplog):
 
 
 def test_the_bar_counts_lanes_and_not_their_padding(capsys):
-    """Three lanes, two at a time: the last group is filled up, and the bar does not count that."""
-    run(schedules=RATES[:3], rungs=8, lanes=2, progress=True)
+    """Three runs, two at a time: the last group is filled up, and the bar does not count that."""
+    run(schedules=RATES[:3], rungs=8, execution=lrax.Execution(max_parallel=2), progress=True)
     assert "24/24" in capsys.readouterr().err
 
 
@@ -249,10 +254,32 @@ def test_the_bar_counts_fewer_runs_in_later_rungs(capsys):
 
 def test_an_end_metric_is_that_of_the_last_rung():
     """Evaluations of rungs before do not count, whatever the tail is."""
-    options = {"evaluate": lambda state: squared_error(state.params, DATA), "every": 2, "tail": 1.0}
+    options = {"evaluation": lrax.Evaluation(lambda state: squared_error(state.params, DATA), every=2), "tail": 1.0}
     result = run(schedules=RATES[:2], rungs=(4, 4), keep=1.0, **options)
     np.testing.assert_array_equal(result.evaluated, [2, 4, 6, 8])
     np.testing.assert_allclose(result.end_metrics, result.evaluations[:, 2:].mean(axis=1), rtol=1e-6)
+
+
+def accuracy(state):
+    """The fraction of held-out targets that are met to 0.7: larger is better."""
+    inputs, targets = HELD_OUT
+    return jax.numpy.mean(jax.numpy.abs(inputs @ state.params["weight"] + state.params["bias"] - targets) < 0.7)
+
+
+@pytest.mark.standard_promotion
+def test_a_wrong_goal_is_warned_of():
+    """A race that is judged by an accuracy with the wrong goal warns, and has the sentence below its table."""
+    schedules = [lrax.warmup_cosine(peak, 40, 4) for peak in np.geomspace(1e-5, 0.3, 8)]
+    options = {"rungs": [20, 20], "batch_size": 16, "schedules": schedules}
+    learner = linear_learner(optax.sgd)
+    words = "the metric of .* is worst where the loss is lowest: .* give goal='max'"
+    with pytest.warns(UserWarning, match=f"^race: {words}") as caught:
+        result = lrax.race(learner, DATA, key=KEY, evaluation=lrax.Evaluation(accuracy), **options)
+    assert (len(caught), caught[0].filename) == (1, __file__)
+    assert str(result).endswith("give goal='max'")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "goal=" not in str(run(learner, evaluation=lrax.Evaluation(accuracy, goal="max"), **options))
 
 
 def test_data_that_end_with_a_rung():
@@ -266,11 +293,11 @@ def test_data_that_end_with_a_rung():
 def test_the_best_of_an_earlier_rung_wins_if_all_others_diverge():
     """Where all that stayed diverge later, the best of those that were left has its state."""
 
-    def update(state, batch, rate):
+    def step(state, batch, rate):
         blown = (rate > 0.5) & (state["count"] >= 10)
         return {"count": state["count"] + 1, "rate": rate}, jax.numpy.where(blown, np.nan, 1 - rate)
 
-    learner = lrax.Learner({"count": jax.numpy.zeros((), np.int32), "rate": jax.numpy.float32(0)}, update)
+    learner = lrax.Learner({"count": jax.numpy.zeros((), np.int32), "rate": jax.numpy.float32(0)}, step)
     result = run(learner, schedules=[0.1, 0.2, 0.6, 0.7], rungs=(8, 8))
     assert result.winner == 1
     assert int(result.state["count"]) == 8
@@ -279,18 +306,18 @@ def test_the_best_of_an_earlier_rung_wins_if_all_others_diverge():
 def test_runs_that_went_further_come_first():
     """The order is by rungs first: a run that went on is better than one that was left, also where losses rise later."""
 
-    def update(state, batch, rate):
+    def step(state, batch, rate):
         return {"count": state["count"] + 1, "rate": rate}, rate + jax.numpy.where(state["count"] < 4, 0.0, 9.0)
 
-    learner = lrax.Learner({"count": jax.numpy.zeros((), np.int32), "rate": jax.numpy.float32(0)}, update)
+    learner = lrax.Learner({"count": jax.numpy.zeros((), np.int32), "rate": jax.numpy.float32(0)}, step)
     result = run(learner, schedules=[0.4, 0.3, 0.2, 0.1], rungs=(4, 4))
     assert list(result.order) == [3, 2, 1, 0]
     assert result.scores[3] > result.scores[0]
 
 
-def test_the_first_rung_needs_two_updates():
-    """The loss of the first update is the same for all rates: a rung of one would rank by the order of the list."""
-    with pytest.raises(ValueError, match="`rungs` must be at least 2 updates in the first rung"):
+def test_the_first_rung_needs_two_steps():
+    """The loss of the first step is the same for all learning rates: a rung of one would rank by the order of the list."""
+    with pytest.raises(ValueError, match="`rungs` must be at least 2 steps in the first rung"):
         run(rungs=(1, 8))
 
 
@@ -298,12 +325,12 @@ def test_data_that_end_are_said():
     """A race whose data end before its last rung says so, in a field and in its table."""
     result = run(data=iter([DATA] * 10), batch_size=None, key=None, rungs=(8, 8))
     assert result.ended
-    assert "the data ended after 10 updates" in str(result)
+    assert "the data ended after 10 steps" in str(result)
     assert not run(rungs=(8, 8)).ended
 
 
 def test_a_thousand_lanes_compile_small_programs(caplog):
-    """No program has an argument for every lane: stacking states of a thousand compiles a few small ones."""
+    """No program has an argument for every run: stacking states of a thousand compiles a few small ones."""
     learner = linear_learner()
     with jax.log_compiles(), caplog.at_level("WARNING"):
         run(learner, schedules=list(np.geomspace(1e-4, 0.1, 200)), rungs=(4, 4))
@@ -313,9 +340,9 @@ def test_a_thousand_lanes_compile_small_programs(caplog):
 
 @pytest.mark.parametrize("keep", [0.25, np.float32(0.25), np.float64(0.25), np.float16(0.25)])
 def test_the_part_that_is_kept_may_be_any_number(keep):
-    """A part may be NumPy's number; what rounding adds to it keeps no lane more."""
+    """A fraction may be NumPy's number; what rounding adds to it keeps no other run."""
     assert list(run(keep=keep, rungs=(4, 4)).rungs) == list(run(keep=0.25, rungs=(4, 4)).rungs)
-    assert run(schedules=[0.01] * 10, keep=type(keep)(0.1), rungs=(4, 4)).updates == 10 * 4 + 4
+    assert run(schedules=[0.01] * 10, keep=type(keep)(0.1), rungs=(4, 4)).steps_run == 10 * 4 + 4
 
 
 def test_a_race_knows_where_its_rungs_ended():
@@ -431,14 +458,14 @@ def test_a_loaded_race_goes_on_too(tmp_path):
 
 @pytest.mark.standard_promotion
 def test_a_state_with_other_names_goes_on_by_its_parts():
-    """The parts of a state that a hand-written update trains are given by name; without them the error says so."""
+    """The parts of a state that a hand-written step trains are given by name; without them the error says so."""
 
-    def update(state, batch, lr):
+    def step(state, batch, lr):
         loss, grads = jax.value_and_grad(squared_error)(state["weights"], batch)
         changes, moments = lrax.at_lr(momentum, lr).update(grads, state["moments"], state["weights"])
         return {"weights": optax.apply_updates(state["weights"], changes), "moments": moments}, loss
 
-    learner = lrax.Learner({"weights": linear_params(), "moments": momentum(0.1).init(linear_params())}, update)
+    learner = lrax.Learner({"weights": linear_params(), "moments": momentum(0.1).init(linear_params())}, step)
     result = lrax.race(learner, BATCHES, [SCHEDULE], rungs=6)
     tx = momentum(result.schedule)
     with pytest.raises(TypeError, match=r"`state` must be a state with the field `opt_state`.*give `opt_state`"):

@@ -4,29 +4,29 @@ import numpy as np
 import pytest
 
 import lrax
-from lrax.sweeps._score import peak_rates
+from lrax.sweeps._score import peak_lrs
 from small_sweep import PEAKS, run, train
 
 
 def test_settings_group_their_seeds():
-    """Lanes with equal schedules are the seeds of one setting; the best is the one with the lowest median."""
+    """Runs with equal schedules are the seeds of one setting; the best is the one with the lowest median."""
     result = run()
-    assert [setting.lanes for setting in result.settings] == [(0, 1, 2), (3, 4, 5), (6, 7, 8), (9, 10, 11)]
-    assert result.best.lanes == (6, 7, 8)
+    assert [setting.runs for setting in result.settings] == [(0, 1, 2), (3, 4, 5), (6, 7, 8), (9, 10, 11)]
+    assert result.best.runs == (6, 7, 8)
     assert float(result.best.peak) == np.float32(0.1)
-    expected = np.median([np.asarray(result.metrics)[lane, -5:].mean() for lane in (6, 7, 8)])
+    expected = np.median([np.asarray(result.metrics)[run, -5:].mean() for run in (6, 7, 8)])
     np.testing.assert_allclose(result.best.score, expected, rtol=1e-5)
 
 
 def test_a_diverged_lane_is_marked_and_does_not_matter():
-    """Lanes with numbers that are not finite are marked, have no score, and are neither the best nor in the margin."""
+    """Runs with numbers that are not finite are marked, have no score, and are neither the best nor in the margin."""
     result = run()
     assert list(result.diverged) == [False] * 9 + [True] * 3
     assert np.isnan(result.scores[9:]).all()
     assert np.isfinite(result.scores[:9]).all()
     assert result.settings[3].diverged == 3
     half = lrax.sweeps.SweepResult.create(lrax.Constant(np.float32([0.1, 0.1, 0.2])), np.array([np.nan, 0.0, 5.0]))
-    assert half.best.lanes == (2,)
+    assert half.best.runs == (2,)
     assert "1 of 2 diverged" in str(half)
 
 
@@ -53,18 +53,18 @@ def test_settings_differ_by_class_and_numbers():
     """Equal numbers in another class, and other numbers in the same class, make another setting."""
     rates = [lrax.Linear(0.1, 0.0, 9), lrax.Cosine(0.1, 0.0, 9), lrax.Linear(0.1, 0.0, 8), lrax.Linear(0.1, 0.0, 9)]
     result = lrax.sweeps.SweepResult.create(rates, np.arange(4.0))
-    assert [setting.lanes for setting in result.settings] == [(0, 3), (1,), (2,)]
+    assert [setting.runs for setting in result.settings] == [(0, 3), (1,), (2,)]
 
 
 def test_all_lanes_may_diverge():
     """If nothing trains, the table says so and there is no best."""
     result = lrax.sweeps.SweepResult.create(lrax.Constant(PEAKS), np.full(4, np.nan))
     assert (result.best, result.margin) == (None, None)
-    assert "no best" in str(result)
+    assert "No best" in str(result)
 
 
 def test_score_chooses_the_metric():
-    """A score is a function of one lane's metrics; where it is needed and missing, that is said before anything runs."""
+    """A score is a function of one run's metrics; where it is needed and missing, that is said before anything runs."""
 
     def both(schedule):
         losses = train(schedule, jax.random.key(0))
@@ -74,12 +74,12 @@ def test_score_chooses_the_metric():
     np.testing.assert_allclose(result.scores[:3], result.metrics["last"][:3])
     with pytest.raises(ValueError, match="`score` must be given unless"):
         lrax.run_sweep(both, lrax.Constant(PEAKS))
-    with pytest.raises(TypeError, match="`score` must be a function: metrics of one lane -> real scalar"):
+    with pytest.raises(TypeError, match="`score` must be a function: metrics of one run -> real scalar"):
         lrax.run_sweep(both, lrax.Constant(PEAKS), score=lambda metrics: metrics["losses"])
 
 
-def test_peak_rates():
-    """The peak of a schedule is found wherever it is, for long schedules, endless ones and mixed kinds."""
+def test_peak_lrs():
+    """The peak of a schedule is found wherever it is, for long schedules, endless ones and mixed classes."""
     schedules = [
         lrax.warmup_cosine(0.3, 2_000_000_000, 1_000_003),
         lrax.Triangle(0.1, 0.7, 12_345, rise=0.123),
@@ -96,18 +96,18 @@ def test_the_peak_of_an_endless_schedule_is_that_of_a_thousand_steps():
     np.testing.assert_allclose(lrax.sweeps.SweepResult.create(schedules, np.zeros(2)).peaks, [0.3, 0.15], rtol=2e-3)
 
 
-def test_peak_rates_are_fine():
+def test_peak_lrs_are_fine():
     """The step of the peak is found to four millionths of the length, whichever side of it falls faster, and at both ends."""
     rises = np.float32([0.0301, 0.1234, 0.4999, 0.7301, 0.9702])
     for steps in (10_001, 1_234_567, 2_000_000_000):
-        found = peak_rates(lrax.Triangle(np.zeros(5, np.float32), np.ones(5, np.float32), np.full(5, steps), rise=rises))
+        found = peak_lrs(lrax.Triangle(np.zeros(5, np.float32), np.ones(5, np.float32), np.full(5, steps), rise=rises))
         np.testing.assert_array_less(1 - found, (4e-6 + 1 / steps) / np.minimum(rises, 1 - rises) + 1e-6)
-        ends = peak_rates(lrax.Linear(np.float32([0, 1]), np.float32([1, 0]), np.full(2, steps)))
+        ends = peak_lrs(lrax.Linear(np.float32([0, 1]), np.float32([1, 0]), np.full(2, steps)))
         np.testing.assert_array_equal(ends, 1)
 
 
 def test_end_loss():
-    """The end loss is the mean of the last quarter, of at least one update, and refuses another part of nothing."""
+    """The end loss is the mean of the last quarter, of at least one step, and refuses another fraction."""
     assert float(lrax.sweeps.end_loss(jnp.array([4.0]))) == 4.0
     assert float(lrax.sweeps.end_loss(jnp.arange(10.0), tail=1.0)) == 4.5
     with pytest.raises(ValueError, match="`tail` must be above 0"):
@@ -115,9 +115,9 @@ def test_end_loss():
 
 
 @pytest.mark.parametrize("score", ["loss", lambda metrics: np.median(metrics), lambda metrics: "x", lambda metrics: 1j])
-def test_scores_that_are_none_are_named(score):
-    """A score that is no function of traced metrics to a real scalar is an error that names it."""
-    with pytest.raises(TypeError, match="`score` must be a function: metrics of one lane -> real scalar, in jnp"):
+def test_what_is_not_a_score_is_named(score):
+    """A score that is not a function of traced metrics to a real scalar is an error that names it."""
+    with pytest.raises(TypeError, match="`score` must be a function: metrics of one run -> real scalar, in jnp"):
         lrax.sweeps.SweepResult.create(lrax.Constant(PEAKS), np.ones((4, 3), np.float32), score=score)
 
 
@@ -127,14 +127,14 @@ def test_large_float64_scores_are_finite():
 
 
 @pytest.mark.parametrize("tail", [np.float32(0.25), np.float16(0.25), np.float64(0.25), 0.25])
-def test_parts_are_numbers_of_any_kind(tail):
-    """A part of the updates may be NumPy's number, as it comes out of a grid."""
+def test_fractions_are_numbers_of_any_type(tail):
+    """A fraction may be NumPy's number, as it comes out of a grid."""
     assert float(lrax.sweeps.end_loss(jnp.arange(8.0), tail=tail)) == 6.5
 
 
 @pytest.mark.parametrize("tail", ["quarter", None, True, float("nan"), 0, 2])
-def test_parts_that_are_none_are_named(tail):
-    """What is no number in (0, 1] is an error that names the argument."""
+def test_what_is_not_a_fraction_is_named(tail):
+    """What is not a number in (0, 1] is an error that names the argument."""
     with pytest.raises(ValueError, match="`tail` must be above 0 and at most 1"):
         lrax.sweeps.end_loss(jnp.ones(3), tail=tail)
 
@@ -156,16 +156,16 @@ HOLLOW = {
 
 @pytest.mark.parametrize("kind", HOLLOW)
 def test_a_metric_that_is_not_the_score_may_be_not_finite(kind):
-    """With a score, a run diverges by that alone; a metric with NaN or inf is kept, and the table says where it is so."""
+    """With a score, a run diverges by that alone; a metric with NaN or inf stays, and the table says where it is so."""
 
     def hollow(schedule):
         loss = (1 - schedule(0)) ** 2
         return {"loss": loss, "deep": [{"other": jnp.asarray(HOLLOW[kind])}], "done": loss > 0, "steps": jnp.int32(7)}
 
     rates = lrax.Constant(np.float32([0.1, 0.9, 2e38]))
-    result = lrax.run_sweep(hollow, rates, score=lambda metrics: metrics["loss"], lanes=3)
+    result = lrax.run_sweep(hollow, rates, score=lambda metrics: metrics["loss"], execution=lrax.Execution(max_parallel=3))
     assert list(result.diverged) == [False, False, True]
-    assert result.best.lanes == (1,)
+    assert result.best.runs == (1,)
     kept = result.metrics["deep"][0]["other"]
     assert kept.dtype == np.asarray(HOLLOW[kind]).dtype
     np.testing.assert_array_equal(kept[1].astype(complex), np.asarray(HOLLOW[kind]).astype(complex))
@@ -199,7 +199,7 @@ def test_a_metric_is_not_blamed_for_runs_that_diverged():
     create = lambda peaks, some: lrax.sweeps.SweepResult.create(lrax.Constant(peaks), some, lambda one: one["loss"])  # noqa: E731
     assert "metrics" not in str(create(PEAKS[:2], metrics))
     lost = str(create(PEAKS[:1], jax.tree.map(lambda leaf: leaf[1:], metrics)))
-    assert lost.startswith("no best: every setting has a run that diverged, whose score is not finite")
+    assert lost.startswith("No best: every setting has a run that diverged")
     assert "metrics['curve'] is not finite at 1 of 2 steps" in lost
 
 
@@ -249,7 +249,7 @@ def test_end_loss_of_no_steps_is_named():
 def test_curves_of_whole_numbers_are_scored(dtype):
     """Errors that are counted, and whether there is one, have an end like losses."""
     result = lrax.sweeps.SweepResult.create(lrax.Constant(PEAKS[:2]), np.array([[1, 1, 1, 1], [1, 1, 0, 0]], dtype))
-    assert (list(result.scores), result.best.lanes) == ([1.0, 0.0], (1,))
+    assert (list(result.scores), result.best.runs) == ([1.0, 0.0], (1,))
 
 
 def verdict(scores, seeds):
@@ -259,7 +259,7 @@ def verdict(scores, seeds):
     return str(lrax.sweeps.SweepResult.create(schedules, np.array(scores, float))).splitlines()[0]
 
 
-ONE, TWO = "Constant(value=0.1)", "Constant(value=0.2)"
+ONE, TWO = "peak 0.1", "peak 0.2"
 
 
 @pytest.mark.parametrize(
@@ -268,31 +268,31 @@ ONE, TWO = "Constant(value=0.1)", "Constant(value=0.2)"
         (
             [1, 2, 3, 5, 6, 7.3],
             3,
-            f"best: {ONE}, score 2 (median of 3 seeds), significantly lower than the runner-up, {TWO}, by 4.1 ± 0.1 in the "
+            f"Best: {ONE}: score 2 (median of 3 seeds), significantly lower than the next ({TWO}) by 4.1 ± 0.1 in the "
             "mean over 3 seeds",
         ),
         (
             [1, 2, 3, 1, 3, 3],
             3,
-            f"best: {ONE}, score 2 (median of 3 seeds), not significantly different from the runner-up, {TWO}: lower by "
+            f"Best: {ONE}: score 2 (median of 3 seeds), not significantly different from the next ({TWO}): lower by "
             "0.3333 ± 0.33 in the mean over 3 seeds",
         ),
         (
             [1, 2, 3, 9, 9, 2, 2, 2, 20, 20],
             5,
-            f"best by the median: {TWO}, score 2 (median of 5 seeds), not significantly different from the runner-up, {ONE}: "
+            f"Best by the median: {TWO}: score 2 (median of 5 seeds), not significantly different from the next ({ONE}): "
             "higher by 4.4 ± 2.7 in the mean over 5 seeds",
         ),
         (
             [1.0] * 12 + [0.9] * 7 + [9.0] * 5,
             12,
-            f"best by the median: {TWO}, score 0.9 (median of 12 seeds), significantly higher than the runner-up, {ONE}, "
+            f"Best by the median: {TWO}: score 0.9 (median of 12 seeds), significantly higher than the next ({ONE}) "
             "by 3.275 ± 1.2 in the mean over 12 seeds",
         ),
-        ([2, 1], 1, f"best: {TWO}, score 1, lower than the runner-up, {ONE}, by 1; not tested, for that takes several seeds"),
-        ([1, NAN, 2, 2], 2, f"best: {TWO}, score 2 (median of 2 seeds); every other setting has a run that diverged"),
-        ([1], 1, f"best: {ONE}, score 1"),
-        ([1, NAN], 2, "no best: every setting has a run that diverged, whose score is not finite"),
+        ([2, 1], 1, f"Best: {TWO}: score 1, lower than the next ({ONE}) by 1; not tested, which takes several seeds"),
+        ([1, NAN, 2, 2], 2, f"Best: {TWO}: score 2 (median of 2 seeds); every other setting has a run that diverged"),
+        ([1], 1, f"Best: {ONE}: score 1"),
+        ([1, NAN], 2, "No best: every setting has a run that diverged"),
     ],
 )
 def test_the_verdict_is_the_first_line(scores, seeds, words):

@@ -20,16 +20,16 @@ def train(schedule):
 
 
 def test_lanes_equal_separate_runs():
-    """Every lane of a sweep equals the run of its schedule alone, for batched fields and for a list."""
+    """Every run of a sweep equals the run of its schedule alone, for batched fields and for a list."""
     peaks = jnp.geomspace(1e-3, 0.4, 8)
     batch = jax.vmap(lambda peak: lrax.warmup_cosine(peak=peak, total_steps=20, warmup_steps=4))(peaks)
     metrics = lrax.sweep(train, batch)
     listed = lrax.sweep(train, [lrax.warmup_cosine(float(peak), 20, 4) for peak in peaks])
     assert metrics["losses"].shape == (8, 20)
-    for lane, peak in enumerate(peaks):
+    for run, peak in enumerate(peaks):
         alone = train(lrax.warmup_cosine(float(peak), 20, 4))
-        np.testing.assert_allclose(metrics["final"][lane], alone["final"], rtol=1e-5)
-        np.testing.assert_allclose(listed["final"][lane], alone["final"], rtol=1e-5)
+        np.testing.assert_allclose(metrics["final"][run], alone["final"], rtol=1e-5)
+        np.testing.assert_allclose(listed["final"][run], alone["final"], rtol=1e-5)
 
 
 def test_lengths_may_differ():
@@ -40,7 +40,7 @@ def test_lengths_may_differ():
 
 
 def test_a_diverging_lane_leaves_its_neighbours_alone():
-    """A lane that ends in NaN does not change the others."""
+    """A run that ends in NaN does not change the others."""
     metrics = lrax.sweep(train, jax.vmap(lrax.Constant)(jnp.array([0.1, 3e38, 0.2])))
     assert not np.isfinite(metrics["final"][1])
     assert np.isfinite(metrics["final"][jnp.array([0, 2])]).all()
@@ -77,7 +77,7 @@ PEAKS = np.geomspace(1e-3, 0.4, 7).astype(np.float32)
 
 
 def test_some_fields_only_may_be_batched():
-    """Fields that are the same in all lanes need no leading axis; a list inside a schedule is not taken for one."""
+    """Fields that are the same in all runs need no leading axis; a list inside a schedule is not taken for one."""
     schedules = lrax.MultiStep(PEAKS, factor=0.5, boundaries=[5, 10, 15])
     metrics = lrax.sweep(train, schedules)
     listed = lrax.sweep(train, [lrax.MultiStep(peak, 0.5, [5, 10, 15]) for peak in PEAKS])
@@ -86,8 +86,8 @@ def test_some_fields_only_may_be_batched():
     assert lrax.sweep(train, inner)["final"].shape == (7,)
 
 
-def test_kinds_may_differ():
-    """A list of different kinds runs as one sweep, each lane as if it were alone; a callable counts as a kind."""
+def test_classes_may_differ():
+    """A list of different classes is one sweep, each run as if it were alone; a callable counts as a class."""
     schedules = [
         lrax.Constant(0.1),
         lrax.Cosine(0.3, 0.0, 20),
@@ -96,14 +96,14 @@ def test_kinds_may_differ():
         lrax.MultiStep(0.3, 0.5, [5]),
         lambda count: 0.1 / (count + 1).astype(jnp.float32),
     ]
-    for lanes in (1, 4, 6):
-        metrics = lrax.sweep(train, schedules, lanes=lanes)
-        for lane, schedule in enumerate(schedules):
-            np.testing.assert_allclose(metrics["losses"][lane], train(schedule)["losses"], rtol=1e-5)
+    for runs in (1, 4, 6):
+        metrics = lrax.sweep(train, schedules, execution=lrax.Execution(max_parallel=runs))
+        for run, schedule in enumerate(schedules):
+            np.testing.assert_allclose(metrics["losses"][run], train(schedule)["losses"], rtol=1e-5)
 
 
-def test_a_length_may_be_asked_of_mixed_kinds():
-    """A training function that reads the schedule's length gets its own lane's, or None if one kind has none."""
+def test_a_length_may_be_asked_of_mixed_classes():
+    """A training function that reads the schedule's length gets that of its run, or None if one class has none."""
     lengths = lrax.sweep(lambda schedule: jnp.asarray(schedule.length), [lrax.Cosine(1, 0, 5), lrax.Linear(0, 1, 9)])
     assert list(lengths) == [5, 9]
     none = lrax.sweep(lambda s: jnp.asarray(s.length is None), [lrax.Cosine(1, 0, 5), lrax.Constant(1)])
@@ -120,12 +120,12 @@ def noisy(schedule, key):
     return jax.lax.scan(update, start, COUNTS)[1]
 
 
-def test_keys_and_other_pytrees_go_beside():
-    """What stands beside the schedules is divided among the lanes as they are; one schedule may take many keys."""
+def test_keys_and_other_pytrees_are_swept_too():
+    """Other arguments are divided among the runs as the schedules are; one schedule may take many keys."""
     keys = jax.random.split(jax.random.key(0), 7)
     together = lrax.sweep(noisy, lrax.Constant(PEAKS), keys)
-    for lane in range(7):
-        np.testing.assert_allclose(together[lane], noisy(lrax.Constant(PEAKS[lane]), keys[lane]), rtol=1e-5)
+    for run in range(7):
+        np.testing.assert_allclose(together[run], noisy(lrax.Constant(PEAKS[run]), keys[run]), rtol=1e-5)
     assert lrax.sweep(noisy, lrax.Constant(0.1), keys).shape == (7, 20)
     pytree = {"scale": np.arange(7.0), "shift": (np.arange(7, dtype=np.float32),)}
     added = lrax.sweep(lambda s, other: s(0) + other["scale"] + other["shift"][0], lrax.Constant(PEAKS), pytree)
@@ -133,7 +133,7 @@ def test_keys_and_other_pytrees_go_beside():
 
 
 def test_cross_is_every_schedule_with_every_key():
-    """`grid` makes a lane of every pair, the schedule moving slowest; lists stay lists."""
+    """`grid` makes a run of every pair, the schedule moving slowest; lists stay lists."""
     keys = jax.random.split(jax.random.key(0), 3)
     schedules, crossed = lrax.grid(lrax.Constant(PEAKS), keys)
     np.testing.assert_array_equal(schedules.value, np.repeat(PEAKS, 3))
@@ -144,38 +144,45 @@ def test_cross_is_every_schedule_with_every_key():
         lrax.grid(lrax.Constant(PEAKS), 3)
 
 
-@pytest.mark.parametrize("lanes", [1, 2, 3, 7, 100, None])
-def test_any_number_of_lanes_at_a_time(lanes):
-    """However many lanes run at a time, the metrics are the same to 1e-6, and the training function is traced once."""
+@pytest.mark.parametrize("runs", [1, 2, 3, 7, 100, None])
+def test_any_number_of_lanes_at_a_time(runs):
+    """However many runs are trained at a time, the metrics are the same to 1e-6, and the training function is traced once."""
     traces = []
 
     def counted(schedule):
         traces.append(1)
         return train(schedule)
 
-    metrics = lrax.sweep(counted, lrax.Constant(PEAKS), lanes=lanes)
-    np.testing.assert_allclose(metrics["losses"], lrax.sweep(train, lrax.Constant(PEAKS), lanes=7)["losses"], rtol=1e-6)
+    metrics = lrax.sweep(counted, lrax.Constant(PEAKS), execution=lrax.Execution(max_parallel=runs))
+    np.testing.assert_allclose(
+        metrics["losses"],
+        lrax.sweep(train, lrax.Constant(PEAKS), execution=lrax.Execution(max_parallel=7))["losses"],
+        rtol=1e-6,
+    )
     assert len(traces) == 1
 
 
-@pytest.mark.parametrize("lanes", [1, 3])
-def test_one_compilation_for_all_groups(lanes, caplog):
+@pytest.mark.parametrize("runs", [1, 3])
+def test_one_compilation_for_all_groups(runs, caplog):
     """A sweep in groups compiles its program once, and a second sweep with other numbers not at all."""
 
     def fresh(schedule):
         return train(schedule)["final"]
 
     with jax.log_compiles(True):
-        lrax.sweep(fresh, lrax.Constant(PEAKS), lanes=lanes)
-        lrax.sweep(fresh, lrax.Constant(PEAKS * 2), lanes=lanes)
+        lrax.sweep(fresh, lrax.Constant(PEAKS), execution=lrax.Execution(max_parallel=runs))
+        lrax.sweep(fresh, lrax.Constant(PEAKS * 2), execution=lrax.Execution(max_parallel=runs))
     compiled = [record for record in caplog.records if "Finished XLA compilation of jit(group)" in record.getMessage()]
     assert len(compiled) == 1
 
 
 def test_a_sweep_under_jit():
-    """Inside a program that is traced, a sweep is part of that program, `lanes` at a time."""
-    for lanes in (None, 3):
-        inside = jax.jit(lambda peaks, lanes=lanes: lrax.sweep(train, lrax.Constant(peaks), lanes=lanes)["final"])(PEAKS)
+    """Inside a program that is traced, a sweep is part of that program, `max_parallel` runs at a time."""
+    for runs in (None, 3):
+        execution = lrax.Execution(max_parallel=runs)
+        inside = jax.jit(lambda peaks, given=execution: lrax.sweep(train, lrax.Constant(peaks), execution=given)["final"])(
+            PEAKS
+        )
         np.testing.assert_allclose(inside, lrax.sweep(train, lrax.Constant(PEAKS))["final"], rtol=1e-6)
 
 
@@ -186,7 +193,7 @@ def test_metrics_of_any_dtype():
         rate = schedule(0)
         return rate.astype(jnp.bfloat16), {"step": jnp.int8(3), "key": jax.random.key(0)}, rate > 0.1
 
-    rate, inner, flag = lrax.sweep(typed, lrax.Constant(PEAKS), lanes=2)
+    rate, inner, flag = lrax.sweep(typed, lrax.Constant(PEAKS), execution=lrax.Execution(max_parallel=2))
     assert (rate.dtype, inner["step"].dtype, flag.dtype) == (jnp.bfloat16, jnp.int8, jnp.bool_)
     assert inner["key"].shape == (7,)
     np.testing.assert_array_equal(jax.random.key_data(inner["key"][0]), jax.random.key_data(jax.random.key(0)))
@@ -203,10 +210,9 @@ def test_double_precision():
 @pytest.mark.parametrize(
     ("error", "message", "arguments", "options"),
     [
-        (ValueError, "`lanes` must be an integer of at least 1", (), {"lanes": 0}),
-        (ValueError, "`lanes` must be an integer of at least 1, got True", (), {"lanes": True}),
         (TypeError, "`train` must be callable as", (np.arange(7),), {}),
-        (TypeError, "`mesh` must be", (), {"mesh": 3}),
+        (TypeError, "`execution` must be an lrax.Execution", (), {"execution": 8}),
+        (ValueError, "`execution.loop` must be left out of sweep", (), {"execution": lrax.Execution(loop="scan")}),
     ],
 )
 def test_bad_options_are_named(error, message, arguments, options):
@@ -215,16 +221,31 @@ def test_bad_options_are_named(error, message, arguments, options):
         lrax.sweep(train, lrax.Constant(PEAKS), *arguments, **options)
 
 
+@pytest.mark.parametrize(
+    ("error", "message", "options"),
+    [
+        (ValueError, "Execution: `max_parallel` must be an integer of at least 1, got 0", {"max_parallel": 0}),
+        (TypeError, "Execution: `max_parallel` must be an integer of at least 1, got True", {"max_parallel": True}),
+        (ValueError, "did you mean 'python'", {"loop": "pyton"}),
+        (TypeError, "Execution: `mesh` must be a jax.sharding.Mesh, got 3", {"mesh": 3}),
+    ],
+)
+def test_executions_that_cannot_be_used_are_named(error, message, options):
+    """An option that is not one is an error when the `Execution` is made."""
+    with pytest.raises(error, match=message):
+        lrax.Execution(**options)
+
+
 def test_others_of_another_length_are_named():
-    """What stands beside must have one entry a lane."""
-    with pytest.raises(ValueError, match=r"`others\[0\]` must be arrays with one leading axis, one entry a lane \(7\)"):
+    """Other arguments must have one entry for each run."""
+    with pytest.raises(ValueError, match=r"`others\[0\]` must be arrays with one leading axis, one entry for each run \(7\)"):
         lrax.sweep(noisy, lrax.Constant(PEAKS), np.arange(6))
     with pytest.raises(ValueError, match=r"`others\[0\]` must be .*; make an array of the list with jnp.asarray"):
         lrax.sweep(noisy, lrax.Constant(PEAKS), [1, 2, 3, 4, 5, 6, 7])
 
 
 def test_arrays_of_a_partial_are_shared():
-    """What a `jax.tree_util.Partial` holds is an argument that all lanes share: other arrays make no other program."""
+    """What a `jax.tree_util.Partial` holds is an argument that all runs share: other arrays make no other program."""
     traces = []
 
     def scaled(scale, schedule):
@@ -233,13 +254,13 @@ def test_arrays_of_a_partial_are_shared():
 
     for factor in (1.0, 2.0):
         bound = jax.tree_util.Partial(scaled, jnp.full(20, factor))
-        losses = lrax.sweep(bound, lrax.Constant(PEAKS), lanes=3)
+        losses = lrax.sweep(bound, lrax.Constant(PEAKS), execution=lrax.Execution(max_parallel=3))
         np.testing.assert_allclose(losses, factor * lrax.sweep(train, lrax.Constant(PEAKS))["losses"], rtol=1e-6)
     assert len(traces) == 1
 
 
 def test_a_single_callable_is_swept():
-    """A list of one callable, which has no numbers, is a lane like any other."""
+    """A list of one callable, which has no numbers, is a run like any other."""
     assert lrax.sweep(lambda schedule: schedule(np.arange(3)), [lambda count: 0.1]).shape == (1, 3)
 
 
@@ -251,8 +272,12 @@ def test_a_single_callable_is_swept():
             ValueError,
             r"`schedules\[1\]` must be one schedule",
         ),
-        ([lrax.Constant(0.1), lambda count: "a"], TypeError, r"`schedules\[1\]` must be a function count -> rate, in jnp"),
-        ([lambda count: jnp.ones(2)], ValueError, r"`schedules\[0\]` must be a function count -> one rate"),
+        (
+            [lrax.Constant(0.1), lambda count: "a"],
+            TypeError,
+            r"`schedules\[1\]` must be a function count -> learning rate, in jnp",
+        ),
+        ([lambda count: jnp.ones(2)], ValueError, r"`schedules\[0\]` must be a function count -> one learning rate"),
     ],
 )
 def test_what_a_list_cannot_hold_is_named(schedules, error, message):
@@ -270,15 +295,15 @@ def test_what_a_list_cannot_hold_is_named(schedules, error, message):
         (None, "`train` must return metrics, a pytree of arrays, got one without arrays"),
     ],
 )
-def test_metrics_that_are_none_are_named(metrics, message):
+def test_what_is_not_a_metric_is_named(metrics, message):
     """What a training function returns and cannot is an error that names it and its place, under jit too."""
     with pytest.raises((TypeError, ValueError), match=message):
         lrax.sweep(lambda schedule: metrics, lrax.Constant(PEAKS))
 
 
 @pytest.mark.parametrize("other", ["text", ["a"] * 7, np.array(["a"] * 7), object(), np.sin, [1, "a"]])
-def test_what_stands_beside_must_be_numbers(other):
-    """Text, objects and functions beside the schedules are errors that name their place; so are those in a Partial."""
+def test_other_arguments_must_be_numbers(other):
+    """Text, objects and functions as other arguments are errors that name their path; so are those in a Partial."""
     with pytest.raises(TypeError, match=r"`others\[0\].*` must be a number or an array of numbers"):
         lrax.sweep(noisy, lrax.Constant(PEAKS), other)
     with pytest.raises(TypeError, match=r"`train.*` must be a number or an array of numbers"):

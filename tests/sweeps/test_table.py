@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import lrax
+from lrax.schedules._display import labels
 from lrax.sweeps import SweepResult
-from lrax.sweeps._table import labels
 from problems import linear_learner, regression
 from small_sweep import PEAKS, run
 
@@ -14,7 +14,7 @@ KEY = jax.random.key(0)
 
 
 def test_the_table_shows_the_best_of_many():
-    """A table of very many settings shows the best sixty and says how many there are besides."""
+    """A table of very many settings shows the best sixty and says how many more there are."""
     result = SweepResult.create(lrax.Constant(np.linspace(0.1, 1, 100, dtype=np.float32)), abs(np.linspace(-5, 1, 100)))
     lines = str(result).splitlines()
     assert len(lines) == 1 + 1 + 60 + 1
@@ -37,7 +37,7 @@ def test_recipes_are_told_apart():
     lines = str(result).splitlines()
     assert len({line[3:40] for line in lines[2:6]}) == 4
     assert len(set(labels(result.schedules))) == 4
-    assert repr(result) == "<SweepResult: 4 lanes, 4 settings, 0 diverged>"
+    assert repr(result) == "<SweepResult: 4 runs, 4 settings, 0 diverged>"
 
 
 def test_labels_of_long_calls_have_what_differs():
@@ -49,8 +49,8 @@ def test_labels_of_long_calls_have_what_differs():
 @pytest.mark.parametrize(
     ("scores", "words"),
     [
-        ([4.0, 3.0, 2.0, 1.0], "the best peak learning rate, 0.001, is the highest that was tried: try higher ones"),
-        ([1.0, 2.0, 3.0, 4.0], "the best peak learning rate, 1e-05, is the lowest that was tried: try lower ones"),
+        ([4.0, 3.0, 2.0, 1.0], "The best peak learning rate, 0.001, is the highest that was tried: try higher ones"),
+        ([1.0, 2.0, 3.0, 4.0], "The best peak learning rate, 1e-05, is the lowest that was tried: try lower ones"),
         ([4.0, 1.0, 2.0, 3.0], None),
         ([3.0, 2.0, 1.0, np.nan], None),
         ([np.nan] * 4, None),
@@ -62,8 +62,8 @@ def test_a_best_rate_at_the_end_of_its_range_is_said(scores, words):
     assert (words in text) if words else ("that was tried" not in text)
 
 
-def test_ends_are_those_of_a_kind():
-    """A kind that was tried at other rates does not widen the range of the best one's; two rates are no range."""
+def test_ends_are_those_of_a_class():
+    """A class that was tried at other peaks does not widen the range of the best one's; two peaks are not a range."""
     constants, cosines = [lrax.Constant(r) for r in (0.1, 0.2, 0.3)], [lrax.Cosine(r, 0.0, 9) for r in (0.01, 1.0)]
     assert "0.3, is the highest" in str(SweepResult.create([*constants, *cosines], np.array([3.0, 2.0, 1.0, 5.0, 5.0])))
     assert "that was tried" not in str(SweepResult.create([*constants, *cosines], np.array([3.0, 2.0, 1.0, 5.0, 0.0])))
@@ -80,18 +80,18 @@ def test_a_race_says_it_too():
     """A winner at the end of its range is said by the race's table."""
     rates = [lrax.Constant(rate) for rate in (1e-5, 1e-4, 1e-3)]
     result = lrax.race(linear_learner(), regression(), rates, rungs=8, batch_size=8, key=KEY)
-    assert "the best peak learning rate, 0.001, is the highest that was tried: try higher ones" in str(result)
+    assert "The best peak learning rate, 0.001, is the highest that was tried: try higher ones" in str(result)
 
 
 def test_a_race_of_many_lanes_says_how_many_are_left_out():
-    """A race's table of very many lanes shows the best sixty and says how many there are besides."""
+    """A race's table of very many runs shows the best sixty and says how many more there are."""
     rates = [lrax.Constant(rate) for rate in np.geomspace(1e-5, 1e-1, 70)]
     result = lrax.race(linear_learner(), regression(), rates, rungs=4, batch_size=8, key=KEY)
-    assert "... and 10 lanes that are worse" in str(result)
+    assert "... and 10 runs that are worse" in str(result)
 
 
 class Marked(lrax.Schedule):
-    """A kind whose text is no HTML."""
+    """A schedule whose text is not HTML."""
 
     value: lrax.fields.Rate
 
@@ -110,11 +110,11 @@ def test_a_notebook_shows_table_and_picture():
     assert html.count('<tr style="font-weight: bold">') == 1
     assert "data:image/png;base64," in html
     assert "<b>" not in html
-    assert "best: " in run()._repr_html_()
+    assert "Best: " in run()._repr_html_()
 
 
 class Broken(lrax.Schedule):
-    """A kind whose text cannot be made."""
+    """A schedule whose text cannot be made."""
 
     value: lrax.fields.Rate
 
@@ -131,10 +131,10 @@ def test_a_notebook_shows_something_whatever_happens(monkeypatch):
     html = run()._repr_html_()
     assert "<table>" in html
     assert "img" not in html
-    assert "SweepResult: 4 lanes" in SweepResult.create([Broken(0.1)] * 4, np.full(4, np.nan))._repr_html_()
+    assert "SweepResult: 4 runs" in SweepResult.create([Broken(0.1)] * 4, np.full(4, np.nan))._repr_html_()
 
 
 @pytest.mark.parametrize("peaks", [PEAKS[:1], PEAKS])
 def test_all_lanes_may_diverge_in_a_notebook(peaks):
-    """Nothing but diverged lanes is still a table."""
-    assert "no best" in SweepResult.create(lrax.Constant(peaks), np.full(len(peaks), np.nan))._repr_html_()
+    """Nothing but diverged runs is still a table."""
+    assert "No best" in SweepResult.create(lrax.Constant(peaks), np.full(len(peaks), np.nan))._repr_html_()

@@ -15,8 +15,7 @@ from lrax.fields._errors import argument_error, check_call
 from lrax.finder._result import FinderResult
 from lrax.schedules._base import Schedule, parts
 from lrax.schedules._recipe import Recipe
-from lrax.sweeps._race_result import RaceResult
-from lrax.sweeps._result import SweepResult
+from lrax.sweeps._results import RaceResult, SweepResult
 
 _SOURCE = re.compile(r"^Source: (.*?)(?:\n\s*\n|\Z)", re.DOTALL | re.MULTILINE)
 _NAMED = re.compile(r"(?P<author>[^\W\d_][\w'-]+)\b[^;]*?\b(?P<year>(?:19|20)\d\d)\b(?!\.\d)(?P<rest>[^;]*)")

@@ -1,38 +1,33 @@
 """A race: all schedules train for a rung from the same start on the same batches, the best go on."""
 
 import dataclasses
-import functools
 import itertools
-import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
 
 from lrax.fields._errors import any_traced, argument_error, check_call
 from lrax.schedules._base import Schedule
-from lrax.sweeps._batch import Lanes, as_lanes, check_lanes, take
-from lrax.sweeps._race_folder import RaceFolder
-from lrax.sweeps._race_result import RaceResult, contradiction
-from lrax.sweeps._rungs import Standing
-from lrax.sweeps._score import check_part, peak_rates
-from lrax.training._core import Reason, Run, part_of
+from lrax.sweeps._batch import Batch, as_batch, check_execution, take
+from lrax.sweeps._results import RaceResult, contradiction
+from lrax.sweeps._score import check_fraction, peak_lrs
+from lrax.training._core import PROGRESS, PyTree, Reason, Run, part_of
 from lrax.training._driver import Execution, Source, Trainer, make_trainer
 from lrax.training._evaluating import Evaluation
 from lrax.training._learner import Learner, factory_of
-from lrax.training._memory import check_mesh
+from lrax.training._programs import callbacks, digest, program_digest
 from lrax.training._progress import progress_bar
 from lrax.training._steps import check_learner
+from lrax.training._storage import Folder, Path, by_path, checked, restored
 
 
 @check_call
 def race(
     learner: Learner,
-    data: Any,
+    data: PyTree,
     schedules: Schedule | Sequence[Schedule],
     *,
     rungs: int | Sequence[int],
@@ -40,45 +35,37 @@ def race(
     tail: float = 0.25,
     key: jax.Array | None = None,
     batch_size: int | None = None,
-    transform: Callable[[Any], Any] | None = None,
+    transform: Callable[[PyTree], PyTree] | None = None,
     accumulate: int = 1,
-    lanes: int | None = None,
-    loop: Literal["scan", "python"] | None = None,
-    folder: str | os.PathLike[str] | None = None,
+    evaluation: Evaluation | None = None,
+    execution: Execution | None = None,
+    folder: Path | None = None,
     progress: bool = False,
-    mesh: Mesh | None = None,
-    axis: str = "lanes",
-    evaluate: Callable[[Any], Any] | None = None,
-    every: int | None = None,
-    mode: Literal["min", "max"] = "min",
 ) -> RaceResult:
     """Trains with all schedules for a rung, keeps the best, and goes on with fewer.
 
-    Every lane starts from the learner's state and sees the same batches, so that the schedule is all that differs. Those that
-    go on keep their states. A lane whose loss was not finite is out. Nothing is touched: the learner's state is what it was.
+    Every run starts from the learner's state and sees the same batches, so that they differ by their schedules alone. Runs that
+    go on keep their states. A run whose loss was not finite is out. Nothing is mutated: the learner's state stays as it is.
 
     Args:
-      learner: a state and its update.
+      learner: a state and its step.
       data: as for `lrax.find_lr`: arrays with `batch_size`, a sampler `key -> batch`, or an iterable of batches.
-      schedules: one schedule some of whose fields have a leading axis, or a list of schedules of any kinds.
-      rungs: updates of each rung; one number for a single rung, after which nothing more is trained.
-      keep: the part of the lanes that goes on after a rung, in (0, 1], rounded up.
-      tail: the part of a rung's updates whose mean loss ranks the lanes, in (0, 1]; see `lrax.sweeps.end_loss`.
+      schedules: one schedule some of whose fields have a leading axis, or a list of schedules of any classes.
+      rungs: steps of each rung; one number for a single rung, after which nothing more is trained.
+      keep: the fraction of the runs that goes on after a rung, in (0, 1], rounded up.
+      tail: the fraction of a rung's steps whose mean loss ranks the runs, in (0, 1]; see `lrax.sweeps.end_loss`.
       key: random key that draws the batches; needed for arrays and samplers.
       batch_size: examples in a batch, for arrays.
       transform, accumulate: as for `lrax.find_lr`.
-      lanes: how many are trained at a time under vmap, the rest in turn; by default as many as is fast, and
-        on an accelerator as many as fit its free memory four times.
-      loop: `"scan"` runs a rung as one program, one compilation for each number of lanes; `"python"` calls the compiled
-        update from Python, which is faster for convolutions on the CPU. By default what suits the data and the platform.
-      folder: where the race is kept after each rung, in one file that is written whole or not at all. The same call again goes
+      evaluation: ranks the runs by a metric in place of their losses: by its mean over the evaluations in a rung's tail. A rung
+        ends with an evaluation in any case. A run whose metric is not finite is out.
+      execution: `lrax.Execution(max_parallel=8)` trains 8 runs at a time, the rest in turn; by default as many as is fast, and
+        on an accelerator as many as fit its free memory four times. `loop="scan"` runs a rung as one program, `"python"` calls
+        the compiled step, which is faster for convolutions on the CPU. `mesh` and `axis` divide the runs over a device mesh of
+        this process.
+      folder: where the race is saved after each rung, in one file that is written whole or not at all. The same call again goes
         on after the last rung that ended. For arrays and samplers: an iterable cannot be read from where it was left.
       progress: shows a progress bar (needs tqdm).
-      mesh: a device mesh of this process, over whose axis `axis` the lanes are divided.
-      evaluate: a pure function `(state) -> metric`, one real number in `jnp`, of data that the lanes do not train on. It ranks
-        the lanes in place of their losses: by its mean over the evaluations in a rung's tail. One that is not finite loses.
-      every: updates from one evaluation to the next; a rung ends with one in any case, and by default it is the only one.
-      mode: `"min"` where a smaller metric is better, `"max"` for an accuracy.
 
     Returns: a `RaceResult`. With an iterable that ends and cannot be iterated again, the race ends there.
 
@@ -86,109 +73,203 @@ def race(
 
     >>> loss_fn = lambda params, batch: jnp.mean((params - batch) ** 2)
     >>> learner = lrax.Learner.create(loss_fn, jnp.zeros(3), optax.sgd)
-    >>> rates = lrax.Constant(jnp.array([0.001, 0.01, 0.1, 10.0]))
-    >>> result = race(learner, jnp.ones((8, 3)), rates, rungs=(16, 16), batch_size=4, key=jax.random.key(0))
-    >>> print(result.schedule, result.updates)
+    >>> schedules = lrax.Constant(jnp.array([0.001, 0.01, 0.1, 10.0]))
+    >>> result = race(learner, jnp.ones((8, 3)), schedules, rungs=(16, 16), batch_size=4, key=jax.random.key(0))
+    >>> print(result.schedule, result.steps_run)
     Constant(value=0.1) 96
     """
     lengths = _check_rungs(rungs)
-    if every is not None and evaluate is None:
-        raise argument_error(ValueError, "race", "every", "left out where nothing is evaluated", every)
-    evaluation = None if evaluate is None else Evaluation(evaluate, every, mode)
-    keep, tail = check_part("race", "keep", keep), check_part("race", "tail", tail)
-    check_lanes("race", lanes)
-    batch = as_lanes("race", schedules)
+    keep, tail = check_fraction("race", "keep", keep), check_fraction("race", "tail", tail)
+    batch = as_batch("race", schedules)
     if any_traced(batch.schedules):
         remedy = "call race outside jit, or train inside it with lrax.sweep"
         raise argument_error(TypeError, "race", "schedules", "arrays, not traced", schedules, remedy)
     check_learner("race", learner, key)
-    check_mesh("race", mesh, axis)
-    if mesh is not None and jax.process_count() > 1:
-        remedy = "divide the lanes of a sweep over several processes, or race in one"
-        raise argument_error(ValueError, "race", "mesh", "left out where there are several processes", mesh, remedy)
-    sizes = itertools.accumulate(lengths[1:], lambda size, _: part_of(size, keep), initial=batch.number)
+    execution = check_execution("race", execution, "donate")
+    if execution.mesh is not None and jax.process_count() > 1:
+        remedy = "divide the runs of a sweep over several processes, or race in one"
+        needs = "left out where there are several processes"
+        raise argument_error(ValueError, "race", "execution.mesh", needs, execution.mesh, remedy)
+    sizes = itertools.accumulate(lengths[1:], lambda size, _: part_of(size, keep), initial=batch.runs)
     total = sum(size * length for size, length in zip(sizes, lengths, strict=True))
+    source = Source(data, key, batch_size, transform, accumulate)
     with progress_bar(total * accumulate, "race", "batch", progress) as show:
-        trainer = make_trainer(
-            "race",
-            [learner],
-            Source(data, key, batch_size, transform, accumulate),
-            capacity=sum(lengths),
-            execution=Execution(loop, lanes, mesh=mesh, axis=axis),
-            evaluation=evaluation,
-            report=show,
-        )
-        state, shuffle = jax.tree.map(_as_array, trainer.states[0]), trainer.order(key)
-        runs = [trainer.start(take(batch.schedules, lane), state=state, order=shuffle) for lane in range(batch.number)]
-        plan = str(trainer.plan(runs))
-        standing = Standing.first(batch.number)
-        rules = lengths, keep, tail, accumulate
-        kept = None if folder is None else RaceFolder.checked(folder, batch, trainer, runs[0], rules)
-        if kept is not None:
-            standing = kept.load(runs, standing, sum(lengths))
-            show(sum(int(run.steps) for run in runs) * accumulate, loaded=True)
-        keeping = (lambda now: None) if kept is None else functools.partial(kept.keep, runs)
-        standing.run(trainer, runs, lengths, keep, tail, keeping)
-    if not any(int(run.steps) for run in runs):
+        options: dict[str, Any] = {"capacity": sum(lengths), "execution": execution, "evaluation": evaluation}
+        trainer = make_trainer("race", [learner], source, report=show, **options)
+        now = _State.first(trainer, batch, trainer.order(key))
+        plan, stored = str(trainer.plan(now.runs)), None
+        if folder is not None:
+            identity = _identity(trainer, batch, trainer.order(key), (lengths, keep, tail, accumulate))
+            stored = Folder.create("race", folder, "race", identity)
+            now = next(iter(stored.load(FILE, lambda content: _read(content, now))), now)
+            show(sum(int(run.steps) for run in now.runs) * accumulate, loaded=True)
+        for length in lengths[len(now.ends) :]:
+            if now.over:
+                break
+            now = _rung(trainer, now, length, keep, tail)
+            if stored is not None:
+                stored.save(FILE, _content(now))
+        if stored is not None:
+            stored.close()
+    if not now.ends:
         raise argument_error(ValueError, "race", "data", "an iterable of at least one batch", data)
-    result = dataclasses.replace(_result(batch, trainer, runs, standing, plan, tail), optimizer=factory_of(learner))
+    result = dataclasses.replace(_result(trainer, batch, now, tail, plan), optimizer=factory_of(learner))
     if wrong := contradiction(result):
         warnings.warn(f"race: {wrong}", stacklevel=3)
     return result
-
-
-def _result(batch: Lanes, trainer: Trainer, runs: list[Run], standing: Standing, plan: str, tail: float) -> RaceResult:
-    scores, rungs, ends = standing.scores, standing.rungs, standing.ends
-    order = np.lexsort((scores, -rungs, np.isinf(scores)))
-    updates = [int(run.steps) for run in runs]
-    losses = np.full((batch.number, max(updates)), np.nan, np.float32)
-    for its, run in zip(losses, runs, strict=True):
-        its[: len(run.losses)] = run.losses
-    evaluator = trainer.evaluator
-    counts, metrics = _evaluations([run.evaluations for run in runs])
-    begun = [0, *ends]  # of each rung
-    end_metrics = [run.end_metric(tail, begun[max(rung - 1, 0)]) for run, rung in zip(runs, rungs, strict=True)]
-    return RaceResult(
-        schedules=tuple(batch.one(lane) for lane in range(batch.number)),
-        losses=losses,
-        end_losses=standing.end_losses,
-        rungs=rungs,
-        peaks=np.asarray(peak_rates(batch.schedules)),
-        order=order,
-        updates=sum(updates),
-        state=runs[order[0]].state if np.isfinite(scores[order[0]]) else None,
-        plan=plan,
-        ends=tuple(ends),
-        ended=any(run.why is Reason.DATA_ENDED for run in runs),
-        evaluated=counts,
-        evaluations=metrics,
-        end_metrics=None if evaluator is None else np.array(end_metrics, np.float32),
-        mode="min" if evaluator is None else evaluator.goal,
-        left_out=trainer.notes.left_out,
-        fault=trainer.notes.fault,
-    )
-
-
-def _evaluations(rows: Sequence[np.ndarray[Any, Any]]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """The counts at which any lane was evaluated, rising, and the metrics of all lanes there; NaN where one was not."""
-    counts = np.unique(np.concatenate([its[:, 0] for its in rows]))
-    metrics = np.full((len(rows), len(counts)), np.nan, np.float32)
-    for lane, its in enumerate(rows):
-        metrics[lane, np.searchsorted(counts, its[:, 0])] = its[:, 1]
-    return counts.astype(np.int32), metrics
-
-
-def _as_array(leaf: Any) -> Any:
-    """A leaf of a state; a Python number, as the step of a new `TrainState` is, as the array that an update makes of it."""
-    return jnp.asarray(leaf) if isinstance(leaf, bool | int | float | complex) else leaf
 
 
 def _check_rungs(rungs: Any) -> tuple[int, ...]:
     lengths = tuple(rungs) if isinstance(rungs, Iterable) else (rungs,)
     whole = all(isinstance(length, int | np.integer) and not isinstance(length, bool) and length > 0 for length in lengths)
     if not lengths or not whole:
-        raise argument_error(ValueError, "race", "rungs", "one or more whole numbers of updates, each at least 1", rungs)
+        raise argument_error(ValueError, "race", "rungs", "one or more numbers of steps, each at least 1", rungs)
     if lengths[0] < 2:
-        needs = "at least 2 updates in the first rung: the first loss is measured before any rate has acted"
+        needs = "at least 2 steps in the first rung: the first loss is measured before any learning rate has acted"
         raise argument_error(ValueError, "race", "rungs", needs, rungs)
     return tuple(int(length) for length in lengths)
+
+
+@dataclasses.dataclass(frozen=True)
+class _State:
+    """A race after some of its rungs.
+
+    Attributes:
+      runs: all of them; those that do not go on have no learner's state.
+      going: the indices of those that go on.
+      spare: the best of those that were left, which wins should all that go on diverge; None if there is none.
+      rungs: how many rungs each run was in, int32 of shape (runs,).
+      ends: the steps after which rungs ended.
+      over: whether there is no other rung: the data ended, or no run is left.
+    """
+
+    runs: tuple[Run, ...]
+    going: tuple[int, ...]
+    spare: int | None
+    rungs: np.ndarray[Any, Any]
+    ends: tuple[int, ...]
+    over: bool
+
+    @staticmethod
+    def first(trainer: Trainer, batch: Batch, order: PyTree) -> "_State":
+        """Before the first rung."""
+        runs = tuple(trainer.start(take(batch.schedules, i), order=order) for i in range(batch.runs))
+        return _State(runs, tuple(range(batch.runs)), None, np.zeros(batch.runs, np.int32), (), over=False)
+
+
+def _rung(trainer: Trainer, now: _State, length: int, keep: float, tail: float) -> _State:
+    """The race after one more rung."""
+    begun, runs, rungs = max(now.ends, default=0), list(now.runs), now.rungs.copy()
+    for i, run in zip(now.going, trainer.train([runs[i] for i in now.going], begun + length), strict=True):
+        runs[i] = run
+    made = max(int(runs[i].steps) for i in now.going) - begun
+    if not made:
+        return dataclasses.replace(now, runs=tuple(runs), over=True)
+    rungs[list(now.going)] += 1
+    scores = {i: np.float32(trainer.score(runs[i], tail, begun)) for i in now.going}
+    ranked = sorted((i for i in now.going if np.isfinite(scores[i])), key=lambda i: scores[i])
+    kept = part_of(len(now.going), keep)
+    spare = ranked[kept] if len(ranked) > kept else now.spare
+    going = tuple(sorted(ranked[:kept]))
+    runs = [run if i in (*going, spare) else run._replace(state=None) for i, run in enumerate(runs)]
+    return _State(tuple(runs), going, spare, rungs, (*now.ends, begun + made), over=made < length or not going)
+
+
+def _result(trainer: Trainer, batch: Batch, now: _State, tail: float, plan: str) -> RaceResult:
+    runs, begun = now.runs, [0, *now.ends]
+    since = [begun[max(int(rung) - 1, 0)] for rung in now.rungs]  # where each run's last rung began
+    losses = np.full((batch.runs, now.ends[-1]), np.nan, np.float32)
+    for row, run in zip(losses, runs, strict=True):
+        row[: len(run.losses)] = run.losses
+    evaluated = np.unique(np.concatenate([run.evaluations[:, 0] for run in runs]))
+    evaluations = np.full((batch.runs, len(evaluated)), np.nan, np.float32)
+    for row, run in zip(evaluations, runs, strict=True):
+        row[np.searchsorted(evaluated, run.evaluations[:, 0])] = run.evaluations[:, 1]
+    end_metrics = [run.end_metric(tail, start) for run, start in zip(runs, since, strict=True)]
+    result = RaceResult(
+        schedules=batch.each(),
+        losses=losses,
+        end_losses=np.array([run.end_loss(tail, start) for run, start in zip(runs, since, strict=True)], np.float32),
+        rungs=now.rungs,
+        peaks=np.asarray(peak_lrs(batch.schedules)),
+        steps_run=sum(int(run.steps) for run in runs),
+        state=None,
+        plan=plan,
+        ends=now.ends,
+        ended=any(run.why is Reason.DATA_ENDED for run in runs),
+        evaluated=evaluated.astype(np.int32),
+        evaluations=evaluations,
+        end_metrics=None if trainer.evaluator is None else np.array(end_metrics, np.float32),
+        goal="min" if trainer.evaluator is None else trainer.evaluator.goal,
+        left_out=trainer.notes.left_out,
+        fault=trainer.notes.fault,
+    )
+    return dataclasses.replace(result, state=None if result.winner is None else runs[result.winner].state)
+
+
+FILE = "race.lrax"
+
+
+def _identity(trainer: Trainer, batch: Batch, order: PyTree, rules: tuple[object, ...]) -> dict[str, str]:
+    """What a race is, for a folder.
+
+    Raises: ValueError for data that cannot be read again, and for a learner or a metric that calls Python.
+    """
+    evaluator = trainer.evaluator
+    if trainer.reads_on:
+        needs, remedy = "left out where the data is an iterable", "give arrays or a sampler, which can be read from any step on"
+        raise argument_error(ValueError, "race", "folder", needs, "a folder", remedy)
+    if found := callbacks(trainer.closed) or (evaluator and callbacks(evaluator.metric.closed)):
+        needs, remedy = f"left out where the step or the metric has a {found[0]}", "values from Python may be others next time"
+        raise argument_error(ValueError, "race", "folder", needs, "a folder", remedy)
+    metric = "" if evaluator is None else repr((evaluator.every, evaluator.goal, program_digest(evaluator.metric.closed)))
+    return {
+        "schedules": digest(batch.schedules),
+        "learner, or arrays in it": digest(trainer.states[0]) + program_digest(trainer.closed),
+        "data or key": digest((jax.tree.leaves(trainer.batches), order)),
+        "rungs, `keep`, `tail` or `accumulate`": repr(rules),
+        "evaluation": metric,
+        "version of JAX": jax.__version__,
+    }
+
+
+def _content(now: _State) -> dict[str, object]:
+    """A race as a file holds it."""
+    runs = [{"run": by_path(_bare(run)), "history": run.history, "evaluations": run.evaluations} for run in now.runs]
+    plain = {"runs": runs, "rungs": now.rungs, "spare": now.spare, "over": now.over}
+    return {**plain, "going": np.array(now.going, np.int32), "ends": np.array(now.ends, np.int32)}
+
+
+def _bare(run: Run) -> Run:
+    """A run without what its race says anyway, and without the arrays whose length changes."""
+    return run._replace(schedule=None, smoothing=None, stop=None, order=None, history=None, evaluations=None)  # type: ignore[arg-type]
+
+
+def _read(content: dict[str, Any], first: _State) -> _State:
+    """The race in a file, whose runs are those of `first`.
+
+    Raises: ValueError for anything that is not a race of these runs.
+    """
+    arrays = {"rungs": "int[runs]", "going": "int[going]", "ends": "int[ends]"}
+    parts = checked(content, runs=list, spare=(None, int), over=bool, **arrays)
+    going, ends, rungs = tuple(parts["going"].tolist()), tuple(parts["ends"].tolist()), parts["rungs"]
+    with_state, number = {*going, *([] if parts["spare"] is None else [parts["spare"]])}, len(first.runs)
+    if not ends or [0, *ends] != sorted({0, *ends}) or list(going) != sorted(set(going)):
+        raise ValueError("its `going` or its `ends` do not rise")
+    if len(parts["runs"]) != number or len(rungs) != number or rungs.dtype != np.int32 or not with_state <= set(range(number)):
+        raise ValueError(f"its `runs`, `rungs`, `going` or `spare` are not those of {number} runs")
+    if ((rungs < 0) | (rungs > len(ends))).any():
+        raise ValueError("its `rungs` are more than there were")
+    pairs = enumerate(zip(parts["runs"], first.runs, strict=True))
+    runs = tuple(_read_run(stored, run, i in with_state, ends[-1]) for i, (stored, run) in pairs)
+    return _State(runs, going, parts["spare"], rungs, ends, parts["over"])
+
+
+def _read_run(content: object, first: Run, has_state: bool, most: int) -> Run:
+    parts = checked(content, run=dict, history="float[steps, 3]", evaluations="float[evaluations, 2]")
+    bare = restored(parts["run"], _bare(first if has_state else first._replace(state=None)))
+    history, evaluations = parts["history"], parts["evaluations"]
+    if len(history) != int(bare.steps) or len(history) > most or {history.dtype, evaluations.dtype} != {np.dtype(np.float32)}:
+        raise ValueError("its `history` or its `evaluations` have another length or dtype")
+    changed = {name: getattr(bare, name) for name in ("state", *PROGRESS)}
+    return first._replace(**changed, history=history, evaluations=evaluations)

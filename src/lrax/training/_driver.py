@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from lrax.fields._errors import argument_error, choice
+from lrax.fields._errors import argument_error, check_whole, choice
 from lrax.training._batches import BEFORE, ENDED, ArrayBatches, DataNotes, SampledBatches, Stream, as_batches, fault_of
 from lrax.training._core import (
     NEVER,
@@ -37,7 +37,17 @@ from lrax.training._core import (
 )
 from lrax.training._evaluating import Evaluation, Evaluator, make_evaluator
 from lrax.training._learner import Learner
-from lrax.training._memory import Plan, even, everywhere, plan_runs, put, run_side_by_side, spans_devices, tree_bytes
+from lrax.training._memory import (
+    Plan,
+    check_mesh,
+    even,
+    everywhere,
+    plan_runs,
+    put,
+    run_side_by_side,
+    spans_devices,
+    tree_bytes,
+)
 from lrax.training._programs import Program, call, has_convolution
 from lrax.training._steps import Steps, check_accumulate
 
@@ -87,13 +97,20 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class Execution:
-    """How runs are executed.
+    """How runs are executed: what changes their speed and memory, not their results.
 
-    Attributes:
-      loop: `"scan"` runs all steps in one program, `"python"` calls the compiled step; None for what suits.
-      max_parallel: how many runs are trained at a time under vmap; None for what suits.
-      donate: whether the memory of the learners' states is given away.
-      mesh, axis: a mesh over whose axis runs are divided.
+    Args:
+      loop: `"scan"` runs all steps in one program, `"python"` calls the compiled step; None for what suits the data and the
+        platform.
+      max_parallel: how many runs are trained at a time under `vmap`, the rest in turn; None for what is fast and fits.
+      donate: whether the memory of the learner's state is given away.
+      mesh: a device mesh over which runs are divided.
+      axis: the axis of the mesh.
+
+    Raises: TypeError or ValueError for an option that is not one of these.
+
+    >>> Execution(max_parallel=8).max_parallel
+    8
     """
 
     loop: Loop | None = None
@@ -101,6 +118,14 @@ class Execution:
     donate: bool = False
     mesh: Mesh | None = None
     axis: str = "runs"
+
+    def __post_init__(self) -> None:
+        parallel: object = self.max_parallel
+        if self.loop is not None:
+            choice("Execution", "loop", self.loop, ("scan", "python"))
+        if parallel is not None:
+            check_whole("Execution", "max_parallel", parallel)
+        check_mesh("Execution", self.mesh, self.axis)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -374,8 +399,6 @@ def make_trainer(
     """Checks the data and the learners, which share a step function, before anything is compiled."""
     batches = as_batches(caller, source.data, source.batch_size, source.transform)
     drawn, mesh, loop = isinstance(batches, ArrayBatches | SampledBatches), execution.mesh, execution.loop
-    if loop is not None:
-        choice(caller, "loop", loop, ("scan", "python"))
     if loop == "scan" and not drawn:
         remedy = "leave it out: the data is an iterable, which only Python can read"
         raise argument_error(ValueError, caller, "loop", "'python' for an iterable", loop, remedy)

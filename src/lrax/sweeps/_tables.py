@@ -1,0 +1,143 @@
+"""Results as tables: text, HTML and files of comma-separated values, all from the same rows."""
+
+import csv
+import html
+import io
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lrax._pictures import inline
+from lrax.schedules._base import Schedule
+from lrax.schedules._display import kind_of, labels
+from lrax.training._storage import Path, write_file
+
+ROWS = 60
+"""A table shows this many rows; of more, the best."""
+
+BEST = "*"
+"""Marks the row of the best."""
+
+
+class Table(NamedTuple):
+    """A table with lines of text above and below it.
+
+    Attributes:
+      above: the verdict first.
+      rows: of cells; the first is the header.
+      right: the columns that are aligned to the right.
+      below: lines.
+    """
+
+    above: list[str]
+    rows: list[list[str]]
+    right: range
+    below: list[str]
+
+    def __str__(self) -> str:
+        widths = [max(map(len, column)) for column in zip(*self.rows, strict=True)]
+        lines = []
+        for row in self.rows:
+            cells = (f"{cell:{'>' if i in self.right else '<'}{widths[i] or 1}}" for i, cell in enumerate(row))
+            lines.append("  ".join(cells).rstrip())
+        return "\n".join([*self.above, *lines, *self.below])
+
+    def html(self) -> str:
+        """The same as HTML, the best row in bold."""
+
+        def row(cells: list[str], tag: str) -> str:
+            sides = ("right" if i in self.right else "left" for i in range(len(cells)))
+            made = (f'<{tag} style="text-align: {s}">{html.escape(c)}</{tag}>' for c, s in zip(cells, sides, strict=True))
+            strong = ' style="font-weight: bold"' if cells[0] == BEST else ""
+            return f"<tr{strong}>{''.join(made)}</tr>"
+
+        head, *rows = self.rows
+        above, below = ("".join(f"<p>{html.escape(line)}</p>" for line in lines) for lines in (self.above, self.below))
+        body = "".join(row(cells, "td") for cells in rows)
+        return f"{above}<table><thead>{row(head, 'th')}</thead><tbody>{body}</tbody></table>{below}"
+
+
+def notebook(table: Callable[[], Table], draw: Callable[[Any], object], otherwise: str) -> str:
+    """A table and a picture as HTML. What cannot be made is left out: a notebook shows its result whatever happens."""
+    try:
+        shown = table().html()
+    except Exception:  # whatever a user's schedule raises in its repr
+        shown = f"<pre>{html.escape(otherwise)}</pre>"
+    return inline(shown, draw, otherwise)
+
+
+def names_of(schedules: Sequence[Schedule], peaks: Sequence[float]) -> list[str]:
+    """Schedules in a sentence: by their peaks, and as much more as tells them apart.
+
+    >>> names_of([lrax.Constant(0.1), lrax.Cosine(0.1, 0.0, 9)], [0.1, 0.1])
+    ['peak 0.1, Constant', 'peak 0.1, Cosine']
+    """
+    classes = list(map(kind_of, schedules))
+    names = [f"peak {peak:.4g}" for peak in peaks]
+    if len(set(classes)) > 1:
+        names = [f"{name}, {one}" for name, one in zip(names, classes, strict=True)]
+    if len(set(names)) < len(names):
+        names = [f"peak {peak:.4g}, {label}" for peak, label in zip(peaks, labels(schedules), strict=True)]
+    return names
+
+
+def end_of_range(schedules: Sequence[Schedule], peaks: Sequence[float], best: int) -> list[str]:
+    """What to do if the best peak is the highest or the lowest of its schedule class; two peaks are not a range.
+
+    >>> end_of_range([lrax.Constant(lr) for lr in (0.1, 0.2, 0.3)], [0.1, 0.2, 0.3], best=2)
+    ['The best peak learning rate, 0.3, is the highest that was tried: try higher ones']
+    """
+    same = kind_of(schedules[best])
+    tried = sorted({float(f"{peak:.4g}") for one, peak in zip(schedules, peaks, strict=True) if kind_of(one) == same})
+    found = float(f"{peaks[best]:.4g}")
+    if len(tried) < 3 or tried[0] < found < tried[-1]:
+        return []
+    end, direction = ("highest", "higher") if found == tried[-1] else ("lowest", "lower")
+    return [f"The best peak learning rate, {found:.4g}, is the {end} that was tried: try {direction} ones"]
+
+
+def not_finite(metrics: Any, diverged: np.ndarray[Any, Any]) -> list[str]:
+    """A line for each metric with numbers that are not finite in runs that did not diverge; in all runs if all diverged."""
+    notes = []
+    chosen = ~diverged if not diverged.all() else diverged
+    for path, leaf in jax.tree.leaves_with_path(metrics):
+        if not jnp.issubdtype(leaf.dtype, jnp.inexact) or not np.size(leaf):
+            continue
+        array = np.asarray(leaf)  # NumPy may not know the dtype, such as bfloat16, and JAX would cut float64 down
+        finite = np.isfinite(array) if array.dtype.kind in "fc" else np.asarray(jnp.isfinite(leaf))
+        lacking = ~finite[chosen].reshape(chosen.sum(), -1)
+        each, size = lacking.sum(axis=1), lacking.shape[1]
+        if each.any():
+            up_to = "" if (each == each[0]).all() else "up to "
+            what = "steps" if np.ndim(leaf) == 2 else "numbers"
+            where = f" at {up_to}{each.max()} of {size} {what}" if np.ndim(leaf) > 1 else ""
+            runs = f" in {(each > 0).sum()} of {len(each)} runs" if not each.all() or np.ndim(leaf) == 1 else ""
+            notes.append(f"metrics{jax.tree_util.keystr(path)} is not finite{where}{runs}")
+    return notes
+
+
+def ranges_of(numbers: Sequence[int]) -> str:
+    """Numbers in short.
+
+    >>> ranges_of((0, 1, 2, 5))
+    '0-2, 5'
+    """
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1] = [parts[-1][0], number]
+        else:
+            parts.append([number])
+    return ", ".join("-".join(map(str, part)) for part in parts)
+
+
+def write_csv(caller: str, path: Path, rows: Sequence[dict[str, object]]) -> None:
+    """Writes rows under a header, whole or not at all."""
+    text = io.StringIO(newline="")
+    table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    write_file(caller, path, text.getvalue().encode())
