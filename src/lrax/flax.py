@@ -41,8 +41,8 @@ except ImportError as error:
     raise missing_extra("lrax.flax", "flax", "flax") from error
 
 from lrax.optimizers._recorded import OptimizerFactory, check_factory, optimizer_at
-from lrax.training._learner import Learner, make_learner
-from lrax.training._loss import ValueAndGrad
+from lrax.training._core import PyTree
+from lrax.training._learner import Learner, ValueAndGrad, make_learner
 from lrax.training._notes import calling, shapes_of
 from lrax.training._programs import call
 
