@@ -99,7 +99,10 @@ for step in ("one run, compiled", "one run, again"):
 peaks = jnp.geomspace(1e-3, 3, 32)
 schedules = jax.vmap(lambda peak: lrax.warmup_cosine(peak, updates, 0.1))(peaks)
 bound = jax.tree_util.Partial(train, data)
-result = timed("32 peaks", lambda: lrax.run_sweep(bound, schedules, jnp.broadcast_to(key, (32,)), score=test_loss, lanes=8))
+eight = lrax.Execution(max_parallel=8)
+result = timed(
+    "32 peaks", lambda: lrax.run_sweep(bound, schedules, jnp.broadcast_to(key, (32,)), score=test_loss, execution=eight)
+)
 print(result)
 result.plot()
 

@@ -132,7 +132,7 @@ def test_a_block_that_is_not_needed_whole_changes_nothing(length, loop):
     """The state is that of exactly so many updates, and the curve has as many, wherever in a block they end."""
     result = lrax.race(
         counting_learner(), lambda key: jnp.zeros(2), lrax.Constant(0.1 * np.ones(2, np.float32)), rungs=(2, length), key=KEY,
-        keep=1.0, loop=loop,
+        keep=1.0, execution=lrax.Execution(loop=loop),
     )  # fmt: skip
     assert int(result.state) == 2 + length
     np.testing.assert_array_equal(result.losses[0], np.arange(2 + length))

@@ -34,16 +34,19 @@ def small(state):
     return jnp.where(norm(state) < 1, 0.0, jnp.nan)
 
 
-def run(schedules=RATES, data=DATA, **options):
+def run(schedules=RATES, data=DATA, metric=None, every=None, goal="min", loop=None, max_parallel=None, **options):
     """A race of constant rates on the linear problem."""
-    return lrax.race(linear_learner(), data, schedules, **{"rungs": (10, 13), "batch_size": 8, "key": KEY, **options})
+    options = {"rungs": (10, 13), "batch_size": 8, "key": KEY, **options}
+    options["evaluation"] = None if metric is None else lrax.Evaluation(metric, every, goal)
+    options["execution"] = lrax.Execution(loop=loop, max_parallel=max_parallel)
+    return lrax.race(linear_learner(), data, schedules, **options)
 
 
-@pytest.mark.parametrize("options", [{}, {"lanes": 2}, {"loop": "python", "lanes": 1}, {"loop": "python"}])
+@pytest.mark.parametrize("options", [{}, {"max_parallel": 2}, {"loop": "python", "max_parallel": 1}, {"loop": "python"}])
 def test_training_is_the_same_with_and_without(options):
     """Losses and the winner's state are bit for bit those of a race without evaluations, in each way to run it."""
     options = {"rungs": 23, **options}
-    plain, evaluated = run(**options), run(evaluate=held_out, every=4, **options)
+    plain, evaluated = run(**options), run(metric=held_out, every=4, **options)
     assert plain.losses.tobytes() == evaluated.losses.tobytes()
     np.testing.assert_array_equal(evaluated.evaluated, [4, 8, 12, 16, 20, 23])
     assert evaluated.winner == np.argmin(evaluated.scores)
@@ -54,17 +57,17 @@ def test_training_is_the_same_with_and_without(options):
 
 def test_the_metric_is_that_of_the_state_after_so_many_updates():
     """An evaluation at a count is the metric of the state that a race of that length ends with, from either loop."""
-    compiled, host = (run(evaluate=held_out, every=8, rungs=23, loop=loop) for loop in ("scan", "python"))
+    compiled, host = (run(metric=held_out, every=8, rungs=23, loop=loop) for loop in ("scan", "python"))
     np.testing.assert_allclose(compiled.evaluations, host.evaluations, rtol=1e-5)
     for place, count in enumerate((8, 16, 23)):
-        alone = run([lrax.Constant(0.1)], rungs=count, loop="python", lanes=1)
+        alone = run([lrax.Constant(0.1)], rungs=count, loop="python", max_parallel=1)
         assert host.evaluations[4, place] == pytest.approx(float(held_out(alone.state)), rel=1e-5)
 
 
-@pytest.mark.parametrize("lanes", [1, 5])
-def test_a_lane_that_blew_up_is_evaluated_no_more(lanes):
+@pytest.mark.parametrize("parallel", [1, 5])
+def test_a_lane_that_blew_up_is_evaluated_no_more(parallel):
     """The others go on in the same programs; what diverged has no metric there and an infinite score."""
-    result = run(evaluate=held_out, every=20, rungs=100, lanes=lanes, loop="python")
+    result = run(metric=held_out, every=20, rungs=100, max_parallel=parallel, loop="python")
     assert np.isinf(result.scores[3])
     assert np.isnan(result.evaluations[3, -1])
     assert np.isfinite(result.evaluations[0]).all()
@@ -72,7 +75,7 @@ def test_a_lane_that_blew_up_is_evaluated_no_more(lanes):
 
 def test_the_metric_ranks_the_lanes():
     """Who goes on and who wins is said by the metric's mean in the tail of a rung, the smaller or the larger the better."""
-    smallest, largest = (run(evaluate=norm, every=5, mode=mode, rungs=(10, 10), loop="python") for mode in ("min", "max"))
+    smallest, largest = (run(metric=norm, every=5, goal=goal, rungs=(10, 10), loop="python") for goal in ("min", "max"))
     assert smallest.schedules[smallest.winner].value == np.float32(0.001)
     assert largest.schedules[largest.winner].value == np.float32(0.3)
     for result, sign in ((smallest, 1), (largest, -1)):
@@ -80,7 +83,7 @@ def test_the_metric_ranks_the_lanes():
         np.testing.assert_allclose(result.end_metrics[result.winner], result.evaluations[result.winner, 3])
         np.testing.assert_allclose(result.scores[result.winner], sign * result.end_metrics[result.winner])
         assert np.isnan(result.evaluations[result.rungs == 1, 2:]).all()
-    averaged = run(evaluate=norm, every=5, rungs=20, tail=0.5, loop="python")
+    averaged = run(metric=norm, every=5, rungs=20, tail=0.5, loop="python")
     np.testing.assert_allclose(averaged.end_metrics[0], averaged.evaluations[0, 2:].mean(), rtol=1e-6)
 
 
@@ -94,17 +97,17 @@ def test_an_evaluation_where_the_last_rung_ended_is_not_in_the_next_one():
 
 def test_by_default_a_rung_is_evaluated_where_it_ends():
     """Without `every` there is one evaluation a rung, for each of its lanes."""
-    result = run(evaluate=held_out, loop="python")
+    result = run(metric=held_out, loop="python")
     np.testing.assert_array_equal(result.evaluated, [10, 23])
     assert np.isfinite(result.evaluations[:, 1]).sum() == 3
 
 
 def test_a_metric_that_is_no_number_loses():
     """Lanes whose metric is not finite come last, and nobody wins where all are so."""
-    assert run(evaluate=small, rungs=10, loop="python").winner == 0
-    nobody = run(evaluate=lambda state: jnp.inf * (1 + 0 * held_out(state)), rungs=10, loop="python")
+    assert run(metric=small, rungs=10, loop="python").winner == 0
+    nobody = run(metric=lambda state: jnp.inf * (1 + 0 * held_out(state)), rungs=10, loop="python")
     assert (nobody.winner, nobody.state) == (None, None)
-    assert "no best: every lane diverged, or has no finite metric" in str(nobody)
+    assert "No best: every run diverged, or has no finite metric" in str(nobody)
 
 
 def test_an_iterable_that_ends_is_evaluated_where_it_ended():
@@ -113,7 +116,7 @@ def test_an_iterable_that_ends_is_evaluated_where_it_ended():
     options = {"data": (batch for batch in batches), "batch_size": None, "key": None, "rungs": 20}
     plain = run(**options)
     options["data"] = (batch for batch in batches)
-    result = run(evaluate=held_out, every=5, **options)
+    result = run(metric=held_out, every=5, **options)
     assert plain.losses.tobytes() == result.losses.tobytes()
     np.testing.assert_array_equal(result.evaluated, [5, 8])
     assert result.ended
@@ -128,10 +131,10 @@ def test_an_evaluation_is_one_more_program():
     options = {"rungs": 24, "batch_size": 8, "key": KEY}
     lrax.race(learner, DATA, RATES, **options)
     with compilations() as compiled:
-        lrax.race(learner, DATA, RATES, evaluate=lambda state: 3 * held_out(state), every=4, **options)
+        lrax.race(learner, DATA, RATES, evaluation=lrax.Evaluation(lambda state: 3 * held_out(state), 4), **options)
     assert len(compiled) == 1
     with compilations() as compiled:
-        lrax.race(learner, DATA, RATES, evaluate=lambda state: 3 * held_out(state), every=8, **options)
+        lrax.race(learner, DATA, RATES, evaluation=lrax.Evaluation(lambda state: 3 * held_out(state), 8), **options)
     assert not compiled
 
 
@@ -142,33 +145,32 @@ def nobodys(rate):
 
 def test_results_are_kept_shown_and_drawn(tmp_path):
     """A race from its folder, from its file, as rows, as a table and as a picture has what its lanes were evaluated to."""
-    options = {"evaluate": held_out, "every": 5, "rungs": (10, 10), "loop": "python"}
+    options = {"metric": held_out, "every": 5, "rungs": (10, 10), "loop": "python"}
     first, again = (run(folder=tmp_path / "race", **options) for _ in range(2))
     first.save(tmp_path / "race.npz")
     for other in (again, lrax.sweeps.RaceResult.load(tmp_path / "race.npz")):
         for name in ("evaluated", "evaluations", "end_metrics", "scores", "order"):
             np.testing.assert_array_equal(getattr(other, name), getattr(first, name))
-        assert (other.mode, str(other).splitlines()[:3]) == ("min", str(first).splitlines()[:3])
+        assert (other.goal, str(other).splitlines()[:3]) == ("min", str(first).splitlines()[:3])
     assert "end metric" in str(first)
     assert first.rows()[0]["end_metric"] == pytest.approx(first.end_metrics[0])
     assert len(first.plot_evaluations().lines) == 5
     assert "img" in first._repr_html_()
-    with pytest.raises(ValueError, match="lanes that are evaluated in another way"):
-        run(folder=tmp_path / "race", **{**options, "evaluate": lambda state: held_out(state) + 1})
-    with pytest.raises(ValueError, match="`race` must be one whose lanes were evaluated"):
+    with pytest.raises(ValueError, match="of one with other evaluation"):
+        run(folder=tmp_path / "race", **{**options, "metric": lambda state: held_out(state) + 1})
+    with pytest.raises(ValueError, match="`race` must be one whose runs were evaluated"):
         run(loop="python").plot_evaluations()
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"evaluate": "loss"}, "`metric` must be a pure function"),
-        ({"evaluate": lambda: 0.0}, "`metric` must be callable as"),
-        ({"evaluate": lambda state: state.params["weight"]}, "`evaluation.metric` must be .* one real number.*it returned"),
-        ({"evaluate": lambda state: float(held_out(state))}, "`evaluation.metric` must be .* in jnp.*it raised"),
-        ({"evaluate": held_out, "every": 0}, "`every` must be an integer of at least 1"),
-        ({"evaluate": held_out, "mode": "less"}, "`goal` must be one of 'min', 'max'"),
-        ({"every": 5}, "`every` must be left out where nothing is evaluated"),
+        ({"metric": "loss"}, "`metric` must be a pure function"),
+        ({"metric": lambda: 0.0}, "`metric` must be callable as"),
+        ({"metric": lambda state: state.params["weight"]}, "`evaluation.metric` must be .* one real number.*it returned"),
+        ({"metric": lambda state: float(held_out(state))}, "`evaluation.metric` must be .* in jnp.*it raised"),
+        ({"metric": held_out, "every": 0}, "`every` must be an integer of at least 1"),
+        ({"metric": held_out, "goal": "less"}, "`goal` must be one of 'min', 'max'"),
     ],
 )
 def test_what_cannot_be_used_is_named(options, message):
@@ -187,10 +189,11 @@ def test_a_function_of_the_parameters_is_told_what_it_receives():
     with pytest.raises(
         TypeError, match=rf"race: `evaluation.metric`.*{received}: give lambda state: accuracy\(state\.params\)"
     ):
-        run(evaluate=accuracy)
+        run(metric=accuracy)
     with pytest.raises(TypeError, match=rf"race: `evaluation.metric`.*{received}$"):
-        run(evaluate=lambda state: state.parameters)
-    update = {"weight": jnp.zeros(()), "seen": jnp.zeros(())}
-    learner = lrax.Learner(update, lambda state, batch, lr: (jax.tree.map(lambda leaf: leaf - lr, state), state["weight"]))
-    with pytest.raises(TypeError, match=r"it raised: 'bias'; evaluate\(state\) receives .*, dict with seen, weight"):
-        lrax.race(learner, [jnp.zeros(())], [lrax.Constant(0.1)], rungs=2, evaluate=lambda state: state["bias"])
+        run(metric=lambda state: state.parameters)
+    state = {"weight": jnp.zeros(()), "seen": jnp.zeros(())}
+    learner = lrax.Learner(state, lambda state, batch, lr: (jax.tree.map(lambda leaf: leaf - lr, state), state["weight"]))
+    evaluation = lrax.Evaluation(lambda state: state["bias"])
+    with pytest.raises(TypeError, match=r"it raised: 'bias'; metric\(state\) receives .*, dict with seen, weight"):
+        lrax.race(learner, [jnp.zeros(())], [lrax.Constant(0.1)], rungs=2, evaluation=evaluation)

@@ -133,7 +133,7 @@ def test_leaves_that_begin_as_numbers_are_promoted_as_in_a_scan(total, dtype):
     learner = lrax.Learner((jnp.zeros((), dtype), total, 0), summing)
     options = {"rungs": 4, "batch_size": 8, "key": KEY}
     for loop in ("scan", "python"):
-        result = lrax.race(learner, data, lrax.Constant(np.float32([0.1])), loop=loop, **options)
+        result = lrax.race(learner, data, lrax.Constant(np.float32([0.1])), execution=lrax.Execution(loop=loop), **options)
         assert result.state[1].dtype == dtype
         assert (result.state[2].dtype, int(result.state[2])) == (jnp.int32, 4)
         assert float(result.state[1]) == pytest.approx(result.losses[0].sum(), rel=0.02)
