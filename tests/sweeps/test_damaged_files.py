@@ -5,7 +5,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import pathlib
 import pickle
 import time
 import tracemalloc
@@ -362,7 +361,7 @@ def test_a_state_of_another_dtype_is_not_reinterpreted(tmp_path):
 def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
     """All bytes are handed to the system before they are forced to the disk, and the file gets its name after that."""
     sizes, path = [], tmp_path / "small"
-    monkeypatch.setattr(_files.os, "fsync", lambda descriptor: sizes.append((os.fstat(descriptor).st_size, path.exists())))
-    _files.write(path, lambda file: file.write(b"five!"))
+    monkeypatch.setattr(os, "fsync", lambda descriptor: sizes.append((os.fstat(descriptor).st_size, path.exists())))
+    _storage.write(path, b"five!")
     assert sizes == [(5, False)]
     assert path.read_bytes() == b"five!"

@@ -52,11 +52,11 @@ def test_memory_bounds_the_lanes(monkeypatch):
 @pytest.mark.parametrize(("free", "at_once"), [(59, 5), (60, 6), (9, 1)])
 def test_the_number_of_runs_that_fit_is_rounded_down(monkeypatch, free, at_once):
     """A tenth run that fits in part does not fit; one run is always made."""
-    monkeypatch.setattr(_fit, "free_bytes", lambda: free)
-    assert _fit.fit(_fit.Plan(10, 1, "all of them"), 100).lanes == at_once
+    monkeypatch.setattr(_memory, "free_bytes", lambda: free)
+    assert _memory.fit(_memory.Plan(10, 1, "all of them"), 100).runs == at_once
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    planned = _fit.plan_lanes(10, 6 * at_once, in_turn=False, one_program=False)
-    assert planned.lanes == max(1, free // (10 * _fit.STATES))
+    planned = _memory.plan_runs(10, 6 * at_once, in_turn=False, one_program=False)
+    assert planned.runs == max(1, free // (10 * _memory.STATES))
 
 
 def test_free_memory_is_known_here():
