@@ -204,6 +204,31 @@ def check_execution(caller: str, execution: object, *refused: str) -> Execution:
     return execution
 
 
+def check_part(caller: str, part: object, folder: object) -> tuple[int, int] | None:
+    """`part` as two integers, or None; raises if it is not a part, or has no folder to put its runs."""
+    if part is None:
+        return None
+    needs, remedy = "(index, count) with 0 <= index < count", "such as (0, 4) for the first of four jobs"
+    if not isinstance(part, tuple | list) or len(part) != 2 or not all(isinstance(one, int | np.integer) for one in part):
+        raise argument_error(TypeError, caller, "part", needs, part, remedy)
+    index, count = map(int, part)
+    if not 0 <= index < count:
+        raise argument_error(ValueError, caller, "part", needs, part, remedy)
+    if folder is None:
+        raise argument_error(ValueError, caller, "folder", "given with `part`", folder, "the parts put their runs there")
+    return index, count
+
+
+def chosen_runs(runs: int, size: int, part: tuple[int, int] | None) -> np.ndarray[Any, Any]:
+    """The runs of a part: every `count`-th group of `size` runs; all runs without a part.
+
+    >>> chosen_runs(10, 2, (1, 3)).tolist()
+    [2, 3, 8, 9]
+    """
+    numbers = np.arange(runs)
+    return numbers if part is None else numbers[numbers // size % part[1] == part[0]]
+
+
 def take(tree: Tree, runs: np.ndarray[Any, Any] | int) -> Tree:
     """The leaves of some runs, or of one."""
     found: Tree = jax.tree.map(lambda leaf: leaf[runs], tree)

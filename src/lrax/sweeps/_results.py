@@ -39,6 +39,7 @@ class SweepResult:
       scores: of each run, the lower the better, float64 of shape (runs,); NaN where it diverged.
       peaks: the highest learning rate of each schedule, float32 of shape (runs,).
       plan: how the runs were trained, as text.
+      errors: of each run that failed, what it raised, as text; only with `run_sweep(..., traced=False)`.
     """
 
     schedules: tuple[Schedule, ...]
@@ -46,6 +47,7 @@ class SweepResult:
     scores: np.ndarray[Any, Any]
     peaks: np.ndarray[Any, Any]
     plan: str = ""
+    errors: Mapping[int, str] = dataclasses.field(default_factory=dict)
 
     @staticmethod
     @check_call
@@ -160,7 +162,9 @@ class SweepResult:
         """
 
         def read(content: dict[str, Any]) -> SweepResult:
-            parts = checked(content, schedules=tuple, scores="float[runs]", peaks="float[runs]", plan=str)
+            parts = checked(content, schedules=tuple, scores="float[runs]", peaks="float[runs]", plan=str, errors=dict)
+            if not all(type(run) is int and isinstance(text, str) for run, text in parts["errors"].items()):
+                raise ValueError("its `errors` are not texts by run")
             _check_schedules(parts["schedules"], len(parts["peaks"]))
             if np.isinf(parts["scores"]).any():
                 raise ValueError("its `scores` hold infinities")
@@ -193,8 +197,11 @@ class SweepResult:
             mark = BEST if one is best else ""
             rows.append([mark, names[i], f"{one.peak:.4g}", score, *span, ranges_of(one.runs), lost])
         above = [self._verdict(dict(zip((one.runs for one in settings), names_of(schedules, peaks), strict=True)))]
-        if self.diverged.any():
-            above.append(f"{self.diverged.sum()} of {len(self.scores)} runs diverged: their scores are not finite")
+        if diverged := int(self.diverged.sum()) - len(self.errors):
+            above.append(f"{diverged} of {len(self.scores)} runs diverged: their scores are not finite")
+        if self.errors:
+            run, error = next(iter(self.errors.items()))
+            above.append(f"{len(self.errors)} of {len(self.scores)} runs failed; run {run}: {error}")
         if best is not None:
             above += end_of_range(schedules, peaks, next(i for i, one in enumerate(settings) if one is best))
         below = [f"... and {len(settings) - ROWS} settings that are worse"] if len(settings) > ROWS else []
@@ -257,6 +264,19 @@ class SweepResult:
             needs = f"one curve for each of {len(self.peaks)} runs"
             raise argument_error(ValueError, "plot_curves", "losses", needs, f"shape {np.shape(losses)}")
         return _plots.plot_settings(self.settings, np.asarray(losses, np.float64), axes)
+
+
+def part_of_result(result: SweepResult, runs: np.ndarray[Any, Any]) -> SweepResult:
+    """The result of some of the runs."""
+    numbers = {int(run): i for i, run in enumerate(runs)}
+    return SweepResult(
+        tuple(result.schedules[run] for run in runs),
+        jax.tree.map(lambda leaf: leaf[runs], result.metrics),
+        result.scores[runs],
+        result.peaks[runs],
+        result.plan,
+        {numbers[run]: text for run, text in result.errors.items() if run in numbers},
+    )
 
 
 def sweep_result(batch: Batch, metrics: PyTree, score: Score | None, plan: str) -> SweepResult:

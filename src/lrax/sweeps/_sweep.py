@@ -13,9 +13,11 @@ from jax.sharding import Mesh, NamedSharding
 
 from lrax.fields._errors import any_traced, argument_error, check_arity, check_call, is_key
 from lrax.schedules._base import Schedule
-from lrax.sweeps._batch import Batch, as_batch, check_arrays, check_execution, take
-from lrax.sweeps._results import SweepResult, sweep_result
+from lrax.sweeps._batch import Batch, as_batch, check_arrays, check_execution, check_part, chosen_runs, take
+from lrax.sweeps._executor import Executor, check_executor, run_tasks
+from lrax.sweeps._results import SweepResult, part_of_result, sweep_result
 from lrax.sweeps._score import Score, check_score
+from lrax.sweeps._trainers import run_trainers
 from lrax.training._driver import Execution
 from lrax.training._memory import Plan, even, fit, is_placed, needed_bytes, plan, put, run_side_by_side, spans_devices, spec
 from lrax.training._programs import callbacks, digest, program_digest
@@ -24,6 +26,9 @@ from lrax.training._storage import Folder, Path, checked
 
 Train: TypeAlias = Callable[..., Any]
 """`(schedule, *others) -> metrics`: a pure function that trains."""
+
+GROUPS = 16
+"""On the workers of an executor a sweep is divided into at least so many groups, unless `max_parallel` is given."""
 
 Finished: TypeAlias = tuple[np.ndarray[Any, Any], list[np.ndarray[Any, Any]]]
 """Some runs, and the leaves of their metrics."""
@@ -81,8 +86,12 @@ def run_sweep(
     execution: Execution | None = None,
     folder: Path | None = None,
     progress: bool = False,
+    executor: Executor | None = None,
+    part: tuple[int, int] | None = None,
+    traced: bool = True,
+    retries: int = 0,
 ) -> SweepResult:
-    """`lrax.sweep` for long sweeps: shows progress, survives the end of its process, and returns a table.
+    """`lrax.sweep` for long sweeps: on many workers, with progress, a folder that keeps finished runs, and a table.
 
     Args:
       train, schedules, others: as for `lrax.sweep`.
@@ -95,6 +104,15 @@ def run_sweep(
         loads what is there and trains the rest. Several processes may share it. If a file cannot be written, on a full disk,
         say, a RuntimeWarning says so, and the sweep goes on.
       progress: shows a progress bar (needs tqdm).
+      executor: trains the groups of runs on its workers: a `concurrent.futures.ProcessPoolExecutor` (with the start method
+        "spawn"), Dask's `client.get_executor()`, a submitit or `mpi4py.futures` executor. Each worker compiles the program
+        once. The results are those of one process with the same `max_parallel`. Functions of a script need cloudpickle.
+      part: `(index, count)` trains every `count`-th group only, for an array of jobs that share a `folder`: the call without
+        `part` then loads them all. The result has the runs of this part.
+      traced: False for a training function in plain Python, with loaders, checkpoints and any framework: it is called with one
+        schedule at a time, and may take a keyword `report`, a function `(step, metrics)`. It returns a pytree of numbers and
+        arrays, or None if it reports. A run that raises has failed: the others go on, and `SweepResult.errors` has its error.
+      retries: how often a run that raised is started again, if `traced=False`.
 
     Returns: a `SweepResult`: the metrics, and what they say about the schedules.
 
@@ -116,17 +134,30 @@ def run_sweep(
     3 runs, ... at a time...
     """
     execution = check_execution("run_sweep", execution, "loop", "donate")
+    part = check_part("run_sweep", part, folder)
+    if executor is not None:
+        check_executor("run_sweep", executor)
+        check_execution("run_sweep", execution, "mesh")
+    if not traced:
+        check_execution("run_sweep", execution, "mesh", "max_parallel")
+        batch = as_batch("run_sweep", schedules, others)
+        return run_trainers(train, batch, score, folder, progress, executor, part, retries)
+    if retries:
+        raise argument_error(ValueError, "run_sweep", "retries", "0 unless traced=False", retries)
     batch = _checked("run_sweep", train, schedules, others)
     if any_traced((batch.schedules, batch.others)):
         remedy = "use lrax.sweep inside jit, which is pure"
         raise argument_error(TypeError, "run_sweep", "schedules", "arrays, not traced", schedules, remedy)
-    program = Program(train, batch, execution)
+    program = Program(train, batch, execution, here=executor is None)
     check_score("run_sweep", score, program.traced.out_info)
+    chosen = chosen_runs(batch.runs, program.plan.runs, part)
     stored = None if folder is None else Folder.create("run_sweep", folder, "sweep", _identity(batch, program))
     done = np.zeros(batch.runs, bool) if stored is None else _load(stored, program)
-    with progress_bar(batch.runs, "sweep", "run", progress) as show:
-        show(int(done.sum()), loaded=True)
-        for runs, leaves in program.run(np.flatnonzero(~done)):
+    left = chosen[~done[chosen]]
+    finished = program.run(left) if executor is None else _on_workers(executor, train, batch, program.plan.runs, left)
+    with progress_bar(len(chosen), "sweep", "run", progress) as show:
+        show(int(done[chosen].sum()), loaded=True)
+        for runs, leaves in finished:
             program.store(runs, leaves)
             if stored is not None and jax.process_index() == 0:
                 content = {"runs": runs, "metrics": dict(zip(program.metrics, leaves, strict=True))}
@@ -134,7 +165,31 @@ def run_sweep(
             show(len(runs))
     if stored is not None:
         stored.close()
-    return sweep_result(batch, program.result(), score, str(program.plan))
+    result = sweep_result(batch, program.result(), score, str(program.plan))
+    return result if part is None else part_of_result(result, chosen)
+
+
+def _on_workers(executor: Executor, train: Train, batch: Batch, size: int, runs: np.ndarray[Any, Any]) -> Iterator[Finished]:
+    """Trains runs on the workers of an executor, a group at a time for each; yields groups as they end."""
+    groups = [tuple(map(int, runs[i : i + size])) for i in range(0, len(runs), size)]
+    tasks = {group: f"runs {group[0]} to {group[-1]}" for group in groups}
+    for group, leaves in run_tasks("run_sweep", executor, _Group(train, batch, size), tasks):
+        yield np.array(group), leaves
+
+
+@dataclasses.dataclass
+class _Group:
+    """The job of a worker: trains the runs of one group, with a program that is compiled for the first."""
+
+    train: Train
+    batch: Batch
+    size: int
+    _program: "Program | None" = None
+
+    def __call__(self, runs: tuple[int, ...]) -> list[np.ndarray[Any, Any]]:
+        if self._program is None:
+            self._program = Program(self.train, self.batch, Execution(max_parallel=self.size))
+        return self._program.group(np.array(runs))[1]
 
 
 def _checked(caller: str, train: Train, schedules: object, others: tuple[Any, ...]) -> Batch:
@@ -156,7 +211,7 @@ class Program:
       metrics: the leaves of the metrics of all runs by their paths, NumPy arrays; random keys as their data.
     """
 
-    def __init__(self, train: Train, batch: Batch, execution: Execution) -> None:
+    def __init__(self, train: Train, batch: Batch, execution: Execution, here: bool = True) -> None:
         self.runs, self._batch, self._mesh, self._axis = batch.runs, batch, execution.mesh, execution.axis
         self.shared, self._function = _parts(train, self._mesh)
         arguments = (batch.schedules, *batch.others)
@@ -165,7 +220,12 @@ class Program:
         places = -(-batch.runs // devices)
         if execution.max_parallel is not None:
             self.plan = Plan(min(-(-execution.max_parallel // devices), places) * devices, 1, "as given")
-            self._compiled = self._compile()
+            if here:
+                self._compiled = self._compile()
+        elif not here:  # the memory of the workers is not known: groups are small, so that all workers have some
+            one_program = spans_devices((self.shared, batch.others, self.traced.jaxpr.consts))
+            planned = plan(self.traced.jaxpr.jaxpr, places, one_program)
+            self.plan = planned._replace(runs=min(planned.runs, -(-batch.runs // GROUPS)))
         else:
             one_program = spans_devices((self.shared, batch.others, self.traced.jaxpr.consts))
             self.plan = plan(self.traced.jaxpr.jaxpr, places, one_program)
@@ -187,6 +247,10 @@ class Program:
         size = self.plan.runs
         groups = ((group, self._arguments(group)) for group in (runs[i : i + size] for i in range(0, len(runs), size)))
         yield from run_side_by_side(lambda group: self._call(*group), groups, self.plan.programs)
+
+    def group(self, runs: np.ndarray[Any, Any]) -> Finished:
+        """Trains the runs of one group."""
+        return self._call(runs, self._arguments(runs))
 
     def store(self, runs: np.ndarray[Any, Any], leaves: Sequence[np.ndarray[Any, Any]]) -> None:
         """Puts the metrics of some runs in their places."""
