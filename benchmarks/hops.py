@@ -70,10 +70,10 @@ def train(schedule: lrax.Schedule) -> jax.Array:
 def cases(folder: str) -> dict[str, Callable[[], Any]]:
     """The calls that are counted."""
     learner = lrax.Learner.create(loss_fn, jnp.zeros(3), optax.sgd)
-    schedule = lrax.warmup_cosine(peak=0.3, total_steps=100, warmup_steps=10)
+    schedule = lrax.warmup_cosine(peak=0.3, warmup_steps=10, total_steps=100)
     names = (str(number) for number in range(100))
     return {
-        "make `warmup_cosine`": lambda: lrax.warmup_cosine(peak=0.3, total_steps=100, warmup_steps=10),
+        "make `warmup_cosine`": lambda: lrax.warmup_cosine(peak=0.3, warmup_steps=10, total_steps=100),
         "trace `warmup_cosine(count)`": lambda: jax.jit(lambda count: schedule(count)).trace(3),
         "`find_lr` default": lambda: lrax.find_lr(learner, DATA, batch_size=16, key=KEY),
         "`run_sweep` with folder": lambda: lrax.run_sweep(train, RATES, folder=pathlib.Path(folder) / next(names)),

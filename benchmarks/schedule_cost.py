@@ -22,10 +22,12 @@ from _machine import machine, table
 UPDATES = 100_000
 LONG = 2**31 - 1
 RECIPES: dict[Any, Callable[[], Any]] = {
-    lrax.warmup_linear: lambda: lrax.warmup_linear(0.1, UPDATES, 0.01),
-    lrax.schedules.tri_stage: lambda: lrax.schedules.tri_stage(0.1, UPDATES, 0.1, 0.4),
-    lrax.schedules.power: lambda: lrax.schedules.power(0.1, 0.01, 128, 2**19, total_steps=UPDATES, cooldown_steps=0.1),
-    lrax.schedules.faded: lambda: lrax.schedules.faded(lrax.InverseSqrt(0.1), UPDATES, 0.1),
+    lrax.warmup_linear: lambda: lrax.warmup_linear(0.1, warmup_steps=0.01, total_steps=UPDATES),
+    lrax.schedules.tri_stage: lambda: lrax.schedules.tri_stage(0.1, warmup_steps=0.1, hold_steps=0.4, total_steps=UPDATES),
+    lrax.schedules.warmup_power: lambda: lrax.schedules.warmup_power(
+        0.1, 0.01, 128, 2**19, total_steps=UPDATES, cooldown_steps=0.1
+    ),
+    lrax.schedules.faded: lambda: lrax.schedules.faded(lrax.InverseSqrt(0.1), cooldown_steps=0.1, total_steps=UPDATES),
     lrax.schedules.joined: lambda: lrax.schedules.joined([lrax.Linear(0.0, 0.1, 1000), lrax.Cosine(0.1, 0.0, UPDATES)], [1000]),
     lrax.schedules.factors: lambda: lrax.schedules.factors("constant * linear_warmup * rsqrt_decay", 1.0, 1000),
 }
@@ -47,10 +49,10 @@ def schedules() -> Iterator[tuple[str, str, Callable[[], Any]]]:
     """Name, library, and how the schedule is made."""
     yield "cosine", "lrax", lambda: lrax.Cosine(0.1, 0.0, UPDATES)
     yield "cosine", "optax", lambda: optax.cosine_decay_schedule(0.1, UPDATES)
-    yield "warm-up, cosine", "lrax", lambda: lrax.warmup_cosine(0.1, UPDATES, 1000)
+    yield "warm-up, cosine", "lrax", lambda: lrax.warmup_cosine(0.1, warmup_steps=1000, total_steps=UPDATES)
     yield "warm-up, cosine", "optax", lambda: optax.warmup_cosine_decay_schedule(0.0, 0.1, 1000, UPDATES)
     yield "logarithmic warm-up, cosine", "lrax", lambda: lrax.Warmup(lrax.Cosine(0.1, 0.0, UPDATES), 1000, 0.0, "logarithmic")
-    yield "cosine to a power", "lrax", lambda: lrax.schedules.CosinePower(0.1, 0.0, UPDATES, 1.5)
+    yield "cosine to a power", "lrax", lambda: lrax.Cooldown(lrax.Constant(0.1), 0, UPDATES, 0.0, "cosine", 1.5)
     yield "cosine to a power", "optax", lambda: optax.cosine_decay_schedule(0.1, UPDATES, exponent=1.5)
     yield "REX", "lrax", lambda: lrax.Rex(0.1, 0.0, UPDATES, 0.3)
     yield "hyperbolic", "lrax", lambda: lrax.schedules.Hyperbolic(0.1, 0.0, UPDATES, 2 * UPDATES)
@@ -79,7 +81,11 @@ def schedules() -> Iterator[tuple[str, str, Callable[[], Any]]]:
             lambda s=sizes, b=begins: lrax.Clock(s, b, 4096).to_steps(lrax.Cosine(0.1, 0.0, LONG), "sqrt"),
         )
         ends = np.arange(1, number) * (UPDATES // number)
-        yield f"wsd_s, {number:,} ends", "lrax", lambda at=ends: lrax.wsd_s(0.1, UPDATES, at, 0, 10)
+        yield (
+            f"wsd_s, {number:,} ends",
+            "lrax",
+            lambda at=ends: lrax.wsd_s(0.1, ends=at, warmup_steps=0, cooldown_steps=10, total_steps=UPDATES),
+        )
     for kind, make in RECIPES.items():
         yield kind.__name__, "lrax", make
     yield "cycles, each 1.2 times as long", "lrax", lambda: lrax.Cycle(lrax.Cosine(0.1, 0.0, 10), 1.2)
@@ -168,7 +174,7 @@ def training() -> Iterator[list[str]]:
         return steps
 
     rates = {
-        "warm-up, cosine": lrax.warmup_cosine(0.1, 10_000, 500),
+        "warm-up, cosine": lrax.warmup_cosine(0.1, warmup_steps=500, total_steps=10_000),
         "multi-step, 10,000 boundaries": lrax.MultiStep(0.1, 0.999, np.arange(10_000)),
         "cycles, each 1.2 times as long": lrax.Cycle(lrax.Cosine(0.1, 0.0, 10), 1.2),
     }

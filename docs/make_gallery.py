@@ -64,12 +64,6 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         ),
         "Linear": Entry("Linear(0.1, 0.0, steps=1000)", "The simple choice for a fixed budget: linear decay to zero.", FALL),
         "Cosine": Entry("Cosine(0.1, 0.0, steps=1000)", "The usual choice for a fixed budget: gentle at both ends.", FALL),
-        "CosinePower": Entry(
-            "CosinePower(0.1, 0.0, steps=1000, power=2)",
-            "A cosine that decays sooner and ends more gently.",
-            FALL,
-            ("Cosine(0.1, 0.0, steps=1000)",),
-        ),
         "Polynomial": Entry(
             "Polynomial(0.1, 0.0, steps=1000, power=2)",
             "Faster than linear at first, flat at the end.",
@@ -305,13 +299,13 @@ SECTIONS: dict[str, dict[str, Entry]] = {
             "Fine-tuning and Ranger: constant, then a decay.",
             {"peak": 0.1, "flat_steps": (0, 700), "total_steps": 1000},
         ),
-        "inverse_sqrt": Entry(
-            "inverse_sqrt(0.1, warmup_steps=100, total_steps=1000, cooldown_steps=200)",
+        "warmup_inverse_sqrt": Entry(
+            "warmup_inverse_sqrt(0.1, warmup_steps=100, total_steps=1000, cooldown_steps=200)",
             "Long pre-training, with a cool-down.",
             {"peak": 0.1, "warmup_steps": (0, 100), "cooldown_steps": (800, 1000), "total_steps": 1000},
         ),
-        "power": Entry(
-            "power(0.1, warmup_steps=50, batch_size=32, step_tokens=2**17, total_steps=1000, cooldown_steps=0.1)",
+        "warmup_power": Entry(
+            "warmup_power(0.1, warmup_steps=50, batch_size=32, step_tokens=2**17, total_steps=1000, cooldown_steps=0.1)",
             "One setting for every length, with the maximal update parametrization.",
             {"warmup_steps": (0, 50), "cooldown_steps": (900, 1000), "total_steps": 1000},
         ),
@@ -332,8 +326,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
             {"low": 0.85, "high": 0.95, "cycle_steps": (0, 700)},
         ),
         "cyclical": Entry(
-            "cyclical(0.02, 0.1, cycle_steps=300, height_factor=0.7)",
-            "Exploring; snapshots at each low. `height_factor` keeps `low`; `value_factor` (dashed) scales `low` too, "
+            "cyclical(0.02, 0.1, cycle_steps=300, amplitude_factor=0.7)",
+            "Exploring; snapshots at each low. `amplitude_factor` keeps `low`; `value_factor` (dashed) scales `low` too, "
             "at the start of each cycle, so `low` changes in steps.",
             {"low": 0.02, "high": 0.1, "cycle_steps": (0, 300), "": 600},
             ("cyclical(0.02, 0.1, cycle_steps=300, value_factor=0.7)",),

@@ -50,7 +50,7 @@ def schedules_at(rate: float, updates: int) -> dict[str, lrax.Schedule]:
         "constant": lrax.Constant(rate),
         "multi-step": lrax.MultiStep(rate, factor=0.2, boundaries=[half, half + quarter]),
         "cosine": lrax.Cosine(rate, 0.0, updates),
-        "warm-up cosine": lrax.warmup_cosine(rate, updates, tenth),
+        "warm-up cosine": lrax.warmup_cosine(rate, warmup_steps=tenth, total_steps=updates),
         "one-cycle": lrax.one_cycle(rate / 5, rate, updates - tenth, tenth, end=rate / 100),
     }
 

@@ -96,7 +96,7 @@ def main() -> None:
     key = jax.jit(lambda: jax.random.key(1), out_shardings=everywhere)()
     found = lrax.find_lr(learner, data, batch_size=64, key=key, ramp=lrax.Geometric(1e-6, 1.0, 119))
 
-    schedules = jax.vmap(lambda peak: lrax.warmup_cosine(peak, options.steps, options.steps // 10))(
+    schedules = jax.vmap(lambda peak: lrax.warmup_cosine(peak, warmup_steps=options.steps // 10, total_steps=options.steps))(
         jnp.geomspace(1e-3, 1.0, options.rates)
     )
     runs = lrax.grid(schedules, jax.random.split(jax.random.key(2), options.seeds))

@@ -211,26 +211,34 @@ MEASURED: dict[str, Measured] = {
         4,
         changes=lambda n: [max(n - 1000, 0), 1000, n],
     ),
-    "warmup_cosine": Measured(lambda n: [lrax.warmup_cosine(0.3, n, n // 10)], changes=lambda n: [n // 10, n]),
+    "warmup_cosine": Measured(
+        lambda n: [lrax.warmup_cosine(0.3, warmup_steps=n // 10, total_steps=n)], changes=lambda n: [n // 10, n]
+    ),
     "one_cycle": Measured(
         lambda n: [lrax.one_cycle(0.1, 0.3, n // 2, n // 3, 0.0)], changes=lambda n: [n // 4, n // 2, n // 2 + n // 3]
     ),
     "wsd": Measured(
-        lambda n: [lrax.wsd(0.3, n, n // 10, n // 5, 0.0, mode) for mode in ("linear", "cosine", "one_minus_sqrt")],
+        lambda n: [
+            lrax.wsd(0.3, warmup_steps=n // 10, cooldown_steps=n // 5, total_steps=n, end=0.0, mode=mode)
+            for mode in ("linear", "cosine", "one_minus_sqrt")
+        ],
         changes=lambda n: [n // 10, n - n // 5, n],
     ),
-    "flat_cosine": Measured(lambda n: [lrax.flat_cosine(0.3, n, n // 2)], changes=lambda n: [n // 2, n]),
-    "inverse_sqrt": Measured(
-        lambda n: [lrax.inverse_sqrt(0.3, n // 10, total_steps=n, cooldown_steps=n // 5)],
+    "flat_cosine": Measured(lambda n: [lrax.flat_cosine(0.3, flat_steps=n // 2, total_steps=n)], changes=lambda n: [n // 2, n]),
+    "warmup_inverse_sqrt": Measured(
+        lambda n: [lrax.warmup_inverse_sqrt(0.3, n // 10, total_steps=n, cooldown_steps=n // 5)],
         changes=lambda n: [n // 10, n - n // 5, n],
     ),
     "noam": Measured(lambda n: [lrax.noam(512, n // 10)], changes=lambda n: [n // 10]),
     "one_cycle_two_phase": Measured(
-        lambda n: [kinds.one_cycle_two_phase(0.01, 0.3, 0.0, n, n // 3, mode) for mode in ("cosine", "linear")],
+        lambda n: [
+            kinds.one_cycle_two_phase(0.01, 0.3, 0.0, warmup_steps=n // 3, total_steps=n, mode=mode)
+            for mode in ("cosine", "linear")
+        ],
         changes=lambda n: [n // 3, n],
     ),
     "cyclical, by its height": Measured(
-        lambda n: [lrax.cyclical(0.01, 0.3, n // 7, height_factor=0.5)], changes=lambda n: [n // 14, n // 7, n // 7 * 2]
+        lambda n: [lrax.cyclical(0.01, 0.3, n // 7, amplitude_factor=0.5)], changes=lambda n: [n // 14, n // 7, n // 7 * 2]
     ),
     "sgdr, with a warm-up": Measured(
         lambda n: [lrax.sgdr(0.3, 0.0, n // 7, factor, warmup_steps=n // 70) for factor in (1, 2)],
@@ -244,26 +252,33 @@ MEASURED: dict[str, Measured] = {
         ],
         changes=lambda n: [n // 9, n // 4, n // 4 + (n - n // 9 - 3 * (n // 4 - n // 9)) // 4],
     ),
-    "warmup_linear": Measured(lambda n: [lrax.warmup_linear(0.3, n, 0.1)], 4, lambda n: [-(-n // 10), n]),
+    "warmup_linear": Measured(
+        lambda n: [lrax.warmup_linear(0.3, warmup_steps=0.1, total_steps=n)], 4, lambda n: [-(-n // 10), n]
+    ),
     "wsd_s": Measured(
         lambda n: [
-            lrax.wsd_s(0.3, n, [n // 4, n // 2], n // 10, n // 9, 0.001, mode)
+            lrax.wsd_s(
+                0.3, ends=[n // 4, n // 2], warmup_steps=n // 10, cooldown_steps=n // 9, total_steps=n, end=0.001, mode=mode
+            )
             for mode in ("linear", "cosine", "one_minus_sqrt")
         ],
         changes=lambda n: [n // 10, n // 4 - n // 9, n // 4, n // 2, n],
     ),
     "tri_stage": Measured(
-        lambda n: [kinds.tri_stage(0.3, n, n // 10, n // 2)],
+        lambda n: [kinds.tri_stage(0.3, warmup_steps=n // 10, hold_steps=n // 2, total_steps=n)],
         4 + math.log(100) / 2,
         lambda n: [n // 10, n // 10 + n // 2, n],
     ),
-    "power": Measured(
-        lambda n: [kinds.power(0.02, n // 10, 128, 2**19, total_steps=n, cooldown_steps=n // 5)],
+    "warmup_power": Measured(
+        lambda n: [kinds.warmup_power(0.02, n // 10, 128, 2**19, total_steps=n, cooldown_steps=n // 5)],
         8,
         lambda n: [n // 10, n - n // 5, n],
     ),
     "faded": Measured(
-        lambda n: [kinds.faded(lrax.InverseSqrt(0.3), n, n // 5, 0.0, mode) for mode in ("linear", "cosine")],
+        lambda n: [
+            kinds.faded(lrax.InverseSqrt(0.3), cooldown_steps=n // 5, total_steps=n, end_factor=0.0, mode=mode)
+            for mode in ("linear", "cosine")
+        ],
         changes=lambda n: [n - n // 5, n],
     ),
     "warmed": Measured(

@@ -8,10 +8,6 @@ from lrax import schedules as kinds
 
 KINDS: dict[str, Measured] = {
     "Rex, beta": Measured(lambda n: [lrax.Rex(*ends, n, beta) for ends in ENDS for beta in (0.01, 3.0)]),
-    "CosinePower": Measured(
-        lambda n: [kinds.CosinePower(*ends, n, power) for ends in ENDS for power in (0.5, 3.0)],
-        lambda s: 12 + 4 * float(s.power),
-    ),
     "Hyperbolic": Measured(
         lambda n: [kinds.Hyperbolic(*ends, n - n // 3, n) for ends in ENDS] + [kinds.Hyperbolic(0.3, 0.0, n, n)],
         changes=lambda n: [n - n // 3, n],

@@ -84,7 +84,7 @@ COMBINATORS: dict[str, Case] = {
     ),
     "Extension: holding": Case(
         lambda peak, steps, begin, total_steps: lrax.schedules.Extension(
-            lrax.wsd(peak, steps, 4, 20, 0.001), begin, total_steps, mode="hold"
+            lrax.wsd(peak, warmup_steps=4, cooldown_steps=20, total_steps=steps, end=0.001), begin, total_steps, mode="hold"
         ),
         {"peak": 0.1, "steps": 100, "begin": 60, "total_steps": 190},
         (4, 60, 170, 190),

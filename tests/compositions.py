@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 import lrax
-from oracle_shapes import SHAPES, cosine_power, hyperbola, knot_slopes, linear, parts, polynomial, raised, relaxation, rex, tanh
+from oracle_shapes import SHAPES, hyperbola, knot_slopes, linear, parts, polynomial, raised, relaxation, rex, tanh
 
 LARGEST = 2**31 - 1
 MODES = ("linear", "cosine", "polynomial", "one_minus_sqrt", "one_minus_square", "relaxation", "rex", "tanh")
@@ -291,7 +291,6 @@ SCALES = (1.0, 12.5)
 LEAVES: dict[str, Callable[[Draw, int], Plan]] = {
     "Constant": constant,
     "Cosine": phase("Cosine", SHAPES["cosine"]),
-    "CosinePower": phase("CosinePower", cosine_power, power=(1.0, 2.0, 0.7)),
     "ExpHyperbolic": exp_hyperbolic,
     "Exponential": decay("Exponential", exponential, factor=(0.5, 0.9), every=(1, 7)),
     "Function": function,
@@ -518,7 +517,7 @@ def extended(draw: Draw, depth: int) -> Plan:
 def cyclical(draw: Draw, depth: int) -> Plan:
     low, high, steps, mode = draw.number(), draw.number(), draw.steps(), draw.mode()
     kind, factor, inner = draw.random.randrange(3), draw.random.choice([0.5, 0.9]), draw.plan(max(depth - 1, 0))
-    more = [{"value_factor": factor}, {"height_factor": factor}, {"height": inner}][kind]
+    more = [{"value_factor": factor}, {"amplitude_factor": factor}, {"amplitude": inner}][kind]
     fields = {"low": low, "high": high, "cycle_steps": steps, "mode": mode, "rise": 0.25, **more}
 
     def rate(t: int) -> float:
@@ -612,21 +611,21 @@ def flat_cosine(draw: Draw, _: int) -> Plan:
     return Plan("flat_cosine", {"peak": peak, "total_steps": total, "flat_steps": given, "end": end}, rate, total)
 
 
-def inverse_sqrt(draw: Draw, _: int) -> Plan:
+def warmup_inverse_sqrt(draw: Draw, _: int) -> Plan:
     peak, scale, end, ends = draw.number(), draw.random.choice([None, 7.5]), draw.number(), draw.random.random() < 0.5
     total, given, cool = (80, draw.part(80, 1), draw.random.choice([9, 0.2])) if ends else (None, draw.steps(20), None)
     steps, fall = share(given, total or 0), share(cool, 80) if ends else 0
     decay = lambda t: peak / math.sqrt(1 + t / (scale or steps))  # noqa: E731
     rate = climbed(cooled(decay, 80 - steps - fall, fall, end, "linear") if ends else decay, steps)
     fields = {"peak": peak, "warmup_steps": given, "timescale": scale, "total_steps": total, "cooldown_steps": cool, "end": end}
-    return Plan("inverse_sqrt", fields, rate, total)
+    return Plan("warmup_inverse_sqrt", fields, rate, total)
 
 
-def power(draw: Draw, _: int) -> Plan:
+def warmup_power(draw: Draw, _: int) -> Plan:
     peak, steps = draw.number(), draw.steps(20)
     after = lambda t: min(peak, 8 * 0.5 * ((1 + max(0, t + steps - 1)) * 4.0) ** -0.5)  # noqa: E731
     fields = {"peak": peak, "warmup_steps": steps, "batch_size": 8.0, "step_tokens": 4.0, "amplitude": 0.5, "exponent": -0.5}
-    return Plan("power", fields, climbed(after, steps))
+    return Plan("warmup_power", fields, climbed(after, steps))
 
 
 def noam(draw: Draw, _: int) -> Plan:
@@ -711,12 +710,12 @@ def tri_stage(draw: Draw, _: int) -> Plan:
 RECIPES: dict[str, Callable[[Draw, int], Plan]] = {
     "factors": factors,
     "flat_cosine": flat_cosine,
-    "inverse_sqrt": inverse_sqrt,
+    "warmup_inverse_sqrt": warmup_inverse_sqrt,
     "noam": noam,
     "one_cycle": one_cycle,
     "one_cycle_momentum": one_cycle_momentum,
     "one_cycle_two_phase": one_cycle_two_phase,
-    "power": power,
+    "warmup_power": warmup_power,
     "sgdr": sgdr,
     "tri_stage": tri_stage,
     "warmup_cosine": decayed("warmup_cosine", SHAPES["cosine"]),

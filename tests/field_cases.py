@@ -7,11 +7,19 @@ import jax.numpy as jnp
 import numpy as np
 
 import lrax
-from lrax.fields._shares import COUNTS_OR_SHARES, DELAY_OR_SHARE, ENDS_OR_SHARES, STEPS_OR_SHARE, TOTAL
-from lrax.fields._types import TIMES, TimeFactor
+from lrax.fields._rules import (
+    COUNTS_OR_FRACTIONS,
+    DELAY_OR_FRACTION,
+    ENDS_OR_FRACTIONS,
+    INTEGER,
+    STEPS_OR_FRACTION,
+    TIMES,
+    TOTAL,
+    TimeFactor,
+)
 from lrax.schedules._base import MaybeSchedule
 from lrax.schedules._clock import SCALING
-from lrax.schedules._recipe import Recipe
+from lrax.schedules._recipes import Recipe
 from lrax.schedules._tables import PARTS, PLACES
 from schedule_cases import CASES
 
@@ -92,11 +100,12 @@ BY_RULE = {
         (TimeFactor, TIME),
         (lrax.ScheduleLike, SCHEDULE),
     )
-} | {id(MaybeSchedule.__metadata__[0].rule): SCHEDULE, id(STEPS_OR_SHARE): LENGTHS, id(DELAY_OR_SHARE): DELAY}
+} | {id(MaybeSchedule.__metadata__[0].rule): SCHEDULE, id(STEPS_OR_FRACTION): LENGTHS, id(DELAY_OR_FRACTION): DELAY}
 BY_RULE |= {
     id(TOTAL): LENGTHS,
-    id(ENDS_OR_SHARES): BOUNDARIES,
-    id(COUNTS_OR_SHARES): BOUNDARIES,
+    id(INTEGER): OFFSET,
+    id(ENDS_OR_FRACTIONS): BOUNDARIES,
+    id(COUNTS_OR_FRACTIONS): BOUNDARIES,
     id(TIMES): LENGTHS,
     id(SCALING): RATES | {"a string": ("log", ValueError)},
     id(PLACES): {"a number": (5, ValueError), "not whole": ([1.0, 2.5], ValueError), "words": (["a", "b"], TypeError)},
@@ -107,7 +116,6 @@ GOOD: dict[type[lrax.Schedule], dict[str, Any]] = {
     lrax.Constant: {"value": 0.1},
     lrax.Cooldown: {"schedule": lrax.Constant(0.1), "begin": 5, "steps": 10, "end": 0.0, "mode": "linear", "power": 2.0},
     lrax.Cosine: PHASE,
-    lrax.schedules.CosinePower: PHASE | {"power": 2.0},
     lrax.Cycle: {"phase": lrax.Cosine(**PHASE), "length_factor": 1, "value_factor": 1.0, "rounding": "none", "min_steps": 1},
     lrax.schedules.ExpHyperbolic: {"start": 1.0, "low": 0.1, "steps": 10, "horizon": 20},
     lrax.Exponential: {"start": 1.0, "factor": 0.9, "every": 1, "floor": 0.1},

@@ -13,11 +13,10 @@ import numpy as np
 
 import lrax
 from lrax.schedules._combinators import Dips
-from lrax.schedules._recipe import Recipe
+from lrax.schedules._recipes import Recipe
 from oracle_shapes import (
     SHAPES,
     cosine,
-    cosine_power,
     exp_hyperbolic,
     geometric,
     hyperbolic,
@@ -40,7 +39,7 @@ from oracle_shapes import (
 def rate(schedule: Any, count: int) -> float:
     """The rate of `schedule` at `count`; that of a recipe is the one of what it is made of."""
     if isinstance(schedule, Recipe):
-        return rate(schedule.made(), count)
+        return rate(schedule.sample(), count)
     return FORMULAS[type(schedule)](schedule, count)
 
 
@@ -275,7 +274,6 @@ FORMULAS: dict[type, Callable[[Any, int], float]] = {
     lrax.Constant: lambda s, count: number(s.value),
     lrax.Cooldown: cooldown,
     lrax.Cosine: shaped(cosine),
-    lrax.schedules.CosinePower: shaped(cosine_power, "power"),
     lrax.Cycle: cycle,
     Dips: dips,
     lrax.schedules.ExpHyperbolic: exp_hyperbolic,

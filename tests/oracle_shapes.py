@@ -61,11 +61,6 @@ def one_minus_square(start: float, end: float, done: float, left: float) -> floa
     return start * left * (1 + done) + end * done**2
 
 
-def cosine_power(start: float, end: float, done: float, left: float, exponent: float) -> float:
-    """A power of half a cosine, and what it leaves of 1."""
-    return raised("cosine", exponent, start, end, done, left)
-
-
 def rex(start: float, end: float, done: float, left: float, beta: float = 0.5) -> float:
     """(1 - s) / (1 - s (1 - beta)), and what it leaves of 1."""
     return (start * left + end * beta * done) / (left + beta * done)

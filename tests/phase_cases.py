@@ -35,7 +35,6 @@ class SquareRoot(lrax.Phase):
 PHASES: dict[str, Case] = {
     "Cosine": Case(lrax.Cosine, {"start": 0.1, "end": 0.001, "steps": 100}, (100,)),
     "Cosine: climbing": Case(lrax.Cosine, {"start": 0.0, "end": 0.1, "steps": 100}, (100,)),
-    "CosinePower": Case(lrax.schedules.CosinePower, {"start": 0.1, "end": 0.01, "steps": 100, "power": 2.0}, (100,)),
     "ExpHyperbolic": Case(lrax.schedules.ExpHyperbolic, {"start": 0.1, "low": 1e-4, "steps": 100, "horizon": 250}, (100, 250)),
     "Geometric": Case(lrax.Geometric, {"start": 1e-6, "end": 10.0, "steps": 170}, (85, 170)),
     "Hold": Case(lrax.Hold, {"value": 0.1, "steps": 100}, (100,)),

@@ -16,19 +16,21 @@ RECIPES: dict[str, Case] = {
     ),
     "cyclical: lower by the update": Case(
         lambda low, high, cycle_steps, factor: lrax.cyclical(
-            low, high, cycle_steps, height_factor=0.5, height=lrax.Exponential(1.0, factor)
+            low, high, cycle_steps, amplitude_factor=0.5, amplitude=lrax.Exponential(1.0, factor)
         ),
         {"low": 0.5, "high": 2.0, "cycle_steps": 500, "factor": 0.999},
         (250, 500, 1000),
     ),
     "extend": Case(
-        lambda peak, total_steps, at: lrax.extend(lrax.warmup_cosine(peak, 1000, 100), total_steps, at),
+        lambda peak, total_steps, at: lrax.extend(
+            lrax.warmup_cosine(peak, warmup_steps=100, total_steps=1000), total_steps, at
+        ),
         {"peak": 0.1, "total_steps": 2500, "at": 600},
         (100, 600, 2500),
     ),
     "flat_cosine": Case(lrax.flat_cosine, {"peak": 0.1, "total_steps": 100, "flat_steps": 50, "end": 0.001}, (50, 100)),
-    "inverse_sqrt": Case(
-        lrax.inverse_sqrt,
+    "warmup_inverse_sqrt": Case(
+        lrax.warmup_inverse_sqrt,
         {"peak": 0.1, "warmup_steps": 100, "timescale": 50.0, "total_steps": 1000, "cooldown_steps": 600, "end": 0.001},
         (100, 400, 1000),
     ),
@@ -85,7 +87,9 @@ RECIPES: dict[str, Case] = {
         (4, 160, 200),
     ),
     "wsd: without a cool-down": Case(
-        lambda peak, total_steps, warmup_steps: lrax.wsd(peak, total_steps, warmup_steps, 0),
+        lambda peak, total_steps, warmup_steps: lrax.wsd(
+            peak, warmup_steps=warmup_steps, cooldown_steps=0, total_steps=total_steps
+        ),
         {"peak": 0.5, "total_steps": 1000, "warmup_steps": 4},
         (4, 1000),
     ),
@@ -119,7 +123,11 @@ RECIPES: dict[str, Case] = {
     ),
     "faded": Case(
         lambda start, total_steps, cooldown_steps, end_factor: lrax.schedules.faded(
-            lrax.InverseSqrt(start), total_steps, cooldown_steps, end_factor, "cosine"
+            lrax.InverseSqrt(start),
+            cooldown_steps=cooldown_steps,
+            total_steps=total_steps,
+            end_factor=end_factor,
+            mode="cosine",
         ),
         {"start": 0.3, "total_steps": 100, "cooldown_steps": 20, "end_factor": 0.1},
         (80, 100),
@@ -129,8 +137,8 @@ RECIPES: dict[str, Case] = {
         {"start": 0.3, "end": 0.1, "boundaries": [20]},
         (20, 70),
     ),
-    "power": Case(
-        lrax.schedules.power,
+    "warmup_power": Case(
+        lrax.schedules.warmup_power,
         {
             "peak": 0.02,
             "warmup_steps": 100,

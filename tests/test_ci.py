@@ -136,7 +136,7 @@ def test_a_build_can_be_reproduced(tmp_path: pathlib.Path) -> None:
     assert not [name for name in names if not name.startswith(("lrax/", "lrax-"))]
     offered = set(re.findall(r"^Provides-Extra: (.*)$", metadata, re.MULTILINE))
     assert offered == set(PROJECT["optional-dependencies"])
-    program = "import lrax; print(lrax.__file__, lrax.warmup_cosine(peak=0.1, total_steps=100, warmup_steps=10)(50))"
+    program = "import lrax; print(lrax.__file__, lrax.warmup_cosine(peak=0.1, warmup_steps=10, total_steps=100)(50))"
     shown = subprocess.run(
         [sys.executable, "-c", program],
         cwd=tmp_path,

@@ -63,7 +63,7 @@ found.plot()
 
 # %%
 updates = 500
-schedule = found.schedule(lrax.warmup_cosine(peak=1.0, total_steps=updates, warmup_steps=50))
+schedule = found.schedule(lrax.warmup_cosine(peak=1.0, warmup_steps=50, total_steps=updates))
 tx = optimizer(schedule)
 order = jax.random.randint(keys[0], (updates, 64), 0, 4000)  # the digits of each step
 
@@ -102,7 +102,7 @@ def train(schedule):
 
 
 peaks = schedule(50) * jnp.geomspace(0.01, 10, 12)
-result = lrax.run_sweep(train, jax.vmap(lambda peak: lrax.warmup_cosine(peak, updates, 50))(peaks))
+result = lrax.run_sweep(train, jax.vmap(lambda peak: lrax.warmup_cosine(peak, warmup_steps=50, total_steps=updates))(peaks))
 print(result)
 result.plot()
 

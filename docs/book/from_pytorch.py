@@ -69,7 +69,7 @@ print([f"{float(schedule(count)):.6f}" for count in (0, 1, 49, 50, 275, 500)])
 
 # %% [markdown]
 # These are the values of PyTorch's `get_last_lr()` after as many calls of `scheduler.step()`. With the classes of lrax, the same schedule is one line. It prints as that
-# line, and it stays at 0 after its end, where PyTorch's cosine rises again. (A warm-up from 0 would be `lrax.warmup_cosine(0.1, 500, 50)`.)
+# line, and it stays at 0 after its end, where PyTorch's cosine rises again. (A warm-up from 0 would be `lrax.warmup_cosine(0.1, warmup_steps=50, total_steps=500)`.)
 
 # %%
 native = lrax.Warmup(lrax.Cosine(start=0.1, end=0.0, steps=450), warmup_steps=50, start=0.001)

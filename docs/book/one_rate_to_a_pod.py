@@ -84,7 +84,7 @@ def timed(step, call):
 key = jax.random.key(0)
 one = jax.jit(train)
 for step in ("one run, compiled", "one run, again"):
-    metrics = timed(step, lambda: one(data, lrax.warmup_cosine(0.1, updates, 0.1), key))
+    metrics = timed(step, lambda: one(data, lrax.warmup_cosine(0.1, warmup_steps=0.1, total_steps=updates), key))
     print(f"{step}: test loss {metrics['test loss']:.3f}, {took[step]:.2f} s")
 
 # %% [markdown]
@@ -97,7 +97,7 @@ for step in ("one run, compiled", "one run, again"):
 
 # %%
 peaks = jnp.geomspace(1e-3, 3, 32)
-schedules = jax.vmap(lambda peak: lrax.warmup_cosine(peak, updates, 0.1))(peaks)
+schedules = jax.vmap(lambda peak: lrax.warmup_cosine(peak, warmup_steps=0.1, total_steps=updates))(peaks)
 bound = jax.tree_util.Partial(train, data)
 eight = lrax.Execution(max_parallel=8)
 result = timed(

@@ -179,7 +179,7 @@ shapes = {
     "factor": lrax.StepDecay(1.0, factor=0.7, every=epoch, floor=0.05),
     "multi-factor": lrax.MultiStep(1.0, factor=0.5, boundaries=[steps // 2, steps * 3 // 4]),
     "cosine": lrax.Cosine(1.0, 0.02, steps),
-    "warm-up cosine": lrax.warmup_cosine(1.0, steps, 0.05, end=0.02),
+    "warm-up cosine": lrax.warmup_cosine(1.0, warmup_steps=0.05, total_steps=steps, end=0.02),
 }
 schedules = {name: found.schedule(shape, steps) for name, shape in shapes.items()}
 axes = lrax.plot(schedules, steps)
@@ -247,10 +247,14 @@ for run, name in enumerate(schedules):
 # %%
 few, seeds = (30_720, 2) if full else (640, 1)
 short_steps = few // batch_size
-usual = float(found.schedule(lrax.warmup_cosine(1.0, short_steps, 0.05))(short_steps // 20))
+usual = float(found.schedule(lrax.warmup_cosine(1.0, warmup_steps=0.05, total_steps=short_steps))(short_steps // 20))
 constants = [lrax.Constant(rate) for rate in usual * 2.0 ** np.arange(-4, 2)]
 powers = [lrax.Polynomial(usual * 2.0**height, 0.0, short_steps, power) for power in (0.5, 1.0, 2.0, 4.0) for height in (0, 1)]
-warmups = [lrax.warmup_cosine(times * usual, short_steps, warmup) for warmup in (0, 0.01, 0.05, 0.2) for times in (1, 3)]
+warmups = [
+    lrax.warmup_cosine(times * usual, warmup_steps=warmup, total_steps=short_steps)
+    for warmup in (0, 0.01, 0.05, 0.2)
+    for times in (1, 3)
+]
 exercises = lrax.run_sweep(
     runs(few, 1),
     *lrax.grid(constants + powers + warmups, jax.random.split(jax.random.key(4), seeds)),

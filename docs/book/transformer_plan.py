@@ -102,7 +102,7 @@ found.plot(rules=[lrax.finder.edge])
 # %%
 clock = lrax.Clock(batch_size * context)  # tokens per step
 tokens = int(clock.seen(2 * short))
-shape = lrax.wsd(1.0, tokens, warmup_steps=0.05, cooldown_steps=0.2)  # counts are tokens
+shape = lrax.wsd(1.0, warmup_steps=0.05, cooldown_steps=0.2, total_steps=tokens)  # counts are tokens
 plan = found.schedule(clock.to_steps(shape))  # counts are updates, and the height is right
 print(f"{tokens:,} tokens are {lrax.steps_for(tokens=tokens, clock=clock)} steps")
 twice = lrax.Clock(2 * batch_size * context)
@@ -185,7 +185,7 @@ extended, logs["extended"] = train(late, longer, 3 * short)
 # shared.
 
 # %%
-cosines = {steps: found.schedule(lrax.warmup_cosine(1.0, steps, 0.05)) for steps in (short, 3 * short)}
+cosines = {steps: found.schedule(lrax.warmup_cosine(1.0, warmup_steps=0.05, total_steps=steps)) for steps in (short, 3 * short)}
 short_cosine, logs["cosine, short"] = train(states, cosines[short], short)
 midway, logs["cosine, long"] = train(states, cosines[3 * short], short)
 long_cosine, rest = train(midway, cosines[3 * short], 3 * short)

@@ -14,12 +14,12 @@
 >>> print(after.params["kernel"].round(3), loss)
 [0.5 0.5 0.5] 1.0
 
-After `import lrax.flax`, `flax.serialization` saves and restores schedules of every kind, your own included:
+After `import lrax.flax`, `flax.serialization` saves and restores schedules, custom ones included:
 
 >>> from flax import serialization
->>> saved = serialization.to_bytes({"schedule": lrax.warmup_cosine(0.1, 100, 10)})
->>> serialization.from_bytes({"schedule": lrax.warmup_cosine(0.5, 50, 5)}, saved)
-{'schedule': warmup_cosine(peak=0.1, total_steps=100, warmup_steps=10)}
+>>> saved = serialization.to_bytes({"schedule": lrax.warmup_cosine(0.1, warmup_steps=10, total_steps=100)})
+>>> serialization.from_bytes({"schedule": lrax.warmup_cosine(0.5, warmup_steps=5, total_steps=50)}, saved)
+{'schedule': warmup_cosine(peak=0.1, warmup_steps=10, total_steps=100)}
 """
 
 import abc
@@ -36,11 +36,13 @@ from lrax.fields._errors import Shown, argument_error, check_arity, check_call, 
 
 try:
     import flax.errors
-    from flax import nnx
+    from flax import nnx, serialization
 except ImportError as error:
     raise missing_extra("lrax.flax", "flax", "flax") from error
 
+from lrax.fields._value import NEW_CLASS_HOOKS
 from lrax.optimizers._recorded import OptimizerFactory, check_factory, optimizer_at
+from lrax.schedules._base import Schedule
 from lrax.training._core import PyTree
 from lrax.training._learner import Learner, ValueAndGrad, make_learner
 from lrax.training._notes import calling, shapes_of
@@ -451,3 +453,32 @@ def flat(state: Any) -> Any:
 def is_variable(node: Any) -> bool:
     """Whether a node of a state is an NNX variable."""
     return isinstance(node, nnx.Variable)
+
+
+def state_of(schedule: Schedule) -> dict[str, Any]:
+    """The numbers of a schedule by their paths; words and flags are left to the target."""
+    return {jax.tree_util.keystr(path)[1:]: leaf for path, leaf in jax.tree.leaves_with_path(schedule)}
+
+
+def restored(schedule: Schedule, state: Mapping[str, Any]) -> Schedule:
+    """`schedule` with the numbers of `state`; raises ValueError if they belong to another class of schedule."""
+    names = list(state_of(schedule))
+    if set(names) != set(state):
+        needs = f"that of a schedule like {schedule!r}, with the entries {names}"
+        remedy = "give a target of the class that was saved"
+        raise argument_error(ValueError, "from_state_dict", "state", needs, list(state), remedy)
+    again: Schedule = jax.tree.unflatten(jax.tree.structure(schedule), [state[name] for name in names])
+    return again
+
+
+def _register(cls: type) -> None:
+    """Makes `flax.serialization` save schedules of a class and its subclasses."""
+    if issubclass(cls, Schedule):
+        registry: Any = serialization  # flax leaves it untyped
+        registry.register_serialization_state(cls, state_of, restored, override=True)
+        for subclass in cls.__subclasses__():
+            _register(subclass)
+
+
+_register(Schedule)
+NEW_CLASS_HOOKS.append(_register)

@@ -45,7 +45,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
 
     Raises: TypeError if `schedule` is not a schedule; ValueError for another text.
 
-    >>> schedule = lrax.keras.Schedule(lrax.warmup_cosine(peak=0.1, total_steps=100, warmup_steps=9))
+    >>> schedule = lrax.keras.Schedule(lrax.warmup_cosine(peak=0.1, warmup_steps=9, total_steps=100))
     >>> optimizer = keras.optimizers.Adam(schedule)
     >>> print(f"{float(optimizer.learning_rate):.4f}")
     0.0100

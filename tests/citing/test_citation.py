@@ -60,7 +60,9 @@ def test_entries_are_whole() -> None:
 def test_a_schedule_is_cited_with_its_parts() -> None:
     """A recipe brings what it is made of, a paper stands once with all its users, and lrax comes first."""
     text = lrax.citation(
-        lrax.warmup_cosine(0.1, 100, 10), {"cycle": lrax.Cycle(lrax.Triangle(0.0, 0.1, 10))}, lrax.finder.valley
+        lrax.warmup_cosine(0.1, warmup_steps=10, total_steps=100),
+        {"cycle": lrax.Cycle(lrax.Triangle(0.0, 0.1, 10))},
+        lrax.finder.valley,
     )
     assert text.startswith("% this package\n@software{lrax,")
     assert f"version = {{{lrax.__version__}}}" in text
@@ -68,7 +70,7 @@ def test_a_schedule_is_cited_with_its_parts() -> None:
     assert "% Cosine, Cycle\n@inproceedings{loshchilov2017," in text
     assert text.count("@misc{smith2015,") == text.count("@misc{howard2018,") + text.count("@inproceedings{howard2018,") == 1
     waiting = lrax.warmup_cosine(0.1, warmup_steps=0.1)  # for its total length
-    assert lrax.citation(waiting) == lrax.citation(lrax.warmup_cosine(0.1, 100, 10))
+    assert lrax.citation(waiting) == lrax.citation(lrax.warmup_cosine(0.1, warmup_steps=10, total_steps=100))
     assert lrax.citation() == text.partition("\n\n")[0]
 
 

@@ -18,7 +18,6 @@ import lrax
 import oracle
 from lrax import compat
 from lrax.compat import djl, mxnet, optax, torch
-from lrax.schedules._elsewhere import NAMES
 
 FILES = ("mxnet", "djl", "torch", "optax", "keras", "timm", "transformers")
 GOLDEN = pathlib.Path(__file__).parent / "golden"
@@ -136,7 +135,7 @@ def test_power_of_a_cosine_is_exact(steps: int) -> None:
     """Optax's cosine to a power keeps its digits at both ends, falling and climbing."""
     counts = np.array([0, 1, 2, steps // 3, steps // 2, steps - 2, steps - 1, steps])
     for start, end in ((0.5, 0.0), (0.0, 0.5)):
-        got = lrax.schedules.CosinePower(start, end, steps, 1.5)(counts)
+        got = lrax.Cooldown(lrax.Constant(start), 0, steps, end, "cosine", 1.5)(counts)
         for at, rate in zip(counts.tolist(), got, strict=True):
             done, left = (math.sin(math.pi / 2 * share) ** 2 for share in oracle.parts(at, steps))
             want = start * left**1.5 + end * oracle.one_minus_power(left, done, 1.5)
@@ -173,7 +172,7 @@ MISTAKES = {
         lambda: djl.WarmUpTracker(lrax.Constant(0.1)),
         "WarmUpTracker: `mainTracker` must be a schedule made by",
     ),
-    "torch length": (lambda: torch.StepLR(0.1, 0), "StepLR: `step_size` must be a whole number of updates, at least 1"),
+    "torch length": (lambda: torch.StepLR(0.1, 0), "StepLR: `step_size` must be a whole number of steps, at least 1"),
     "torch cycle": (lambda: torch.OneCycleLR(0.1, 10, pct_start=0.1), "OneCycleLR: `pct_start` must be such that"),
     "torch traced": (
         lambda: jax.jit(lambda steps: torch.OneCycleLR(0.1, steps)(0))(9),
@@ -280,15 +279,6 @@ def test_arguments_that_only_the_other_library_has(call: Callable[[], object], s
     """An argument that no function here takes is answered with what to do instead."""
     with pytest.raises(TypeError, match=says):
         call()
-
-
-def test_names_of_other_libraries_in_a_configuration() -> None:
-    """`from_config` names the function that makes another library's schedule, for every one that there is."""
-    assert {library: names.split() for library, names in NAMES.items()} == {
-        peer: getattr(compat, peer).__all__ for peer in FILES
-    }
-    with pytest.raises(ValueError, match=r"got 'OneCycleLR'; lrax.compat.torch.OneCycleLR\(...\) makes it"):
-        lrax.from_config({"kind": "OneCycleLR", "max_lr": 0.1})
 
 
 def test_no_peer_is_imported() -> None:

@@ -26,7 +26,6 @@ PHASES = {
     "Relaxation": lrax.schedules.Relaxation,
     "Rex": lrax.Rex,
     "Tanh": lrax.schedules.Tanh,
-    "CosinePower": lambda start, end, steps: lrax.schedules.CosinePower(start, end, steps, 1.0),
     "Hyperbolic": lambda start, end, steps: lrax.schedules.Hyperbolic(start, end, steps, steps),
     "ExpHyperbolic": lambda start, end, steps: lrax.schedules.ExpHyperbolic(start, end, steps, steps),
     "Spline": lambda start, end, steps: lrax.Spline([start, end], [0, steps]),

@@ -97,7 +97,7 @@ def test_whole_floats_everywhere_else() -> None:
 
 def test_traced_floats_are_no_lengths() -> None:
     """Whether a traced float is whole cannot be seen, so it is refused."""
-    with pytest.raises(TypeError, match="Linear: `steps` must be a whole number of updates"):
+    with pytest.raises(TypeError, match="Linear: `steps` must be a whole number of steps"):
         jax.jit(lambda steps: lrax.Linear(0.0, 1.0, steps)(0))(140.0)
-    with pytest.raises(TypeError, match="join_schedules: `boundaries` must be a whole number of updates"):
+    with pytest.raises(TypeError, match="join_schedules: `boundaries` must be a whole number of steps"):
         jax.jit(lambda n: optax.join_schedules([lrax.Constant(0.1), lrax.Constant(0.2)], [n])(0))(140.0)

@@ -28,21 +28,29 @@ NOT_SWAPPED: dict[str, Any] = {
     "a timescale of 0": lambda: lrax.InverseSqrt(0.1, 0),
     "two lengths of which one is 0": lambda: lrax.Cooldown(lrax.Constant(0.1), 10, 0, 0.0),
     "a warm-up as long as the run": lambda: lrax.warmup_cosine(0.1, 100, 100),
-    "parts that do not fit in any order": lambda: lrax.wsd(0.1, 100, 50, 60),
+    "parts that do not fit in any order": lambda: lrax.wsd(0.1, 50, 60, 100),
     "a short warm-up as the peak": lambda: lrax.warmup_cosine(10, 100, 100),
     "counts that are no list, and a batch": lambda: lrax.MultiStep([0.1, 0.2], 0.5, 10),
     "counts that are unsorted beside values": lambda: lrax.Piecewise([0.1, 0.2], [5, 3]),
-    "by name": lambda: lrax.warmup_cosine(peak=0.1, total_steps=500, warmup_steps=5000),
+    "by name": lambda: lrax.warmup_cosine(peak=0.1, warmup_steps=5000, total_steps=500),
     "a negative length": lambda: lrax.Linear(100, 0.0, -0.1),
-    "fractions for the total": lambda: lrax.wsd(0.1, 0.01, 0.2, 0.1),
+    "fractions for the total": lambda: lrax.wsd(0.1, 0.2, 0.1, 0.01),
 }
 SWAPPED: dict[str, tuple[Any, str, str]] = {
     "a rate and a length": (lambda: lrax.Cosine(1000, 0.0, 0.1), "steps", "start"),
-    "a rate and a total": (lambda: lrax.warmup_cosine(5000, 0.1, 500), "total_steps", "peak"),
+    "a rate and a total": (lambda: lrax.warmup_cosine(5000, 500, 0.1), "total_steps", "peak"),
     "a factor and a length": (lambda: lrax.StepDecay(0.1, 1000, 0.5), "every", "factor"),
     "a rate and a length, a whole float": (lambda: lrax.Hold(1000.0, 0.1), "steps", "value"),
-    "a warm-up and a total": (lambda: lrax.warmup_cosine(0.1, 500, 5000), "total_steps", "warmup_steps"),
-    "a warm-up and a total, with more parts": (lambda: lrax.wsd(0.1, 10, 4000, 20), "total_steps", "warmup_steps"),
+    "a warm-up and a total": (
+        lambda: lrax.warmup_cosine(0.1, 5000, 500),
+        "warmup_steps",
+        "total_steps",
+    ),
+    "a warm-up and a total, with more parts": (
+        lambda: lrax.wsd(0.1, 4000, 20, 10),
+        "warmup_steps",
+        "total_steps",
+    ),
     "a list and a number": (lambda: lrax.MultiStep(0.1, [5, 10], 0.5), "boundaries", "factor"),
     "a list of shares and a number": (lambda: lrax.MultiStep(0.1, [0.6, 0.8], 0.5), "boundaries", "factor"),
     "counts and values": (lambda: lrax.Piecewise([0, 10, 20], [0.0, 1.0, 0.5]), "counts", "values"),
@@ -71,8 +79,8 @@ BEYOND: dict[str, Any] = {
     "a length as a float": lambda: lrax.Linear(3e-4, 0.0, 1e13),
     "past 64 bits": lambda: lrax.Hold(0.1, 2**70),
     "past what Python writes": lambda: lrax.Hold(0.1, 10**5000),
-    "a total": lambda: lrax.warmup_cosine(0.1, 5e9, 100),
-    "a part": lambda: lrax.warmup_cosine(0.1, 100, 10**10),
+    "a total": lambda: lrax.warmup_cosine(0.1, warmup_steps=100, total_steps=5e9),
+    "a part": lambda: lrax.warmup_cosine(0.1, warmup_steps=10**10, total_steps=100),
     "over": lambda: lrax.wsd(0.1, warmup_steps=0.1, cooldown_steps=0.1).with_total_steps(10**10),
     "a boundary": lambda: lrax.MultiStep(0.1, 0.1, [10, 10**10]),
     "a boundary past 64 bits": lambda: lrax.MultiStep(0.1, 0.1, [10, 2**70]),
@@ -110,7 +118,7 @@ LISTS: dict[str, tuple[Any, type[Exception], str]] = {
         "Piecewise": lambda wrong: lrax.Piecewise([0.1, 0.2], wrong),
         "Spline": lambda wrong: lrax.Spline([0.1, 0.2], wrong),
         "joined": lambda wrong: kinds.joined([lrax.Constant(0.1)] * 3, wrong),
-        "wsd_s": lambda wrong: lrax.wsd_s(0.1, 100, wrong, 0, 1),
+        "wsd_s": lambda wrong: lrax.wsd_s(0.1, ends=wrong, warmup_steps=0, cooldown_steps=1, total_steps=100),
         "compat.mxnet": lambda wrong: lrax.compat.mxnet.MultiFactorScheduler(wrong, 0.5),
     }.items(),
     ids=lambda one: one[0],
@@ -129,7 +137,7 @@ def test_text_for_numbers_is_told_everywhere() -> None:
         lambda: lrax.PiecewiseConstant(["1e-3", "1e-4"], [5]),
         lambda: lrax.Clock(["8", "16"], [5]),
         lambda: lrax.Cycle(lrax.Hold(0.1, 5), "2"),
-        lambda: lrax.wsd(0.1, 100, "0.1", 0.2),
+        lambda: lrax.wsd(0.1, warmup_steps="0.1", cooldown_steps=0.2, total_steps=100),
         lambda: lrax.from_config({"kind": "PiecewiseConstant", "values": ["1e-3", "1e-4"], "boundaries": [5]}),
         lambda: lrax.from_config({"kind": "MultiStep", "start": 0.1, "factor": 0.1, "boundaries": ["1e5", "2e5"]}),
     ):
@@ -203,7 +211,10 @@ def test_other_operands_are_left_to_python() -> None:
 
 def test_an_assignment_names_replace() -> None:
     """A field that is assigned, of a schedule or of any other value, names the call that makes a changed copy."""
-    for value, field, new in ((lrax.warmup_cosine(0.1, 100, 5), "peak", 0.2), (lrax.Clock(8), "unit", 4)):
+    for value, field, new in (
+        (lrax.warmup_cosine(0.1, warmup_steps=5, total_steps=100), "peak", 0.2),
+        (lrax.Clock(8), "unit", 4),
+    ):
         with pytest.raises(dataclasses.FrozenInstanceError, match=rf"dataclasses.replace\(value, {field}={new}\)") as caught:
             setattr(value, field, new)
         call = re.search(r"dataclasses\.replace\(.*?\)", str(caught.value))

@@ -9,21 +9,47 @@ import pytest
 import lrax
 from field_cases import BY_RULE, FUNCTION, GOOD, MODE, VARIADIC
 from lrax import schedules as kinds
-from lrax.fields._types import Maybe
+from lrax.fields import _rules
+from lrax.fields._rules import Maybe, Rule
 from public_names import public
 
 
 def bad_fields() -> list[Any]:
-    """Every bad value of every field of every kind."""
-    cases = []
+    """Every bad value of every rule in one class, and one bad value of every field of every class: rules share their code."""
+    cases, tried = [], set()
     for kind, good in GOOD.items():
         for field, rule in kind._rules.items():
             optional = isinstance(rule, Maybe)
-            values = BY_RULE.get(id(rule.rule if optional else rule)) or (MODE if field == "mode" else FUNCTION)
-            values = {name: bad for name, bad in values.items() if not optional or bad[0] is not None}
-            cases += [pytest.param(kind, field, *bad, id=f"{kind.__name__}-{field}-{name}") for name, bad in values.items()]
+            one = rule.rule if optional else rule
+            values = BY_RULE.get(id(one)) or (MODE if field == "mode" else FUNCTION)
+            names = [name for name, bad in values.items() if not optional or bad[0] is not None]
+            names = names[:1] if (id(one), optional) in tried else names
+            tried.add((id(one), optional))
+            cases += [pytest.param(kind, field, *values[name], id=f"{kind.__name__}-{field}-{name}") for name in names]
         assert kind._rules.keys() == good.keys()
     return cases
+
+
+RULES = {name: rule for name, rule in vars(_rules).items() if isinstance(rule, Rule)}
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_bounds_are_tight(rule: Rule) -> None:
+    """The value at a closed bound, or just inside an open one, is accepted; the one beyond is refused."""
+    for bound, beyond in ((rule.low, -1), (rule.high, 1)):
+        if not np.isfinite(bound):
+            continue
+        number = rule.dtype(bound)
+        if rule.dtype is np.int32:
+            inside, outside = number, number + beyond
+        else:
+            inside = np.nextafter(number, np.float32(-beyond * np.inf)) if rule.open else number
+            outside = number if rule.open else np.nextafter(number, np.float32(beyond * np.inf))
+        inside = np.float32(_rules.SMALLEST) if rule.open and bound == 0 else inside  # a smaller number counts as 0
+        listed = (lambda one: [one]) if rule.rank else (lambda one: one)
+        assert np.ravel(rule.convert("caller", "name", listed(inside))).tolist() == [inside]
+        with pytest.raises(ValueError, match=r"caller: `name` must be .*, got "):
+            rule.convert("caller", "name", listed(outside))
 
 
 @pytest.mark.parametrize(("kind", "field", "bad", "error"), bad_fields())
@@ -95,20 +121,19 @@ def test_every_kind_is_tried() -> None:
             lambda: lrax.Repeat(lrax.Constant(1.0), 2),
             "Repeat: `schedule` must be a schedule with a length, .*; give it a phase",
         ),
-        "one length of two": (
-            lambda: lrax.inverse_sqrt(0.1, 10, total_steps=100),
-            "inverse_sqrt: `cooldown_steps` must be given with `total_steps`, .*; give both or neither",
-        ),
-        "a height and a value factor": (
-            lambda: lrax.cyclical(0.1, 0.5, 10, value_factor=0.5, height_factor=0.5),
-            "cyclical: `value_factor` must be left out where the height changes",
+        "an amplitude and a value factor": (
+            lambda: lrax.cyclical(0.1, 0.5, 10, value_factor=0.5, amplitude_factor=0.5),
+            "cyclical: `value_factor` must be left out where the amplitude changes",
         ),
         "a string as a low rate": (
-            lambda: lrax.cyclical("0.1", 0.5, 10, height_factor=0.5),
+            lambda: lrax.cyclical("0.1", 0.5, 10, amplitude_factor=0.5),
             "cyclical: `low` must be a finite number",
         ),
         "a model without a size": (lambda: lrax.noam(0, 4000), "noam: `model_size` must be a finite number above 0"),
-        "a flat part that is all": (lambda: lrax.flat_cosine(0.1, 100, 100), "flat_cosine: `flat_steps` must be less than"),
+        "a flat part that is all": (
+            lambda: lrax.flat_cosine(0.1, flat_steps=100, total_steps=100),
+            "flat_cosine: `flat_steps` must be less than",
+        ),
         "bounds the wrong way round": (lambda: lrax.Clip(abs, 1.0, 0.5), "Clip: `low` must be at most `high`, .*; swap them"),
         "a floor above the start": (
             lambda: lrax.StepDecay(0.1, 0.5, 10, floor=0.2),
@@ -119,32 +144,38 @@ def test_every_kind_is_tried() -> None:
             "Exponential: `floor` must be at most `start`",
         ),
         "a factor below its smallest": (lambda: lrax.Cycle(lrax.Hold(1.0, 5), 1e-9), "Cycle: `length_factor` must be at least"),
-        "a cool-down without an end": (lambda: lrax.one_cycle(0.1, 0.5, 500, 750), "one_cycle: `end` must be a rate where"),
+        "a cool-down without an end": (
+            lambda: lrax.one_cycle(0.1, 0.5, 500, 750),
+            "`end` must be a learning rate where",
+        ),
         "an end without a cool-down": (
             lambda: lrax.one_cycle(0.1, 0.5, 500, end=0.1),
             "one_cycle: `cooldown_steps` must be above 0 where `end` is given",
         ),
         "nothing left after the warm-up": (
-            lambda: lrax.warmup_cosine(0.1, 100, 100),
+            lambda: lrax.warmup_cosine(0.1, warmup_steps=100, total_steps=100),
             r"warmup_cosine: `warmup_steps` must be less than what is left of `total_steps` \(100\), got 100",
         ),
         "nothing left between": (
-            lambda: lrax.wsd(0.1, 100, 50, 50),
+            lambda: lrax.wsd(0.1, warmup_steps=50, cooldown_steps=50, total_steps=100),
             r"wsd: `cooldown_steps` must be less than",
         ),
         "a total that is not whole": (
-            lambda: lrax.warmup_cosine(0.1, 100.5, 10),
+            lambda: lrax.warmup_cosine(0.1, warmup_steps=10, total_steps=100.5),
             "warmup_cosine: `total_steps` must be a whole number",
         ),
         "a negative warm-up": (
-            lambda: lrax.warmup_cosine(0.1, 100, -3),
+            lambda: lrax.warmup_cosine(0.1, warmup_steps=-3, total_steps=100),
             "warmup_cosine: `warmup_steps` must be a whole number",
         ),
         "a warm-up that is not whole": (
-            lambda: lrax.warmup_cosine(0.1, 100, 10.5),
+            lambda: lrax.warmup_cosine(0.1, warmup_steps=10.5, total_steps=100),
             "warmup_cosine: `warmup_steps` must be a whole number",
         ),
-        "a negative cool-down": (lambda: lrax.wsd(0.1, 100, 5, -5), "wsd: `cooldown_steps` must be a whole number"),
+        "a negative cool-down": (
+            lambda: lrax.wsd(0.1, warmup_steps=5, cooldown_steps=-5, total_steps=100),
+            "wsd: `cooldown_steps` must be a whole number",
+        ),
     }.values(),
 )
 def test_bad_combinations(make: Any, says: str) -> None:

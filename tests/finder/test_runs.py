@@ -99,7 +99,7 @@ def test_the_best_run_trains_best():
     peak = found.runs[0].best
 
     def end(peak):
-        rules = np.asarray(lrax.warmup_cosine(peak, 50, 5)(np.arange(50)))
+        rules = np.asarray(lrax.warmup_cosine(peak, warmup_steps=5, total_steps=50)(np.arange(50)))
         state = learner.state
         for i, rate in enumerate(rules):
             batch = jax.tree.map(lambda leaf, i=i: leaf[16 * (i % 4) : 16 * (i % 4) + 16], DATA)
@@ -112,7 +112,7 @@ def test_the_best_run_trains_best():
 
 def test_all_programs_are_one():
     """The ramp and the runs, whatever their shape, are run by one program: rates are arrays."""
-    plan = lrax.wsd(1.0, 1000, 100, 200)
+    plan = lrax.wsd(1.0, warmup_steps=100, cooldown_steps=200, total_steps=1000)
     ratio_of(rates_of("find_lr", "plan", plan, None))  # the theory's programs, which are no part of the search
     first = lrax.find_lr(linear_learner(), DATA, batch_size=16, key=KEY)
     with compilations() as compiled:
@@ -133,14 +133,16 @@ def test_the_runs_of_an_iterator():
 
 def test_the_ratio_of_a_cosine_is_that_of_the_theory():
     """The constant for the default shape is what `lr_ratio` says of it at the reference length."""
-    cosine = lrax.warmup_cosine(1.0, REFERENCE, REFERENCE // 10)
+    cosine = lrax.warmup_cosine(1.0, warmup_steps=REFERENCE // 10, total_steps=REFERENCE)
     assert float(lrax.theory.lr_ratio(lrax.Constant(1.0), cosine)) == pytest.approx(COSINE, rel=0.02)
     assert ratio_of(rates_of("find_lr", "plan", cosine, None)) == pytest.approx(COSINE, rel=0.02)
 
 
 def test_a_plan_is_squeezed_into_a_run():
     """A plan's shape keeps its parts and has 1 as its highest rate, whatever the plan's height and length."""
-    shape = shape_of(rates_of("find_lr", "plan", lrax.wsd(7.0, 10_000, 2_000, 3_000), None), 50)
+    shape = shape_of(
+        rates_of("find_lr", "plan", lrax.wsd(7.0, warmup_steps=2_000, cooldown_steps=3_000, total_steps=10_000), None), 50
+    )
     assert shape.max() == 1
     np.testing.assert_allclose(shape[10:34], 1, rtol=1e-6)
     assert shape[0] < 0.1
@@ -155,11 +157,14 @@ def test_the_height_of_a_schedule():
     constant = found.schedule(lrax.Constant(5.0), 500)
     assert float(constant(0)) == pytest.approx(0.1 / 1.6)
     for height in (1e-4, 30.0):
-        cosine = found.schedule(lrax.warmup_cosine(height, 500, 50))
+        cosine = found.schedule(lrax.warmup_cosine(height, warmup_steps=50, total_steps=500))
         assert float(jnp.max(cosine(np.arange(500)))) == pytest.approx(0.1 / 1.6 * COSINE, rel=0.02)
     longer = found.schedule(lrax.Constant(1.0), total_steps=8_000)
     assert float(constant(0) / longer(0)) == pytest.approx(2.0)
-    waiting, whole = lrax.wsd(1.0, warmup_steps=0.05, cooldown_steps=0.2), lrax.wsd(1.0, 8_000, 0.05, 0.2)
+    waiting, whole = (
+        lrax.wsd(1.0, warmup_steps=0.05, cooldown_steps=0.2),
+        lrax.wsd(1.0, warmup_steps=0.05, cooldown_steps=0.2, total_steps=8_000),
+    )
     assert found.schedule(waiting, 8_000) == found.schedule(whole)
     milestones = lrax.MultiStep(1.0, 0.1, [0.6, 0.8])
     assert found.schedule(milestones, 8_000) == found.schedule(milestones.with_total_steps(8_000))
@@ -173,7 +178,7 @@ def test_a_schedule_has_its_own_peak(case):
     found, plain, counts = rescaled(schedule, 0.0193, steps), Scale(schedule, 0.0193), np.arange(steps + 10, dtype=np.int32)
     one, other = (np.asarray(jax.jit(lambda each: each(counts))(each)) for each in (found, plain))
     np.testing.assert_allclose(one, other, rtol=4 * 2.0**-23, atol=2.0**-23 * np.abs(other).max())
-    unscalable = lrax.Function | lrax.schedules.Noise | lrax.schedules.power
+    unscalable = lrax.Function | lrax.schedules.Noise | lrax.schedules.warmup_power
     kept = type(schedule).__module__.startswith("lrax.") and not isinstance(schedule, unscalable)
     assert isinstance(found, Scale) != kept
 
@@ -182,7 +187,7 @@ def test_the_peak_is_seen():
     """`found.schedule` reads like the call that one would have written, and a scaled schedule is scaled again inside."""
     curve = lrax.finder.Curve(*(np.ones(3, np.float32),) * 3, lrax.finder.Reason.COMPLETED)
     found = lrax.FinderResult((curve,), lrax.finder.Reason.COMPLETED, 0.1)
-    schedule = found.schedule(lrax.warmup_cosine(1.0, 500, 50, end=0.25))
+    schedule = found.schedule(lrax.warmup_cosine(1.0, warmup_steps=50, total_steps=500, end=0.25))
     assert repr(schedule).startswith("warmup_cosine(peak=0.")
     assert schedule.end == pytest.approx(float(schedule.peak) / 4)
     assert found.schedule(Scale(lrax.Cosine(1.0, 0.0, 500), 3.0)) == found.schedule(lrax.Cosine(1.0, 0.0, 500))

@@ -31,7 +31,7 @@ CELLS = {
         rates = lrax.Constant(jnp.geomspace(1e-3, 10.0, 12))
         """,
     "Learner": "learner",
-    "schedule": "lrax.warmup_cosine(0.3, 5000, 500)",
+    "schedule": "lrax.warmup_cosine(0.3, warmup_steps=500, total_steps=5000)",
     "batch": "lrax.Cosine(jnp.geomspace(1e-3, 1.0, 12), 0.0, 1000)",
     "table": "lrax.table(lrax.MultiStep(0.1, 0.1, [1876, 3283, 4221]))",
     "FinderResult": "lrax.find_lr(learner, data, progress=True, **options)",

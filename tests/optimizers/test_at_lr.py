@@ -14,7 +14,7 @@ from problems import linear_params, momentum, regression, squared_error
 pytestmark = pytest.mark.standard_promotion  # of optax's optimizers
 
 LR = 0.05
-SCHEDULE = lrax.warmup_cosine(0.3, total_steps=10, warmup_steps=2)
+SCHEDULE = lrax.warmup_cosine(0.3, warmup_steps=2, total_steps=10)
 
 
 def chained(lr):

@@ -14,7 +14,7 @@ import lrax
 
 pytestmark = pytest.mark.standard_promotion  # optax's Adam mixes dtypes
 
-SCHEDULE = lrax.warmup_cosine(peak=0.5, total_steps=20, warmup_steps=4)
+SCHEDULE = lrax.warmup_cosine(peak=0.5, warmup_steps=4, total_steps=20)
 WEIGHTS = {"body": jnp.ones(2), "head": jnp.ones(3)}
 LABELS = {"body": "slow", "head": "fast"}
 

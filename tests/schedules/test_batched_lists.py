@@ -52,7 +52,10 @@ BATCHES: dict[str, tuple[Any, list[dict[str, Any]]]] = {
         lambda boundaries: kinds.joined([LINE, lrax.Constant(0.5), LINE], boundaries),
         [{"boundaries": [1, 5]}, {"boundaries": [2, 6]}],
     ),
-    "wsd_s": (lambda ends: lrax.wsd_s(0.1, 20, ends, 1, 2), [{"ends": [4, 9]}, {"ends": [5, 8]}]),
+    "wsd_s": (
+        lambda ends: lrax.wsd_s(0.1, ends=ends, warmup_steps=1, cooldown_steps=2, total_steps=20),
+        [{"ends": [4, 9]}, {"ends": [5, 8]}],
+    ),
     "Clocked": (
         lambda sizes, boundaries: lrax.Clock(sizes, boundaries).to_steps(LINE, "sqrt"),
         [{"sizes": [1, 2], "boundaries": [3]}, {"sizes": [3, 4], "boundaries": [4]}],
@@ -134,8 +137,6 @@ def test_a_callable_that_ignores_its_count(ignores: Any) -> None:
 
 def test_rates_that_do_not_fit_their_counts() -> None:
     """A function whose rates have another shape than its counts is named; one that makes a batch for one count is not."""
-    with pytest.raises(
-        ValueError, match=r"Function: `function` must be .* shape of the counts, \(2,\), got rates of shape \(3,\)"
-    ):
+    with pytest.raises(ValueError, match=r"Function: `function` must be .* shape of the counts, \(2,\), got the shape \(3,\)"):
         lrax.Function(lambda count: jnp.ones(3))(jnp.arange(2))
     assert lrax.Function(lambda count: jnp.ones(3))(5).shape == (3,)

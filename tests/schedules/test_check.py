@@ -54,7 +54,7 @@ SCHEDULES: dict[str, tuple[Callable[[], Any], int, dict[str, Any], list[str]]] =
         ["zero_start", "rising_at_end"],
     ),
     "a warm-up of other length": (
-        lambda: lrax.warmup_cosine(peak=0.1, total_steps=1_000, warmup_steps=100),
+        lambda: lrax.warmup_cosine(peak=0.1, warmup_steps=100, total_steps=1_000),
         1_000,
         {"warmup_steps": 10},
         ["warmup"],
@@ -89,13 +89,13 @@ SCHEDULES: dict[str, tuple[Callable[[], Any], int, dict[str, Any], list[str]]] =
     ),
     # what is right
     "lrax's warm-up cosine": (
-        lambda: lrax.warmup_cosine(peak=0.1, total_steps=9_000, warmup_steps=500),
+        lambda: lrax.warmup_cosine(peak=0.1, warmup_steps=500, total_steps=9_000),
         9_000,
         {"warmup_steps": 500},
         [],
     ),
     "a schedule in three parts": (
-        lambda: lrax.wsd(peak=0.1, total_steps=100_000, warmup_steps=0.01, cooldown_steps=0.2),
+        lambda: lrax.wsd(peak=0.1, warmup_steps=0.01, cooldown_steps=0.2, total_steps=100_000),
         100_000,
         {},
         [],

@@ -90,7 +90,7 @@ def test_the_program_does_not_grow() -> None:
 
 
 PLANS = {
-    "warmup_cosine": lrax.warmup_cosine(0.3, 2000, 0.1),
+    "warmup_cosine": lrax.warmup_cosine(0.3, warmup_steps=0.1, total_steps=2000),
     "steps": lrax.MultiStep(0.3, 0.5, [300, 900]),
     "a callable": lrax.Function(lambda count: 0.1 / (1.0 + count.astype(jnp.float32))),
 }
@@ -117,7 +117,7 @@ def test_lengths_and_totals_are_in_updates() -> None:
     assert clock.to_steps(lrax.Linear(1.0, 0.0, 2500)).length == 1000
     assert clock.to_steps(lrax.Constant(1.0)).length is None
     plan = clock.to_steps(lrax.wsd(0.1, warmup_steps=0.04, cooldown_steps=0.2))
-    assert plan.with_total_steps(1000).schedule == lrax.wsd(0.1, 2500, 0.04, 0.2)
+    assert plan.with_total_steps(1000).schedule == lrax.wsd(0.1, warmup_steps=0.04, cooldown_steps=0.2, total_steps=2500)
     assert plan.with_total_steps(1000).length == 1000
     lengths = jax.jit(jax.vmap(lambda total: plan.with_total_steps(total).length))(jnp.array([400, 1000]))
     np.testing.assert_array_equal(lengths, [400, 1000])
@@ -126,7 +126,7 @@ def test_lengths_and_totals_are_in_updates() -> None:
 def test_tokens_past_2_to_the_31() -> None:
     """A plan of 15 trillion tokens in updates of four million: its lengths in units, its ends at the right update."""
     clock = lrax.Clock([2**21, 2**22], boundaries=[10_000], unit=2**13)
-    plan = clock.to_steps(lrax.wsd(3e-4, clock.units(15e12), clock.units(2e9), 0.1))
+    plan = clock.to_steps(lrax.wsd(3e-4, warmup_steps=clock.units(2e9), cooldown_steps=0.1, total_steps=clock.units(15e12)))
     last = lrax.steps_for(tokens=15e12, clock=clock)
     assert last == plan.length == 10_000 + -(-(15 * 10**12 - 10_000 * 2**21) // 2**22)
     got = np.asarray(rates(plan, jnp.array([0, 1_000_000, last - 1, last, LARGEST])))

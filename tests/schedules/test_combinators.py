@@ -166,7 +166,7 @@ def test_short_cycles() -> None:
     np.testing.assert_allclose(shrinking(jnp.array([187, 188, 197, 198, 10**6 + 8])), [1 / 13, 1, 0.1, 1, 1], rtol=1e-5)
     ones = lrax.Cycle(lrax.Linear(1.0, 0.0, 8), 0.5, 0.9)
     np.testing.assert_allclose(ones(jnp.array([14, 15, 16])), 0.9 ** np.array([3.0, 4, 5]), rtol=1e-6)  # as documented
-    for phase in (lrax.Warmup(lrax.Linear(1.0, 0.0, 90), 10), lrax.warmup_cosine(1.0, 100, 10)):
+    for phase in (lrax.Warmup(lrax.Linear(1.0, 0.0, 90), 10), lrax.warmup_cosine(1.0, warmup_steps=10, total_steps=100)):
         warmed = lrax.Cycle(phase, 0.5)
         late = warmed(jnp.arange(10**6, 10**6 + 11))
         assert late.max() == 1.0

@@ -21,7 +21,7 @@ def test_it_is_what_the_text_holds(case: Case) -> None:
     schedule = case.build()
     data = json.loads(lrax.to_json(schedule))
     for config in (data, data["schedule"], types.MappingProxyType(data["schedule"])):
-        assert lrax.from_config(config, kinds=[Roulette, SquareRoot]) == schedule
+        assert lrax.from_config(config, custom_types=[Roulette, SquareRoot]) == schedule
 
 
 def test_written_by_hand() -> None:
@@ -45,9 +45,9 @@ BAD: dict[str, tuple[Any, type[Exception], str]] = {
     "a misspelt kind": (
         WSD | {"kind": "wds"},
         ValueError,
-        "`schedule.kind` must be the name of a kind, got 'wds'; did you mean",
+        "`schedule.kind` must be the name of a schedule class, got 'wds'; did you mean",
     ),
-    "an own kind": (WSD | {"kind": "Roulette"}, ValueError, r"give your own kinds: from_config\(config, kinds="),
+    "an own kind": (WSD | {"kind": "Roulette"}, ValueError, r"give custom classes: from_config\(config, custom_types="),
     "a misspelt argument": (WSD | {"warmup": 3}, ValueError, "`schedule.warmup` .* did you mean 'warmup_steps'"),
     "a missing argument": ({"kind": "wsd", "peak": 0.1}, ValueError, "`schedule.warmup_steps` must be given for a wsd"),
     "a bad number": (

@@ -19,10 +19,10 @@ AROUND: dict[str, Any] = {
     "Clocked": lambda inner: lrax.Clock([8, 16], [5], 8).to_steps(inner),
     "Cooldown": lambda inner: lrax.Cooldown(inner, 5, 5, 0.0),
     "Cooldown of a Cycle": lambda inner: lrax.Cooldown(lrax.Cycle(inner), 5, 5, 0.0),
-    "cyclical": lambda inner: lrax.cyclical(0.1, 0.2, 10, height=inner),
+    "cyclical": lambda inner: lrax.cyclical(0.1, 0.2, 10, amplitude=inner),
     "Extension": lambda inner: kinds.Extension(inner, 3, int(inner.length) + 2),
     "Extension that holds": lambda inner: kinds.Extension(inner, 3, int(inner.length) + 2, "hold"),
-    "faded": lambda inner: kinds.faded(inner, 10, 5),
+    "faded": lambda inner: kinds.faded(inner, cooldown_steps=5, total_steps=10),
     "joined": lambda inner: kinds.joined([inner, LEAF], [5]),
     "Product": lambda inner: lrax.Product(inner, LEAF),
     "Repeat": lambda inner: lrax.Repeat(inner, 2),
@@ -71,7 +71,7 @@ def test_what_can_be_made_can_be_used(around: Any) -> None:
 
 def test_the_depth_is_said_wherever_it_is_passed() -> None:
     """Past the stated depth a call, a text and a configuration are refused at once, with the remedy."""
-    with pytest.raises(ValueError, match=rf"Scale: .* of at most {MOST_LEVELS} levels, got .*; put them side by side"):
+    with pytest.raises(ValueError, match=rf"Scale: .* of at most {MOST_LEVELS} levels, got .*; put them next to each other"):
         lrax.Scale(deepest(AROUND["Scale"]), 0.9)
     inner = '{"kind": "Constant", "value": 0.1}'
     for levels in (MOST_LEVELS, 300, 30_000):

@@ -70,10 +70,10 @@ SPELLINGS: dict[str, tuple[Any, type[Exception], str]] = {
         ValueError,
         "write each argument by its name, next to `kind`",
     ),
-    "one level too high": ({"schedule": CONSTANT, "model": {}}, ValueError, "give what is under `schedule`"),
+    "one level too high": ({"schedule": CONSTANT, "model": {}}, ValueError, "give the value of `schedule`"),
     "keys that are no text": ({"kind": "Constant", 1: 2}, ValueError, "`schedule.1` must be a field of Constant"),
     "a kind that is no text": ({"kind": 5}, ValueError, "`schedule` must be a schedule: an object with a `kind`"),
-    "a function": ({"kind": "Function"}, ValueError, "got 'Function'; a function cannot be in a file; write it as a kind"),
+    "a function": ({"kind": "Function"}, ValueError, "got 'Function'; a function cannot be in a file; write it as a class"),
     "a list for one": (
         {"kind": "Scale", "factor": 1, "schedule": [CONSTANT]},
         TypeError,
@@ -139,7 +139,7 @@ COSTLY: dict[str, tuple[str, str]] = {
         "at most 32 factors",
     ),
     "many digits": ('{"kind": "Constant", "value": ' + "1" * 100_000 + "}", "integers of at most 400 digits"),
-    "a long kind": (json.dumps({"kind": "x" * 10**6}), "the name of a kind"),
+    "a long kind": (json.dumps({"kind": "x" * 10**6}), "the name of a schedule class"),
     "a long key": (json.dumps(CONSTANT | {"x" * 10**6: 1}), "must be a field of Constant"),
     "deep lists": ('{"kind": "Constant", "value": ' + "[" * 900 + "1" + "]" * 900 + "}", "must be a finite number"),
 }
@@ -232,7 +232,7 @@ def _cut(text: str, draw: random.Random) -> str:
 def _read(text: str) -> tuple[Any, str]:
     """A schedule from a text, or what was said of it."""
     try:
-        return lrax.from_json(text, kinds=[Roulette, SquareRoot]), ""
+        return lrax.from_json(text, custom_types=[Roulette, SquareRoot]), ""
     except (TypeError, ValueError) as error:
         return None, str(error)
 

@@ -31,7 +31,7 @@ def test_there_and_back(case: Case) -> None:
     for variant in (0, 7):
         schedule = case.build(variant)
         text = lrax.to_json(schedule)
-        assert_same(lrax.from_json(text, kinds=[Roulette, SquareRoot]), schedule)
+        assert_same(lrax.from_json(text, custom_types=[Roulette, SquareRoot]), schedule)
         assert_same(pickle.loads(pickle.dumps(schedule)), schedule)
 
 
@@ -65,12 +65,12 @@ def test_the_format() -> None:
 
 def test_recipes_are_written_by_name() -> None:
     """A recipe is saved as its call, and a call can be written by hand, alone or inside; what is left out has its default."""
-    recipe = lrax.warmup_cosine(0.1, 100, 10)
-    call = '{"kind": "warmup_cosine", "peak": 0.1, "total_steps": 100, "warmup_steps": 10, "end": 0.0}'
+    recipe = lrax.warmup_cosine(0.1, warmup_steps=10, total_steps=100)
+    call = '{"kind": "warmup_cosine", "peak": 0.1, "warmup_steps": 10, "total_steps": 100, "end": 0.0}'
     assert lrax.to_json(recipe) == f'{{"lrax": 1, "schedule": {call}}}'
     assert lrax.from_json('{"kind": "warmup_cosine", "peak": 0.1, "total_steps": 100, "warmup_steps": 10}') == recipe
     assert lrax.from_json(f'{{"kind": "Scale", "factor": 2, "schedule": {call}}}') == lrax.Scale(recipe, 2)
-    cycles = lrax.cyclical(0.1, 0.3, 500, height=lrax.Exponential(1.0, 0.999))
+    cycles = lrax.cyclical(0.1, 0.3, 500, amplitude=lrax.Exponential(1.0, 0.999))
     assert lrax.from_json(lrax.to_json(cycles)) == cycles
 
 
@@ -94,10 +94,13 @@ BAD: dict[str, tuple[Any, str]] = {
     "other JSON": ("[1]", r"with the two entries 'lrax' and 'schedule'"),
     "another version": (json.dumps({"lrax": 2, "schedule": GOOD}), r"`lrax` must be version 1, got 2; install the lrax that"),
     "no schedule": (3, r"`schedule` must be a schedule: an object with a `kind`, got 3"),
-    "an unknown kind": (GOOD | {"kind": "Cosin"}, r"`schedule.kind` must be the name of a kind, got 'Cosin'; did you mean"),
-    "a kind of the user": (GOOD | {"kind": "Roulette"}, r"got 'Roulette'; give your own kinds: from_json\(text, kinds="),
-    "a function": ({"kind": "Function", "function": "f"}, r"must be the name of a kind, got 'Function'"),
-    "an abstract kind": (GOOD | {"kind": "Phase"}, r"must be the name of a kind, got 'Phase'"),
+    "an unknown kind": (
+        GOOD | {"kind": "Cosin"},
+        r"`schedule.kind` must be the name of a schedule class, got 'Cosin'; did you mean",
+    ),
+    "a kind of the user": (GOOD | {"kind": "Roulette"}, r"got 'Roulette'; give custom classes: from_json\(text, custom_types="),
+    "a function": ({"kind": "Function", "function": "f"}, r"must be the name of a schedule class, got 'Function'"),
+    "an abstract kind": (GOOD | {"kind": "Phase"}, r"must be the name of a schedule class, got 'Phase'"),
     "an unknown field": (GOOD | {"ends": 1}, r"`schedule.ends` must be a field of Cosine \(start, end, steps\), got 'ends'"),
     "another library's field": (GOOD | {"eta_min": 1}, r"got 'eta_min'; did you mean 'end'"),
     "a misspelt recipe": ({"kind": "warmup_cosin"}, r"got 'warmup_cosin'; did you mean 'warmup_cosine'"),
@@ -106,7 +109,7 @@ BAD: dict[str, tuple[Any, str]] = {
         r"from_json: `schedule`: warmup_cosine: `warmup_steps` must be less than",
     ),
     "a missing field": ({"kind": "Hold", "value": 1.0}, r"`schedule.steps` must be given for a Hold, got None"),
-    "a bad number": (GOOD | {"steps": 0}, r"from_json: `schedule`: Cosine: `steps` must be a whole number of updates"),
+    "a bad number": (GOOD | {"steps": 0}, r"from_json: `schedule`: Cosine: `steps` must be a whole number of steps"),
     "a number that is none": (GOOD | {"end": float("nan")}, r"Cosine: `end` must be a finite number"),
     "an inner mistake": ({"kind": "Scale", "schedule": GOOD | {"kind": "X"}, "factor": 1}, r"`schedule.schedule.kind` must be"),
     "a bad ratio": (
@@ -133,7 +136,7 @@ def test_a_wrong_type_is_named() -> None:
 @pytest.mark.parametrize("schedule", [lrax.Function(plain), lrax.Warmup(plain, 10)], ids=["alone", "inside"])
 def test_functions_cannot_be_saved(schedule: lrax.Schedule) -> None:
     """A plain callable, alone or inside a schedule, is refused with the remedy."""
-    with pytest.raises(TypeError, match=r"a plain callable cannot be saved.*kinds"):
+    with pytest.raises(TypeError, match=r"a callable cannot be saved.*custom_types"):
         lrax.to_json(schedule)
 
 
@@ -141,7 +144,7 @@ def test_what_cannot_be_written_is_named() -> None:
     """No schedule, a tracer, and a number that is not finite are refused by name."""
     with pytest.raises(TypeError, match=r"`schedule` must be a lrax.Schedule.*a function cannot be saved"):
         lrax.to_json(plain)
-    with pytest.raises(TypeError, match=r"`schedule.value` must be known.*outside jit"):
+    with pytest.raises(TypeError, match=r"`schedule.value` must be concrete.*outside jit"):
         jax.jit(lambda value: lrax.to_json(lrax.Constant(value)))(0.1)
     with pytest.raises(ValueError, match=r"`schedule.value` must be finite"):
         lrax.to_json(jax.tree.map(lambda leaf: leaf * np.float32("inf"), lrax.Constant(0.1)))
@@ -150,13 +153,13 @@ def test_what_cannot_be_written_is_named() -> None:
 def test_names_of_kinds() -> None:
     """A user's kind needs a name of its own, and `kinds` takes kinds."""
     mine = type("Hold", (lrax.Schedule,), {"rate": lambda self, count: count, "__module__": "mine"})
-    with pytest.raises(ValueError, match=r"of a kind with a name of its own"):
+    with pytest.raises(ValueError, match=r"of a class whose name is not one of lrax"):
         lrax.to_json(mine())
     docstring = type("Mine", (lrax.Schedule,), {"rate": lambda self, count: count, "__module__": "lrax.schedules._base"})
     like_it = type("Mine", (lrax.Schedule,), {"rate": lambda self, count: count, "__module__": "mine"})
-    assert lrax.from_json(lrax.to_json(like_it()), kinds=[like_it]) == like_it()  # what an example defines takes no name
+    assert lrax.from_json(lrax.to_json(like_it()), custom_types=[like_it]) == like_it()  # what an example defines takes no name
     del docstring
-    with pytest.raises(ValueError, match=r"`kinds` must be kinds whose names differ"):
-        lrax.from_json(lrax.to_json(lrax.Constant(0.1)), kinds=[mine])
+    with pytest.raises(ValueError, match=r"`custom_types` must be classes whose names are unique"):
+        lrax.from_json(lrax.to_json(lrax.Constant(0.1)), custom_types=[mine])
     with pytest.raises(TypeError, match=r"`kinds` must be a list of subclasses"):
-        lrax.from_json(lrax.to_json(lrax.Constant(0.1)), kinds=[Roulette(0.1, 0.2)])  # type: ignore[list-item]
+        lrax.from_json(lrax.to_json(lrax.Constant(0.1)), custom_types=[Roulette(0.1, 0.2)])  # type: ignore[list-item]

@@ -126,7 +126,6 @@ def test_a_factor_of_time_may_be_traced() -> None:
 def test_lengths_of_0_that_are_traced() -> None:
     """A length of 0 that arrives as a tracer leaves every new kind finite, at its end."""
     cases = {
-        "CosinePower": lambda steps: kinds.CosinePower(0.1, 0.01, steps, 2.0),
         "Rex": lambda steps: lrax.Rex(0.1, 0.01, steps, 0.3),
         "Cooldown": lambda steps: lrax.Cooldown(lrax.Constant(0.1), 0, steps, 0.01, power=3),
         "Warmup": lambda steps: lrax.Warmup(lrax.Constant(0.01), steps, 0.1, "logarithmic", 2.0),
@@ -140,12 +139,12 @@ def test_lengths_of_0_that_are_traced() -> None:
         np.testing.assert_allclose(second[jnp.array([0, 2])], [0.1, 0.01], rtol=1e-6, err_msg=name)
 
 
-def test_a_power_of_a_way_is_the_kind_of_that_shape() -> None:
-    """Mode "linear" with a power falls as `Polynomial`, "cosine" as `CosinePower`, and climbs as a power of the count."""
+def test_a_power_of_a_curve() -> None:
+    """Modes "linear" and "cosine" with a power fall as that power of their curve; a climb is the mirror image."""
     counts = jnp.arange(12)
-    for mode, kind in (("linear", lrax.Polynomial), ("cosine", kinds.CosinePower)):
+    for mode, falling in (("linear", lrax.Linear(1.0, 0.0, 10)), ("cosine", lrax.Cosine(1.0, 0.0, 10))):
         cooled: Any = lrax.Cooldown(lrax.Constant(0.3), 0, 10, 0.1, mode, 2.5)
-        np.testing.assert_allclose(cooled(counts), kind(0.3, 0.1, 10, 2.5)(counts), rtol=1e-6)
+        np.testing.assert_allclose(cooled(counts), 0.1 + 0.2 * np.asarray(falling(counts), np.float64) ** 2.5, rtol=1e-6)
     climbed = lrax.Warmup(lrax.Constant(0.3), 10, power=2.5)(counts)
     np.testing.assert_allclose(climbed, 0.3 * np.minimum(np.arange(12) / 10, 1) ** 2.5, rtol=1e-6)
 
@@ -167,8 +166,8 @@ MISTAKES = {
         lambda: lrax.Spline([0.1, 0.2, 0.3], [1, 5]),
         r"Spline: `values` must be at least two, as many as",
     ),
-    "time that stands": (lambda: lrax.Stretch(lrax.Constant(0.1), 0), r"Stretch: `every` must be a number of updates above 0"),
-    "time that runs back": (lambda: lrax.Stretch(lrax.Constant(0.1), -1.5), r"Stretch: `every` must be a number of updates"),
+    "time that stands": (lambda: lrax.Stretch(lrax.Constant(0.1), 0), r"Stretch: `every` must be a number of steps above 0"),
+    "time that runs back": (lambda: lrax.Stretch(lrax.Constant(0.1), -1.5), r"Stretch: `every` must be a number of steps"),
     "a ratio whose product is too large": (
         lambda: lrax.Stretch(lrax.Constant(0.1), Ratio(np.int32(100_001), np.int32(100_000))),
         r"Stretch: `every` must be a ratio of integers",
@@ -178,7 +177,11 @@ MISTAKES = {
         r"Cycle: `length_factor` must be a ratio of integers from 1 to 32768",
     ),
     "no distribution": (lambda: kinds.Noise(0.1, mode="cauchy"), r"Noise: `mode` must be one of 'normal', 'uniform'"),
-    "a seed that is none": (lambda: kinds.Noise(0.1, seed=0.5), r"Noise: `seed` must be a whole number"),
+    "a seed that is none": (lambda: kinds.Noise(0.1, seed=0.5), r"Noise: `seed` must be an integer"),
+    "a seed past int32": (
+        lambda: kinds.Noise(0.2, 2**31),
+        r"Noise: `seed` must be an integer, got 2147483648; the largest is 2147483647$",
+    ),
 }
 
 

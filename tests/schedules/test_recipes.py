@@ -1,5 +1,8 @@
 """Recipes: the tutorials' own numbers, and totals that include the warm-up."""
 
+import sys
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,7 +27,7 @@ def test_tutorial_one_cycle_alone() -> None:
 
 def test_warmup_cosine() -> None:
     """The first update moves, the peak is at `warmup_steps`, the end at `total_steps`."""
-    schedule = lrax.warmup_cosine(0.3, total_steps=5000, warmup_steps=500)
+    schedule = lrax.warmup_cosine(0.3, warmup_steps=500, total_steps=5000)
     rates = schedule(jnp.arange(5002))
     assert rates[0] == np.float32(0.3 / 501)
     assert (rates.argmax(), rates.max()) == (500, np.float32(0.3))
@@ -34,7 +37,7 @@ def test_warmup_cosine() -> None:
 
 def test_wsd() -> None:
     """Up, flat, and down to the end at `total_steps`."""
-    schedule = lrax.wsd(0.5, total_steps=100, warmup_steps=4, cooldown_steps=20)
+    schedule = lrax.wsd(0.5, warmup_steps=4, cooldown_steps=20, total_steps=100)
     np.testing.assert_allclose(schedule(jnp.array([0, 4, 80, 90, 100, 200])), [0.1, 0.5, 0.5, 0.25, 0, 0], rtol=1e-6)
 
 
@@ -47,7 +50,9 @@ def test_cyclical_and_sgdr() -> None:
 def test_wsd_with_every_shape() -> None:
     """Each cool-down shape leads from the peak to the end."""
     for mode in ("linear", "cosine", "polynomial", "one_minus_sqrt", "one_minus_square", "relaxation", "rex", "tanh"):
-        rates = lrax.wsd(0.5, 100, 4, 20, 0.0, mode)(jnp.array([4, 80, 90, 100]))
+        rates = lrax.wsd(0.5, warmup_steps=4, cooldown_steps=20, total_steps=100, end=0.0, mode=mode)(
+            jnp.array([4, 80, 90, 100])
+        )
         np.testing.assert_allclose(rates[jnp.array([0, 1, 3])], [0.5, 0.5, 0.0])
         assert 0 < rates[2] < 0.5
 
@@ -57,10 +62,10 @@ def test_cyclical_policies() -> None:
     counts = np.arange(3000)
     cycle, height = counts // 500, np.minimum(counts % 500, 500 - counts % 500) / 250
     policies = {
-        "triangular2": (lrax.cyclical(1.0, 2.0, 500, height_factor=0.5), 0.5**cycle),
-        "exp_range": (lrax.cyclical(1.0, 2.0, 500, height=lrax.Exponential(1.0, 0.999)), 0.999**counts),
+        "triangular2": (lrax.cyclical(1.0, 2.0, 500, amplitude_factor=0.5), 0.5**cycle),
+        "exp_range": (lrax.cyclical(1.0, 2.0, 500, amplitude=lrax.Exponential(1.0, 0.999)), 0.999**counts),
         "of the cycle": (
-            lrax.cyclical(1.0, 2.0, 500, height=lrax.Stretch(lambda k: 1 / (1 + k.astype(jnp.float32)), 500)),
+            lrax.cyclical(1.0, 2.0, 500, amplitude=lrax.Stretch(lambda k: 1 / (1 + k.astype(jnp.float32)), 500)),
             1 / (1 + cycle),
         ),
     }
@@ -80,9 +85,9 @@ def test_one_cycle_with_cosines_and_its_momentum() -> None:
 
 def test_one_cycle_two_phase() -> None:
     """Up to the peak at `warmup_steps`, down to the end at `total_steps`; straight lines if asked."""
-    cosine = lrax.schedules.one_cycle_two_phase(0.01, 0.25, 0.0, total_steps=100, warmup_steps=30)
+    cosine = lrax.schedules.one_cycle_two_phase(0.01, 0.25, 0.0, warmup_steps=30, total_steps=100)
     np.testing.assert_allclose(cosine(jnp.array([0, 15, 30, 65, 100, 200])), [0.01, 0.13, 0.25, 0.125, 0, 0], rtol=1e-6)
-    line = lrax.schedules.one_cycle_two_phase(0.0, 0.3, 0.1, 100, 30, "linear")
+    line = lrax.schedules.one_cycle_two_phase(0.0, 0.3, 0.1, warmup_steps=30, total_steps=100, mode="linear")
     np.testing.assert_allclose(line(jnp.array([0, 10, 30, 65, 100])), [0, 0.1, 0.3, 0.2, 0.1], rtol=1e-6)
 
 
@@ -91,7 +96,7 @@ def test_inverse_sqrt_and_noam() -> None:
     steps = np.arange(1, 20_000, 37)
     want = 512**-0.5 * np.minimum(steps**-0.5, steps * 4000**-1.5)
     np.testing.assert_allclose(lrax.noam(512, 4000)(jnp.asarray(steps - 1)), want, rtol=1e-6)
-    schedule = lrax.inverse_sqrt(0.1, 100, timescale=50, total_steps=1000, cooldown_steps=600, end=0.001)
+    schedule = lrax.warmup_inverse_sqrt(0.1, 100, timescale=50, total_steps=1000, cooldown_steps=600, end=0.001)
     at = 0.1 / np.sqrt(1 + 300 / 50)
     np.testing.assert_allclose(
         schedule(jnp.array([0, 100, 400, 700, 1000])), [0.1 / 101, 0.1, at, (at + 0.001) / 2, 0.001], rtol=1e-6
@@ -100,7 +105,9 @@ def test_inverse_sqrt_and_noam() -> None:
 
 def test_flat_cosine() -> None:
     """Flat, then half a cosine."""
-    np.testing.assert_allclose(lrax.flat_cosine(0.1, 100, 50)(jnp.array([0, 50, 75, 100])), [0.1, 0.1, 0.05, 0], rtol=1e-6)
+    np.testing.assert_allclose(
+        lrax.flat_cosine(0.1, flat_steps=50, total_steps=100)(jnp.array([0, 50, 75, 100])), [0.1, 0.1, 0.05, 0], rtol=1e-6
+    )
 
 
 def test_warm_restarts_with_a_warmup_each() -> None:
@@ -113,8 +120,10 @@ def test_warm_restarts_with_a_warmup_each() -> None:
 
 def test_recipes_take_traced_lengths() -> None:
     """Every argument may be traced, lengths included; too long a warm-up, which is then not seen, leaves one update."""
-    rates = jax.jit(lambda total, warm: lrax.warmup_cosine(0.3, total, warm)(jnp.array([0, 4, 20])))
-    np.testing.assert_allclose(rates(20, 4), lrax.warmup_cosine(0.3, 20, 4)(jnp.array([0, 4, 20])), rtol=1e-6)
+    rates = jax.jit(lambda total, warm: lrax.warmup_cosine(0.3, warmup_steps=warm, total_steps=total)(jnp.array([0, 4, 20])))
+    np.testing.assert_allclose(
+        rates(20, 4), lrax.warmup_cosine(0.3, warmup_steps=4, total_steps=20)(jnp.array([0, 4, 20])), rtol=1e-6
+    )
     assert np.isfinite(rates(20, 50)).all()
 
 
@@ -128,14 +137,14 @@ def test_tri_stage_is_fairseq_s() -> None:
         [peak * (first + (1 - first) * steps / warm), peak, peak * np.exp(np.log(last) * (steps - warm - hold) / decay)],
         peak * last,
     )
-    schedule = lrax.schedules.tri_stage(peak, total, *ratio[:2], start_factor=first, end_factor=last)
+    schedule = lrax.schedules.tri_stage(peak, *ratio[:2], total, start_factor=first, end_factor=last)
     np.testing.assert_allclose(schedule(jnp.asarray(steps)), want, rtol=2e-6)
 
 
 def test_power_is_the_papers() -> None:
     """At a count, the power of the tokens that were seen, capped; the warm-up leads to it, the cool-down from it to the end."""
     batch, tokens = 64, 64 * 4096
-    schedule = lrax.schedules.power(0.02, 1000, batch, tokens, total_steps=100_000, cooldown_steps=0.1, end=0.0)
+    schedule = lrax.schedules.warmup_power(0.02, 1000, batch, tokens, total_steps=100_000, cooldown_steps=0.1, end=0.0)
     counts = np.array([1000, 5000, 20_000, 90_000])
     want = np.minimum(0.02, batch * 4.6 * (counts * float(tokens)) ** -0.51)
     np.testing.assert_allclose(schedule(jnp.asarray(counts)), want, rtol=2e-5)
@@ -145,7 +154,7 @@ def test_power_is_the_papers() -> None:
 
 def test_power_by_a_clock() -> None:
     """Read by a clock whose unit is what a count stands for, it is the same power of the tokens for any batch size."""
-    one = lrax.schedules.power(1.0, 0, 1, 2**16)
+    one = lrax.schedules.warmup_power(1.0, 0, 1, 2**16)
     for size in (2**16, 2**18):
         got = lrax.Clock(size, unit=2**16).to_steps(one)(2**20 // (size // 2**16))
         np.testing.assert_allclose(got, one(2**20), rtol=1e-6)
@@ -153,21 +162,28 @@ def test_power_by_a_clock() -> None:
 
 def test_wsd_s_comes_back() -> None:
     """Before each end it falls, at the end it is at the peak again, and at the last one it stays; any number of ends."""
-    schedule = lrax.wsd_s(1.0, 400, [100, 200], 10, 50)
+    schedule = lrax.wsd_s(1.0, ends=[100, 200], warmup_steps=10, cooldown_steps=50, total_steps=400)
     np.testing.assert_allclose(
         schedule(jnp.array([0, 10, 50, 75, 99, 100, 150, 175, 200, 350, 375, 400, 500])),
         [1 / 11, 1, 1, 0.5, 0.02, 1, 1, 0.5, 1, 1, 0.5, 0, 0],
         rtol=1e-5,
     )
     assert schedule.length == 400
-    program = [str(jax.make_jaxpr(lrax.wsd_s(1.0, 10**6, np.arange(9, n) * 9, 1, 2).rate)(3)).count("=") for n in (20, 2000)]
+    program = [
+        str(
+            jax.make_jaxpr(lrax.wsd_s(1.0, ends=np.arange(9, n) * 9, warmup_steps=1, cooldown_steps=2, total_steps=10**6).rate)(
+                3
+            )
+        ).count("=")
+        for n in (20, 2000)
+    ]
     assert program[0] == program[1]
 
 
 def test_faded_follows_where_a_cool_down_leads_straight() -> None:
     """A cool-down that multiplies is the schedule times what is left of it; then its end is held."""
     decay = lrax.InverseSqrt(1.0)
-    schedule = lrax.schedules.faded(decay, 100, 20, end_factor=0.1)
+    schedule = lrax.schedules.faded(decay, cooldown_steps=20, total_steps=100, end_factor=0.1)
     counts = np.array([0, 79, 80, 90, 100])
     want = np.asarray(decay(jnp.asarray(counts))) * [1, 1, 1, 0.55, 0.1]
     np.testing.assert_allclose(schedule(jnp.asarray(counts)), want, rtol=1e-5)
@@ -185,3 +201,19 @@ def test_joined_at_boundaries_of_ones_own() -> None:
     )
     with pytest.raises(ValueError, match=r"joined: `boundaries` must be one shorter than `schedules` \(3\)"):
         lrax.schedules.joined(parts, [5])
+
+
+def test_parts_are_not_checked_inside_a_trace() -> None:
+    """Tracing a recipe builds its parts without their checks: at most 60 calls of functions of lrax."""
+    schedule, calls = lrax.warmup_cosine(0.1, warmup_steps=10, total_steps=100), []
+
+    def profile(frame: Any, event: str, _: Any) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(lrax.__path__[0]):
+            calls.append(frame.f_code.co_name)
+
+    sys.setprofile(profile)
+    try:
+        jax.jit(lambda count: schedule(count)).trace(jnp.int32(3))
+    finally:
+        sys.setprofile(None)
+    assert 0 < len(calls) <= 60

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 import lrax
-from lrax.fields._rules import Ratio
-from lrax.fields._shares import updates
-from lrax.schedules._recipe import Recipe
+from lrax.fields._rules import Ratio, to_steps
+from lrax.schedules._recipes import Recipe
 from public_names import public
 from schedule_case import rates
 
@@ -24,11 +23,11 @@ WAITING: dict[str, Recipe] = {
     "wsd": lrax.wsd(0.1, warmup_steps=10, cooldown_steps=0.2, mode="cosine"),
     "wsd_s": lrax.wsd_s(0.1, ends=[0.25, 0.5], warmup_steps=0.01, cooldown_steps=0.1),
     "flat_cosine": lrax.flat_cosine(0.1, flat_steps=0.7),
-    "inverse_sqrt": lrax.inverse_sqrt(0.1, 0.01, cooldown_steps=0.2),
-    "inverse_sqrt, endless": lrax.inverse_sqrt(0.1, 0.01),
+    "inverse_sqrt": lrax.warmup_inverse_sqrt(0.1, 0.01, cooldown_steps=0.2),
+    "inverse_sqrt, endless": lrax.warmup_inverse_sqrt(0.1, 0.01),
     "one_cycle_two_phase": lrax.schedules.one_cycle_two_phase(0.01, 0.1, 0.0, warmup_steps=0.3),
     "tri_stage": lrax.schedules.tri_stage(0.1, warmup_steps=0.1, hold_steps=0.4),
-    "power": lrax.schedules.power(0.02, 0.01, 128, 2**19, cooldown_steps=0.1),
+    "power": lrax.schedules.warmup_power(0.02, 0.01, 128, 2**19, cooldown_steps=0.1),
     "faded": lrax.schedules.faded(lrax.InverseSqrt(0.1), cooldown_steps=0.1),
 }
 LISTS: dict[str, Any] = {
@@ -47,10 +46,10 @@ every_plan = pytest.mark.parametrize("plan", WAITING.values(), ids=WAITING)
 def test_a_plan_waits_for_its_total(plan: Recipe) -> None:
     """One plan serves every length: given early, late, traced or as a batch, the total makes the same schedule."""
     with pytest.raises(
-        ValueError, match=rf"{type(plan).__name__}: `total_steps` must be known .*plan.with_total_steps\(10_000\)"
+        ValueError, match=rf"{type(plan).__name__}: `total_steps` must be set .*plan.with_total_steps\(10_000\)"
     ):
         plan(0)
-    with pytest.raises(ValueError, match="`total_steps` must be known"):
+    with pytest.raises(ValueError, match="`total_steps` must be set"):
         _ = plan.length
     given = {name: getattr(plan, name) for name in plan._rules}
     assert plan.needs_total_steps
@@ -86,11 +85,11 @@ RESOLVED: dict[str, tuple[lrax.Schedule, lrax.Schedule]] = {
     ),
     "wsd_s, ends in counts": (
         lrax.wsd_s(1.0, ends=[130, 250], warmup_steps=0, cooldown_steps=0.1),
-        lrax.wsd_s(1.0, 1001, [130, 250], 0, 101),
+        lrax.wsd_s(1.0, ends=[130, 250], warmup_steps=0, cooldown_steps=101, total_steps=1001),
     ),
     "wsd_s, ends in both": (
         lrax.wsd_s(1.0, ends=[0.25, 300], warmup_steps=0.05, cooldown_steps=2),
-        lrax.wsd_s(1.0, 1001, [251, 300], 51, 2),
+        lrax.wsd_s(1.0, ends=[251, 300], warmup_steps=51, cooldown_steps=2, total_steps=1001),
     ),
     "scaled": (lrax.Scale(lrax.MultiStep(0.1, 0.5, [0.6]), 2), lrax.Scale(lrax.MultiStep(0.1, 0.5, [601]), 2)),
 }
@@ -132,7 +131,7 @@ def test_lists_in_batches_and_traced() -> None:
     assert both.tolist() == [plan.with_total_steps(100)(65), lrax.MultiStep(0.1, 0.5, [50, 70])(65)]
     traced = jax.jit(lambda shares: lrax.MultiStep(0.1, 0.5, shares, 100)(jnp.array([59, 60, 80])))
     np.testing.assert_array_equal(traced(jnp.array([0.6, 0.8])), plan.with_total_steps(100)(jnp.array([59, 60, 80])))
-    lengths = lrax.warmup_cosine(0.1, 100, [0.1, 20.0])
+    lengths = lrax.warmup_cosine(0.1, warmup_steps=[0.1, 20.0], total_steps=100)
     assert lengths(jnp.array([10, 20])).tolist() == [np.float32(0.1)] * 2
 
 
@@ -143,8 +142,10 @@ def test_no_milestone_is_a_list_of_none() -> None:
         lrax.MultiStep(0.1, 0.5, []): lrax.Constant(0.1),
         lrax.PiecewiseConstant([0.1], []): lrax.Constant(0.1),
         lrax.schedules.joined([lrax.Cosine(0.1, 0.0, 9)], []): lrax.Cosine(0.1, 0.0, 9),
-        lrax.wsd_s(0.1, 100, [], 5, 10): lrax.wsd(0.1, 100, 5, 10),
-        lrax.Clock([8], []).read(lrax.Cosine(0.1, 0.0, 99)): lrax.Clock(8).to_steps(lrax.Cosine(0.1, 0.0, 99)),
+        lrax.wsd_s(0.1, ends=[], warmup_steps=5, cooldown_steps=10, total_steps=100): lrax.wsd(
+            0.1, warmup_steps=5, cooldown_steps=10, total_steps=100
+        ),
+        lrax.Clock([8], []).to_steps(lrax.Cosine(0.1, 0.0, 99)): lrax.Clock(8).to_steps(lrax.Cosine(0.1, 0.0, 99)),
         lrax.from_config({"kind": "MultiStep", "start": 0.1, "factor": 0.5, "boundaries": []}): lrax.Constant(0.1),
     }
     for schedule, want in empty.items():
@@ -155,8 +156,8 @@ def test_no_milestone_is_a_list_of_none() -> None:
 
 def test_an_endless_recipe_does_not_wait() -> None:
     """Where nothing needs a total there are rates without one."""
-    assert lrax.inverse_sqrt(0.1, 100)(100) == np.float32(0.1)
-    assert lrax.schedules.power(0.02, 100, 128, 2**19)(100) == np.float32(0.02)
+    assert lrax.warmup_inverse_sqrt(0.1, 100)(100) == np.float32(0.1)
+    assert lrax.schedules.warmup_power(0.02, 100, 128, 2**19)(100) == np.float32(0.02)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.01, 0.2, 1 / 3, 0.5, 0.999, 0.0001, 0.7, 0.123])
@@ -167,8 +168,8 @@ def test_a_share_is_what_was_written_rounded_up(share: float) -> None:
     want = [math.ceil(total * fraction) for total in totals]
     for number in (share, np.float32(share), np.float64(share), jnp.float32(share)):
         length = lrax.warmup_cosine(0.1, warmup_steps=number).warmup_steps
-        assert [int(updates(length, np.int32(total))) for total in totals] == want
-    traced = jax.jit(lambda share, total: updates(lrax.warmup_cosine(0.1, warmup_steps=share).warmup_steps, total))
+        assert [int(to_steps(length, np.int32(total))) for total in totals] == want
+    traced = jax.jit(lambda share, total: to_steps(lrax.warmup_cosine(0.1, warmup_steps=share).warmup_steps, total))
     assert traced(share, jnp.array(totals)).tolist() == want
     if share != 1 / 3:
         assert [lrax.steps_for(fraction=share, total_steps=total) for total in totals] == want
@@ -176,43 +177,63 @@ def test_a_share_is_what_was_written_rounded_up(share: float) -> None:
 
 def test_which_is_meant() -> None:
     """An int and a whole float from 2.0 on are updates, a float below 1 is a share, 0 and 0.0 are none, 1.0 is asked about."""
-    number = lrax.warmup_cosine(0.1, 1000, 20)
-    assert lrax.warmup_cosine(0.1, 1000, 20.0) == number != lrax.warmup_cosine(0.1, 1000, 0.02)
-    np.testing.assert_array_equal(lrax.warmup_cosine(0.1, 1000, 0.02)(jnp.arange(30)), number(jnp.arange(30)))
-    assert lrax.warmup_cosine(0.1, 1000, 0.0) == lrax.warmup_cosine(0.1, 1000, 0)
-    assert lrax.warmup_cosine(0.1, 1000, 1).warmup_steps == 1
+    number = lrax.warmup_cosine(0.1, warmup_steps=20, total_steps=1000)
+    assert (
+        lrax.warmup_cosine(0.1, warmup_steps=20.0, total_steps=1000)
+        == number
+        != lrax.warmup_cosine(0.1, warmup_steps=0.02, total_steps=1000)
+    )
+    np.testing.assert_array_equal(
+        lrax.warmup_cosine(0.1, warmup_steps=0.02, total_steps=1000)(jnp.arange(30)), number(jnp.arange(30))
+    )
+    assert lrax.warmup_cosine(0.1, warmup_steps=0.0, total_steps=1000) == lrax.warmup_cosine(
+        0.1, warmup_steps=0, total_steps=1000
+    )
+    assert lrax.warmup_cosine(0.1, warmup_steps=1, total_steps=1000).warmup_steps == 1
     assert repr(lrax.sgdr(0.1, 0.0, 250, warmup_steps=0.1)) == "sgdr(peak=0.1, end=0.0, cycle_steps=250, warmup_steps=0.1)"
     np.testing.assert_array_equal(lrax.sgdr(0.1, 0.0, 250, warmup_steps=0.1)(25), np.float32(0.1))
-    batch = lrax.warmup_cosine(0.1, 1000, np.array([0.0, 0.02, 0.1]))
+    batch = lrax.warmup_cosine(0.1, warmup_steps=np.array([0.0, 0.02, 0.1]), total_steps=1000)
     peaks = jax.vmap(lambda one, count: one(count), in_axes=(jax.tree.map(lambda leaf: 0 if np.ndim(leaf) else None, batch), 0))
     np.testing.assert_array_equal(peaks(batch, jnp.array([0, 20, 100])), np.full(3, np.float32(0.1)))
 
 
 def test_traced_shares() -> None:
     """A traced float is a share; one outside [0, 1] is brought to the nearer end, and one update is left at least."""
-    rate = jax.jit(jax.vmap(lambda share: lrax.warmup_cosine(0.1, 100, share)(50)))
-    want = [lrax.warmup_cosine(0.1, 100, 0)(50), lrax.warmup_cosine(0.1, 100, 0.5)(50)]
+    rate = jax.jit(jax.vmap(lambda share: lrax.warmup_cosine(0.1, warmup_steps=share, total_steps=100)(50)))
+    want = [
+        lrax.warmup_cosine(0.1, warmup_steps=0, total_steps=100)(50),
+        lrax.warmup_cosine(0.1, warmup_steps=0.5, total_steps=100)(50),
+    ]
     np.testing.assert_allclose(
         rate(jnp.array([-1.0, 0.0, 0.5, 1.0, 7.0])), [want[0], *want, 51 / 101 * 0.1, 51 / 101 * 0.1], 1e-6
     )
 
 
 BAD: dict[str, tuple[Any, str]] = {
-    "one": (lambda: lrax.wsd(0.1, 100, 1.0, 0.2), "wsd: `warmup_steps` .* got 1.0; write warmup_steps=1 for one update"),
-    "more than all": (lambda: lrax.wsd(0.1, 100, 0.5, 0.6), r"wsd: `cooldown_steps` .* left of the total \(0.5\), got 0.6"),
+    "one": (
+        lambda: lrax.wsd(0.1, warmup_steps=1.0, cooldown_steps=0.2, total_steps=100),
+        "wsd: `warmup_steps` .* got 1.0; write warmup_steps=1 for one step",
+    ),
+    "more than all": (
+        lambda: lrax.wsd(0.1, warmup_steps=0.5, cooldown_steps=0.6, total_steps=100),
+        r"wsd: `cooldown_steps` .* left of the total \(0.5\), got 0.6",
+    ),
     "more than all, waiting": (lambda: lrax.wsd(0.1, warmup_steps=0.5, cooldown_steps=0.6), r"`cooldown_steps` .* got 0.6"),
     "too long for this total": (
         lambda: lrax.wsd(0.1, warmup_steps=50, cooldown_steps=0.6).with_total_steps(100),
         "`cooldown_steps` must",
     ),
-    "no whole": (lambda: lrax.wsd(0.1, 100, 10.5, 20), "wsd: `warmup_steps` must be .* or a share of the total .* got 10.5"),
+    "no whole": (
+        lambda: lrax.wsd(0.1, warmup_steps=10.5, cooldown_steps=20, total_steps=100),
+        "wsd: `warmup_steps` must be .* or a fraction of the total .* got 10.5",
+    ),
     "a list out of order": (lambda: lrax.MultiStep(0.1, 0.5, [0.8, 0.6]), "MultiStep: `boundaries` .*; sort it"),
     "a list that repeats": (lambda: lrax.MultiStep(0.1, 0.5, [0.6, 0.6]), "MultiStep: `boundaries` .*; drop the repeats"),
     "a share for a list": (lambda: lrax.MultiStep(0.1, 0.5, 0.6), r"MultiStep: `boundaries` .*; give a list: \[0.6\]"),
     "neither a share nor whole": (lambda: lrax.MultiStep(0.1, 0.5, [0.6, 80.5]), "80.5 is not whole: round it"),
     "a negative share": (lambda: lrax.MultiStep(0.1, 0.5, [-0.6, 0.8]), "counts begin at 0"),
-    "one before shares": (lambda: lrax.MultiStep(0.1, 0.5, [1.0, 0.8]), r"write \[1\] for one update"),
-    "one alone in a list": (lambda: lrax.MultiStep(0.1, 0.5, [1.0]), r"write \[1\] for one update"),
+    "one before shares": (lambda: lrax.MultiStep(0.1, 0.5, [1.0, 0.8]), r"write \[1\] for one step"),
+    "one alone in a list": (lambda: lrax.MultiStep(0.1, 0.5, [1.0]), r"write \[1\] for one step"),
     "out of order over this total": (
         lambda: lrax.MultiStep(0.1, 0.5, [0.6, 80]).with_total_steps(1000),
         r"MultiStep: `boundaries` must be in order over this total, where they are \[600, 80\], got \[0.6, 80\]",
@@ -223,7 +244,7 @@ BAD: dict[str, tuple[Any, str]] = {
     ),
     "no shares and no total": (
         lambda: lrax.MultiStep(0.1, 0.5, [60, 80]).with_total_steps(100),
-        "MultiStep: `over.total_steps.` must be",
+        "MultiStep: `with_total_steps` must be",
     ),
     "ends too near, waiting": (
         lambda: lrax.wsd_s(0.1, ends=[0.5, 0.6], warmup_steps=0, cooldown_steps=0.3),
@@ -233,32 +254,47 @@ BAD: dict[str, tuple[Any, str]] = {
         lambda: lrax.wsd_s(0.1, ends=[13, 25], warmup_steps=0, cooldown_steps=0.1).with_total_steps(500),
         r"distance between ends \(12\)",
     ),
-    "tiny": (lambda: lrax.warmup_cosine(0.1, 100, 1e-6), "got 1e-06; the smallest share is 1/32768"),
+    "tiny": (
+        lambda: lrax.warmup_cosine(0.1, warmup_steps=1e-6, total_steps=100),
+        "got 1e-06; the smallest fraction is 1/32768",
+    ),
     "a ratio of numbers too large": (
         lambda: lrax.from_config({"kind": "warmup_cosine", "peak": 0.1, "warmup_steps": {"ratio": [1, 40_000]}}),
         "warmup_cosine: `warmup_steps` must be",
     ),
-    "a ratio above 1": (lambda: lrax.warmup_cosine(0.1, 100, Ratio(np.int32(3), np.int32(2))), "`warmup_steps` must be"),
-    "a share in the place of the total": (lambda: lrax.wsd(0.1, 0.01, 0.2, 0.1), "wsd: `total_steps` .* by name"),
+    "a ratio above 1": (
+        lambda: lrax.warmup_cosine(0.1, warmup_steps=Ratio(np.int32(3), np.int32(2)), total_steps=100),
+        "`warmup_steps` must be",
+    ),
+    "a share in the place of the total": (
+        lambda: lrax.wsd(0.1, warmup_steps=0.2, cooldown_steps=0.1, total_steps=0.01),
+        "wsd: `total_steps` .* set it later",
+    ),
     "not given": (
         lambda: lrax.wsd(0.1, warmup_steps=0.1),
-        r"`cooldown_steps` is missing; it is wsd\(peak, total_steps=None, w",
+        r"`cooldown_steps` is missing; it is wsd\(peak, warmup_steps, cool",
     ),
-    "no total to give": (lambda: lrax.StepDecay(0.1, 0.5, 30).with_total_steps(100), "StepDecay: `over.total_steps.` must be"),
+    "no total to give": (lambda: lrax.StepDecay(0.1, 0.5, 30).with_total_steps(100), "StepDecay: `with_total_steps` must be"),
     "a bad total": (
         lambda: lrax.warmup_cosine(0.1, warmup_steps=5).with_total_steps(0.5),
-        "over: `total_steps` must be a whole number",
+        "with_total_steps: `total_steps` must be a whole number",
     ),
     "extended": (
         lambda: lrax.extend(lrax.wsd(0.1, warmup_steps=0.1, cooldown_steps=0.1), 100, 5),
-        "`total_steps` must be known",
+        "`total_steps` must be set",
     ),
-    "an end before the peak": (lambda: lrax.wsd_s(0.1, 100, [10], 5, 6), "wsd_s: `cooldown_steps` .* at most .* .5."),
+    "an end before the peak": (
+        lambda: lrax.wsd_s(0.1, ends=[10], warmup_steps=5, cooldown_steps=6, total_steps=100),
+        "wsd_s: `cooldown_steps` .* at most .* .5.",
+    ),
     "an end past the total": (
-        lambda: lrax.wsd_s(0.1, 100, [10, 100], 0, 6),
+        lambda: lrax.wsd_s(0.1, ends=[10, 100], warmup_steps=0, cooldown_steps=6, total_steps=100),
         "wsd_s: `ends` must be rising, and less than .*100",
     ),
-    "ends that fall": (lambda: lrax.wsd_s(0.1, 100, [0.5, 0.2], 0, 6), "wsd_s: `ends` must be a list of counts, or of shares"),
+    "ends that fall": (
+        lambda: lrax.wsd_s(0.1, ends=[0.5, 0.2], warmup_steps=0, cooldown_steps=6, total_steps=100),
+        "wsd_s: `ends` must be a list of counts, or of fractions",
+    ),
 }
 
 
@@ -277,18 +313,47 @@ def test_a_sweep_over_lengths() -> None:
 
     plan = lrax.warmup_linear(0.1, warmup_steps=0.1)
     lengths = lrax.sweep(train, plan.with_total_steps(jnp.array([20, 40])))
-    both = lrax.sweep(train, [plan.with_total_steps(20), lrax.warmup_linear(0.1, 20, 2)])
+    both = lrax.sweep(train, [plan.with_total_steps(20), lrax.warmup_linear(0.1, warmup_steps=2, total_steps=20)])
     np.testing.assert_allclose(lengths, [1.0, 2.0], atol=0.1)
     np.testing.assert_allclose(both, [lengths[0]] * 2, rtol=1e-6)
 
 
 def test_traced_ends() -> None:
     """Ends that are traced, in counts and as shares, are those that are known."""
-    want = lrax.wsd_s(1.0, 100, [25, 50], 5, 10)(jnp.arange(100))
+    want = lrax.wsd_s(1.0, ends=[25, 50], warmup_steps=5, cooldown_steps=10, total_steps=100)(jnp.arange(100))
     for ends in (jnp.array([25, 50]), jnp.array([0.25, 0.5])):
-        traced = jax.jit(lambda ends: lrax.wsd_s(1.0, 100, ends, 5, 10)(jnp.arange(100)))(ends)
+        traced = jax.jit(
+            lambda ends: lrax.wsd_s(1.0, ends=ends, warmup_steps=5, cooldown_steps=10, total_steps=100)(jnp.arange(100))
+        )(ends)
         np.testing.assert_allclose(traced, want, rtol=1e-6, atol=1e-9)
         waiting = jax.jit(
             lambda ends: lrax.wsd_s(1.0, ends=ends, warmup_steps=5, cooldown_steps=10).with_total_steps(100)(jnp.arange(100))
         )
         np.testing.assert_allclose(waiting(ends), want, rtol=1e-6, atol=1e-9)
+
+
+def test_a_total_reaches_plans_inside() -> None:
+    """`with_total_steps` of a sum, a product or a faded schedule gives the total to the plans inside that need it."""
+    plan, whole = (lrax.warmup_cosine(0.1, warmup_steps=0.1, total_steps=total) for total in (None, 100))
+    counts = jnp.array([0, 10, 50, 99, 100])
+    for around in (
+        lambda inner: lrax.Product(lrax.InverseSqrt(1.0), inner),
+        lambda inner: lrax.Sum(inner, lrax.Constant(0.1)),
+        lambda inner: lrax.schedules.faded(inner, cooldown_steps=0.2, total_steps=100),
+        lambda inner: lrax.Scale(lrax.Maximum(inner, lrax.Constant(0.01)), 2.0),
+    ):
+        assert around(plan).needs_total_steps
+        assert around(plan).with_total_steps(100) == around(whole)
+        np.testing.assert_array_equal(around(plan).with_total_steps(100)(counts), around(whole)(counts))
+    with pytest.raises(ValueError, match="Sum: `with_total_steps` must be"):
+        lrax.Sum(lrax.Linear(0.1, 0.0, 10), lrax.Constant(0.1)).with_total_steps(100)
+
+
+def test_no_cool_down_of_an_endless_decay() -> None:
+    """A cool-down of no steps, with a total or without, leaves the decay as it is; a total is its length."""
+    endless = lrax.warmup_inverse_sqrt(0.1, 100)
+    for none in (None, 0, 0.0, np.int32(0)):
+        assert lrax.warmup_inverse_sqrt(0.1, 100, cooldown_steps=none) == endless
+        ends = lrax.warmup_inverse_sqrt(0.1, 100, cooldown_steps=none, total_steps=1000)
+        assert ends.length == 1000
+        np.testing.assert_array_equal(ends(jnp.array([0, 100, 900])), endless(jnp.array([0, 100, 900])))

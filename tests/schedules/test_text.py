@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 
 import lrax
-from lrax.fields._value import lanes
+from lrax.fields._value import unbatch
 from lrax.schedules._display import labels
 from schedule_cases import CASES, Case, plain, sampled
 
 BENDS = {
-    "warm-up and cool-down": (lrax.wsd(0.5, 1000, 100, 300), [0, 100, 700, 1000]),
+    "warm-up and cool-down": (lrax.wsd(0.5, warmup_steps=100, cooldown_steps=300, total_steps=1000), [0, 100, 700, 1000]),
     "steps": (lrax.StepDecay(1.0, 0.5, 250), [249, 250, 499, 500, 749, 750, 1000]),
-    "a long one": (lrax.wsd(0.5, 1_000_000, 10_000, 300_000), [0, 10_000, 700_000, 1_000_000]),
+    "a long one": (
+        lrax.wsd(0.5, warmup_steps=10_000, cooldown_steps=300_000, total_steps=1_000_000),
+        [0, 10_000, 700_000, 1_000_000],
+    ),
     "a long one with jumps": (lrax.MultiStep(1.0, 0.5, [123_456, 1_234_567]), [123_455, 123_456, 1_234_566, 1_234_567]),
     "cycles": (lrax.sgdr(1.0, 0.0, 250), [249, 250, 749, 750]),
     "a triangle": (lrax.Triangle(0.0, 1.0, 1000, rise=0.3), [0, 300, 1000]),
@@ -99,7 +102,7 @@ def test_a_table_shows_itself() -> None:
 
 def test_labels() -> None:
     """A label is a short call, or what differs within a kind, or what it is made of; no two are the same."""
-    peaks = [lrax.warmup_cosine(peak, 40_000, 2_000, end=1e-5) for peak in (0.1, 0.2)]
+    peaks = [lrax.warmup_cosine(peak, warmup_steps=2_000, total_steps=40_000, end=1e-5) for peak in (0.1, 0.2)]
     deep = [lrax.Shift(lrax.Warmup(lrax.Cosine(peak, 1e-5, 40_000), 100), 1) for peak in (0.1, 0.2)]
     lists = [lrax.MultiStep(0.1, 0.5, list(range(first, 15 + first))) for first in (1, 2)]
     assert labels([*peaks, *deep, *lists, lrax.Constant(0.1)]) == [
@@ -126,14 +129,14 @@ def test_several_schedules_have_columns() -> None:
 def test_lanes_of_every_kind_of_field() -> None:
     """Fields that are lists keep them; numbers that all lanes share stay; length factors are taken apart too."""
     batch = lrax.Cycle(lrax.Cosine(1.0, np.array([0.1, 0.2]), 10), length_factor=np.array([1.5, 2.0]))
-    assert list(map(repr, lanes("table", batch))) == [
+    assert list(map(repr, unbatch("table", batch))) == [
         repr(lrax.Cycle(lrax.Cosine(1.0, end, 10), factor)) for end, factor in ((0.1, 1.5), (0.2, 2.0))
     ]
-    assert len(lanes("table", lrax.MultiStep(1.0, 0.5, [1, 2, 3]))) == 1
-    two = lanes("table", lrax.Sequence(lrax.Hold(1.0, 5), lrax.MultiStep(1.0, 0.5, np.array([[1, 2, 3], [4, 5, 6]]))))
+    assert len(unbatch("table", lrax.MultiStep(1.0, 0.5, [1, 2, 3]))) == 1
+    two = unbatch("table", lrax.Sequence(lrax.Hold(1.0, 5), lrax.MultiStep(1.0, 0.5, np.array([[1, 2, 3], [4, 5, 6]]))))
     assert [int(np.max(one.schedules[1].boundaries)) for one in two] == [3, 6]
     partial = lrax.Function(jax.tree_util.Partial(lambda scale, count: scale[0], jnp.ones(3)))
-    assert len(lanes("table", partial)) == 1
+    assert len(unbatch("table", partial)) == 1
 
 
 @pytest.mark.parametrize(

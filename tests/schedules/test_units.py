@@ -49,7 +49,7 @@ def test_steps_for(amounts: dict[str, Any], steps: int) -> None:
         ({"examples": 1, "batch_size": 2.5}, ValueError, "`batch_size` must be an integer"),
         ({"examples": float("nan"), "batch_size": 5}, ValueError, "`examples` must be a finite number"),
         ({"examples": -5, "batch_size": 5}, ValueError, "`examples` must be from 0"),
-        ({"examples": 1e12, "batch_size": 5}, ValueError, "it is 200000000000 updates"),
+        ({"examples": 1e12, "batch_size": 5}, ValueError, "it is 200000000000 steps"),
         ({"epochs": "many", "dataset_size": 5, "batch_size": 5}, TypeError, "`epochs` must be a finite number"),
     ],
 )

@@ -37,7 +37,12 @@ def test_scores():
     axes = run().plot()
     assert axes.get_xscale() == "log"
     assert {"best 0.1", "diverged"} <= set(legend(axes))
-    schedules = [lrax.Constant(0.1), lrax.Constant(0.2), lrax.wsd(0.1, 12, 2, 3), lambda count: 0.1]
+    schedules = [
+        lrax.Constant(0.1),
+        lrax.Constant(0.2),
+        lrax.wsd(0.1, warmup_steps=2, cooldown_steps=3, total_steps=12),
+        lambda count: 0.1,
+    ]
     assert len({line.get_color() for line in SweepResult.create(schedules, np.arange(4.0)).plot().lines}) >= 3
     axes = SweepResult.create(lrax.Constant(MANY), np.arange(12.0)).plot()
     assert {"0.001", "0.01", "0.1"} <= set(shown(axes))
@@ -50,7 +55,11 @@ def test_scores_of_many_classes():
         lrax.Constant(0.1),
         *(one(0.1, 0.0, 12) for one in (lrax.Linear, lrax.Cosine, lrax.OneMinusSqrt, lrax.schedules.OneMinusSquare)),
     ]
-    schedules += [lrax.wsd(0.1, 12, 2, 3), lrax.Cycle(lrax.Cosine(0.1, 0.0, 4)), lrax.Cycle(lrax.Linear(0.1, 0.0, 4))]
+    schedules += [
+        lrax.wsd(0.1, warmup_steps=2, cooldown_steps=3, total_steps=12),
+        lrax.Cycle(lrax.Cosine(0.1, 0.0, 4)),
+        lrax.Cycle(lrax.Linear(0.1, 0.0, 4)),
+    ]
     axes = SweepResult.create(schedules, np.arange(8.0)).plot()
     looks = {line.get_label(): (line.get_color(), line.get_linestyle()) for line in axes.lines if line.get_marker() == "None"}
     assert len(looks) == 9

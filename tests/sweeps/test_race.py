@@ -67,7 +67,7 @@ def test_lanes_see_the_same_start_and_the_same_batches():
 
 def test_the_best_go_on_with_their_states_and_counts():
     """A run that stays goes on where it was: its curve is that of one long run, schedules that change included."""
-    schedules = [lrax.Cosine(0.1, 0.0, 32), lrax.Constant(0.001), lrax.warmup_cosine(0.05, 32, 4)]
+    schedules = [lrax.Cosine(0.1, 0.0, 32), lrax.Constant(0.001), lrax.warmup_cosine(0.05, warmup_steps=4, total_steps=32)]
     result = run(schedules=schedules, keep=0.6)
     assert list(result.rungs) == [2, 1, 2]
     assert np.isnan(result.losses[1, 16:]).all()
@@ -269,7 +269,7 @@ def accuracy(state):
 @pytest.mark.standard_promotion
 def test_a_wrong_goal_is_warned_of():
     """A race that is judged by an accuracy with the wrong goal warns, and has the sentence below its table."""
-    schedules = [lrax.warmup_cosine(peak, 40, 4) for peak in np.geomspace(1e-5, 0.3, 8)]
+    schedules = [lrax.warmup_cosine(peak, warmup_steps=4, total_steps=40) for peak in np.geomspace(1e-5, 0.3, 8)]
     options = {"rungs": [20, 20], "batch_size": 16, "schedules": schedules}
     learner = linear_learner(optax.sgd)
     words = "the metric of .* is worst where the loss is lowest: .* give goal='max'"
@@ -351,7 +351,7 @@ def test_a_race_knows_where_its_rungs_ended():
     assert run(data=iter([DATA] * 10), batch_size=None, key=None, rungs=(8, 8, 8)).ends == (8, 10)
 
 
-SCHEDULE = lrax.warmup_cosine(0.1, 20, 4)
+SCHEDULE = lrax.warmup_cosine(0.1, warmup_steps=4, total_steps=20)
 BATCHES = [tuple(array[first : first + 8] for array in DATA) for first in range(0, 32, 8)]
 
 

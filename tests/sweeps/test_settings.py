@@ -81,7 +81,7 @@ def test_score_chooses_the_metric():
 def test_peak_lrs():
     """The peak of a schedule is found wherever it is, for long schedules, endless ones and mixed classes."""
     schedules = [
-        lrax.warmup_cosine(0.3, 2_000_000_000, 1_000_003),
+        lrax.warmup_cosine(0.3, warmup_steps=1_000_003, total_steps=2_000_000_000),
         lrax.Triangle(0.1, 0.7, 12_345, rise=0.123),
         lrax.InverseSqrt(0.5),
         lrax.Constant(0.2),

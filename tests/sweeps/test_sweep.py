@@ -22,12 +22,12 @@ def train(schedule):
 def test_lanes_equal_separate_runs():
     """Every run of a sweep equals the run of its schedule alone, for batched fields and for a list."""
     peaks = jnp.geomspace(1e-3, 0.4, 8)
-    batch = jax.vmap(lambda peak: lrax.warmup_cosine(peak=peak, total_steps=20, warmup_steps=4))(peaks)
+    batch = jax.vmap(lambda peak: lrax.warmup_cosine(peak=peak, warmup_steps=4, total_steps=20))(peaks)
     metrics = lrax.sweep(train, batch)
-    listed = lrax.sweep(train, [lrax.warmup_cosine(float(peak), 20, 4) for peak in peaks])
+    listed = lrax.sweep(train, [lrax.warmup_cosine(float(peak), warmup_steps=4, total_steps=20) for peak in peaks])
     assert metrics["losses"].shape == (8, 20)
     for run, peak in enumerate(peaks):
-        alone = train(lrax.warmup_cosine(float(peak), 20, 4))
+        alone = train(lrax.warmup_cosine(float(peak), warmup_steps=4, total_steps=20))
         np.testing.assert_allclose(metrics["final"][run], alone["final"], rtol=1e-5)
         np.testing.assert_allclose(listed["final"][run], alone["final"], rtol=1e-5)
 

@@ -32,7 +32,10 @@ def test_plain_export():
 
 def test_recipes_are_told_apart():
     """Schedules whose calls are long or alike have labels of their own in the table."""
-    rates = [lrax.warmup_cosine(0.1, 12, warmup) for warmup in (2, 3)] + [lrax.wsd(0.1, 12, 2, 3), lambda count: 0.1]
+    rates = [lrax.warmup_cosine(0.1, warmup_steps=warmup, total_steps=12) for warmup in (2, 3)] + [
+        lrax.wsd(0.1, warmup_steps=2, cooldown_steps=3, total_steps=12),
+        lambda count: 0.1,
+    ]
     result = SweepResult.create(rates, np.arange(4.0))
     lines = str(result).splitlines()
     assert len({line[3:40] for line in lines[2:6]}) == 4
@@ -42,7 +45,10 @@ def test_recipes_are_told_apart():
 
 def test_labels_of_long_calls_have_what_differs():
     """Of calls that are too long for a column, the arguments that differ are shown, whatever else is in the list."""
-    calls = [lrax.wsd(peak, 10_000, 1_000, 2_000, 1e-5, mode="one_minus_sqrt") for peak in (0.1, 0.2)]
+    calls = [
+        lrax.wsd(peak, warmup_steps=1_000, cooldown_steps=2_000, total_steps=10_000, end=1e-5, mode="one_minus_sqrt")
+        for peak in (0.1, 0.2)
+    ]
     assert labels([*calls, lrax.Constant(0.1)]) == ["wsd(peak=0.1)", "wsd(peak=0.2)", "Constant(value=0.1)"]
 
 

@@ -143,7 +143,7 @@ def warmed_as_the_recipe(warmup: int) -> np.ndarray[Any, Any]:
 
 def test_recipes_are_mapped() -> None:
     """Many peaks and lengths of warm-up go through one program, lengths traced."""
-    recipe = lambda warmup: bound(lrax.warmup_cosine(0.05, UPDATES, warmup), UPDATES)  # noqa: E731
+    recipe = lambda warmup: bound(lrax.warmup_cosine(0.05, warmup_steps=warmup, total_steps=UPDATES), UPDATES)  # noqa: E731
     warmups = jnp.array([1, 5, 9])
     want = [formula(0.05 * warmed_as_the_recipe(int(one))) for one in warmups]
     np.testing.assert_allclose(jax.vmap(recipe)(warmups), want, rtol=1e-6)
@@ -178,14 +178,14 @@ def test_mistakes_are_named() -> None:
 
 STEPS = 2**18
 LONG = {
-    "a short warm-up": (lrax.warmup_cosine(1.0, STEPS, 10), 1e-5),
+    "a short warm-up": (lrax.warmup_cosine(1.0, warmup_steps=10, total_steps=STEPS), 1e-5),
     "to zero": (lrax.Linear(1.0, 0.0, STEPS), 1e-5),
     "a narrow peak": (
         lrax.schedules.joined([lrax.Constant(0.01), lrax.Constant(1.0), lrax.Constant(0.01)], [1000, 1020]),
         1e-5,
     ),
     "late milestones": (lrax.MultiStep(1.0, 0.1, [1000, STEPS // 2, STEPS - 50]), 1e-5),
-    "over before its end": (lrax.wsd(1.0, STEPS // 3, 0.01, 100), 1e-5),
+    "over before its end": (lrax.wsd(1.0, warmup_steps=0.01, cooldown_steps=100, total_steps=STEPS // 3), 1e-5),
     "many cycles": (lrax.cyclical(0.1, 1.0, 64), 2e-3),
 }
 

@@ -88,7 +88,7 @@ def test_half_way_through_a_run_the_run_goes_on_as_if_nothing_had_happened():
         return state.apply_gradients(grads=grads, batch_stats=stats)
 
     def run(test):
-        state = linen_state(optax.adam(lrax.warmup_cosine(0.01, 20, 4)))
+        state = linen_state(optax.adam(lrax.warmup_cosine(0.01, warmup_steps=4, total_steps=20)))
         for i in range(10):
             if i == 5 and test:
                 learner = lrax.flax.from_train_state(state, linen_loss, optax.adam, aux="batch_stats", key=KEY)
@@ -293,7 +293,7 @@ def accumulated(lr):
     return optax.MultiSteps(momentum(lr), 2)
 
 
-SCHEDULE = lrax.warmup_cosine(0.1, 100, 10)
+SCHEDULE = lrax.warmup_cosine(0.1, warmup_steps=10, total_steps=100)
 MADE_WITH = {
     "a number": (momentum(1e-3), momentum),
     "a schedule": (momentum(SCHEDULE), momentum),

@@ -39,5 +39,5 @@ def test_another_kind_is_refused() -> None:
     """Numbers of another kind of schedule are an error that says what was wanted."""
     state = serialization.to_state_dict(lrax.Constant(0.1))
     assert {name: np.asarray(leaf).tolist() for name, leaf in state.items()} == {"value": float(np.float32(0.1))}
-    with pytest.raises(ValueError, match=r"`state` must be that of a schedule like Cosine.*give a target of the kind"):
+    with pytest.raises(ValueError, match=r"`state` must be that of a schedule like Cosine.*give a target of the class"):
         serialization.from_state_dict(lrax.Cosine(0.1, 0.0, 10), state)

@@ -21,7 +21,7 @@ pytestmark = [
 
 KEY = jax.random.key(0)
 INPUTS, TARGETS = (array.reshape(64, -1) for array in regression(features=4))
-SCHEDULE = lrax.warmup_cosine(peak=0.01, total_steps=24, warmup_steps=4)
+SCHEDULE = lrax.warmup_cosine(peak=0.01, warmup_steps=4, total_steps=24)
 
 
 @pytest.fixture(autouse=True)
@@ -79,9 +79,9 @@ def test_a_schedule_s_configuration_is_its_json():
     np.testing.assert_array_equal(again.schedule(np.arange(30)), SCHEDULE(np.arange(30)))
     plain = lrax.keras.Schedule(lambda count: 0.1 / (count + 1))
     np.testing.assert_allclose(plain(3), 0.025)
-    with pytest.raises(TypeError, match="a plain callable cannot be saved"):
+    with pytest.raises(TypeError, match="a callable cannot be saved"):
         plain.get_config()
-    with pytest.raises(TypeError, match=r"lrax\.keras\.Schedule: `schedule` must be a schedule or a function count -> rate"):
+    with pytest.raises(TypeError, match=r"lrax\.keras\.Schedule: `schedule` must be a schedule or a function count -> "):
         lrax.keras.Schedule(0.1)
 
 

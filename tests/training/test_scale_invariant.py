@@ -85,7 +85,9 @@ def test_heights_move_as_the_optimizer_asks(optimizer, power, higher):
     assert found.grows is (optimizer is optax.sgd)
     short, long = (float(found.schedule(lrax.Constant(1.0), steps)(0)) for steps in (100, 10_000))
     np.testing.assert_allclose(short / long, 100**power, rtol=1e-4)
-    np.testing.assert_allclose(found.schedule(lrax.warmup_cosine(1.0, 10_000, 1_000))(1_000) / long, higher, rtol=0.01)
+    np.testing.assert_allclose(
+        found.schedule(lrax.warmup_cosine(1.0, warmup_steps=1_000, total_steps=10_000))(1_000) / long, higher, rtol=0.01
+    )
 
 
 @pytest.mark.parametrize(("optimizer", "expected"), [(optax.sgd, False), (optax.adam, True), (labelled, False)])

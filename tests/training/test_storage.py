@@ -19,7 +19,7 @@ def test_content_of_any_kind_comes_back(tmp_path):
         "plain": [None, True, 3, 1.5, float("inf"), "text", {}],
         "arrays": (np.arange(3, dtype=">f8"), jnp.ones(2, jnp.bfloat16), np.float32(2), np.zeros((0, 3)), np.array([True])),
         "key": jax.random.split(jax.random.key(0), 3),
-        "schedules": (lrax.Constant(0.1), lrax.wsd(0.1, 9, 1, 2)),
+        "schedules": (lrax.Constant(0.1), lrax.wsd(0.1, warmup_steps=1, cooldown_steps=2, total_steps=9)),
         3: Pair(1, np.arange(2)),
     }
     save("Test.save", tmp_path / "file", "Test", content)

@@ -43,7 +43,7 @@ class Halved(lrax.Schedule):
         return self.schedule.rate(count) / 2
 
 
-schedule = lrax.warmup_cosine(peak=0.1, total_steps=1000, warmup_steps=100)
+schedule = lrax.warmup_cosine(peak=0.1, warmup_steps=100, total_steps=1000)
 optax.adamw(schedule)
 optax.sgd(lrax.Cosine(0.1, 0.0, 1000), momentum=0.9)
 optax.inject_hyperparams(optax.adam)(learning_rate=schedule)
@@ -61,8 +61,8 @@ numbers: list[lrax.Schedule] = [
     lrax.Warmup(lambda count: 0.1 / (1 + count), 10, mode="cosine"),
     lrax.Warmup(optax.constant_schedule(0.1), 10, mode="constant"),
     lrax.Sequence(lrax.Hold(0.1, 5), SquareRoot(0.1, 10), Halved(Warmed(0.1))),
-    lrax.wsd(0.1, 1000, 100, 200, mode="one_minus_sqrt"),
-    lrax.wsd(0.1, 1000, 0.01, np.float32(0.2)),
+    lrax.wsd(0.1, warmup_steps=100, cooldown_steps=200, total_steps=1000, mode="one_minus_sqrt"),
+    lrax.wsd(0.1, warmup_steps=0.01, cooldown_steps=np.float32(0.2), total_steps=1000),
     lrax.wsd(0.1, warmup_steps=0.01, cooldown_steps=200).with_total_steps(1000),
     lrax.wsd_s(0.1, ends=[0.25, 0.5], warmup_steps=10, cooldown_steps=0.1).with_total_steps(jnp.int32(1000)),
     lrax.Clock([256, 512], [1000], unit=256).to_steps(lrax.Constant(0.1), scaling="sqrt"),
@@ -70,11 +70,11 @@ numbers: list[lrax.Schedule] = [
     lrax.schedules.joined([lrax.Constant(0.1), optax.constant_schedule(0.2)], [10]),
     lrax.from_config({"kind": "warmup_linear", "peak": 0.1, "warmup_steps": 0.1}),
     lrax.one_cycle(0.1, 0.5, 500, cooldown_steps=100, end=None if jax.device_count() > 99 else 0.0),
-    lrax.cyclical(0.1, 0.5, 500, height=lrax.Exponential(1.0, 0.9)),
-    jax.vmap(lambda peak: lrax.warmup_cosine(peak, 500, 50))(jnp.geomspace(1e-3, 1, 8)),
+    lrax.cyclical(0.1, 0.5, 500, amplitude=lrax.Exponential(1.0, 0.9)),
+    jax.vmap(lambda peak: lrax.warmup_cosine(peak, warmup_steps=50, total_steps=500))(jnp.geomspace(1e-3, 1, 8)),
 ]
 rate: jax.Array = schedule(3) + schedule(np.int64(3)) + schedule(jnp.arange(3))
-peak: jax.Array = schedule.peak
+peak: np.float32 | jax.Array = schedule.peak
 seen: int = int(lrax.Clock(256).seen(5))
 text: str = lrax.table(schedule)
 again: lrax.Schedule = lrax.from_json(lrax.to_json(schedule))

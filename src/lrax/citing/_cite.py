@@ -14,7 +14,7 @@ from lrax._version import __version__
 from lrax.fields._errors import argument_error, check_call
 from lrax.finder._result import FinderResult
 from lrax.schedules._base import Schedule, parts
-from lrax.schedules._recipe import Recipe
+from lrax.schedules._recipes import Recipe
 from lrax.sweeps._results import RaceResult, SweepResult
 
 _SOURCE = re.compile(r"^Source: (.*?)(?:\n\s*\n|\Z)", re.DOTALL | re.MULTILINE)

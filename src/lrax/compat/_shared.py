@@ -14,17 +14,19 @@ import numpy as np
 import optax
 
 from lrax.fields._errors import Shown, argument_error, bind, is_concrete
-from lrax.fields._rules import LARGEST, Choice, Rule
-from lrax.fields._types import (
+from lrax.fields._rules import (
     BOUNDARIES,
     DELAY,
+    LARGEST,
     OFFSET,
     POSITIVE,
     RATE,
     RATES,
     STEPS,
+    Choice,
     Number,
     Numbers,
+    Rule,
     Whole,
     Wholes,
 )

@@ -28,8 +28,7 @@ from lrax.compat._shared import (
     checked,
 )
 from lrax.fields._errors import argument_error, is_concrete
-from lrax.fields._rules import Choice, Static
-from lrax.fields._types import POSITIVE
+from lrax.fields._rules import POSITIVE, Choice, Static
 from lrax.schedules._base import Function, Schedule
 from lrax.schedules._combinators import Cycle, Product, Sequence, Shift, Stretch, Sum, Warmup
 from lrax.schedules._decays import Constant, Exponential, MultiStep

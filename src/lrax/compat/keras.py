@@ -20,8 +20,9 @@ from lrax.compat._shared import (
 from lrax.fields._errors import argument_error, as_array
 from lrax.fields._rules import LARGEST_RATIO
 from lrax.schedules._base import Schedule
-from lrax.schedules._combinators import Cycle, Rounding, Stretch, Sum, Warmup
+from lrax.schedules._combinators import Cycle, Stretch, Sum, Warmup
 from lrax.schedules._decays import Constant, InverseTime, PolynomialRestarts
+from lrax.schedules._intmath import Rounding
 from lrax.schedules._phases import Cosine, Polynomial
 from lrax.schedules._tables import PiecewiseConstant as Table
 

@@ -30,9 +30,9 @@ from lrax.compat._shared import (
 from lrax.fields._errors import argument_error, is_concrete
 from lrax.fields._rules import Choice, whole_number
 from lrax.schedules._base import RateFunction, Schedule
-from lrax.schedules._combinators import Clip, Maximum, Minimum, Sequence, Shift
+from lrax.schedules._combinators import Clip, Cooldown, Maximum, Minimum, Sequence, Shift
 from lrax.schedules._decays import Constant
-from lrax.schedules._phases import Cosine, CosinePower, Hold, Linear, Polynomial
+from lrax.schedules._phases import Cosine, Hold, Linear, Polynomial
 from lrax.schedules._tables import Piecewise, PiecewiseConstant
 
 __all__ = [
@@ -334,7 +334,7 @@ def _cosine(start: Any, end: Any, steps: Any, power: Any) -> Schedule:
         return Hold(start, steps)
     if holds(power == 1):
         return Cosine(start, end, steps)
-    return CosinePower(start, pick(power == 0, start, end), steps, pick(power == 0, 1.0, power))
+    return Cooldown(Constant(start), 0, steps, pick(power == 0, start, end), "cosine", pick(power == 0, 1.0, power))
 
 
 def _table(caller: str, init_value: Any, scales: Mapping[int, Any] | None) -> tuple[list[int], list[Any]]:

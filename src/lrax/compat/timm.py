@@ -46,10 +46,10 @@ from lrax.compat._shared import (
 from lrax.compat.torch import MultiStepLR
 from lrax.fields._errors import argument_error
 from lrax.fields._rules import LARGEST, LARGEST_RATIO, Choice, Rule, nearest_ratio, whole_number
-from lrax.schedules._base import Schedule, has_curve
-from lrax.schedules._combinators import Cycle, Maximum, Product, Rounding, Sequence, Shift, Stretch, Sum, Until, Warmup, Warp
-from lrax.schedules._decays import Constant, InverseSqrt, Power
-from lrax.schedules._noise import Noise
+from lrax.schedules._base import Schedule, curve_of
+from lrax.schedules._combinators import Cycle, Maximum, Product, Sequence, Shift, Stretch, Sum, Until, Warmup, Warp
+from lrax.schedules._decays import Constant, InverseSqrt, Noise, Power
+from lrax.schedules._intmath import Rounding
 from lrax.schedules._phases import Cosine, Hold, Linear, OneMinusSqrt, Polynomial, Relaxation, Tanh
 
 __all__ = [
@@ -387,7 +387,7 @@ def _cycles(
     whole = by.denominator == 1 or t_initial % by.denominator ** min(cycle_limit - 1, 32) == 0
     rounding: Rounding = "nearest" if whole else "none"
     falls = phase(lr, lr_min)
-    if rounding == "none" and not has_curve(falls):
+    if rounding == "none" and curve_of(falls) is None:
         remedy = "choose cycle_mul and t_initial so that the cycles have whole lengths, or leave out k_decay"
         raise argument_error(ValueError, caller, "cycle_mul", "such that no cycle ends between two counts", cycle_mul, remedy)
     again: Schedule = Cycle(falls, cycle_mul, rounding=rounding)

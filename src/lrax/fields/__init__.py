@@ -1,5 +1,5 @@
-"""What may stand in a field of a kind of your own: `peak: lrax.fields.Rate`."""
+"""Field types for custom schedules: `peak: lrax.fields.Rate`."""
 
-from lrax.fields._types import Boundaries, Delay, Fraction, LengthFactor, Offset, Positive, Rate, Rates, Steps, default
+from lrax.fields._rules import Boundaries, Delay, Fraction, LengthFactor, Offset, Positive, Rate, Rates, Steps, default
 
 __all__ = ["Boundaries", "Delay", "Fraction", "LengthFactor", "Offset", "Positive", "Rate", "Rates", "Steps", "default"]

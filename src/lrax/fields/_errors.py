@@ -5,11 +5,13 @@ import functools
 import html
 import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, ParamSpec, TypeVar
+from types import ModuleType
+from typing import ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 
 NEEDS_NUMBERS = (
     jax.errors.ConcretizationTypeError,
@@ -24,34 +26,43 @@ def is_traced(value: object) -> bool:
     return isinstance(value, jax.core.Tracer)
 
 
-def any_traced(tree: Any) -> bool:
+def any_traced(tree: object) -> bool:
     """Whether any leaf of a pytree is traced."""
     return any(is_traced(leaf) for leaf in jax.tree.leaves(tree))
 
 
-def is_key(leaf: Any) -> bool:
+def is_key(leaf: object) -> bool:
     """Whether an array, or the shape of one, is of random keys."""
     return jnp.issubdtype(jax.dtypes.result_type(leaf), jax.dtypes.prng_key)
 
 
 def is_concrete(value: object) -> bool:
     """Whether the numbers in `value` can be read now: no tracer, and no part of it on another host."""
-    if is_traced(value):
-        return False
-    return not isinstance(value, jax.Array) or value.is_fully_addressable
+    return not isinstance(value, jax.core.Tracer) and (not isinstance(value, jax.Array) or value.is_fully_addressable)
 
 
-def as_array(value: Any) -> np.ndarray[Any, Any] | jax.Array:
-    """`value` as an array of NumPy, or of JAX where it is one or says how to become one (variables of NNX and of Keras)."""
-    if not isinstance(value, jax.Array) and callable(getattr(value, "__jax_array__", None)):
-        value = value.__jax_array__()
-    return value if isinstance(value, jax.Array) else np.asarray(value)
+def array_module(*values: object) -> ModuleType:
+    """`numpy` where all numbers are concrete, so that nothing is compiled for them; `jax.numpy` elsewhere."""
+    for value in values:
+        if not is_concrete(value):
+            return jnp
+    return np
+
+
+def as_array(value: object) -> npt.NDArray[np.generic] | jax.Array:
+    """`value` as a NumPy array, or a JAX array if it is one or says how to become one (variables of NNX and of Keras)."""
+    if isinstance(value, jax.Array):
+        return value
+    convert = getattr(value, "__jax_array__", None)
+    if not callable(convert):
+        return np.asarray(value)
+    return jnp.asarray(convert())
 
 
 Parameters = ParamSpec("Parameters")
 Returned = TypeVar("Returned")
 
-ELSEWHERE: dict[str, list[str]] = {
+SYNONYMS: dict[str, list[str]] = {
     word: meant.split()
     for words, meant in (
         ("lr learning_rate max_lr rate value", "peak high start value"),
@@ -74,17 +85,13 @@ ELSEWHERE: dict[str, list[str]] = {
     )
     for word in words.split()
 }
-"""What other libraries, and people, call what has another name here; the first that there is, is meant."""
+"""Arguments of other libraries, and the names of lrax for them, the likeliest first."""
 
 
 def argument_error(error: type[Exception], caller: str, name: str, needs: str, value: object, remedy: str = "") -> Exception:
-    """The one form of every message: who, which argument, what it must be, what it was, and what to do."""
-    name = name if len(name) <= LONG_NAME else name[: LONG_NAME - 3] + "..."
+    """An error in the one form of all messages: caller, argument, what it must be, what it was, and the fix."""
+    name = name if len(name) <= 120 else name[:117] + "..."  # a place in a file may be long
     return error(f"{caller}: `{name}` must be {needs}, got {shown(value)}" + (f"; {remedy}" if remedy else ""))
-
-
-LONG_NAME = 120
-"""A longer name of an argument, or place in a file, is cut."""
 
 
 def shown(value: object) -> str:
@@ -93,10 +100,7 @@ def shown(value: object) -> str:
         value = float(str(value)) if isinstance(value, np.floating) else value.item()
     try:
         text = repr(value)
-    except (
-        ValueError,
-        RecursionError,
-    ):  # Python does not write integers of thousands of digits, nor lists of a thousand levels
+    except (ValueError, RecursionError):  # integers of thousands of digits, lists of a thousand levels
         text = f"<a value of type {type(value).__name__} that is too long to show>"
     return text if len(text) <= 60 else text[:57] + "..."
 
@@ -106,9 +110,9 @@ NO_QUOTES = "YAML takes 1e-3 for text: write 1.0e-3, and no quotes"
 
 
 def is_number_text(value: object) -> bool:
-    """Whether `value` is a number that is written as text, or a list that holds one, however deep."""
+    """Whether `value` is a number written as text, or a list that holds one, however deep."""
     found = [value]
-    for part in found:  # which grows by the lists in it
+    for part in found:  # the list grows by the parts of the lists in it
         if isinstance(part, list | tuple):
             found.extend(part)
         elif isinstance(part, str):
@@ -121,17 +125,17 @@ def is_number_text(value: object) -> bool:
 
 
 def missing_extra(what: str, package: str, extra: str) -> ImportError:
-    """What is raised where the package of an extra is not installed; `docs/install.md` gives the same command."""
+    """The error if the package of an extra is not installed; `docs/install.md` gives the same command."""
     return ImportError(f"{what} needs {package}, the extra `{extra}`: python -m pip install '.[{extra}]' in a checkout of lrax")
 
 
 def near(word: str, words: Collection[str]) -> str:
-    """The one of `words` that was meant by a misspelt one, or by what it is called elsewhere; "" if none is near.
+    """The one of `words` that a misspelt word, or a name from another library, means; "" if none is near.
 
     >>> near("peak_value", ["peak", "end"]), near("num_iter", ["end", "steps"]), near("wramup_steps", ["steps", "warmup_steps"])
     ('peak', 'steps', 'warmup_steps')
     """
-    known = [one for one in ELSEWHERE.get(word, []) if one in words]
+    known = [one for one in SYNONYMS.get(word, []) if one in words]
     close = difflib.get_close_matches(word, words, n=1, cutoff=0.7)
     pieces = set(word.lower().split("_"))
     shared = sorted((one for one in words if pieces & set(one.split("_"))), key=len)
@@ -139,28 +143,14 @@ def near(word: str, words: Collection[str]) -> str:
 
 
 def did_you_mean(word: str, words: Collection[str]) -> str:
-    """A remedy that names what was meant, or "" where nothing is near."""
+    """A remedy that names the nearest word, or ""."""
     meant = near(word, words)
     return f"did you mean {meant!r}?" if meant else ""
 
 
-def bound(caller: str, signature: inspect.Signature, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a call by name, defaults included; a call that does not fit is told how it reads and what was meant.
-
-    Raises: TypeError for an argument too many, twice or missing, and for one that there is not.
-    """
-    parameters = signature.parameters
-    placed = dict(zip(parameters, args, strict=False))
-    found = {name: one.default for name, one in parameters.items()} | placed | kwargs
-    wrong = len(args) > len(placed) or len(found) > len(parameters) or placed.keys() & kwargs.keys()
-    if wrong or any(needed(value) for value in found.values()):
-        raise misfit(caller, signature, args, kwargs)
-    return found
-
-
-def check_call(function: Callable[Parameters, Returned]) -> Callable[Parameters, Returned]:
-    """`function`; a call of it that does not fit is told how it reads and what was meant, as `bound` does for kinds."""
-    signature, caller = inspect.signature(function), function.__qualname__.removesuffix(".__init__")
+def check_call(function: Callable[Parameters, Returned], caller: str = "") -> Callable[Parameters, Returned]:
+    """`function`, which raises a helpful TypeError if the arguments of a call do not match its signature."""
+    signature, caller = inspect.signature(function), caller or function.__qualname__.removesuffix(".__init__")
 
     @functools.wraps(function)
     def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Returned:
@@ -170,54 +160,46 @@ def check_call(function: Callable[Parameters, Returned]) -> Callable[Parameters,
     return call
 
 
-def bind(caller: str, signature: inspect.Signature, args: Sequence[Any], kwargs: dict[str, Any]) -> inspect.BoundArguments:
-    """`signature.bind`, with words for a call that does not fit."""
+def bind(
+    caller: str, signature: inspect.Signature, args: Sequence[object], kwargs: Mapping[str, object]
+) -> inspect.BoundArguments:
+    """`signature.bind`, whose TypeError names the mistake, what was probably meant, and how the call reads."""
     try:
         return signature.bind(*args, **kwargs)
     except TypeError:
-        raise misfit(caller, signature, args, kwargs) from None
+        raise _mismatch(caller, signature, args, kwargs) from None
 
 
-LONG_CALL = 160
-"""A call that is longer is told without its defaults."""
-
-
-def misfit(caller: str, signature: inspect.Signature, args: Sequence[Any], kwargs: dict[str, Any]) -> TypeError:
-    """What is said of a call that does not fit: what is wrong, what was meant, and how the call reads."""
+def _mismatch(caller: str, signature: inspect.Signature, args: Sequence[object], kwargs: Mapping[str, object]) -> TypeError:
     parameters = {name: one for name, one in signature.parameters.items() if name != "self"}
     args = args[len(signature.parameters) - len(parameters) :]
-    by_place = [one for one in parameters.values() if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
-    named = {name: one for name, one in parameters.items() if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)}
-    more = any(one.kind is one.VAR_POSITIONAL for one in parameters.values())
-    call = f"it is {caller}{_reads(parameters)}"
+    positional = [one.name for one in parameters.values() if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    named = [name for name, one in parameters.items() if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    given = positional[: len(args)]
+    call = f"it is {caller}{_written(parameters)}"
     for name in kwargs:
-        if name in [one.name for one in by_place[: len(args)]]:
-            return TypeError(f"{caller}: `{name}` is given twice, by its place and by its name; {call}")
+        if name in given:
+            return TypeError(f"{caller}: got multiple values for argument `{name}`; {call}")
         if name not in named:
-            placed = [one.name for one in by_place[: len(args)]]
-            meant = near(name, [one for one in named if one not in placed and one not in kwargs] or list(named))
-            hint = f"did you mean `{meant}`? " if meant else ""
-            return TypeError(f"{caller}: there is no argument `{name}`; {hint}{call[0].upper() if hint else 'i'}{call[1:]}")
-    if len(args) > len(by_place) and not more:
-        takes = f"takes {len(by_place)} arguments{' by their place' if len(named) > len(by_place) else ''}"
-        return TypeError(f"{caller}: {takes}, got {len(args)}; {call}")
-    given = {*[one.name for one in by_place[: len(args)]], *kwargs}
-    missing = [one.name for one in (*by_place, *named.values()) if needed(one.default) and one.name not in given]
+            meant = near(name, [one for one in named if one not in given and one not in kwargs] or named)
+            hint = f"did you mean `{meant}`? I" if meant else "i"
+            return TypeError(f"{caller}: there is no argument `{name}`; {hint}{call[1:]}")
+    if len(args) > len(positional) and not any(one.kind is one.VAR_POSITIONAL for one in parameters.values()):
+        takes = f"takes {plural(len(positional), 'positional argument')} but {len(args)} were given"
+        return TypeError(f"{caller}: {takes}; {call}")
+    missing = [
+        name
+        for name in (*positional, *named)
+        if parameters[name].default is inspect.Parameter.empty and name not in given and name not in kwargs
+    ]
     return TypeError(f"{caller}: `{missing[0]}` is missing; {call}" if missing else f"{caller}: {call}")
 
 
-def needed(default: object) -> bool:
-    """Whether a parameter of this default must be given: it has none, or one that says so after others that have theirs."""
-    return default is inspect.Parameter.empty or default is ...
-
-
-def _reads(parameters: Mapping[str, inspect.Parameter]) -> str:
-    """Parameters as one writes them, without their types; of many, their names."""
+def _written(parameters: Mapping[str, inspect.Parameter]) -> str:
+    """Parameters as one writes them, without types; of many, without defaults."""
     plain = [one.replace(annotation=one.empty) for one in parameters.values()]
-    whole = str(inspect.Signature(plain)).replace("=Ellipsis", "")
-    if len(whole) <= LONG_CALL:
-        return whole
-    return str(inspect.Signature([one.replace(default=one.empty) for one in plain]))
+    whole = str(inspect.Signature(plain))
+    return whole if len(whole) <= 160 else str(inspect.Signature([one.replace(default=one.empty) for one in plain]))
 
 
 def choice(caller: str, name: str, value: object, words: Sequence[str]) -> str:
@@ -231,7 +213,7 @@ def choice(caller: str, name: str, value: object, words: Sequence[str]) -> str:
     return value
 
 
-def check_whole(caller: str, name: str, value: Any) -> None:
+def check_whole(caller: str, name: str, value: object) -> None:
     """Raises if a value is not an integer of at least 1."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool):
         raise argument_error(TypeError, caller, name, "an integer of at least 1", value)
@@ -239,27 +221,23 @@ def check_whole(caller: str, name: str, value: Any) -> None:
         raise argument_error(ValueError, caller, name, "an integer of at least 1", value)
 
 
-def check_arity(caller: str, name: str, function: Callable[..., Any], signature: str, arguments: int) -> None:
-    """Raises TypeError if `function` cannot be called with that many positional arguments."""
+def check_arity(caller: str, name: str, function: Callable[..., object], signature: str, arguments: int) -> None:
+    """Raises TypeError if `function` cannot be called with `arguments` positional arguments."""
     try:
         inspect.signature(function).bind(*range(arguments))
     except TypeError as error:
         raise argument_error(TypeError, caller, name, f"callable as {signature}", function, str(error)) from error
-    except ValueError:  # some built-in callables have no signature to look at
+    except ValueError:  # some built-in callables have no signature
         return
 
 
 def plural(number: int, word: str) -> str:
-    """A number of things.
-
-    >>> print(plural(1, "update"), plural(2, "update"))
-    1 update 2 updates
-    """
+    """`1 step`, `2 steps`."""
     return f"{number} {word}" + ("" if number == 1 else "s")
 
 
-def name_of(function: Any) -> str:
-    """What a function is called: its own name, or that of what a partial holds with what it gives, or its class's.
+def name_of(function: object) -> str:
+    """The name of a function; of a partial with its arguments; of another callable that of its class.
 
     >>> from functools import partial
     >>> print(name_of(optax.sgd), name_of(partial(optax.sgd, momentum=0.9)))
@@ -267,15 +245,14 @@ def name_of(function: Any) -> str:
     """
     if name := getattr(function, "__name__", ""):
         return str(name)
-    inner = getattr(function, "func", None)
-    if inner is None:
+    if not isinstance(function, functools.partial):
         return type(function).__name__
     given = [repr(value) for value in function.args] + [f"{name}={value!r}" for name, value in function.keywords.items()]
-    return f"{name_of(inner)}({', '.join(given)})" if given else name_of(inner)
+    return f"{name_of(function.func)}({', '.join(given)})" if given else name_of(function.func)
 
 
 class Shown:
-    """Words in place of a value or a type whose own text is long or says nothing."""
+    """A text that stands for a value whose own repr is long or says nothing."""
 
     def __init__(self, words: str) -> None:
         self.words = words
@@ -285,12 +262,7 @@ class Shown:
 
 
 class Text(str):
-    r"""Lines that a notebook and a prompt show as lines, without `print`.
-
-    >>> Text("two\nlines")
-    two
-    lines
-    """
+    """Lines of text that a notebook and a prompt show as lines, without `print`."""
 
     __slots__ = ()
 

@@ -3,36 +3,39 @@
 import abc
 import bisect
 import dataclasses
+import functools
 import inspect
 import itertools
 import math
-from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, dataclass_transform, get_origin
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, TypeVar, dataclass_transform, get_origin
 
 import jax
 import numpy as np
+import numpy.typing as npt
 from jax.tree_util import GetAttrKey, Partial, register_pytree_with_keys
 
-from lrax.fields._errors import Shown, argument_error, bound, is_concrete, is_key, shown
-from lrax.fields._rules import Choice, Ratio, RatioRule, Rule, Static, nearest_ratio, nearest_time_factor
-from lrax.fields._types import INTEGER, RATE, Maybe
+from lrax.fields._errors import Shown, argument_error, bind, is_concrete, is_key, shown
+from lrax.fields._rules import (
+    INTEGER,
+    RATE,
+    Choice,
+    Converter,
+    Maybe,
+    PyTree,
+    Ratio,
+    Rule,
+    Static,
+    nearest_ratio,
+    nearest_time_factor,
+)
 
-NEW_KIND: list[Callable[[type], None]] = []
-"""Called with every kind that is made from now on: for registries that go by the exact class, as `flax.serialization` does."""
+NEW_CLASS_HOOKS: list[Callable[[type], None]] = []
+"""Called with each new class. `lrax.flax` needs it: `flax.serialization` looks up the exact class, so each is registered."""
 
 
-def _fields(schedule: Any) -> tuple[dataclasses.Field[Any], ...]:
-    """The fields of a kind or of one schedule, in their order."""
-    return dataclasses.fields(schedule)
-
-
-def has_default(field: dataclasses.Field[Any]) -> bool:
-    """Whether a field may be left out; one that must be given after others that need not be has the default `...`."""
-    return field.default is not dataclasses.MISSING and field.default is not ...
-
-
-def _rule(cls: type, name: str, hint: Any) -> Any:
-    """The rule that stands in an annotation."""
+def _rule(cls: type, name: str, hint: object) -> Converter:
+    """The rule in an annotation."""
     if hint is float:
         return RATE
     if hint is int:
@@ -41,22 +44,25 @@ def _rule(cls: type, name: str, hint: Any) -> Any:
         return Static()
     for extra in getattr(hint, "__metadata__", ()):
         if hasattr(extra, "convert"):
-            return extra
+            rule: Converter = extra
+            return rule
     raise TypeError(f"{cls.__name__}: annotate `{name}` with one of lrax.fields, lrax.ScheduleLike, float, int, str or bool")
 
 
-def _register(cls: Any, leaves: list[str], static: list[str]) -> None:
+def _register(cls: type, leaves: tuple[str, ...], static: tuple[str, ...]) -> None:
     """Makes `cls` a pytree. Unflattening never runs `__init__`: it meets tracers, None and placeholders."""
+    keys = [GetAttrKey(name) for name in leaves]
 
-    def flatten(self: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        return tuple(getattr(self, name) for name in leaves), tuple(getattr(self, name) for name in static)
+    def flatten(self: Any) -> tuple[tuple[Any, ...], tuple[object, ...]]:
+        field = vars(self).__getitem__
+        return tuple(map(field, leaves)), tuple(map(field, static))
 
-    def flatten_with_keys(self: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        children, structure = flatten(self)
-        return tuple((GetAttrKey(name), child) for name, child in zip(leaves, children, strict=True)), structure
+    def flatten_with_keys(self: Any) -> tuple[tuple[tuple[GetAttrKey, Any], ...], tuple[object, ...]]:
+        field = vars(self).__getitem__
+        return tuple(zip(keys, map(field, leaves), strict=True)), tuple(map(field, static))
 
-    def unflatten(structure: tuple[Any, ...], children: Iterable[Any]) -> Any:
-        self = object.__new__(cls)
+    def unflatten(structure: Any, children: Iterable[Any]) -> Any:
+        self: Any = object.__new__(cls)
         self.__dict__.update(zip(static, structure, strict=True))
         self.__dict__.update(zip(leaves, children, strict=True))
         return self
@@ -64,31 +70,27 @@ def _register(cls: Any, leaves: list[str], static: list[str]) -> None:
     register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
 
 
-FEW = 4
-"""More words than these to choose from are not listed in a signature."""
-
-
-def reads(rule: Any) -> Shown:
-    """The type of a field or an argument in a few words; what is exact is for the rule and for type checkers."""
+def reads(rule: object) -> Shown:
+    """The type of an argument in a few words, for the signature that an editor shows."""
     if isinstance(rule, Maybe):
         return Shown(f"{reads(rule.rule)} | None")
-    if isinstance(rule, Rule) and not hasattr(rule, "reads"):
+    if isinstance(rule, Choice):
+        return Shown(f"Literal[{', '.join(map(repr, rule.words))}]" if len(rule.words) <= 4 else "str")
+    if written := getattr(rule, "reads", ""):
+        return Shown(written)
+    if isinstance(rule, Rule):
         number = "int" if rule.dtype is np.int32 else "float"
         return Shown(f"Sequence[{number}] | Array" if rule.rank else f"{number} | Array")
-    if isinstance(rule, Choice):
-        return Shown(f"Literal[{', '.join(map(repr, rule.words))}]" if len(rule.words) <= FEW else "str")
-    named = {RatioRule: "float | Array"}
-    return Shown(named.get(type(rule), getattr(rule, "reads", "Any")))
+    return Shown("Any")
 
 
-def _give_init(cls: Any) -> None:
-    """A constructor that explains what is wrong with a call, with a signature that can be read.
+def _give_init(cls: type["Value"]) -> None:
+    """A constructor whose errors explain a wrong call, and whose signature can be read."""
 
-    The signature belongs to the function: one of the class would be found on its instances, which are callables themselves.
-    """
-
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807  # it becomes the method of that name
-        fill(self, bound(cls.__name__, call, args, kwargs), len(args))
+    def __init__(self: Value, *args: object, **kwargs: object) -> None:  # noqa: N807  # it becomes the method of that name
+        call = bind(cls.__name__, signature, args, kwargs)
+        call.apply_defaults()
+        fill(self, call.arguments, len(args))
 
     parameters = [
         inspect.Parameter(
@@ -97,40 +99,49 @@ def _give_init(cls: Any) -> None:
             default=inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default,
             annotation=reads(cls._rules[field.name]),
         )
-        for field in _fields(cls)
+        for field in dataclasses.fields(cls)  # type: ignore[arg-type]  # a dataclass by now
     ]
-    call = inspect.Signature(parameters)
+    signature = inspect.Signature(parameters)
+    itself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
     __init__.__qualname__ = f"{cls.__qualname__}.__init__"
-    __init__.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # as inspect documents it
-        [inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY), *parameters]
-    )
-    cls.__init__ = __init__
+    # the signature belongs to the function: one of the class would be found on its instances, which are callable themselves
+    __init__.__signature__ = inspect.Signature([itself, *parameters])  # type: ignore[attr-defined]  # as inspect documents it
+    cls.__init__ = __init__  # type: ignore[assignment, method-assign]
 
 
 MOST_LEVELS = 32
-"""How many values may be inside each other: Python's stack holds what is done with them, whatever it is."""
+"""How many values may be inside each other: Python's stack holds whatever is done with them."""
 
 
-def levels(value: Any) -> int:
+def parts_of(value: "Value") -> "list[Value]":
+    """The values in the fields of a value."""
+    found: list[Value] = []
+    for name in value._rules:
+        field = vars(value)[name]
+        for part in field if isinstance(field, tuple) else (field,):
+            if isinstance(part, Value):
+                found.append(part)
+    return found
+
+
+def levels(value: "Value") -> int:
     """How many values are inside each other."""
-    fields = [vars(value)[name] for name in value._rules]
-    inside = [part for field in fields for part in (field if isinstance(field, tuple) else (field,)) if isinstance(part, Value)]
-    return 1 + max(map(levels, inside), default=0)
+    return 1 + max(map(levels, parts_of(value)), default=0)
 
 
-def fill(self: Any, given: dict[str, Any], by_place: int = 0) -> None:
-    """Stores the fields, each as its rule has it, and checks what must hold between them."""
+def fill(self: "Value", given: Mapping[str, object], positional: int = 0) -> None:
+    """Stores the fields, each as its rule converts it, and checks the conditions between them."""
     wrong = ""
     try:
         for wrong, rule in self._rules.items():
             object.__setattr__(self, wrong, rule.convert(type(self).__name__, wrong, given[wrong]))
         wrong = ""
         if levels(self) > MOST_LEVELS:
-            remedy = "put them side by side, as in lrax.Product(*schedules)"
+            remedy = "put them next to each other, as in lrax.Product(*schedules)"
             raise argument_error(ValueError, type(self).__name__, "schedule", f"of at most {MOST_LEVELS} levels", self, remedy)
         self.check()
     except (TypeError, ValueError) as error:
-        pair = swapped(type(self), given, list(given)[:by_place], wrong)
+        pair = swapped(type(self), given, list(given)[:positional], wrong)
         if not pair:
             raise
         said = str(error).partition("; ")[0]
@@ -138,27 +149,55 @@ def fill(self: Any, given: dict[str, Any], by_place: int = 0) -> None:
         raise (TypeError if isinstance(error, TypeError) else ValueError)(f"{said}; {order}") from error
 
 
-def swapped(kind: type[Any], given: dict[str, Any], places: list[str], wrong: str) -> tuple[str, str] | None:
-    """Two positional arguments that were given in each other's place: one is `wrong`, or any if all are right but together.
+V = TypeVar("V", bound="Value")
 
-    They are found by trying: with the two swapped there is no error, and both look like what they are then.
+
+def checked(value_class: type[V], *args: object, **fields: object) -> V:
+    """`value_class(*args, **fields)`: the other way to build the parts of a recipe, next to `unchecked`."""
+    return value_class(*args, **fields)
+
+
+def unchecked(value_class: type[V], *args: object, **fields: object) -> V:
+    """A value with fields that are stored as they are: numbers that were checked before, or cannot be, inside a trace."""
+    self = object.__new__(value_class)
+    named = {value_class._variadic: args} if value_class._variadic else dict(zip(value_class._rules, args, strict=False))
+    vars(self).update(named | fields)
+    if len(vars(self)) < len(value_class._rules):
+        vars(self).update(_defaults(value_class) | vars(self))
+    return self
+
+
+@functools.cache
+def _defaults(value_class: type["Value"]) -> dict[str, object]:
+    """The fields that have a default, converted."""
+    fields = dataclasses.fields(value_class)  # type: ignore[arg-type]  # a dataclass
+    return {
+        field.name: value_class._rules[field.name].convert(value_class.__name__, field.name, field.default)
+        for field in fields
+        if field.default is not dataclasses.MISSING
+    }
+
+
+def swapped(cls: type["Value"], given: Mapping[str, object], places: list[str], wrong: str) -> tuple[str, str] | None:
+    """Two positional arguments that were given in each other's place; `wrong` names the refused one, or "" if none alone is.
+
+    They are found by trying: if the two are swapped there is no error, and both look like what they are then.
     """
     for one, other in itertools.combinations(places, 2):
-        if wrong in ("", one, other) and _look_swapped(
-            kind._rules, given, *((other, one) if wrong == other else (one, other)), wrong
-        ):
+        pair = (other, one) if wrong == other else (one, other)
+        if wrong in ("", one, other) and _look_swapped(cls._rules, given, *pair, wrong):
             try:
-                fill(object.__new__(kind), {**given, one: given[other], other: given[one]})
+                fill(object.__new__(cls), {**given, one: given[other], other: given[one]})
             except Exception:  # of the user's own rules and checks, too
                 continue
-            return (one, other) if wrong in ("", one) else (other, one)
+            return pair
     return None
 
 
-def _look_swapped(rules: dict[str, Any], given: dict[str, Any], name: str, other: str, wrong: str) -> bool:
-    """Whether the values of two arguments look like those of each other's; `name` is the one that is wrong, if one is.
+def _look_swapped(rules: Mapping[str, Converter], given: Mapping[str, Any], name: str, other: str, wrong: str) -> bool:
+    """Whether the values of two arguments look like those of each other; `name` is the refused one, if one is.
 
-    Where none is wrong by itself, only two lengths can have been swapped. Of two numbers one is a length and the other a rate.
+    If neither is refused by itself, only two lengths can be swapped. Of two numbers one is a length and the other a rate.
     """
     rule, others = (one.rule if isinstance(one, Maybe) else one for one in (rules[name], rules[other]))
     value, candidate = given[name], given[other]
@@ -168,7 +207,7 @@ def _look_swapped(rules: dict[str, Any], given: dict[str, Any], name: str, other
     if rule.rank or others.rank:
         if rule.dtype is not np.int32 or not wrong:
             return bool(wrong)
-        return value < 2 if scalars[0] else _are_counts(candidate) and not _are_counts(value)
+        return bool(value < 2) if scalars[0] else _are_counts(candidate) and not _are_counts(value)
     lengths = [one.dtype is np.int32 for one in (rule, others)]
     if not all(scalars) or not wrong or lengths[0] == lengths[1]:
         return all(scalars) and not wrong and all(lengths)
@@ -178,7 +217,7 @@ def _look_swapped(rules: dict[str, Any], given: dict[str, Any], name: str, other
 
 
 def _are_counts(value: Any) -> bool:
-    """Whether a list holds whole numbers, as a list of counts does and one of rates hardly."""
+    """Whether a list holds whole numbers, as a list of counts does and one of learning rates hardly ever."""
     try:
         numbers = np.asarray(value, np.float64)
     except (TypeError, ValueError, jax.errors.TracerArrayConversionError):
@@ -186,7 +225,7 @@ def _are_counts(value: Any) -> bool:
     return bool(numbers.size and (numbers == np.floor(numbers)).all() and numbers.max() >= 2)
 
 
-def _refuse(self: Any, name: str, *value: Any) -> None:
+def _refuse(self: "Value", name: str, *value: object) -> None:
     """Raises where an attribute would be assigned or deleted."""
     said = f"{type(self).__name__}: `{name}` cannot be {'assigned' if value else 'deleted'}, because it is frozen"
     if name in self._rules and value:
@@ -194,47 +233,41 @@ def _refuse(self: Any, name: str, *value: Any) -> None:
     raise dataclasses.FrozenInstanceError(said)
 
 
-def _is_length(rule: Any) -> bool:
-    """Whether a field holds a number of updates."""
-    rule = rule.rule if isinstance(rule, Maybe) else rule
-    return isinstance(rule, Rule) and rule.dtype is np.int32 and rule.rank == 0
-
-
 @dataclass_transform(frozen_default=True, eq_default=False)
-class Value(abc.ABC):  # noqa: B024  # what is abstract is left to the kinds
+class Value(abc.ABC):  # noqa: B024  # subclasses have abstract methods
     """A frozen dataclass whose fields are checked and stored by the rule in their annotation, and a pytree of its numbers.
 
     Subclasses take annotated fields and need no decorator. Numbers become leaves; words and flags are static.
 
-    Two values are equal if they are of one kind, with the same words and flags, and with leaves of the same dtypes, shapes and
-    bits, wherever the numbers are. Where a number is not known (under `jit`), it equals itself only. Equal values have
-    one hash, so a value can be a key, and static under `jit`.
+    Two values are equal if they have the same class, words and flags, and leaves of the same dtypes, shapes and bits. A traced
+    number equals itself only. Equal values have one hash, so a value can be a key, and static under `jit`.
+
+    A class with `init=False` uses the constructor of its base.
     """
 
-    _rules: ClassVar[dict[str, Any]] = {}
+    _rules: ClassVar[dict[str, Converter]] = {}
     _required: ClassVar[tuple[str, ...]] = ()
+    _variadic: ClassVar[str] = ""
     _shows_defaults: ClassVar[bool] = True
 
-    def __init_subclass__(cls, **options: Any) -> None:
+    def __init_subclass__(cls, init: bool = True, **options: object) -> None:
         dataclasses.dataclass(frozen=True, eq=False, repr=False, init=False)(cls)
         hints = inspect.get_annotations(cls, eval_str=True)
         own = {name: _rule(cls, name, hint) for name, hint in hints.items() if get_origin(hint) is not ClassVar}  # type: ignore[comparison-overlap]
         cls._rules = {**cls._rules, **own}
         missing = [name for name in cls._required if name not in cls._rules]
         if missing and not inspect.isabstract(cls):
-            raise TypeError(f"{cls.__name__}: a phase needs a field `{missing[0]}: lrax.fields.Steps`, its length in updates")
-        names = [field.name for field in _fields(cls)]
-        leaves = [name for name in names if not isinstance(cls._rules[name], Choice | Static)]
-        static = [name for name in names if name not in leaves]
-        _register(cls, leaves, static)
-        if "__init__" not in vars(cls):
+            raise TypeError(f"{cls.__name__}: a phase needs a field `{missing[0]}: lrax.fields.Steps`, its length in steps")
+        static = tuple(name for name, rule in cls._rules.items() if isinstance(rule, Choice | Static))
+        _register(cls, tuple(name for name in cls._rules if name not in static), static)
+        if init and "__init__" not in vars(cls):
             _give_init(cls)
-        cls.__setattr__ = cls.__delattr__ = _refuse  # type: ignore[method-assign]  # in place of the dataclass's, which has no remedy
-        for told in NEW_KIND:
-            told(cls)
+        cls.__setattr__ = cls.__delattr__ = _refuse  # type: ignore[method-assign, assignment]  # the dataclass's have no remedy
+        for hook in NEW_CLASS_HOOKS:
+            hook(cls)
 
-    def check(self) -> None:  # noqa: B027  # most kinds have no condition between fields
-        """What must hold between fields; a kind that has such conditions raises `ValueError` here. Called once, at the end."""
+    def check(self) -> None:  # noqa: B027  # most classes have no condition between fields
+        """Raises `ValueError` if a condition between fields does not hold. Called once, at the end of construction."""
 
     def __eq__(self, other: object) -> bool:
         if self is other:
@@ -245,7 +278,7 @@ class Value(abc.ABC):  # noqa: B024  # what is abstract is left to the kinds
         return hash(identity(self))
 
     def __repr__(self) -> str:
-        fields = [(field, getattr(self, field.name)) for field in _fields(self)]
+        fields = [(field, getattr(self, field.name)) for field in dataclasses.fields(self)]  # type: ignore[arg-type]
         texts = [
             f"{field.name}={_shown(value)}"
             for field, value in fields
@@ -253,30 +286,30 @@ class Value(abc.ABC):  # noqa: B024  # what is abstract is left to the kinds
         ]
         return f"{type(self).__name__}({', '.join(texts)})"
 
-    def _is_default(self, field: dataclasses.Field[Any], value: Any) -> bool:
-        """Whether a field holds what it holds when it is left out."""
-        if not has_default(field) or field.default is None or value is None:
+    def _is_default(self, field: dataclasses.Field[object], value: object) -> bool:
+        """Whether a field holds its default."""
+        if field.default is dataclasses.MISSING or field.default is None or value is None:
             return value is field.default
-        return identity(self._rules[field.name].convert("", field.name, field.default)) == identity(value)
+        return identity(_defaults(type(self))[field.name]) == identity(value)
 
 
-def identity(tree: Any) -> tuple[Any, ...]:
-    """What two pytrees share if and only if they are equal: their structure, and each leaf bit for bit."""
+def identity(tree: PyTree) -> tuple[object, ...]:
+    """The structure of a pytree and the bits of its leaves: the same for two pytrees if and only if they are equal."""
     leaves, structure = jax.tree.flatten(tree)
     return structure, *map(_bits, leaves)
 
 
-def _bits(leaf: Any) -> Any:
-    """A leaf as something to compare and to hash: the bits of a number that is known; what is not known is itself."""
+def _bits(leaf: object) -> object:
+    """A leaf as something to compare and to hash: the bits of a concrete number; a traced one equals itself only."""
     if not isinstance(leaf, jax.Array | np.ndarray | np.generic):
         return leaf
     if not is_concrete(leaf):
-        return "not known", id(leaf)
+        return "traced", id(leaf)
     array = np.asarray(jax.random.key_data(leaf) if isinstance(leaf, jax.Array) and is_key(leaf) else leaf)
     return str(leaf.dtype), array.shape, array.tobytes()
 
 
-def shortest(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def shortest(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Float32 numbers as the float64 numbers with the shortest decimals that give them back; other numbers as they are."""
     if array.dtype != np.float32:
         return array
@@ -284,7 +317,7 @@ def shortest(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.where(decimal.astype(np.float32) == array, decimal, array.astype(np.float64))
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     """A field as it would be written in a call."""
     if isinstance(value, Ratio):
         return _shown_ratio(value)
@@ -295,7 +328,7 @@ def _shown(value: Any) -> str:
             return f"<{value.dtype}{list(value.shape)}>"
         return repr(shortest(np.asarray(value)).tolist())
     if isinstance(value, Partial):
-        return getattr(value.func, "__qualname__", repr(value.func))
+        return str(getattr(value.func, "__qualname__", repr(value.func)))
     return repr(value)
 
 
@@ -306,7 +339,7 @@ def _shown_ratio(ratio: Ratio) -> str:
     return f"<Ratio{list(np.shape(ratio.numerator))}>" if np.ndim(ratio.numerator) else repr(ratio)
 
 
-def decimal(ratio: Ratio) -> np.ndarray[Any, Any]:
+def decimal(ratio: Ratio) -> npt.NDArray[Any]:
     """A ratio as the float64 number with the fewest digits that becomes it; the quotient itself if none does."""
 
     def number(numerator: int, denominator: int) -> float:
@@ -320,14 +353,14 @@ def decimal(ratio: Ratio) -> np.ndarray[Any, Any]:
     return np.asarray(np.vectorize(number, otypes=[object])(*ratio))
 
 
-def is_batch(value: Any) -> bool:
+def is_batch(value: PyTree) -> bool:
     """Whether a field of a value has more axes than one value's."""
     leaves = zip(jax.tree.leaves(value), ranks(value), strict=True)
     return any(rank is not None and np.ndim(leaf) > rank for leaf, rank in leaves)
 
 
-def ranks(value: Any) -> list[int | None]:
-    """The rank of each leaf of one value, None where it is not known: the leaves of a user's own callables."""
+def ranks(value: PyTree) -> list[int | None]:
+    """The rank of each leaf of one value; None for the leaves of a user's own callables, where it is unknown."""
     if not isinstance(value, Value):
         return [None] * len(jax.tree.leaves(value))
     found: list[int | None] = []
@@ -335,17 +368,17 @@ def ranks(value: Any) -> list[int | None]:
         field, rule = getattr(value, name), rule.rule if isinstance(rule, Maybe) else rule
         if isinstance(rule, Static | Choice):
             continue
-        if isinstance(rule, Rule | RatioRule):
+        if isinstance(rule, Rule) or isinstance(field, Ratio):
             found += [rule.rank if isinstance(rule, Rule) else 0] * len(jax.tree.leaves(field))
         else:
             found += [rank for part in (field if isinstance(field, tuple) else (field,)) for rank in ranks(part)]
     return found
 
 
-def lanes(caller: str, value: Any) -> list[Any]:
-    """The values of a batch, one after the other; a value that is no batch, alone.
+def unbatch(caller: str, value: V) -> list[V]:
+    """The values of a batch as a list; of a value that is not a batch, itself.
 
-    >>> lanes("plot", lrax.Linear(start=np.array([0.1, 0.2]), end=0.0, steps=10))
+    >>> unbatch("plot", lrax.Linear(start=np.array([0.1, 0.2]), end=0.0, steps=10))
     [Linear(start=0.1, end=0.0, steps=10), Linear(start=0.2, end=0.0, steps=10)]
     """
     leaves, structure = jax.tree.flatten(value)

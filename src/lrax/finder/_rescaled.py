@@ -27,8 +27,8 @@ def rescaled(schedule: Schedule, factor: float, steps: int) -> Schedule:
     For the classes of lrax, the names of the fields tell which to multiply. The result is then compared with the product at
     `POINTS` steps of the run and around the landmarks.
 
-    >>> rescaled(lrax.warmup_cosine(1.0, 1000, 100), 0.02, 1000)
-    warmup_cosine(peak=0.02, total_steps=1000, warmup_steps=100)
+    >>> rescaled(lrax.warmup_cosine(1.0, warmup_steps=100, total_steps=1000), 0.02, 1000)
+    warmup_cosine(peak=0.02, warmup_steps=100, total_steps=1000)
     >>> print(rescaled(lrax.Function(lambda count: 1.0), 0.02, 1000).factor)
     0.02
     """

@@ -93,7 +93,7 @@ class FinderResult:
         >>> learner = lrax.Learner.create(loss_fn, jnp.zeros(3), optax.sgd)
         >>> found = lrax.find_lr(learner, jnp.ones((8, 3)), batch_size=4, key=jax.random.key(0))
         >>> constant = found.schedule(lrax.Constant(1.0), total_steps=10_000)
-        >>> cosine = found.schedule(lrax.warmup_cosine(1.0, 10_000, 1_000))
+        >>> cosine = found.schedule(lrax.warmup_cosine(1.0, warmup_steps=1_000, total_steps=10_000))
         >>> print(f"{cosine.peak / constant.value:.1f} times as high")
         1.8 times as high
         """

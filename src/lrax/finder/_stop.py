@@ -11,8 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._rules import Rule
-from lrax.fields._types import Delay, Rate, default
+from lrax.fields._rules import Delay, Rate, Rule, default
 from lrax.fields._value import Value
 from lrax.training._core import Run
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
-from lrax.fields._types import PyTree
+from lrax.fields._rules import PyTree
 
 MOST = 3
 """How many differences are described; the others are counted."""

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 
 from lrax.fields._errors import Text, argument_error, check_call
-from lrax.fields._types import POSITIVE, RATE, Number, PyTree
+from lrax.fields._rules import POSITIVE, RATE, Number, PyTree
 from lrax.optimizers._rates import REST, Scheduled
 from lrax.optimizers._recorded import OptimizerFactory, record, wrong_state
 from lrax.schedules._base import RateFunction, Schedule, ScheduleRule

@@ -8,8 +8,7 @@ import numpy as np
 import optax
 
 from lrax.fields._errors import argument_error, check_call, choice, is_concrete
-from lrax.fields._rules import Rule
-from lrax.fields._types import STEPS, Maybe, Number, PyTree, Whole
+from lrax.fields._rules import STEPS, Maybe, Number, PyTree, Rule, Whole
 
 TOLERANCE = Rule("a finite number, at least 0", low=0)
 CHECKS = Rule("a whole number of checks, at least 1", np.int32, low=1, remedy="give an int such as 5")

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from lrax.fields._errors import Shown, argument_error, check_call, is_concrete
-from lrax.fields._types import PyTree
+from lrax.fields._rules import PyTree
 from lrax.schedules._base import RateFunction, Schedule, ScheduleRule
 
 FollowedBy: TypeAlias = RateFunction | optax.GradientTransformation | Mapping[str, RateFunction | None] | None

@@ -13,8 +13,7 @@ import optax
 from jax.typing import ArrayLike
 
 from lrax.fields._errors import NEEDS_NUMBERS, Shown, any_traced, argument_error, check_call, choice
-from lrax.fields._rules import LARGEST, Rule
-from lrax.fields._types import Number, PyTree, Whole
+from lrax.fields._rules import LARGEST, Number, PyTree, Rule, Whole
 from lrax.optimizers._difference import children, each_difference
 from lrax.optimizers._rates import Scheduled, common, counts_in, places_of
 from lrax.schedules._base import RateFunction, Schedule, ScheduleRule
@@ -86,7 +85,7 @@ def at_lr(
       `opt_state` is not a state of `optimizer`.
 
     >>> params, grads = jnp.zeros(3), jnp.ones(3)
-    >>> for made_with in (0.001, lrax.warmup_cosine(0.001, total_steps=100, warmup_steps=9)):
+    >>> for made_with in (0.001, lrax.warmup_cosine(0.001, warmup_steps=9, total_steps=100)):
     ...     opt_state = optax.sgd(made_with).init(params)
     ...     updates, opt_state = at_lr(optax.sgd, 0.5).update(grads, opt_state, params)
     ...     print(updates)

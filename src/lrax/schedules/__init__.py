@@ -1,7 +1,4 @@
-"""Every kind of schedule, combinator and recipe; those of every day are at the top of `lrax` too.
-
-A schedule is a rate as a function of the update count. Here are also their plans, text, JSON and picture.
-"""
+"""All schedule classes, combinators and recipes; the everyday ones are in `lrax` too."""
 
 from lrax.schedules._base import Function, Phase, Schedule, ScheduleLike
 from lrax.schedules._check import Finding, Report, check
@@ -30,14 +27,13 @@ from lrax.schedules._decays import (
     InverseSqrt,
     InverseTime,
     MultiStep,
+    Noise,
     PolynomialRestarts,
     Power,
     StepDecay,
 )
-from lrax.schedules._noise import Noise
 from lrax.schedules._phases import (
     Cosine,
-    CosinePower,
     ExpHyperbolic,
     Geometric,
     Hold,
@@ -57,18 +53,18 @@ from lrax.schedules._recipes import (
     factors,
     faded,
     flat_cosine,
-    inverse_sqrt,
     joined,
     noam,
     one_cycle,
     one_cycle_momentum,
     one_cycle_two_phase,
-    power,
     sgdr,
     tri_stage,
     warmed,
     warmup_cosine,
+    warmup_inverse_sqrt,
     warmup_linear,
+    warmup_power,
     wsd,
     wsd_s,
 )
@@ -81,7 +77,6 @@ __all__ = [
     "Constant",
     "Cooldown",
     "Cosine",
-    "CosinePower",
     "Cycle",
     "ExpHyperbolic",
     "Exponential",
@@ -134,18 +129,18 @@ __all__ = [
     "factors",
     "faded",
     "flat_cosine",
-    "inverse_sqrt",
     "joined",
     "noam",
     "one_cycle",
     "one_cycle_momentum",
     "one_cycle_two_phase",
-    "power",
     "sgdr",
     "tri_stage",
     "warmed",
     "warmup_cosine",
+    "warmup_inverse_sqrt",
     "warmup_linear",
+    "warmup_power",
     "wsd",
     "wsd_s",
 ]

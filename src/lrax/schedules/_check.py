@@ -146,7 +146,7 @@ def check(
     >>> report = lrax.check(decay, total_steps=9_000)
     >>> [finding.code for finding in report]
     ['zero_start', 'unfinished']
-    >>> print(lrax.check(lrax.warmup_cosine(peak=0.1, total_steps=9_000, warmup_steps=500), total_steps=9_000))
+    >>> print(lrax.check(lrax.warmup_cosine(peak=0.1, warmup_steps=500, total_steps=9_000), total_steps=9_000))
     no findings in 9,000 steps
     """
     whole = ScheduleRule().convert("check", "schedule", schedule)

@@ -5,121 +5,37 @@ import functools
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, final
+from typing import Annotated, Any, Literal, TypeAlias, final
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 
-from lrax.fields._errors import argument_error, as_array, check_call, choice, is_concrete
-from lrax.fields._rules import LARGEST, Rule, whole_number
-from lrax.fields._types import BOUNDARIES, Converted, Maybe, MaybePositive, Number, Whole, Wholes, default
+from lrax.fields._errors import argument_error, array_module, check_call, choice
+from lrax.fields._rules import (
+    BOUNDARIES,
+    LARGEST,
+    Array,
+    Converted,
+    Float,
+    Int,
+    Maybe,
+    MaybePositive,
+    Number,
+    Rule,
+    Whole,
+    Wholes,
+    default,
+    whole_number,
+)
 from lrax.fields._value import Value
-from lrax.schedules._base import Schedule, ScheduleLike
-from lrax.schedules._intmath import as_count, broadcast
+from lrax.schedules._base import Schedule, ScheduleLike, Wrapper
+from lrax.schedules._intmath import Seen, as_count, as_seen, divided, product, reached, total, whole_amount
 from lrax.schedules._tables import passed, picked
 
-
-class Seen(NamedTuple):
-    """A whole number from 0 up to 2**62, as `high * 2**31 + low`: two int32 numbers, or arrays, from 0 to 2**31 - 1.
-
-    >>> Seen(np.int32(1), np.int32(2)), int(Seen(np.int32(1), np.int32(2)))
-    (2147483650, 2147483650)
-    """
-
-    high: Any
-    low: Any
-
-    def number(self) -> np.ndarray[Any, Any]:
-        """The number, or array, in NumPy's int64; outside jit."""
-        if not all(map(is_concrete, self)):
-            raise argument_error(TypeError, "Seen", "number", "known", self.high, "inside jit, read `high` and `low`")
-        return np.asarray(self.high).astype(np.int64) * 2**31 + np.asarray(self.low)
-
-    def __int__(self) -> int:
-        return int(self.number())
-
-    def __repr__(self) -> str:
-        return repr(self.number().tolist()) if all(map(is_concrete, self)) else f"Seen({self.high!r}, {self.low!r})"
-
-
-def as_seen(caller: str, name: str, value: Any) -> Seen:
-    """A number of examples or tokens, rounded up to a whole one, as two words; a traced integer is its low word."""
-    if isinstance(value, Seen):
-        return value
-    needs = "a number from 0 up to 2**62"
-    array = as_array(value)
-    if not is_concrete(array):
-        if not jnp.issubdtype(array.dtype, jnp.integer):
-            raise argument_error(
-                TypeError, caller, name, needs, value, "a traced one is an integer, or what `Clock.seen` gives"
-            )
-        low = as_count(caller, array)
-        return Seen(low * 0, low)
-    if isinstance(value, str | bool) or array.dtype.kind not in "iufO":
-        raise argument_error(TypeError, caller, name, needs, value)
-    numbers = [whole_amount(number) for number in array.ravel().tolist()]
-    if any(number is None or not 0 <= number < 2**62 for number in numbers):
-        raise argument_error(ValueError, caller, name, needs, value)
-    whole = np.array(numbers, np.int64).reshape(array.shape)
-    return Seen((whole >> 31).astype(np.int32)[()], (whole & LARGEST).astype(np.int32)[()])
-
-
-def whole_amount(value: Any) -> int | None:
-    """A known number as it is written, rounded up to a whole one; None if it is not finite."""
-    try:
-        return math.ceil(Fraction(str(value)))
-    except ValueError:  # inf, nan, or no number
-        return None
-
-
-def reached(seen: Seen, amount: Seen) -> jax.Array:
-    """Whether `seen` is at least `amount`."""
-    return (seen.high > amount.high) | ((seen.high == amount.high) & (seen.low >= amount.low))
-
-
-def total(numbers: Any, times: Any) -> Seen:
-    """The sum over the last axis of products of int32 numbers from 0 on, exactly, if it is below 2**62.
-
-    Each product is taken in digits of 16 bits, of which up to 2**15 can be added before they are carried.
-    """
-    shape = jnp.broadcast_shapes(jnp.shape(numbers), jnp.shape(times))
-    a, b = (jnp.broadcast_to(number, shape).astype(jnp.uint32) for number in (numbers, times))
-    (a_high, a_low), (b_high, b_low) = ((word >> 16, word & 0xFFFF) for word in (a, b))
-    lowest, middle, highest = a_low * b_low, a_high * b_low + a_low * b_high, a_high * b_high
-    digits = [lowest & 0xFFFF, (lowest >> 16) + (middle & 0xFFFF), (middle >> 16) + (highest & 0xFFFF), highest >> 16]
-    first, second, third, fourth = (digit.sum(axis=-1, dtype=jnp.uint32) for digit in digits)
-    second = second + (first >> 16)
-    third = third + (second >> 16)
-    fourth = fourth + (third >> 16)
-    low = (first & 0xFFFF) | (second << 16)
-    high = ((third & 0xFFFF) | (fourth << 16)) << 1 | low >> 31
-    return Seen(high.astype(jnp.int32), (low & LARGEST).astype(jnp.int32))
-
-
-def product(number: Any, times: Any) -> Seen:
-    """The product of two int32 numbers from 0 on."""
-    return total(jnp.asarray(number)[..., None], jnp.asarray(times)[..., None])
-
-
-@jax.jit  # so that a call outside jit finds the compiled loop again
-def divided(seen: Seen, divisor: Any) -> jax.Array:
-    """`seen // divisor`, at most 2**31 - 1, bit by bit; a divisor below 1 counts as 1."""
-    high, low, divisor = (word.astype(jnp.uint32) for word in broadcast(*seen, jnp.maximum(divisor, 1)))
-
-    def one_bit(i: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        quotient, rest = carry
-        rest = rest * 2 + ((low >> (30 - i).astype(jnp.uint32)) & 1)  # below 2**32, for the rest is below the divisor
-        over = rest >= divisor
-        return quotient * 2 + over.astype(jnp.uint32), jnp.where(over, rest - divisor, rest)
-
-    fits = high < divisor
-    quotient, _ = jax.lax.fori_loop(0, 31, one_bit, (high * 0, jnp.where(fits, high, 0)))
-    return jnp.where(fits, quotient.astype(jnp.int32), LARGEST)
-
-
 MOST_PIECES = 32_767
-"""Up to so many batch sizes are added exactly."""
+"""The most batch sizes that are added exactly."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,26 +56,25 @@ class SizesRule(Rule):
 
 SIZES = SizesRule("a batch size, or a list of them, whole numbers of at least 1", np.int32, low=1, rank=1)
 UNIT = Rule("a whole number of examples or tokens, at least 1", np.int32, low=1)
-BatchSizes: TypeAlias = Annotated[Converted[Whole | Wholes, jax.Array], SIZES]
-MaybeBoundaries: TypeAlias = Annotated[Converted[Wholes | None, Any], Maybe(BOUNDARIES)]
-Unit: TypeAlias = Annotated[Converted[Whole | None, Any], Maybe(UNIT)]
+BatchSizes: TypeAlias = Annotated[Converted[Whole | Wholes, Array], SIZES]
+MaybeBoundaries: TypeAlias = Annotated[Converted[Wholes | None, Array | None], Maybe(BOUNDARIES)]
+Unit: TypeAlias = Annotated[Converted[Whole | None, Int | None], Maybe(UNIT)]
 
 
 @final
 class Clock(Value):
-    r"""How much was seen at each update of a run whose batches may change: exactly, up to 2**62.
+    r"""How much was seen before each step of a run whose batch size may change: exactly, up to 2**62.
 
     $$seen(t) = \sum_{i < t} batch\_size(i)$$
 
-    What it counts is up to you: a batch size in examples makes it count examples, one in tokens makes it count tokens.
-    Accumulation that changes is the same thing, for an update is what the optimizer does with all that was accumulated. Its
-    numbers are leaves, and nothing compiled grows with the number of batch sizes.
+    A batch size in examples makes it count examples, one in tokens makes it count tokens. With gradient accumulation, the batch
+    size is all that is accumulated for a step. Its numbers are leaves, and nothing compiled grows with the number of sizes.
 
     Args:
-      batch_sizes: what an update sees, one whole number, or a list; shape (n,).
-      boundaries: counts of updates at which the next batch size begins, rising, one fewer; None for one size.
-      unit: what one count of a schedule stands for that is read by this clock, a whole number of what is counted; None is 1.
-        If it divides the batch sizes nothing is rounded; otherwise such a schedule is at the last whole unit.
+      batch_sizes: examples or tokens in a step, one whole number, or a list; shape (n,).
+      boundaries: counts at which the next batch size begins, rising, one fewer; None for one size.
+      unit: examples or tokens of one count of a schedule that this clock reads, a whole number; None is 1. If it divides the
+        batch sizes nothing is rounded; otherwise such a schedule is at the last whole unit.
 
     Raises: ValueError if `boundaries` is not one shorter than `batch_sizes`, or a number is out of range.
 
@@ -188,15 +103,15 @@ class Clock(Value):
     @classmethod
     @check_call
     def from_amounts(cls, batch_sizes: Sequence[int], amounts: Sequence[float], unit: int | None = None) -> "Clock":
-        """A clock whose batch sizes begin where so much was seen, as Megatron-LM and OLMo-core have it.
+        """A clock whose batch sizes begin at given amounts, as in Megatron-LM and OLMo-core.
 
         Args:
-          batch_sizes: what an update sees, whole numbers that are known.
-          amounts: what is seen before each next batch size begins, rising, one fewer; it begins at the first update that
-            starts with at least so much.
+          batch_sizes: examples or tokens in a step, concrete whole numbers.
+          amounts: the amount after which each next batch size begins, rising, one fewer; it begins at the first step that
+            starts with at least that.
           unit: as for the clock.
 
-        Raises: ValueError if an amount is not above the one before. A size that one update goes past has no update.
+        Raises: ValueError if an amount is not above the one before. A size that one step goes past has no step.
 
         >>> Clock.from_amounts([768, 1536], [250e9 / 4096])  # "0:768 250B:1536", in sequences of 4096 tokens
         Clock(batch_sizes=[768, 1536], boundaries=[79473])
@@ -215,29 +130,29 @@ class Clock(Value):
                 seen += more * kept[-1]
                 boundaries.append(boundaries[-1] + more)
                 kept.append(size)
-            else:  # one update went past two amounts
+            else:  # one step went past two amounts
                 kept[-1] = size
         return cls(kept, boundaries[1:] or None, unit)
 
     def batch_size(self, count: jax.typing.ArrayLike) -> jax.Array:
-        """What update `count` sees (int32), of the shape of `count`."""
+        """The batch size of step `count` (int32), of the shape of `count`."""
         count = as_count("Clock.batch_size", count)
         return picked(self.batch_sizes, count * 0 if self.boundaries is None else passed(self.boundaries, count))
 
     def seen(self, count: jax.typing.ArrayLike) -> Seen:
-        """What was seen before update `count`, in the first `count` updates: two int32 words; `int(...)` makes one number."""
+        """The amount seen in the first `count` steps: two int32 words; `int(...)` makes one number."""
         return _seen(self.batch_sizes, self.boundaries, as_count("Clock.seen", count))
 
     def count_at(self, seen: Any) -> jax.Array:
-        """The first count (int32) at which at least so much was seen; 2**31 - 1 if none is.
+        """The first count (int32) at which at least this amount was seen; 2**31 - 1 if none is.
 
         Args:
-          seen: a number that is known (1e12 is taken as written), what `seen` gives, or a traced integer.
+          seen: a concrete number (1e12 is taken as written), the result of `seen`, or a traced integer.
         """
         return _count_at(self.batch_sizes, self.boundaries, as_seen("Clock.count_at", "seen", seen))
 
     def units(self, amount: float) -> int:
-        """How many counts of a schedule that is read by this clock an amount is, rounded up: a length for its plan.
+        """An amount in units, rounded up: a length for a schedule that this clock reads.
 
         Raises: ValueError if that is more than 2**31 - 1.
 
@@ -252,7 +167,7 @@ class Clock(Value):
         return -(-seen // unit)
 
     def time(self, count: jax.typing.ArrayLike) -> jax.Array:
-        """Where a schedule that is read by this clock is at update `count`: what was seen in units, rounded down (int32)."""
+        """The amount seen before step `count` in units, rounded down (int32): the count of a schedule that this clock reads."""
         seen = self.seen(count)
         if self.unit is None:
             return jnp.where(seen.high > 0, LARGEST, seen.low)
@@ -262,12 +177,12 @@ class Clock(Value):
     def to_steps(
         self, schedule: Any, scaling: float | Literal["none", "sqrt", "linear"] = "none", base_batch_size: Any = None
     ) -> "Clocked":
-        """A schedule that is planned in units of this clock, as a function of the update count: `lrax.schedules.Clocked`."""
+        """A schedule planned in units of this clock, as a function of the step count: `lrax.schedules.Clocked`."""
         return Clocked(schedule, self, scaling, base_batch_size)
 
 
 def _amounts(sizes: Any, boundaries: Any, count: jax.Array) -> Seen:
-    """The sum of each batch size times the updates before `count` that had it."""
+    """The sum of each batch size times its steps before `count`."""
     sizes = jnp.maximum(jnp.asarray(sizes), 0)
     changes = jnp.zeros(0, jnp.int32) if boundaries is None else jnp.asarray(boundaries)
     none, most = (jnp.full((*changes.shape[:-1], 1), number, jnp.int32) for number in (0, LARGEST))
@@ -277,22 +192,22 @@ def _amounts(sizes: Any, boundaries: Any, count: jax.Array) -> Seen:
     return total(sizes, jnp.clip(counts - begins, 0, jnp.maximum(ends - begins, 0)))
 
 
-def known_amounts(sizes: Any, boundaries: Any, count: Any) -> np.ndarray[Any, Any]:
-    """`_amounts` of numbers that are known, in NumPy's int64: at most 2**62, and nothing is compiled."""
-    changes = np.zeros(0, np.int64) if boundaries is None else boundaries.astype(np.int64)
+def concrete_amounts(sizes: Any, boundaries: Any, count: Any) -> npt.NDArray[np.int64]:
+    """`_amounts` of concrete numbers, in NumPy's int64: at most 2**62, and nothing is compiled."""
+    changes = np.zeros(0, np.int64) if boundaries is None else np.asarray(boundaries, np.int64)
     none, most = (np.full((*changes.shape[:-1], 1), number) for number in (0, LARGEST))
     begins, ends = np.concatenate([none, changes], axis=-1), np.concatenate([changes, most], axis=-1)
     steps = np.clip(np.asarray(count, np.int64)[..., None] - begins, 0, np.maximum(ends - begins, 0))
-    return (np.maximum(sizes, 0).astype(np.int64) * steps).sum(axis=-1)
+    return (np.maximum(np.asarray(sizes, np.int64), 0) * steps).sum(axis=-1)
 
 
-def known_count_at(sizes: Any, boundaries: Any, seen: np.ndarray[Any, Any]) -> Any:
-    """`_count_at` of numbers that are known."""
-    low = np.zeros_like(known_amounts(sizes, boundaries, 0) + seen)
+def concrete_count_at(sizes: Any, boundaries: Any, seen: npt.NDArray[Any]) -> npt.NDArray[np.int32] | np.int32:
+    """`_count_at` of concrete numbers."""
+    low = np.zeros_like(concrete_amounts(sizes, boundaries, 0) + seen)
     high = low + LARGEST
     for _ in range(31):
         middle = low + (high - low) // 2
-        there = known_amounts(sizes, boundaries, middle) >= seen
+        there = concrete_amounts(sizes, boundaries, middle) >= seen
         low, high = np.where(there, low, middle + 1), np.where(there, middle, high)
     return high.astype(np.int32)[()]
 
@@ -302,7 +217,7 @@ _seen = jax.jit(_amounts)  # so that a call outside jit is one program
 
 @jax.jit  # so that a call outside jit finds the compiled loop again
 def _count_at(sizes: Any, boundaries: Any, seen: Seen) -> jax.Array:
-    """By halving: what was seen only grows."""
+    """By bisection: the amount seen only grows."""
     low = jnp.zeros(jnp.shape(seen.low), jnp.int32) + seen.low * 0
 
     def halve(_: jax.Array, between: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
@@ -311,7 +226,7 @@ def _count_at(sizes: Any, boundaries: Any, seen: Seen) -> jax.Array:
         there = reached(_amounts(sizes, boundaries, middle), seen)
         return jnp.where(there, low, middle + 1), jnp.where(there, middle, high)
 
-    varying = _amounts(sizes, boundaries, low).low * 0  # varies over devices as all that the loop meets does
+    varying = _amounts(sizes, boundaries, low).low * 0  # varies over devices as everything in the loop does
     return jax.lax.fori_loop(0, 31, halve, (low + varying, low + varying + LARGEST))[1]
 
 
@@ -330,7 +245,7 @@ POWERS = {"none": 0.0, "sqrt": 0.5, "linear": 1.0}
 
 
 class ScalingRule(Rule):
-    """An exponent, or the word for one."""
+    """An exponent, or the name of one."""
 
     reads = "float | str | Array"
 
@@ -341,30 +256,30 @@ class ScalingRule(Rule):
 
 
 SCALING = ScalingRule("an exponent, or 'none', 'sqrt' or 'linear'")
-Scaling: TypeAlias = Annotated[Converted[Number | Literal["none", "sqrt", "linear"], jax.Array], SCALING]
+Scaling: TypeAlias = Annotated[Converted[Number | Literal["none", "sqrt", "linear"], Float], SCALING]
 
 
 @final
-class Clocked(Schedule):
-    r"""A schedule that is planned in examples or tokens, as a function of the update count: read by a clock.
+class Clocked(Wrapper):
+    r"""A schedule planned in examples or tokens, as a function of the step count: read by a clock.
 
     $$\eta(t) = schedule\!\left(\lfloor seen(t) / unit \rfloor\right) \cdot
     \left(\tfrac{batch\_size(t)}{base\_batch\_size}\right)^{scaling}$$
 
-    With `unit` the batch size that a plan in updates was made for, the plan stays as it is, and bigger batches go through it
-    faster: a run whose batch size changes half-way keeps its past rates bit for bit.
+    If `unit` is the batch size of a plan in steps, the plan stays as it is, and bigger batches go through it faster: a run
+    whose batch size changes half-way keeps its past learning rates bit for bit.
 
     Args:
       schedule: a schedule or a callable whose counts are units of the clock.
       clock: a `Clock`; made by `clock.to_steps(schedule)`.
       scaling: the exponent of the batch-size rule, or its name: `"none"` (0), `"sqrt"` (0.5, for Adam and its kin) or
         `"linear"` (1).
-      base_batch_size: the batch size that the rates were chosen for; the clock's first if None.
+      base_batch_size: the batch size that the learning rates were chosen for; the clock's first if None.
 
-    Raises: TypeError if `clock` is no clock; ValueError if `scaling` is unknown or not finite, or a size not positive.
+    Raises: TypeError if `clock` is not a clock; ValueError if `scaling` is unknown or not finite, or a size not positive.
 
     >>> plan = lrax.Linear(start=1.0, end=0.0, steps=1000)  # for batches of 256
-    >>> bigger = Clock([256, 1024], boundaries=[500], unit=256)  # four times as many from update 500 on
+    >>> bigger = Clock([256, 1024], boundaries=[500], unit=256)  # four times as many from step 500 on
     >>> print(bigger.to_steps(plan, scaling="sqrt")(jnp.array([500, 600, 625])), bigger.to_steps(plan).length)
     [1.  0.2 0. ] 625
     """
@@ -392,18 +307,19 @@ class Clocked(Schedule):
         if units is None:
             return None
         one, clock = np.int32(1) if self.clock.unit is None else self.clock.unit, self.clock
-        if all(isinstance(leaf, np.generic | np.ndarray) for leaf in (units, one, *jax.tree.leaves(clock))):
-            return known_count_at(clock.batch_sizes, clock.boundaries, units.astype(np.int64) * one)
+        if array_module(units, one, *jax.tree.leaves(clock)) is np:
+            return concrete_count_at(clock.batch_sizes, clock.boundaries, np.asarray(units, np.int64) * np.asarray(one))
         return self.clock.count_at(product(*jnp.broadcast_arrays(units, one)))
 
-    def resized(self, length: Any) -> "Clocked | None":
+    def resized(self, length: Int) -> Schedule | None:
         clock, unit = self.clock, np.int32(1) if self.clock.unit is None else self.clock.unit
-        if all(isinstance(leaf, np.generic | np.ndarray) for leaf in (length, *jax.tree.leaves(clock))):
-            time: Any = np.minimum(known_amounts(clock.batch_sizes, clock.boundaries, length) // unit, LARGEST).astype(np.int32)
+        if array_module(length, *jax.tree.leaves(clock)) is np:
+            time: Any = np.minimum(
+                concrete_amounts(clock.batch_sizes, clock.boundaries, length) // np.asarray(unit), LARGEST
+            ).astype(np.int32)
         else:
             time = clock.time(length)
-        inner = self.schedule.resized((np if isinstance(time, np.generic | np.ndarray) else jnp).maximum(time, 1))
-        return None if inner is None else dataclasses.replace(self, schedule=inner)
+        return self.around(self.schedule.resized(array_module(time).maximum(time, 1)))
 
 
 @check_call
@@ -424,20 +340,16 @@ def steps_for(
 ) -> int:
     """A length in steps from a fraction of a total, epochs, examples or tokens.
 
-    Rounds up to a whole number of steps, so that nothing that was asked for is left out; numbers are taken as they are
-    written (0.1 of 1000 is 100). An epoch is a whole number of batches: with `drop_last` its last partial batch is dropped,
-    otherwise it is one more batch. Takes concrete numbers: for a sweep over fractions, make an array of the lengths and give it
-    to the schedule.
+    Rounds up to a whole number of steps; numbers are taken as they are written (0.1 of 1000 is 100). An epoch is a whole number
+    of batches: with `drop_last` its last partial batch is dropped, otherwise it is one more batch. Takes concrete numbers.
 
-    With gradient accumulation, `accumulate` batches make a step, and the number of steps depends on the loop. In
-    `optax.MultiSteps` the batches that are left over at the end of an epoch are carried into the next one, and those left over
-    at the end of the run make no step: E epochs of n batches are `E * n // accumulate` steps. A loop such as the Trainer of
-    transformers makes a step of what is left at the end of each epoch: `E * ceil(n / accumulate)` steps. That is
-    `flush=True`.
+    With gradient accumulation, `accumulate` batches make a step. `optax.MultiSteps` carries the batches that are left over at
+    the end of an epoch into the next one: E epochs of n batches are `E * n // accumulate` steps. With `flush=True` they make a
+    step, as in the Trainer of transformers: `E * ceil(n / accumulate)` steps.
 
-    With a `clock`, whose batches may grow, it is the count at which so much was seen; epochs then follow each other without a
-    gap. If the clock's batches are accumulated from smaller ones, give the size of these as `batch_size`, and epochs are
-    counted as with `accumulate`. A fraction in a recipe (`wsd(0.1, 10_000, 0.01, 0.2)`) is rounded by the same rule.
+    With a `clock`, whose batches may grow, it is the count at which this amount was seen; epochs then follow each other without
+    a gap. If the clock's batches are accumulated from smaller ones, give the size of these as `batch_size`, and epochs are
+    counted as with `accumulate`.
 
     Args:
       fraction: of `total_steps`, from 0 to 1.
@@ -498,7 +410,7 @@ def steps_for(
 
 
 def _needed(amount: str, name: str, value: Any) -> int:
-    """A whole number that an amount needs; an int of any size."""
+    """A whole number that an amount needs, of any size."""
     if value is None:
         raise argument_error(ValueError, "steps_for", name, f"given with `{amount}`", value)
     return value if type(value) is int and value > 0 else whole_number("steps_for", name, value)
@@ -507,7 +419,7 @@ def _needed(amount: str, name: str, value: Any) -> int:
 def _check_unused(
     epochs: bool, fraction: bool, clock: bool, batch_size: Any, drop_last: bool, accumulate: int, flush: bool
 ) -> None:
-    """Raises ValueError for an argument that would have no meaning."""
+    """Raises ValueError for an argument without a meaning here."""
     unused: dict[str, tuple[Any, str]] = {}
     if not epochs:
         unused |= {"flush": (flush, "where no `epochs` are counted")}
@@ -572,15 +484,15 @@ def _by_clock(clock: Clock, name: str, amount: Any, dataset_size: Any, example_t
     count = int(clock.count_at(seen))
     if int(clock.seen(count)) < seen:
         raise argument_error(
-            ValueError, "steps_for", name, f"from 0 to {LARGEST} updates", amount, "the clock's batches are too small"
+            ValueError, "steps_for", name, f"from 0 to {LARGEST} steps", amount, "the clock's batches are too small"
         )
     return count
 
 
 def rounded(
-    name: str, amount: Any, each: Fraction, most: int | None = LARGEST, unit: str = "updates", accumulate: int = 1
+    name: str, amount: Any, each: Fraction, most: int | None = LARGEST, unit: str = "steps", accumulate: int = 1
 ) -> int:
-    """`amount` times `each`, rounded up, and how often `accumulate` is in that; the amount is taken as it prints."""
+    """`amount` times `each`, rounded up, then divided by `accumulate`; the amount is taken as it prints."""
     if isinstance(amount, str):
         raise argument_error(TypeError, "steps_for", name, "a finite number", amount)
     try:
@@ -590,7 +502,7 @@ def rounded(
     return within(name, amount, steps, most, unit)
 
 
-def within(name: str, amount: Any, steps: int, most: int | None = LARGEST, unit: str = "updates") -> int:
+def within(name: str, amount: Any, steps: int, most: int | None = LARGEST, unit: str = "steps") -> int:
     """A number of steps that is not below 0 nor above the most there can be."""
     if steps < 0 or (most is not None and steps > most):
         needs = "at least 0" if most is None else f"from 0 to {most} {unit}"
@@ -600,12 +512,12 @@ def within(name: str, amount: Any, steps: int, most: int | None = LARGEST, unit:
 
 @check_call
 def linear_scaling(rate: Any, batch_size: Any, base_batch_size: Any = 256) -> Any:
-    """The linear rule for batch sizes: as many times the rate as there are times the examples.
+    """The linear rule for batch sizes: the learning rate grows in proportion.
 
     Args:
-      rate: right for `base_batch_size`; a number or an array, which may be traced.
-      batch_size: examples an update.
-      base_batch_size: examples an update that `rate` was chosen for.
+      rate: learning rate for `base_batch_size`; a number or an array, which may be traced.
+      batch_size: examples in a step.
+      base_batch_size: examples in a step that `rate` was chosen for.
 
     Returns: `rate * batch_size / base_batch_size`; for a whole schedule, `Scale(schedule, linear_scaling(1.0, 1024))`.
 
@@ -619,12 +531,12 @@ def linear_scaling(rate: Any, batch_size: Any, base_batch_size: Any = 256) -> An
 
 @check_call
 def sqrt_scaling(rate: Any, batch_size: Any, base_batch_size: Any = 256) -> Any:
-    """The square-root rule for batch sizes, the one for Adam and its kin.
+    """The square-root rule for batch sizes, for Adam and its kin.
 
     Args:
-      rate: right for `base_batch_size`; a number or an array, which may be traced.
-      batch_size: examples an update.
-      base_batch_size: examples an update that `rate` was chosen for.
+      rate: learning rate for `base_batch_size`; a number or an array, which may be traced.
+      batch_size: examples in a step.
+      base_batch_size: examples in a step that `rate` was chosen for.
 
     Returns: `rate * (batch_size / base_batch_size) ** 0.5`.
 

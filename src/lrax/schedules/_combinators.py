@@ -4,18 +4,22 @@ import dataclasses
 import functools
 import math
 import operator
+from collections.abc import Callable
 from fractions import Fraction
-from typing import Annotated, Any, Literal, TypeAlias, final
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, final
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._errors import argument_error, check_call, is_concrete
-from lrax.fields._rules import LARGEST, Choice, Ratio
-from lrax.fields._types import (
+from lrax.fields._errors import argument_error, array_module, check_call, is_concrete
+from lrax.fields._rules import (
+    LARGEST,
     Boundaries,
+    Choice,
     Delay,
+    Float,
+    Int,
     LengthFactor,
     MaybePositive,
     MaybeSteps,
@@ -28,55 +32,75 @@ from lrax.fields._types import (
     default,
 )
 from lrax.fields._value import fill
-from lrax.schedules._base import RateFunction, Schedule, ScheduleLike, Schedules, has_curve
+from lrax.schedules._base import RateFunction, Schedule, ScheduleLike, Schedules, Wrapper, curve_of
 from lrax.schedules._intmath import (
-    Wide,
+    Rounding,
     add_lengths,
-    as_wide,
-    broadcast,
+    find_cycle,
+    find_real_cycle,
+    fraction_of,
     fractions,
     multiply_divide,
-    multiply_lengths,
     power_complement,
-    share,
+    real_fractions,
     times_power,
     times_ratio,
-    wide_float,
-    wide_minus,
-    wide_times,
-    wide_whole,
 )
-from lrax.schedules._shapes import SHAPES, Mode, ShapeName, cosine, logarithm, way
+from lrax.schedules._shapes import SHAPES, Mode, ShapeName, cosine, interpolate, logarithm
 from lrax.schedules._tables import passed, picked
 
 
-def fill_with(self: Any, schedules: tuple[RateFunction, ...]) -> None:
-    """The constructor of a kind that takes schedules one after the other; by name too, for `dataclasses.replace`."""
-    fill(self, {"schedules": schedules})
+class Several(Schedule):
+    """A schedule made of several others, which are given one after the other."""
+
+    schedules: Schedules
+
+    _variadic: ClassVar[str] = "schedules"
+
+    def __init__(self, *parts: RateFunction, schedules: tuple[RateFunction, ...] = ()) -> None:
+        fill(self, {"schedules": parts or schedules})  # by name for `dataclasses.replace`
+
+    def __init_subclass__(cls, **options: bool) -> None:
+        super().__init_subclass__(**options)
+        cls.__init__ = check_call(Several.__init__, cls.__name__)  # type: ignore[method-assign]  # errors name the class
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(repr, self.schedules))})"
 
 
-def shown(self: Any) -> str:
-    """The `repr` of such a kind."""
-    return f"{type(self).__name__}({', '.join(map(repr, self.schedules))})"
+class Together(Several, init=False):
+    """Schedules at the same count, whose learning rates are combined."""
 
+    schedules: Schedules
 
-def longest(schedules: tuple[Schedule, ...]) -> Any:
-    """The length of the longest schedule; None if one has no end."""
-    lengths = [schedule.length for schedule in schedules]
-    if any(length is None for length in lengths):
-        return None
-    known = all(isinstance(length, np.generic | np.ndarray) for length in lengths)
-    return functools.reduce(np.maximum if known else jnp.maximum, lengths)
+    _combine: ClassVar[Callable[..., jax.Array]]
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        return functools.reduce(type(self)._combine, (schedule.rate(count) for schedule in self.schedules))
+
+    @property
+    def length(self) -> Any:
+        """That of the longest; None if one has no end."""
+        lengths = [schedule.length for schedule in self.schedules]
+        if any(length is None for length in lengths):
+            return None
+        return functools.reduce(array_module(*lengths).maximum, lengths)
+
+    def resized(self, length: Int) -> Schedule | None:
+        """With the total length for the plans among them that need it."""
+        if not self.needs_total_steps:
+            return None
+        return type(self)(*(part.with_total_steps(length) if part.needs_total_steps else part for part in self.schedules))
 
 
 @final
-class Sum(Schedule):
+class Sum(Together, init=False):
     r"""The sum of schedules.
 
     $$\eta(t) = \sum_i schedule_i(t)$$
 
     Args:
-      *schedules: one or more schedules or callables `count -> rate`, each at its own rate of the same count.
+      *schedules: one or more schedules or callables `count -> learning rate`.
 
     Raises: ValueError if there is none; TypeError if one is not a schedule.
 
@@ -86,30 +110,19 @@ class Sum(Schedule):
 
     schedules: Schedules
 
-    @check_call
-    def __init__(self, *parts: RateFunction, schedules: tuple[RateFunction, ...] = ()) -> None:
-        fill_with(self, parts or schedules)
-
-    __repr__ = shown
-
-    def rate(self, count: jax.Array) -> jax.Array:
-        return functools.reduce(operator.add, (schedule.rate(count) for schedule in self.schedules))
-
-    @property
-    def length(self) -> Any:
-        return longest(self.schedules)
+    _combine = operator.add
 
 
 @final
-class Product(Schedule):
-    r"""The product of schedules: one rate times factors that change.
+class Product(Together, init=False):
+    r"""The product of schedules: a learning rate times factors that change.
 
     $$\eta(t) = \prod_i schedule_i(t)$$
 
-    Cycles whose height decays by the update, or by any function of their index, are products (see `lrax.cyclical`).
+    Cycles whose amplitude decays in every step, or by any function of their index, are products (see `lrax.cyclical`).
 
     Args:
-      *schedules: one or more schedules or callables `count -> rate`, each at its own rate of the same count.
+      *schedules: one or more schedules or callables `count -> learning rate`.
 
     Raises: ValueError if there is none; TypeError if one is not a schedule.
 
@@ -119,28 +132,17 @@ class Product(Schedule):
 
     schedules: Schedules
 
-    @check_call
-    def __init__(self, *parts: RateFunction, schedules: tuple[RateFunction, ...] = ()) -> None:
-        fill_with(self, parts or schedules)
-
-    __repr__ = shown
-
-    def rate(self, count: jax.Array) -> jax.Array:
-        return functools.reduce(operator.mul, (schedule.rate(count) for schedule in self.schedules))
-
-    @property
-    def length(self) -> Any:
-        return longest(self.schedules)
+    _combine = operator.mul
 
 
 @final
-class Maximum(Schedule):
-    r"""The largest rate of several schedules.
+class Maximum(Together, init=False):
+    r"""The largest learning rate of several schedules.
 
     $$\eta(t) = \max_i schedule_i(t)$$
 
     Args:
-      *schedules: one or more schedules or callables `count -> rate`, each at its own rate of the same count.
+      *schedules: one or more schedules or callables `count -> learning rate`.
 
     Raises: ValueError if there is none; TypeError if one is not a schedule.
 
@@ -150,28 +152,17 @@ class Maximum(Schedule):
 
     schedules: Schedules
 
-    @check_call
-    def __init__(self, *parts: RateFunction, schedules: tuple[RateFunction, ...] = ()) -> None:
-        fill_with(self, parts or schedules)
-
-    __repr__ = shown
-
-    def rate(self, count: jax.Array) -> jax.Array:
-        return functools.reduce(jnp.maximum, (schedule.rate(count) for schedule in self.schedules))
-
-    @property
-    def length(self) -> Any:
-        return longest(self.schedules)
+    _combine = jnp.maximum
 
 
 @final
-class Minimum(Schedule):
-    r"""The smallest rate of several schedules.
+class Minimum(Together, init=False):
+    r"""The smallest learning rate of several schedules.
 
     $$\eta(t) = \min_i schedule_i(t)$$
 
     Args:
-      *schedules: one or more schedules or callables `count -> rate`, each at its own rate of the same count.
+      *schedules: one or more schedules or callables `count -> learning rate`.
 
     Raises: ValueError if there is none; TypeError if one is not a schedule.
 
@@ -181,31 +172,18 @@ class Minimum(Schedule):
 
     schedules: Schedules
 
-    @check_call
-    def __init__(self, *parts: RateFunction, schedules: tuple[RateFunction, ...] = ()) -> None:
-        fill_with(self, parts or schedules)
-
-    __repr__ = shown
-
-    def rate(self, count: jax.Array) -> jax.Array:
-        return functools.reduce(jnp.minimum, (schedule.rate(count) for schedule in self.schedules))
-
-    @property
-    def length(self) -> Any:
-        return longest(self.schedules)
+    _combine = jnp.minimum
 
 
 @final
-class Scale(Schedule):
+class Scale(Wrapper):
     r"""A schedule times a factor.
 
     $$\eta(t) = factor \cdot schedule(t)$$
 
     Args:
-      schedule: a schedule or a callable `count -> rate`.
+      schedule: a schedule or a callable `count -> learning rate`.
       factor: any finite number.
-
-    Raises: ValueError if `factor` is not finite.
 
     >>> print(Scale(Constant(0.1), factor=0.5)(0))
     0.05
@@ -217,24 +195,19 @@ class Scale(Schedule):
     def rate(self, count: jax.Array) -> jax.Array:
         return self.factor * self.schedule.rate(count)
 
-    @property
-    def length(self) -> Any:
-        return self.schedule.length
-
-    def resized(self, length: Any) -> "Scale | None":
-        inner = self.schedule.resized(length)
-        return None if inner is None else dataclasses.replace(self, schedule=inner)
+    def resized(self, length: Int) -> Schedule | None:
+        return self.around(self.schedule.resized(length))
 
 
 @final
-class Clip(Schedule):
-    r"""A schedule kept between two rates.
+class Clip(Wrapper):
+    r"""A schedule clipped to the range between two learning rates.
 
     $$\eta(t) = \min(high, \max(low, schedule(t)))$$
 
     Args:
-      schedule: a schedule or a callable `count -> rate`.
-      low, high: the smallest and the largest rate.
+      schedule: a schedule or a callable `count -> learning rate`.
+      low, high: the smallest and the largest learning rate.
 
     Raises: ValueError if a bound is not finite or `low` is above `high`.
 
@@ -253,29 +226,22 @@ class Clip(Schedule):
     def rate(self, count: jax.Array) -> jax.Array:
         return jnp.clip(self.schedule.rate(count), self.low, self.high)
 
-    @property
-    def length(self) -> Any:
-        return self.schedule.length
-
-    def resized(self, length: Any) -> "Clip | None":
-        inner = self.schedule.resized(length)
-        return None if inner is None else dataclasses.replace(self, schedule=inner)
+    def resized(self, length: Int) -> Schedule | None:
+        return self.around(self.schedule.resized(length))
 
 
 @final
-class Shift(Schedule):
+class Shift(Wrapper):
     r"""A schedule that begins at its count `offset`, or later if `offset` is negative.
 
     $$\eta(t) = schedule(\max(0, t + offset))$$
 
     Texts that count iterations from 1 evaluate a formula at `t + 1`: an offset of 1 gives their trajectory. With a negative
-    offset the schedule's first rate is held until it begins. `t + offset` stops at the largest count, 2³¹−1.
+    offset the first learning rate is held until the schedule begins. `t + offset` stops at the largest count, 2³¹−1.
 
     Args:
-      schedule: a schedule or a callable `count -> rate`.
-      offset: updates to skip (positive) or to wait (negative), an integer.
-
-    Raises: TypeError if `offset` is not an integer.
+      schedule: a schedule or a callable `count -> learning rate`.
+      offset: steps to skip (positive) or to wait (negative), an integer.
 
     >>> print(Shift(Linear(start=0.0, end=1.0, steps=4), offset=1)(jnp.array([0, 3])))
     [0.25 1.  ]
@@ -297,36 +263,31 @@ class Shift(Schedule):
         length = self.schedule.length  # asked for once: it may take as long as the schedule is deep
         if length is None:
             return None
-        array: Any = np if isinstance(length, np.generic | np.ndarray) and is_concrete(self.offset) else jnp
-        offset, zero = array.asarray(self.offset), np.int32(0)
-        waited = add_lengths(length, -array.minimum(offset, zero))
-        return array.maximum(waited - array.maximum(offset, zero), zero)
+        xp, zero = array_module(length, self.offset), np.int32(0)
+        waited = add_lengths(length, -xp.minimum(self.offset, zero))
+        return xp.maximum(waited - xp.maximum(self.offset, zero), zero)
 
-    def resized(self, length: Any) -> "Shift | None":
+    def resized(self, length: Int) -> Schedule | None:
         skipped, waited = jnp.maximum(self.offset, 0), jnp.maximum(-self.offset, 0)
-        inner = self.schedule.resized(jnp.maximum(add_lengths(length, skipped) - waited, 1))
-        return None if inner is None else dataclasses.replace(self, schedule=inner)
+        return self.around(self.schedule.resized(jnp.maximum(add_lengths(length, skipped) - waited, 1)))
 
 
 @final
-class Stretch(Schedule):
+class Stretch(Wrapper):
     r"""A schedule whose time runs slower: counted in epochs, say, or a whole plan at 1.5 times its length.
 
     $$\eta(t) = schedule(\lfloor t / every \rfloor)$$
 
-    Each rate is held for `every` updates; where that is not whole, for as many as bring the mean to it. What happens at count
-    b happens at b times `every`, rounded up. Below 1, time runs faster and rates are skipped. A phase is as well given
-    other `steps`.
+    Each learning rate is held for `every` steps, on average if that is not whole: count b comes at b times `every`, rounded up.
+    Below 1, time runs faster and learning rates are skipped. A phase can be given other `steps` instead.
 
     Args:
-      schedule: a schedule or a callable `count -> rate`.
-      every: updates for which each of its rates is held, > 0; any whole number up to 2³¹−1. Another is taken as its nearest
-        ratio of two integers whose product is below 2³¹ (one that is traced, of integers of at most 32768), and counts are
-        divided by that exactly.
+      schedule: a schedule or a callable `count -> learning rate`.
+      every: steps for which each of its learning rates is held, > 0; any whole number up to 2³¹−1. Another number is taken as
+        its nearest ratio of two integers whose product is below 2³¹ (a traced one, of integers of at most 32768), and counts
+        are divided by that exactly.
 
-    Raises: ValueError if `every` is not positive.
-
-    Source: MosaicML's composer, scale schedule ratio (what is not whole).
+    Source: MosaicML's composer, scale schedule ratio (a factor that is not whole).
 
     >>> by_epoch = Stretch(Cosine(start=0.1, end=0.0, steps=2), every=500)
     >>> print([f"{rate:.3f}" for rate in by_epoch(jnp.array([0, 499, 500, 1000]))])
@@ -354,6 +315,13 @@ class Stretch(Schedule):
         return None if length is None else times_ratio(length, every.numerator, every.denominator, up=True)
 
 
+def with_curve(phase: Schedule) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """The curve of a phase that `check` found to have one."""
+    curve = curve_of(phase)
+    assert curve is not None
+    return curve
+
+
 @final
 class Warp(Schedule):
     r"""A phase whose time runs as a power of the fraction that is done: k-decay, for any shape.
@@ -364,7 +332,7 @@ class Warp(Schedule):
     `12 + power` float32 ulp of the formula.
 
     Args:
-      phase: a phase with a curve, such as `Cosine`, `Polynomial` or one of your own.
+      phase: a phase with a curve, such as `Cosine`, `Polynomial` or a custom one.
       power: exponent, > 0; the k of k-decay.
 
     Raises: ValueError if `power` is not positive; TypeError if `phase` is not a phase.
@@ -379,25 +347,20 @@ class Warp(Schedule):
     power: Positive
 
     def check(self) -> None:
-        if not has_curve(self.phase):
-            raise argument_error(
-                TypeError, "Warp", "phase", "a phase with a curve", self.phase, "use Linear, Cosine, Polynomial, ..."
-            )
+        if curve_of(self.phase) is None:
+            remedy = "use Linear, Cosine, Polynomial, ..."
+            raise argument_error(TypeError, "Warp", "phase", "a phase with a curve", self.phase, remedy)
 
     def rate(self, count: jax.Array) -> jax.Array:
-        phase: Any = self.phase  # a phase, as `check` saw to
-        return phase.curve(*power_complement(*fractions(count, self.phase.length), self.power))
+        return with_curve(self.phase)(*power_complement(*fractions(count, self.phase.length), self.power))
 
     @property
     def length(self) -> Any:
         return self.phase.length
 
-    def resized(self, length: Any) -> "Warp":
-        phase: Any = self.phase.resized(length)
-        return dataclasses.replace(self, phase=phase)
-
-
-Rounding: TypeAlias = Literal["nearest", "each", "none"]
+    def resized(self, length: Int) -> "Warp | None":
+        phase = self.phase.resized(length)
+        return None if phase is None else dataclasses.replace(self, phase=phase)
 
 
 @final
@@ -448,16 +411,15 @@ class Cycle(Schedule):
 
     def check(self) -> None:
         if self.phase.length is None:
-            raise argument_error(
-                ValueError, "Cycle", "phase", "a schedule with a length", self.phase, "give it a phase such as Cosine"
-            )
-        factor: Ratio = self.length_factor
+            remedy = "give it a phase such as Cosine"
+            raise argument_error(ValueError, "Cycle", "phase", "a schedule with a length", self.phase, remedy)
+        factor = self.length_factor
         same = is_concrete(factor.numerator) and np.all(np.asarray(factor.numerator) == np.asarray(factor.denominator))
         if not same and self.phase.resized(self.phase.length) is None:
             needs = f"1 for a {type(self.phase).__name__}, whose length cannot change"
             remedy = "cycle a phase such as Cosine, or a Warmup of one"
             raise argument_error(ValueError, "Cycle", "length_factor", needs, factor, remedy)
-        if self.rounding == "none" and not has_curve(self.phase):
+        if self.rounding == "none" and curve_of(self.phase) is None:
             needs = f"'nearest' or 'each' for a {type(self.phase).__name__}"
             remedy = "only a phase with a curve, such as Cosine, can end between two steps"
             raise argument_error(ValueError, "Cycle", "rounding", needs, self.rounding, remedy)
@@ -480,9 +442,8 @@ class Cycle(Schedule):
     def rate(self, count: jax.Array) -> jax.Array:
         length, least = jnp.maximum(self.phase.length, 1), jnp.maximum(self.min_steps, shortest(self.phase))
         if self.rounding == "none":
-            phase: Any = self.phase  # one with a curve, as `check` saw to
             index, past, whole = find_real_cycle(count, length, self.length_factor, least)
-            rate = phase.curve(*real_fractions(past, whole))
+            rate = with_curve(self.phase)(*real_fractions(past, whole))
         else:
             index, local, length = find_cycle(count, length, self.length_factor, least, self.rounding)
             rate = (self.phase.resized(length) or self.phase).rate(local)
@@ -496,79 +457,9 @@ def shortest(phase: Schedule) -> jax.Array:
     return jnp.int32(1) if resized is None or resized.length is None else jnp.asarray(resized.length, jnp.int32)
 
 
-@functools.partial(jax.jit, static_argnames="rounding")  # so that a call outside jit finds the compiled loop again
-def find_cycle(
-    count: jax.Array, length: jax.Array, factor: Ratio, least: jax.Array, rounding: Rounding
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The index of the cycle that `count` is in, the count within it, and its length, by integer arithmetic.
-
-    The exact length is carried as a multiple of 2**-64, rounded down at every cycle. Where it has 64 binary places it is
-    exact, so a length that ends in exactly one half is rounded as it should be: `length * (p / q) ** k` can only do so if `q`
-    to the power `k` divides twice the length. The error of any other is below `2**-64` times the sum of the powers of the
-    factor so far: at most 2**-33 where the factor is above 1 (all counts are below 2**31), and `2**-64 / (1 - factor)`
-    otherwise. Only a length that is nearer to a half than that could be off by one.
-    """
-    count, length, least, *ratio = broadcast(count, jnp.maximum(length, least), least, *factor)
-    numerator, denominator = (part.astype(jnp.uint32) for part in ratio)
-    shrinks = numerator < denominator
-
-    def advance(carry: Any) -> Any:
-        going, index, local, length, exact = carry
-        following = wide_times(exact, numerator, denominator)
-        if rounding == "each":
-            following = as_wide(wide_whole(following, "up"))
-        size, rest = jnp.maximum(wide_whole(following, "nearest"), least), local - length
-        stays = size == length if rounding == "each" else shrinks & (size == least)
-        following = tuple(jnp.where(going, new, old) for new, old in zip(following, exact, strict=True))
-        index, local, length = (jnp.where(going, new, old) for new, old in ((index + 1, index), (rest, local), (size, length)))
-        return going & (rest >= size) & ~stays, index, local, length, following
-
-    going = (count >= length) & (numerator != denominator) & ~(shrinks & (length == least))
-    start = going, count * 0, count, length, as_wide(length)
-    _, index, local, length, _ = jax.lax.while_loop(lambda carry: carry[0].any(), advance, start)
-    return index + local // length, local % length, length  # if some are left, all of them have the same length
-
-
-@jax.jit  # so that a call outside jit finds the compiled loop again
-def find_real_cycle(count: jax.Array, length: jax.Array, factor: Ratio, least: jax.Array) -> tuple[jax.Array, Wide, Wide]:
-    """The index of the cycle that `count` is in, the time within it, and its length, neither of which need be whole.
-
-    To a multiple of 2**-64, and exact where `find_cycle` is: a cycle that begins at a count begins there.
-    """
-    count, length, least, *ratio = broadcast(count, jnp.maximum(length, least), least, *factor)
-    numerator, denominator = (part.astype(jnp.uint32) for part in ratio)
-    shrinks, lowest = numerator < denominator, as_wide(least)
-
-    def advance(carry: Any) -> Any:
-        going, index, past, length = carry
-        following, rest = wide_times(length, numerator, denominator), wide_minus(past, length)[0]
-        ends = shrinks & ~wide_minus(following, lowest)[1]
-        following = tuple(jnp.where(ends, small, new) for small, new in zip(lowest, following, strict=True))
-        index = jnp.where(going, index + 1, index)
-        past, length = (
-            tuple(jnp.where(going, new, old) for new, old in zip(*pair, strict=True))
-            for pair in ((rest, past), (following, length))
-        )
-        return going & wide_minus(rest, following)[1] & ~ends, index, past, length
-
-    going = (count >= length) & (numerator != denominator) & ~(shrinks & (length == least))
-    start = going, count * 0, as_wide(count), as_wide(length)
-    _, index, past, real = jax.lax.while_loop(lambda carry: carry[0].any(), advance, start)
-    whole, size = wide_whole(past, "down"), wide_whole(real, "down")
-    more = jnp.where(wide_minus(past, real)[1], whole // size, 0)  # if some are left, all of them have the same, whole length
-    rest = as_wide(whole - more * size)[:2] + past[2:]
-    return index + more, rest, real
-
-
-def real_fractions(past: Wide, length: Wide) -> tuple[jax.Array, jax.Array]:
-    """The fractions of a length that are done and left, where neither the time nor the length need be whole."""
-    done, left, whole = wide_float(past), wide_float(wide_minus(length, past)[0]), wide_float(length)
-    return share(done, left, whole), share(left, done, whole)
-
-
 @final
-class Repeat(Schedule):
-    r"""A schedule a number of times, which then holds its end.
+class Repeat(Wrapper):
+    r"""A schedule a number of times; then its end is held.
 
     $$\eta(t) = schedule(t \bmod L) \quad (t < times \cdot L), \qquad \eta(t) = schedule(L) \quad (t \ge times \cdot L)$$
 
@@ -576,7 +467,7 @@ class Repeat(Schedule):
 
     Args:
       schedule: a schedule with a length L.
-      times: how often it runs, an integer > 0.
+      times: number of runs, an integer > 0.
       total_steps: the whole length in steps, or None for `times` times L. If given, the schedule is a phase with a curve, such
         as `Cosine`; it runs `times` times in these steps, whatever its own length is, and may end between two of them.
 
@@ -597,7 +488,7 @@ class Repeat(Schedule):
         remedy = "give it a phase such as Cosine"
         if self.schedule.length is None:
             raise argument_error(ValueError, "Repeat", "schedule", "a schedule with a length", self.schedule, remedy)
-        if self.total_steps is not None and not has_curve(self.schedule):
+        if self.total_steps is not None and curve_of(self.schedule) is None:
             needs = "a phase with a curve where `total_steps` is given"
             raise argument_error(ValueError, "Repeat", "schedule", needs, self.schedule, remedy)
 
@@ -608,25 +499,27 @@ class Repeat(Schedule):
 
     def rate(self, count: jax.Array) -> jax.Array:
         if self.total_steps is not None:
-            phase: Any = self.schedule  # one with a curve, as `check` saw to
             total = jnp.maximum(self.total_steps, 1)
             past = jnp.where(count < total, multiply_divide(jnp.minimum(count, total), self.times % total, total)[1], total)
-            return phase.curve(*fractions(past, total))
+            return with_curve(self.schedule)(*fractions(past, total))
         length = jnp.maximum(self.schedule.length, 1)
         ended = count // length >= self.times
         return self.schedule.rate(jnp.where(ended, length, count % length))
 
     @property
     def length(self) -> Any:
-        return multiply_lengths(self.schedule.length, self.times) if self.total_steps is None else self.total_steps
+        if self.total_steps is not None:
+            return self.total_steps
+        length = self.schedule.length
+        return None if length is None else times_ratio(length, self.times, np.int32(1))
 
-    def resized(self, length: Any) -> "Repeat | None":
+    def resized(self, length: Int) -> "Repeat | None":
         return None if self.total_steps is None else dataclasses.replace(self, total_steps=length)
 
 
 @final
 class Wave(Schedule):
-    r"""A cosine wave for ever, from `high` to `low` and back, whose period need not be whole.
+    r"""A cosine wave for ever, from `high` to `low` and back; its period need not be whole.
 
     $$\eta(t) = low + (high - low)\,\tfrac{1 + \cos 2 \pi s}{2}, \quad s = waves \cdot t / steps$$
 
@@ -636,7 +529,7 @@ class Wave(Schedule):
       high: learning rate at count 0 and at the end of each wave.
       low: learning rate in the middle of each wave.
       steps: the number of steps in which there are `waves` whole waves, an integer > 0.
-      waves: how many, an integer > 0. A period of 2.5 steps is `steps=5, waves=2`.
+      waves: number of waves, an integer > 0. A period of 2.5 steps is `steps=5, waves=2`.
 
     Raises: ValueError if `steps` or `waves` is not positive, or a learning rate is not finite.
 
@@ -658,32 +551,32 @@ class Wave(Schedule):
     def rate(self, count: jax.Array) -> jax.Array:
         steps = jnp.maximum(self.steps, 1)
         past = multiply_divide(count % steps, self.waves % steps, steps)[1]
-        near = jnp.minimum(past, steps - past)  # to the nearest top; the rest of the way to the bottom is half of `far`
+        near = jnp.minimum(past, steps - past)  # to the nearest top; to the bottom it is half of `far`
         far, whole = steps - near - near, steps.astype(jnp.float32)
-        return cosine(self.high, self.low, share(near, far, whole / 2), share(far, near, whole))
+        return cosine(self.high, self.low, fraction_of(near, far, whole / 2), fraction_of(far, near, whole))
 
 
-def check_power(caller: str, mode: str, power: Any) -> None:
-    """Raises ValueError where a power is given to a way that is no sum of two weighted rates."""
+def check_power(caller: str, mode: str, power: Float | None) -> None:
+    """Raises ValueError if a power is given for a curve that is not a weighted sum of both ends."""
     if power is not None and mode in ("constant", "geometric"):
         raise argument_error(ValueError, caller, "power", f"left out in mode {mode!r}", power, "use mode 'linear' or another")
 
 
-def check_geometric(caller: str, mode: str, name: str, rate: Any) -> None:
-    """Raises ValueError where a geometric way would start or end at a rate that is not above 0."""
+def check_geometric(caller: str, mode: str, name: str, rate: Float) -> None:
+    """Raises ValueError if a geometric curve would start or end at a learning rate that is not above 0."""
     if mode == "geometric" and is_concrete(rate) and np.any(np.asarray(rate) <= 0):
         raise argument_error(ValueError, caller, name, "above 0 in mode 'geometric'", rate, "use mode 'relaxation'")
 
 
 @final
-class Sequence(Schedule):
+class Sequence(Several, init=False):
     """One schedule after another, each from its own count 0.
 
     The boundaries follow from the lengths: at count `schedules[0].length` the second schedule is at its count 0. The last may
     be endless; if it has a length, it holds its end.
 
     Args:
-      *schedules: schedules, or callables `count -> rate`; all but the last with a length.
+      *schedules: schedules, or callables `count -> learning rate`; all but the last with a length.
 
     Raises: ValueError if there is none, or one before the last has no length; TypeError if one is not a schedule.
 
@@ -693,12 +586,6 @@ class Sequence(Schedule):
     """
 
     schedules: Schedules
-
-    @check_call
-    def __init__(self, *parts: RateFunction, schedules: tuple[RateFunction, ...] = ()) -> None:
-        fill_with(self, parts or schedules)
-
-    __repr__ = shown
 
     def check(self) -> None:
         for i, schedule in enumerate(self.schedules[:-1]):
@@ -729,14 +616,12 @@ class Sequence(Schedule):
 
 
 @final
-class Until(Schedule):
-    """The first `steps` updates of a schedule, so that another can follow it in a `Sequence`.
+class Until(Wrapper):
+    """The first `steps` steps of a schedule, so that another can follow it in a `Sequence`.
 
     Args:
-      schedule: a schedule or a callable `count -> rate`, endless or longer or shorter than `steps`.
-      steps: length in updates, an integer >= 0.
-
-    Raises: ValueError if `steps` is negative.
+      schedule: a schedule or a callable `count -> learning rate`, endless or longer or shorter than `steps`.
+      steps: length in steps, an integer >= 0.
 
     >>> print(Until(Constant(0.1), steps=3).length)
     3
@@ -754,30 +639,30 @@ class Until(Schedule):
 
 
 WarmupMode: TypeAlias = Annotated[ShapeName | Literal["constant", "logarithmic"], Choice(("constant", "logarithmic", *SHAPES))]
-"""A static field that holds the name of the shape of a warm-up."""
+"""A static field that holds the name of the curve of a warm-up."""
 
 
 @final
-class Warmup(Schedule):
-    r"""Leads from `start` to the first rate of a schedule, and then follows the schedule from its own count 0.
+class Warmup(Wrapper):
+    r"""Climbs from `start` to the first learning rate of a schedule, which then begins at its own count 0.
 
     $$\eta(t) = start + (\eta_0 - start)\, t / warmup\_steps \quad (t < warmup\_steps), \qquad
     \eta(t) = schedule(t - warmup\_steps) \quad (t \ge warmup\_steps)$$
 
-    The schedule begins after the warm-up, so what it does at its count 250 comes at `warmup_steps + 250`. A warm-up over a
-    schedule that begins at once, and whose boundaries stay where they are, is `lrax.schedules.warmed`: it multiplies.
+    The schedule begins after the warm-up, so a boundary at its count 250 comes at `warmup_steps + 250`. `lrax.schedules.warmed`
+    multiplies a schedule that begins at once, and leaves its boundaries where they are.
 
-    A warm-up from 0 wastes the first update. To begin at the first rate that is not zero and still be at the top at count
-    `warmup_steps`, skip it: `Shift(Warmup(schedule, warmup_steps + 1), 1)`, as `lrax.warmup_cosine` does.
+    A warm-up from 0 wastes the first step. To begin above zero and still reach the top at count `warmup_steps`, skip it:
+    `Shift(Warmup(schedule, warmup_steps + 1), 1)`, as `lrax.warmup_cosine` does.
 
     Args:
-      schedule: what follows; a schedule or a callable `count -> rate`.
-      warmup_steps: length of the warm-up in updates, an integer >= 0.
-      start: rate at count 0.
-      mode: `"linear"`, `"constant"` (`start` until the schedule begins), `"logarithmic"` (the way climbed is
-        ln(t + 1) / ln(warmup_steps + 1)), `"cosine"` or another shape (see `Cooldown`): the climb is the mirror image of the
-        fall of that name. For a shape with other numbers, or of your own, put a phase first in a `Sequence`.
-      power: exponent of the way climbed, > 0, or None: in mode `"linear"`, (t / warmup_steps) to that power. Not in modes
+      schedule: what follows; a schedule or a callable `count -> learning rate`.
+      warmup_steps: length of the warm-up in steps, an integer >= 0.
+      start: learning rate at count 0.
+      mode: `"linear"`, `"constant"` (`start` until the schedule begins), `"logarithmic"` (the fraction climbed is
+        ln(t + 1) / ln(warmup_steps + 1)), `"cosine"` or another curve (see `Cooldown`): the climb is the mirror image of the
+        fall of that name. For a curve with other numbers, or a custom one, put a phase first in a `Sequence`.
+      power: exponent of the fraction climbed, > 0, or None: in mode `"linear"`, (t / warmup_steps) to that power. Not in modes
         `"constant"` and `"geometric"`. The value is within `12 + 4 * power` float32 ulp of the formula.
 
     Raises: ValueError if `warmup_steps` is negative, `start` not finite (or not above 0 in mode `"geometric"`), `mode`
@@ -808,42 +693,41 @@ class Warmup(Schedule):
 
     def rate(self, count: jax.Array) -> jax.Array:
         early = count < self.warmup_steps
-        rate = self.schedule.rate(jnp.maximum(count - self.warmup_steps, 0))  # its first one as long as it is early
+        rate = self.schedule.rate(jnp.maximum(count - self.warmup_steps, 0))  # its first one during the warm-up
         if self.mode == "constant":
             return jnp.where(early, self.start, rate)
-        peak = jnp.where(early, rate, 1.0)  # what is not selected must not yield NaN
+        peak = jnp.where(early, rate, 1.0)  # no NaN where it is not selected
         if self.mode == "logarithmic":
             climbed, ahead = logarithm(count, self.warmup_steps)
-            return jnp.where(early, way("linear", self.power, peak, self.start, ahead, climbed), rate)
+            return jnp.where(early, interpolate("linear", self.power, peak, self.start, ahead, climbed), rate)
         done, left = fractions(count, self.warmup_steps)  # the fall from the peak, run backwards
-        return jnp.where(early, way(self.mode, self.power, peak, self.start, left, done), rate)
+        return jnp.where(early, interpolate(self.mode, self.power, peak, self.start, left, done), rate)
 
     @property
     def length(self) -> Any:
         return add_lengths(self.warmup_steps, self.schedule.length)
 
-    def resized(self, length: Any) -> "Warmup | None":
-        inner = self.schedule.resized(jnp.maximum(length - self.warmup_steps, 1))
-        return None if inner is None else dataclasses.replace(self, schedule=inner)
+    def resized(self, length: Int) -> Schedule | None:
+        return self.around(self.schedule.resized(jnp.maximum(length - self.warmup_steps, 1)))
 
 
 @final
-class Cooldown(Schedule):
-    r"""Follows a schedule up to count `begin`, leads from its rate there to `end`, and then holds `end`.
+class Cooldown(Wrapper):
+    r"""Follows a schedule up to count `begin`, falls from its learning rate there to `end`, and then holds `end`.
 
     $$\eta(t) = schedule(t) \quad (t \le begin), \qquad
     \eta(t) = \eta_{begin} + (end - \eta_{begin})\,\tfrac{t - begin}{steps} \quad (begin \le t \le begin + steps)$$
 
     Args:
-      schedule: what is followed before; a schedule or a callable `count -> rate`.
+      schedule: the schedule before; a schedule or a callable `count -> learning rate`.
       begin: count at which the cool-down starts, an integer >= 0.
-      steps: length of the cool-down in updates, an integer > 0.
-      end: rate from count `begin + steps` on.
-      mode: shape of the cool-down, named after the phase that has it: `"linear"`, `"cosine"`, `"polynomial"` (power 2),
-        `"geometric"` (both rates above 0, or the result is NaN), `"one_minus_sqrt"`, `"one_minus_square"`, `"relaxation"`,
+      steps: length of the cool-down in steps, an integer > 0.
+      end: learning rate from count `begin + steps` on.
+      mode: curve of the cool-down, named after the phase that has it: `"linear"`, `"cosine"`, `"polynomial"` (power 2),
+        `"geometric"` (both ends above 0, or the result is NaN), `"one_minus_sqrt"`, `"one_minus_square"`, `"relaxation"`,
         `"rex"` or `"tanh"`, with the accuracy and the default numbers of that phase.
-      power: exponent of the way that is left, > 0, or None: in mode `"linear"`, the fraction that is left to that power. Not in
-        mode `"geometric"`. The value is within `12 + 4 * power` float32 ulp of the formula.
+      power: exponent of the remaining fraction, > 0, or None: in mode `"linear"`, the fraction that is left to that power. Not
+        in mode `"geometric"`. The value is within `12 + 4 * power` float32 ulp of the formula.
 
     Raises: ValueError if `begin` is negative, `steps` not positive, `end` not finite (or not above 0 in mode `"geometric"`),
       `mode` unknown, or `power` not positive or not for that mode.
@@ -872,10 +756,10 @@ class Cooldown(Schedule):
 
     def rate(self, count: jax.Array) -> jax.Array:
         late = count >= self.begin
-        rate = self.schedule.rate(jnp.minimum(count, self.begin))  # its last one as soon as it is late
-        last = jnp.where(late, rate, 1.0)  # what is not selected must not yield NaN
+        rate = self.schedule.rate(jnp.minimum(count, self.begin))  # its last one during the cool-down
+        last = jnp.where(late, rate, 1.0)  # no NaN where it is not selected
         done, left = fractions(jnp.maximum(count - self.begin, 0), self.steps)
-        return jnp.where(late, way(self.mode, self.power, last, self.end, done, left), rate)
+        return jnp.where(late, interpolate(self.mode, self.power, last, self.end, done, left), rate)
 
     @property
     def length(self) -> Any:
@@ -883,20 +767,20 @@ class Cooldown(Schedule):
 
 
 @final
-class Dips(Schedule):
-    r"""Follows a schedule, and before each of `ends` leads to `end`; at the last one it stays. Made by `lrax.wsd_s`.
+class Dips(Wrapper):
+    r"""Follows a schedule, and falls to `end` before each of `ends`; at the last one it stays. Made by `lrax.wsd_s`.
 
     $$\eta(t) = shape\!\left(schedule(b_k), end, \tfrac{t - b_k}{steps}\right) \quad (b_k \le t < ends_k), \qquad
     b_k = ends_k - steps$$
 
-    At count `ends[k]` the schedule goes on as if nothing had been. The compiled size does not depend on how many there are.
+    At count `ends[k]` the schedule goes on as if there had been no fall. The compiled size does not depend on their number.
 
     Args:
-      schedule: what is followed; a schedule or a callable `count -> rate`.
+      schedule: a schedule or a callable `count -> learning rate`.
       ends: counts at which a cool-down is over, integers > 0 that rise strictly; shape (n,).
-      steps: length of each cool-down in updates, an integer > 0, at most the distance between ends.
-      end: rate that each leads to.
-      mode: shape of the fall (see `Cooldown`).
+      steps: length of each cool-down in steps, an integer > 0, at most the distance between ends.
+      end: learning rate at the end of each.
+      mode: curve of the fall (see `Cooldown`).
 
     Raises: ValueError if a cool-down does not fit before its end, or a number is out of range.
 
@@ -926,8 +810,8 @@ class Dips(Schedule):
         following = picked(self.ends, jnp.minimum(passed(self.ends, count), self.ends.shape[-1] - 1))
         begin = jnp.maximum(following - self.steps, 0)
         late = count >= begin
-        rate = self.schedule.rate(jnp.minimum(count, begin))  # its last one as soon as it is late
-        last = jnp.where(late, rate, 1.0)  # what is not selected must not yield NaN
+        rate = self.schedule.rate(jnp.minimum(count, begin))  # its last one during the cool-down
+        last = jnp.where(late, rate, 1.0)  # no NaN where it is not selected
         cooling = SHAPES[self.mode](last, self.end, *fractions(jnp.maximum(count - begin, 0), self.steps))
         return jnp.where(late, cooling, rate)
 

@@ -1,22 +1,21 @@
 """Schedules without a length: they decay for ever, or stay."""
 
-from typing import Any, final
+from typing import Annotated, Literal, final
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from lrax.fields._errors import argument_error, is_concrete
-from lrax.fields._shares import CountsOrShares, Total
-from lrax.fields._types import Positive, Rate, Steps, default
+from lrax.fields._rules import Choice, CountsOrFractions, Float, Integer, Positive, Rate, Steps, Total, default
 from lrax.schedules._base import Schedule
-from lrax.schedules._intmath import share, times_power
+from lrax.schedules._intmath import fraction_of, times_power
 from lrax.schedules._shapes import polynomial
 from lrax.schedules._tables import Table, passed
 
 
-def check_floor(schedule: Any) -> None:
-    """Raises ValueError if a decay's floor is further from 0 than its start, on the same side."""
+def check_floor(schedule: "StepDecay | Exponential") -> None:
+    """Raises ValueError if the floor of a decay is further from 0 than its start, on the same side."""
     if not is_concrete(schedule.start) or not is_concrete(schedule.floor):
         return
     start, floor = np.asarray(schedule.start), np.asarray(schedule.floor)
@@ -28,12 +27,12 @@ def check_floor(schedule: Any) -> None:
         )
 
 
-def kept_from(floor: Any, start: Any, decayed: jax.Array) -> jax.Array:
-    """A rate that decays towards 0 from either side, but not past `floor`."""
+def not_past(floor: Float, start: Float, decayed: jax.Array) -> jax.Array:
+    """A learning rate that decays towards 0 from either side, but not past `floor`."""
     return jnp.where(start < 0, jnp.minimum(floor, decayed), jnp.maximum(floor, decayed))
 
 
-def growth(count: jax.Array, timescale: Any) -> tuple[jax.Array, jax.Array]:
+def growth(count: jax.Array, timescale: Float) -> tuple[jax.Array, jax.Array]:
     """`1 + count / timescale` as a product of two factors, because it overflows for the smallest timescales.
 
     The second factor is exactly 1 for every timescale from 2**-64 on.
@@ -50,9 +49,7 @@ class Constant(Schedule):
     $$\eta(t) = value$$
 
     Args:
-      value: the rate, at every count.
-
-    Raises: ValueError if `value` is not finite.
+      value: learning rate at every count.
 
     >>> print(Constant(value=0.1)(12345))
     0.1
@@ -66,7 +63,7 @@ class Constant(Schedule):
 
 @final
 class StepDecay(Schedule):
-    r"""Multiplies the rate by `factor` every `every` updates, down to `floor`.
+    r"""Multiplies the learning rate by `factor` every `every` steps, down to `floor`.
 
     $$\eta(t) = \max(floor,\; start \cdot factor^{\lfloor t / every \rfloor})$$
 
@@ -77,12 +74,12 @@ class StepDecay(Schedule):
     that float32 has, or is about 2 or one half.
 
     Args:
-      start: rate of the first `every` updates.
-      factor: what the rate is multiplied by at counts `every`, `2 * every`, ...; > 0.
-      every: updates between changes, an integer > 0.
-      floor: the rate never falls below this; at most `start` (at least `start` where that is below 0).
+      start: learning learning rate of the first `every` steps.
+      factor: what the learning rate is multiplied by at counts `every`, `2 * every`, ...; > 0.
+      every: steps between changes, an integer > 0.
+      floor: the learning rate never falls below this; at most `start` (at least `start` where that is below 0).
 
-    Raises: ValueError if `factor` or `every` is not positive, `floor` is further from 0 than `start`, or a rate is not finite.
+    Raises: ValueError if a number is out of range or `floor` is further from 0 than `start`.
 
     >>> print(StepDecay(start=1.0, factor=0.5, every=250)(jnp.array([249, 250, 500])))
     [1.   0.5  0.25]
@@ -101,25 +98,25 @@ class StepDecay(Schedule):
 
     def rate(self, count: jax.Array) -> jax.Array:
         drops = count // jnp.maximum(self.every, 1)
-        return kept_from(self.floor, self.start, times_power(self.start, self.factor, drops))
+        return not_past(self.floor, self.start, times_power(self.start, self.factor, drops))
 
 
 @final
 class MultiStep(Table):
-    r"""Multiplies the rate by `factor` at each of the `boundaries`.
+    r"""Multiplies the learning rate by `factor` at each of the `boundaries`.
 
     $$\eta(t) = start \cdot factor^{|\{b \in boundaries : b \le t\}|}$$
 
     The compiled size does not depend on the number of boundaries.
 
     Args:
-      start: rate before the first boundary.
-      factor: what the rate is multiplied by at each boundary, > 0.
-      boundaries: counts at which the rate changes, that rise strictly: in updates, integers >= 0, or as shares of the total;
+      start: learning rate before the first boundary.
+      factor: what the learning rate is multiplied by at each boundary, > 0.
+      boundaries: counts at which it changes, that rise strictly: in steps, integers >= 0, or as fractions of the total;
         shape (n,), and n may be 0.
-      total_steps: the whole length in updates; None for no end, or for a plan with shares that waits for it.
+      total_steps: the whole length in steps; None for no end, or for a plan that needs it for its fractions.
 
-    Raises: ValueError if `boundaries` is unsorted or negative, `factor` is not positive, or `start` is not finite.
+    Raises: ValueError if `boundaries` is unsorted or a number is out of range.
 
     >>> print(MultiStep(start=1.0, factor=0.5, boundaries=[250, 750, 900])(jnp.array([249, 250, 900])))
     [1.    0.5   0.125]
@@ -129,7 +126,7 @@ class MultiStep(Table):
 
     start: Rate
     factor: Positive
-    boundaries: CountsOrShares
+    boundaries: CountsOrFractions
     total_steps: Total = default(None)
 
     def rate(self, count: jax.Array) -> jax.Array:
@@ -139,22 +136,22 @@ class MultiStep(Table):
 
 @final
 class Exponential(Schedule):
-    r"""Multiplies the rate by `factor` over every `every` updates, smoothly, down to `floor`.
+    r"""Multiplies the learning rate by `factor` over every `every` steps, smoothly, down to `floor`.
 
     $$\eta(t) = \max(floor,\; start \cdot factor^{t / every})$$
 
     A `start` below 0 is mirrored: the smaller of the two, so that it never rises above `floor`.
 
     Slow decays need `every`: as a float32, 0.9999999 is 0.99999988, but `factor=0.9, every=1_000_000` is exact. A half-life
-    of n updates is `factor=0.5, every=n`. The value is within $4 + |\ln factor|$ float32 ulp of the formula.
+    of n steps is `factor=0.5, every=n`. The value is within $4 + |\ln factor|$ float32 ulp of the formula.
 
     Args:
-      start: rate at count 0.
-      factor: what the rate is multiplied by over `every` updates, > 0.
-      every: in updates, an integer > 0.
-      floor: the rate never falls below this; at most `start` (at least `start` where that is below 0).
+      start: learning rate at count 0.
+      factor: what the learning rate is multiplied by over `every` steps, > 0.
+      every: in steps, an integer > 0.
+      floor: the learning rate never falls below this; at most `start` (at least `start` where that is below 0).
 
-    Raises: ValueError if `factor` or `every` is not positive, `floor` is further from 0 than `start`, or a rate is not finite.
+    Raises: ValueError if a number is out of range or `floor` is further from 0 than `start`.
 
     >>> print(f"{Exponential(start=2.0, factor=0.9, floor=0.01)(1):.2f}")
     1.80
@@ -174,7 +171,7 @@ class Exponential(Schedule):
         every = jnp.maximum(self.every, 1)
         part = (count % every).astype(jnp.float32) / every.astype(jnp.float32)
         decayed = times_power(self.start * jnp.power(self.factor, part), self.factor, count // every)
-        return kept_from(self.floor, self.start, decayed)
+        return not_past(self.floor, self.start, decayed)
 
 
 @final
@@ -184,10 +181,8 @@ class InverseSqrt(Schedule):
     $$\eta(t) = start\,(1 + t / timescale)^{-1/2}$$
 
     Args:
-      start: rate at count 0.
-      timescale: in updates, > 0: the rate is halved at three times this count.
-
-    Raises: ValueError if `timescale` is not positive or `start` is not finite.
+      start: learning rate at count 0.
+      timescale: in steps, > 0: it is halved at three times this count.
 
     >>> print(InverseSqrt(start=0.1)(3))
     0.05
@@ -208,10 +203,8 @@ class InverseTime(Schedule):
     $$\eta(t) = start / (1 + t / timescale)$$
 
     Args:
-      start: rate at count 0.
-      timescale: in updates, > 0: the rate is halved at this count.
-
-    Raises: ValueError if `timescale` is not positive or `start` is not finite.
+      start: learning rate at count 0.
+      timescale: in steps, > 0: it is halved at this count.
 
     Source: Robbins & Monro 1951, the decay whose steps add up to infinity while their squares do not.
 
@@ -237,11 +230,9 @@ class Power(Schedule):
     ulp of the formula.
 
     Args:
-      start: rate at count 0.
-      power: exponent; below 0 the rate falls.
-      timescale: in updates, > 0.
-
-    Raises: ValueError if `timescale` is not positive or a number is not finite.
+      start: learning rate at count 0.
+      power: exponent; below 0 it falls.
+      timescale: in steps, > 0.
 
     Source: Shen et al. 2024, Power scheduler.
 
@@ -260,19 +251,17 @@ class Power(Schedule):
 
 @final
 class PolynomialRestarts(Schedule):
-    r"""A `Polynomial` whose horizon moves on by `steps` each time it is reached, so that the rate climbs back part of the way.
+    r"""A `Polynomial` whose horizon moves on by `steps` each time it is reached, so that the learning rate climbs back in part.
 
     $$\eta(t) = end + (start - end)\,(1 - t / H)^{power}, \quad H = steps \cdot \max(1, \lceil t / steps \rceil)$$
 
-    At counts `steps`, `2 * steps`, ... the rate is `end`. The value is within `8 + power` float32 ulp of the formula.
+    At counts `steps`, `2 * steps`, ... the learning rate is `end`. The value is within `8 + power` float32 ulp of the formula.
 
     Args:
-      start: rate at count 0.
-      end: rate at each horizon.
-      steps: updates between horizons, an integer > 0.
+      start: learning rate at count 0.
+      end: learning rate at each horizon.
+      steps: steps between horizons, an integer > 0.
       power: exponent, > 0.
-
-    Raises: ValueError if `steps` or `power` is not positive, or a rate is not finite.
 
     Source: Keras, `PolynomialDecay(cycle=True)`.
 
@@ -295,4 +284,48 @@ class PolynomialRestarts(Schedule):
         ahead = jnp.where((past > 0) | (count == 0), steps - past, 0)
         horizons = jnp.maximum(count // steps + (past > 0).astype(jnp.int32), 1)
         horizon = horizons.astype(jnp.float32) * steps.astype(jnp.float32)  # as an integer it could wrap
-        return polynomial(self.start, self.end, share(count, ahead, horizon), share(ahead, count, horizon), self.power)
+        done, left = fraction_of(count, ahead, horizon), fraction_of(ahead, count, horizon)
+        return polynomial(self.start, self.end, done, left, self.power)
+
+
+@final
+class Noise(Schedule):
+    r"""A factor around 1 that is drawn anew at every count, the same for the same seed: to multiply a schedule with.
+
+    $$\eta(t) = 1 + z_t, \quad |z_t| < spread$$
+
+    The number depends on `seed` and the count alone, so a resumed run sees the same. Numbers of different counts and of
+    different seeds are independent. The seed is a leaf: it may be traced and vmapped.
+
+    Args:
+      spread: how far from 1 the factor may be, > 0; from 1 on it may be negative.
+      seed: an integer.
+      deviation: standard deviation of the normal distribution, > 0. If it is large compared with `spread`, the truncated
+        distribution is nearly uniform.
+      mode: distribution of $z_t$: `"normal"` (with mean 0 and this deviation, truncated to `spread`) or
+        `"uniform"` (between `-spread` and `spread`; `deviation` is not used).
+
+    Raises: ValueError if a number is out of range or `mode` is unknown; TypeError if `seed` is not an integer.
+
+    Source: Wightman 2020, timm, the noise of its schedulers (which draw it from PyTorch's generator).
+
+    >>> noisy = Product(Cosine(start=0.1, end=0.0, steps=100), Noise(spread=0.2, seed=3))
+    >>> print(noisy(50) == noisy(jnp.arange(100))[50])
+    True
+    """
+
+    spread: Positive
+    seed: Integer = default(0)
+    deviation: Positive = default(1.0)
+    mode: Annotated[Literal["normal", "uniform"], Choice(("normal", "uniform"))] = "normal"
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        return 1 + jnp.vectorize(self._draw)(count, self.spread, self.seed, self.deviation)
+
+    def _draw(self, count: jax.Array, spread: jax.Array, seed: jax.Array, deviation: jax.Array) -> jax.Array:
+        key = jax.random.fold_in(jax.random.key(seed), count)
+        if self.mode == "uniform":
+            return spread * jax.random.uniform(key, (), jnp.float32, -1, 1)
+        within = spread / deviation
+        drawn = deviation * jax.random.truncated_normal(key, -within, within, (), jnp.float32)
+        return jnp.clip(drawn, -spread, spread)

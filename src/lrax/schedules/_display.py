@@ -9,8 +9,8 @@ import numpy as np
 from lrax._pictures import colour_bar, in_order, legend_below, look_of, new_axes, rate_map, set_plain_log
 from lrax.fields._errors import Text, argument_error, check_call
 from lrax.fields._rules import LARGEST, whole_number
-from lrax.fields._value import lanes, shortest
-from lrax.schedules._base import Function, Schedule, ScheduleRule, last_landmark, parts, shown_steps
+from lrax.fields._value import shortest, unbatch
+from lrax.schedules._base import Function, Schedule, ScheduleRule, last_landmark, parts
 from lrax.schedules._recipes import one_cycle_momentum
 
 if TYPE_CHECKING:
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 def named_schedules(caller: str, schedules: Any | Sequence[Any] | Mapping[str, Any]) -> dict[str, Schedule]:
-    """A schedule, a list of them or a dict of them, by label; each lane of a batch has a label of its own."""
+    """A schedule, a list of them or a dict of them, by label; each schedule of a batch has its own label."""
     if callable(schedules):
         schedules = [schedules]
     if isinstance(schedules, Mapping):
         found: dict[str, Schedule] = {}
         for name, schedule in schedules.items():
-            split = lanes(caller, ScheduleRule().convert(caller, name, schedule))
+            split = unbatch(caller, ScheduleRule().convert(caller, name, schedule))
             found |= {
-                name if len(split) == 1 else f"{name}: {label}": lane for label, lane in zip(labels(split), split, strict=True)
+                name if len(split) == 1 else f"{name}: {label}": one for label, one in zip(labels(split), split, strict=True)
             }
         return found
     if not isinstance(schedules, Sequence) or isinstance(schedules, str) or not schedules:
@@ -34,36 +34,36 @@ def named_schedules(caller: str, schedules: Any | Sequence[Any] | Mapping[str, A
             TypeError, caller, "schedules", "a schedule, a list of them, or a dict of them by label", schedules
         )
     lines = [ScheduleRule().convert(caller, f"schedules[{i}]", schedule) for i, schedule in enumerate(schedules)]
-    split_lines = [lane for line in lines for lane in lanes(caller, line)]
+    split_lines = [one for line in lines for one in unbatch(caller, line)]
     return dict(zip(labels(split_lines), split_lines, strict=True))
 
 
-def kind_of(schedule: Schedule) -> str:
-    """What a schedule is made of, without its numbers.
+def composition(schedule: Schedule) -> str:
+    """The classes that a schedule is made of, without its numbers.
 
-    >>> kind_of(lrax.Warmup(lrax.Cosine(0.1, 0.0, 100), 10)), kind_of(lrax.Function(optax.constant_schedule(0.1)))
+    >>> composition(lrax.Warmup(lrax.Cosine(0.1, 0.0, 100), 10)), composition(lrax.Function(optax.constant_schedule(0.1)))
     ('Warmup(Cosine)', 'constant_schedule')
     """
     if isinstance(schedule, Function):
         function = getattr(schedule.function, "func", schedule.function)
         return str(getattr(function, "__qualname__", type(function).__name__)).partition(".<locals>")[0]
     inner = parts(schedule)
-    return f"{type(schedule).__name__}({', '.join(map(kind_of, inner))})" if inner else type(schedule).__name__
+    return f"{type(schedule).__name__}({', '.join(map(composition, inner))})" if inner else type(schedule).__name__
 
 
 LONG = 60
-"""A schedule's call is shown up to this length."""
+"""The longest call that is a label."""
 
 
 def labels(schedules: Sequence[Schedule]) -> list[str]:
-    """Each schedule in short: its call; where calls are long and of one kind, its kind and the fields that differ.
+    """A label for each schedule: its call; for long calls of one class, the class and the fields that differ.
 
-    Where that does not tell them apart: what they are made of, and their place, counted from 1.
+    If these are not unique: the classes it is made of, and a number.
 
-    >>> labels([lrax.warmup_cosine(peak, 20_000, warmup_steps=1000, end=1e-5) for peak in (0.1, 0.2)])
+    >>> labels([lrax.warmup_cosine(peak, warmup_steps=1000, total_steps=20_000, end=1e-5) for peak in (0.1, 0.2)])
     ['warmup_cosine(peak=0.1)', 'warmup_cosine(peak=0.2)']
     """
-    texts = [kind_of(schedule) if isinstance(schedule, Function) else repr(schedule) for schedule in schedules]
+    texts = [composition(schedule) if isinstance(schedule, Function) else repr(schedule) for schedule in schedules]
     if max(map(len, texts)) <= LONG and len(set(texts)) == len(texts):
         return texts
     groups: dict[str, list[int]] = {}
@@ -77,22 +77,21 @@ def labels(schedules: Sequence[Schedule]) -> list[str]:
 
 
 def _short(schedules: Sequence[Schedule], texts: Sequence[str]) -> list[str]:
-    """A short label for each of several schedules of one kind."""
+    """A short label for each of several schedules of one class."""
     if len(texts) == 1 and len(texts[0]) <= LONG:
         return list(texts)
     names, columns = differing(schedules)
-    kind = type(schedules[0]).__name__
     if 0 < len(names) <= 3:
         rows = [", ".join(f"{name}={value:.4g}" for name, value in zip(names, row, strict=True)) for row in columns.T]
-        return [f"{kind}({row})" for row in rows]
-    whole = kind_of(schedules[0])
+        return [f"{type(schedules[0]).__name__}({row})" for row in rows]
+    whole = composition(schedules[0])
     return [whole if len(whole) <= LONG else whole[: LONG - 3] + "..."] * len(schedules)
 
 
 def differing(schedules: Sequence[Schedule]) -> tuple[list[str], np.ndarray[Any, Any]]:
-    """The names of the fields that differ between schedules of one kind, and their values, a row a field.
+    """The names of the fields that differ between schedules of one class, and their values, a row for each field.
 
-    No names if the schedules are of several kinds, or a field that differs is a list.
+    No names if the schedules are of several classes, or a field that differs is a list.
 
     >>> differing([lrax.Cosine(0.1, 0.0, 10), lrax.Cosine(0.2, 0.0, 10)])[0]
     ['start']
@@ -109,14 +108,14 @@ def differing(schedules: Sequence[Schedule]) -> tuple[list[str], np.ndarray[Any,
     return [name if last.count(name) == 1 else path for name, path in zip(last, paths, strict=True)], values
 
 
-POINTS = 2049
-"""Counts that are looked at together, one compiled program for all of them."""
+POINTS = 256
+"""Tables evaluate multiples of this number of counts, so that they share a compiled program."""
 
 MOST_MARKS = 64
-"""Up to so many landmarks of a schedule have their lines."""
+"""The most landmarks of a schedule that have lines."""
 
 HEAD = 26
-"""A longer label stands above the columns, with a number for its column."""
+"""A longer label is in a legend above the columns."""
 
 BAR = 32
 """Width of the longest bar, in characters."""
@@ -124,23 +123,23 @@ BAR = 32
 
 @check_call
 def table(schedules: Any | Sequence[Any] | Mapping[str, Any], steps: int | None = None, rows: int = 16) -> Text:
-    """The rates of one or more schedules as text, a line a count.
+    """The learning rates of one or more schedules as text, a line for each count.
 
-    The counts are both ends, where a schedule has its largest rate, where it bends or jumps (for a jump, both sides), and
-    evenly spaced ones between. A single schedule has a bar beside each rate.
+    The counts are both ends, the landmarks of the schedules (both sides, where the learning rate jumps), and evenly spaced ones
+    between. A single schedule has a bar next to each learning rate.
 
     Args:
-      schedules: a schedule or any callable `count -> rate`; a list of them; or a dict of them by label. A batch of schedules
-        (fields with a leading axis) has a column a lane.
-      steps: the last count; by default the last landmark of any: an end, a boundary, a few drops or cycles of what is endless
+      schedules: a schedule or any callable `count -> learning rate`; a list of them; or a dict of them by label. A batch of
+        schedules (fields with a leading axis) has a column for each.
+      steps: the last count; by default the last landmark: an end, a boundary, a few drops or cycles of an endless schedule
         (1000 if there are none).
-      rows: about how many lines, an integer of at least 2; the boundaries of lists are all shown.
+      rows: about how many lines, an integer of at least 2; all landmarks are shown.
 
     Returns: lines of text, a `str` that a notebook and a prompt show as lines.
 
-    Raises: TypeError for something that is no schedule; ValueError if `steps` is below 1 or `rows` below 2.
+    Raises: TypeError if one is not a schedule; ValueError if `steps` is below 1 or `rows` below 2.
 
-    >>> print(table(lrax.wsd(peak=0.5, total_steps=100, warmup_steps=4, cooldown_steps=20), rows=8))
+    >>> print(table(lrax.wsd(peak=0.5, warmup_steps=4, cooldown_steps=20, total_steps=100), rows=8))
     count  rate
         0   0.1  ######
         4   0.5  ################################
@@ -153,10 +152,9 @@ def table(schedules: Any | Sequence[Any] | Mapping[str, Any], steps: int | None 
     lines = named_schedules("table", schedules)
     steps = steps if steps is not None else last_landmark(lines.values()) or 1000
     steps = whole_number("table", "steps", steps, 1, LARGEST)
-    if not isinstance(rows, int) or rows < 2:
-        raise argument_error(ValueError, "table", "rows", "an integer of at least 2", rows)
+    rows = whole_number("table", "rows", rows, 2)
     functions = [jax.jit(jax.vmap(line)) for line in lines.values()]
-    found = {count for function in functions for count in changes(function, steps, rows // (2 * len(functions)))}
+    found: set[int] = set()
     for function, line in zip(functions, lines.values(), strict=True):
         found |= boundaries(function, line, steps)
     even = np.linspace(0, steps, max(rows - len(found), 2)).astype(np.int64)
@@ -173,7 +171,7 @@ def table(schedules: Any | Sequence[Any] | Mapping[str, Any], steps: int | None 
 
 
 def boundaries(function: Callable[[Any], Any], schedule: Schedule, steps: int) -> set[int]:
-    """The first landmarks of a schedule, where something may be too slight or too dense to be found; for a jump, both sides."""
+    """The first landmarks of a schedule; for a jump, both sides."""
     marks = sorted({mark for mark in schedule.landmarks if 0 < mark <= steps})[:MOST_MARKS]
     if not marks:
         return set()
@@ -188,64 +186,21 @@ def _bar(rate: float, largest: float) -> str:
 
 
 def _rates(function: Callable[[Any], Any], counts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The rates at some counts, padded so that every call has one shape."""
-    padded = np.zeros(max(POINTS, counts.size), np.int32)
+    """The learning rates at some counts."""
+    padded = np.zeros(-(-counts.size // POINTS) * POINTS, np.int32)
     padded[: counts.size] = np.minimum(counts, LARGEST)
     return np.asarray(function(padded), np.float64)[: counts.size]
 
 
-def changes(function: Callable[[Any], Any], steps: int, most: int) -> list[int]:
-    """At most so many places up to `steps` where a rate bends or jumps, found by looking; for a jump, both its sides.
-
-    A place is where the slope changes far more than around it; longer schedules are looked at from afar first. What is too
-    slight for float32 rates to show is left out.
-    """
-    stride = -(-steps // (POINTS - 3))
-    counts = stride * np.arange(POINTS)
-    rates = _rates(function, counts)
-    spread = np.ptp(rates[counts <= steps])
-    if not np.isfinite(spread):
-        return []
-    bend = _bends(rates)
-    around = np.lib.stride_tricks.sliding_window_view(np.pad(bend, 3), 7)
-    peaks = (bend >= around.max(axis=1)) & (bend > 1e-4 * spread) & (bend > 4 * np.maximum(around[:, 0], around[:, 6]))
-    places = sorted(np.flatnonzero(peaks & (counts <= steps)), key=lambda i: -bend[i])[:most]
-    found = {count for i in places for count in _refined(function, int(counts[i]), stride)}
-    within = rates[counts <= steps]
-    found.add(int(counts[np.argmax(within >= within.max() - 1e-6 * spread)]))
-    return sorted(count for count in found if 0 <= count <= steps)
-
-
-def _refined(function: Callable[[Any], Any], count: int, stride: int) -> list[int]:
-    """A bend seen near `count` from afar, to the update, or as near as float32 rates show it."""
-    while stride > 1:
-        low = max(count - 2 * stride, 0)
-        finer = -(-4 * stride // (POINTS - 3))
-        counts = low + finer * np.arange(POINTS)
-        rates = _rates(function, counts)
-        bend = _bends(rates)
-        if bend.max() < 8 * np.spacing(np.float32(np.abs(rates).max())):
-            return [count]
-        count, stride = int(counts[np.argmax(bend)]), finer
-    near = max(count - 1, 0) + np.arange(3)
-    bend = _bends(_rates(function, max(count - 2, 0) + np.arange(5)))[1:-1] if count >= 2 else np.ones(3)
-    return [int(one) for one, size in zip(near, bend, strict=True) if one == count or (count >= 2 and size > bend.max() / 2)]
-
-
-def _bends(rates: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """How much the slope changes at each point; nothing at the two ends."""
-    return np.pad(np.abs(np.diff(rates, 2)), 1)
-
-
 MOST_LABELS = 10
-"""Up to so many lines have colours and labels of their own; more are shaded by what differs, or in their order."""
+"""The most lines with distinct colours and labels; more are shaded by the field that differs, or in their order."""
 
 MANY = 4
-"""More entries of a legend than these stand below the axes, not in front of the lines."""
+"""The most entries of a legend inside the axes; a longer one is below."""
 
 JUMP, STILL = 0.05, 0.01
-"""A line is drawn as steps if it somewhere changes in one update by more than this part of its height, and by less than that
-part of this change in most of them."""
+"""A line is drawn as steps if its largest change in one step is more than `JUMP` of its range, and half of all changes are less
+than `STILL` of that."""
 
 
 @check_call
@@ -257,26 +212,27 @@ def plot(
     log: bool = False,
     label: str | None = None,
 ) -> "Axes":
-    """Draws the rates of one or more schedules over the update count.
+    """Draws the learning rates of one or more schedules over the step count.
 
     Args:
-      schedules: a schedule or any callable `count -> rate`; a list of them; or a dict of them by label. A batch of schedules
-        (fields with a leading axis) is drawn as a line a lane; where there are many, a colour bar tells what differs, or a
-        legend the first and the last.
-      steps: how many updates to draw; by default up to the last landmark of any (an end, a boundary, a few drops or cycles of
-        what is endless), and a tenth more to show what is held; 1000 if there are none.
+      schedules: a schedule or any callable `count -> learning rate`; a list of them; or a dict of them by label. A batch of
+        schedules (fields with a leading axis) is a line for each; of many lines, a colour bar shows the field that differs, or
+        a legend the first and the last.
+      steps: number of steps to draw; by default up to the last landmark (an end, a boundary, a few drops or cycles of an
+        endless schedule) and a tenth more; 1000 if there are none.
       axes: where to draw; by default new axes.
-      log: whether the axis of rates is logarithmic.
-      label: what the axis of rates says; by default "rate", "momentum" for what is named so or made by
+      log: whether the axis of learning rates is logarithmic.
+      label: of the axis; by default "learning rate", "momentum" for a schedule of that name or made by
         `lrax.one_cycle_momentum`, and "value" for both together.
 
     Returns: the axes.
 
-    Raises: ImportError if matplotlib is not installed; TypeError for something that is no schedule.
+    Raises: ImportError if matplotlib is not installed; TypeError if one is not a schedule.
     """
     lines = named_schedules("plot", schedules)
     if steps is None:
-        steps = shown_steps(lines.values())
+        last = last_landmark(lines.values())
+        steps = min(last + max(last // 10, 1), LARGEST) if last else 1000
     steps = whole_number("plot", "steps", steps)
     axes = new_axes() if axes is None else axes
     counts = np.unique(np.linspace(0, steps, min(steps + 1, 4001)).astype(np.int64))
@@ -284,15 +240,17 @@ def plot(
     looks, unnamed = ([look_of(i) for i in range(len(lines))], False) if few else _shades(axes, list(lines.values()))
     for i, (look, (name, line)) in enumerate(zip(looks, lines.items(), strict=True)):
         rates = np.asarray(jax.jit(jax.vmap(line))(counts))
-        told = few or (unnamed and i in (0, len(lines) - 1))
-        axes.plot(counts, rates, label=name if told else "_", drawstyle="steps-post" if _jumps(rates) else "default", **look)
+        labelled = few or (unnamed and i in (0, len(lines) - 1))
+        axes.plot(
+            counts, rates, label=name if labelled else "_", drawstyle="steps-post" if _jumps(rates) else "default", **look
+        )
     quantities = {_quantity(name, line) for name, line in lines.items()}
     quantity = quantities.pop() if len(quantities) == 1 else "value"
-    axes.set_xlabel("update count")
+    axes.set_xlabel("step")
     axes.set_ylabel(quantity if label is None else label)
     if log:
         set_plain_log(axes.yaxis)
-    elif axes.get_ylim()[0] > 0 and quantity != "momentum":  # a momentum's way is a tenth of its height
+    elif axes.get_ylim()[0] > 0 and quantity != "momentum":  # a momentum changes by a tenth of its size
         axes.set_ylim(0, 1.05 * axes.dataLim.ymax)
     axes.grid(alpha=0.3)
     if (len(lines) > 1 or isinstance(schedules, Mapping)) and axes.get_legend_handles_labels()[1]:
@@ -304,12 +262,12 @@ def plot(
 
 
 def _quantity(name: str, line: Schedule) -> str:
-    """What a line is about."""
-    return "momentum" if isinstance(line, one_cycle_momentum) or "momentum" in name.lower() else "rate"
+    """The quantity that a line shows."""
+    return "momentum" if isinstance(line, one_cycle_momentum) or "momentum" in name.lower() else "learning rate"
 
 
 def _jumps(rates: np.ndarray[Any, Any]) -> bool:
-    """Whether a line jumps and stays, as steps do."""
+    """Whether a line changes in jumps."""
     changes = np.abs(np.diff(rates[np.isfinite(rates)]))
     if not changes.size:
         return False
@@ -317,7 +275,7 @@ def _jumps(rates: np.ndarray[Any, Any]) -> bool:
 
 
 def _shades(axes: "Axes", lines: Sequence[Schedule]) -> tuple[list[dict[str, Any]], bool]:
-    """A colour for each of many lines, by the one field that differs, with a colour bar; or else in their order, unnamed."""
+    """A colour for each of many lines, by the one field that differs, with a colour bar; otherwise in their order, unnamed."""
     names, values = differing(lines)
     if len(names) != 1:
         return [{"color": rate_map()(i / (len(lines) - 1))} for i in range(len(lines))], True

@@ -1,44 +1,46 @@
 """Exact integer arithmetic for counts and lengths."""
 
 import functools
+import math
 import operator
-from typing import Any, Literal, TypeAlias
+from fractions import Fraction
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 
-from lrax.fields._errors import argument_error, as_array, is_traced
-from lrax.fields._rules import LARGEST
+from lrax.fields._errors import argument_error, array_module, as_array, is_concrete, is_traced
+from lrax.fields._rules import LARGEST, Float, Int, Ratio
 
 
-def as_count(caller: str, value: Any) -> jax.Array:
-    """`value`, the number of an update, as int32 in [0, 2**31 - 1]: what lies outside is brought to the nearer end."""
+def as_count(caller: str, value: object) -> jax.Array:
+    """The number of a step as int32, clipped to [0, 2**31 - 1]."""
     if isinstance(value, int) and not isinstance(value, bool):
         return jnp.asarray(np.int32(min(max(value, 0), LARGEST)))
     array = as_array(value)
     if not jnp.issubdtype(array.dtype, jnp.integer):
         remedy = "use count.astype(jnp.int32)" if is_traced(array) or np.ndim(array) else "use int(count)"
-        raise argument_error(TypeError, caller, "count", "an integer, the 0-based number of the update", value, remedy)
-    array = array if array.dtype.kind in "iu" else array.astype(np.int32)  # int4 is no integer to NumPy
+        raise argument_error(TypeError, caller, "count", "an integer, the 0-based number of the step", value, remedy)
+    array = array if array.dtype.kind in "iu" else array.astype(np.int32)  # int4 is not an integer for NumPy
     largest = min(LARGEST, int(np.iinfo(array.dtype).max))
     if isinstance(array, np.ndarray):
         return jnp.asarray(np.clip(array, 0, largest).astype(np.int32))
     return jnp.clip(array, 0, largest).astype(jnp.int32)
 
 
-Count: TypeAlias = jax.Array | np.ndarray[Any, Any] | np.integer[Any] | int
-
-
-def fractions(count: jax.Array, length: Any) -> tuple[jax.Array, jax.Array]:
-    """The fractions of `length` updates that are done and left at `count`: each an integer difference, divided once.
+def fractions(count: jax.Array, length: Int) -> tuple[jax.Array, jax.Array]:
+    """The fractions of `length` steps that are done and left at `count`: each an integer difference, divided once.
 
     >>> fractions(jnp.asarray(1), 4)
     (Array(0.25, dtype=float32), Array(0.75, dtype=float32))
     """
     whole = jnp.maximum(length, 1)
     past = jnp.where(jnp.asarray(length) > 0, jnp.minimum(count, whole), 1)
-    return share(past, whole - past, whole.astype(jnp.float32)), share(whole - past, past, whole.astype(jnp.float32))
+    return fraction_of(past, whole - past, whole.astype(jnp.float32)), fraction_of(
+        whole - past, past, whole.astype(jnp.float32)
+    )
 
 
 def broadcast(*numbers: Any) -> tuple[jax.Array, ...]:
@@ -49,8 +51,8 @@ def broadcast(*numbers: Any) -> tuple[jax.Array, ...]:
     return tuple(number + nothing for number in wide)
 
 
-def share(part: jax.Array, rest: jax.Array, whole: jax.Array) -> jax.Array:
-    """`part / whole`, and exactly 1 where nothing rests: a compiler may multiply by the reciprocal, which can miss it."""
+def fraction_of(part: jax.Array, rest: jax.Array, whole: jax.Array) -> jax.Array:
+    """`part / whole`, exactly 1 if `rest` is 0: a compiler may multiply by the reciprocal, which can miss it."""
     return jnp.where(rest == 0, 1.0, part.astype(jnp.float32) / whole)
 
 
@@ -58,41 +60,27 @@ def add_lengths(*lengths: Any) -> Any:
     """The sum of lengths, at most 2**31 - 1; None if one of them is."""
     if any(length is None for length in lengths):
         return None
-    total: Any = np.int32(0)
+    xp, total = array_module(*lengths), np.int32(0)
     largest = np.int32(LARGEST)  # with a Python int, NumPy before 2.0 would go on in int64
     for length in lengths:
-        array = np if isinstance(total, np.generic | np.ndarray) and isinstance(length, np.generic | np.ndarray) else jnp
-        fits = total <= largest - array.maximum(length, np.int32(0))
-        total = array.where(fits, total + array.minimum(length, largest - total), largest)
+        fits = total <= largest - xp.maximum(length, np.int32(0))
+        total = xp.where(fits, total + xp.minimum(length, largest - total), largest)[()]
     return total
 
 
-def multiply_lengths(length: Any, times: Any) -> Any:
-    """A length taken `times` times, at most 2**31 - 1; None if it is."""
-    if length is None:
-        return None
-    known = isinstance(length, np.generic | np.ndarray) and isinstance(times, np.generic | np.ndarray)
-    array: Any = np if known else jnp
-    zero, one, largest = np.array([0, 1, LARGEST], np.int32)
-    length, times = array.maximum(length, zero), array.maximum(times, one)
-    fits = length <= largest // times
-    return array.where(fits, array.where(fits, length, zero) * times, largest)
-
-
 def times_ratio(number: Any, numerator: Any, denominator: Any, up: bool = False) -> Any:
-    """`number * numerator / denominator` rounded down, or up; at most 2**31 - 1. The two make an int32 product.
+    """`number * numerator / denominator` rounded down or up, at most 2**31 - 1; `numerator * denominator` fits int32.
 
     >>> print(*(times_ratio(np.int32(7), np.int32(2), np.int32(3), up) for up in (False, True)))
     4 5
     """
-    known = all(isinstance(one, np.generic | np.ndarray) for one in (number, numerator, denominator))
-    array: Any = np if known else jnp
+    xp = array_module(number, numerator, denominator)
     zero, one, largest = np.array([0, 1, LARGEST], np.int32)
-    numerator, denominator = array.maximum(numerator, one), array.maximum(denominator, one)
+    number, numerator, denominator = xp.maximum(number, zero), xp.maximum(numerator, one), xp.maximum(denominator, one)
     rest = number % denominator * numerator
     rest = rest // denominator + (up & (rest % denominator > 0)).astype(np.int32)
     fits = number // denominator <= (largest - rest) // numerator
-    return array.where(fits, array.where(fits, number // denominator, zero) * numerator + rest, largest)
+    return xp.where(fits, xp.where(fits, number // denominator, zero) * numerator + rest, largest)[()]
 
 
 @jax.jit  # so that a call outside jit finds the compiled loop again
@@ -124,7 +112,7 @@ def multiply_divide(a: jax.Array, b: jax.Array, divisor: jax.Array) -> tuple[jax
     return quotient.astype(jnp.int32), remainder.astype(jnp.int32)
 
 
-def power_complement(base: jax.Array, rest: jax.Array, power: Any) -> tuple[jax.Array, jax.Array]:
+def power_complement(base: jax.Array, rest: jax.Array, power: Float | float) -> tuple[jax.Array, jax.Array]:
     """`base ** power` and `1 - base ** power`, where `base + rest == 1`, each accurate where it nears zero.
 
     Gradients are finite for every base in [0, 1].
@@ -133,13 +121,16 @@ def power_complement(base: jax.Array, rest: jax.Array, power: Any) -> tuple[jax.
     3.00000
     """
     inside = base > 0
-    base, rest = jnp.where(inside, base, 0.5), jnp.where(inside, rest, 0.5)  # what is not selected must not yield NaN
+    base, rest = (
+        jnp.where(inside, base, 0.5),
+        jnp.where(inside, rest, 0.5),
+    )  # no NaN where it is not selected
     # from the smaller of the two, which has the smaller rounding error
     logarithm = jnp.where(rest < 0.5, jnp.log1p(-jnp.minimum(rest, 0.5)), jnp.log(base))
     return jnp.where(inside, jnp.power(base, power), 0.0), jnp.where(inside, -jnp.expm1(power * logarithm), 1.0)
 
 
-def whole_power(base: Any, exponent: jax.Array) -> jax.Array:
+def whole_power(base: Float, exponent: jax.Array) -> jax.Array:
     """`base ** exponent` for int32 exponents from 0 to 2**31 - 1, which need not be float32 numbers.
 
     An exponent past 2**24 loses its last digits as a float32, so it is split in two that have them all.
@@ -171,10 +162,10 @@ def times_power(start: Any, base: Any, exponent: jax.Array) -> jax.Array:
     return jnp.asarray(start)
 
 
-def peak_fractions(count: jax.Array, steps: Any, rise: Any) -> tuple[jax.Array, jax.Array]:
-    """How far from and how near to its peak a triangle is: two fractions that add up to 1, each accurate where it nears zero.
+def peak_fractions(count: jax.Array, steps: Int, rise: Float) -> tuple[jax.Array, jax.Array]:
+    """The distance of a triangle from its peak and from its ends, as fractions that add up to 1, each accurate near zero.
 
-    The peak is at `rise * steps`, which is seldom whole. From `steps` on (and where `steps` is below 1) it is at its end.
+    The peak is at `rise * steps`, which is rarely whole. From `steps` on (and where `steps` is below 1) it is at its end.
     """
     rise = jnp.asarray(rise, jnp.float32)  # NumPy before version 2 would make 1 - rise a float64
     done, left = fractions(count, steps)
@@ -188,11 +179,11 @@ def peak_fractions(count: jax.Array, steps: Any, rise: Any) -> tuple[jax.Array, 
 
 
 @jax.jit  # so that a call outside jit is one program
-def scaled_difference(fraction: Any, steps: Any, count: jax.Array) -> jax.Array:
+def scaled_difference(fraction: Float, steps: Int, count: jax.Array) -> jax.Array:
     """`fraction * steps - count` to float32 accuracy also where the two nearly cancel.
 
-    A float32 fraction is an integer of 24 bits over a power of two, so the difference is one of two whole numbers of at most
-    64 bits, which is taken exactly in pairs of uint32. Where nothing cancels, plain float32 is as good and is used.
+    A float32 fraction is an integer of 24 bits over a power of two, so this is the difference of two integers of at most 64
+    bits, which is taken exactly in pairs of uint32. Where nothing cancels, plain float32 is as good and is used.
 
     Args:
       fraction: float32 in (0, 1).
@@ -271,7 +262,7 @@ def wide_times(number: Wide, numerator: jax.Array, denominator: jax.Array) -> Wi
 
 
 def wide_minus(number: Wide, other: Wide) -> tuple[Wide, jax.Array]:
-    """`number - other`, and whether that is at least 0; only then is the first right."""
+    """`number - other`, and whether it is at least 0; if not, the difference is meaningless."""
     borrow, words = number[0] * 0, []
     for word, taken in zip(reversed(number), reversed(other), strict=True):
         difference = word - taken - borrow
@@ -299,3 +290,174 @@ def wide_float(number: Wide) -> jax.Array:
     """A wide number as float32, to an ulp."""
     high, middle, low = ((number[i] << 16) | number[i + 1] for i in (0, 2, 4))
     return (low.astype(jnp.float32) * 2.0**-64 + middle.astype(jnp.float32) * 2.0**-32) + high.astype(jnp.float32)
+
+
+Rounding: TypeAlias = Literal["nearest", "each", "none"]
+
+
+@functools.partial(jax.jit, static_argnames="rounding")  # so that a call outside jit finds the compiled loop again
+def find_cycle(
+    count: jax.Array, length: jax.Array, factor: Ratio, least: jax.Array, rounding: Rounding
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The index of the cycle at `count`, the count within it, and its length, by integer arithmetic.
+
+    The exact length is carried as a multiple of 2**-64, rounded down at every cycle. Where it has 64 binary places it is
+    exact, so a length that ends in exactly one half is rounded as it should be: `length * (p / q) ** k` can only do so if `q`
+    to the power `k` divides twice the length. The error of any other is below `2**-64` times the sum of the powers of the
+    factor so far: at most 2**-33 where the factor is above 1 (all counts are below 2**31), and `2**-64 / (1 - factor)`
+    otherwise. Only a length that is nearer to a half than that could be off by one.
+    """
+    count, length, least, *ratio = broadcast(count, jnp.maximum(length, least), least, *factor)
+    numerator, denominator = (part.astype(jnp.uint32) for part in ratio)
+    shrinks = numerator < denominator
+
+    def advance(carry: tuple[Any, ...]) -> tuple[Any, ...]:
+        going, index, local, length, exact = carry
+        following = wide_times(exact, numerator, denominator)
+        if rounding == "each":
+            following = as_wide(wide_whole(following, "up"))
+        size, rest = jnp.maximum(wide_whole(following, "nearest"), least), local - length
+        stays = size == length if rounding == "each" else shrinks & (size == least)
+        following = tuple(jnp.where(going, new, old) for new, old in zip(following, exact, strict=True))
+        index, local, length = (jnp.where(going, new, old) for new, old in ((index + 1, index), (rest, local), (size, length)))
+        return going & (rest >= size) & ~stays, index, local, length, following
+
+    going = (count >= length) & (numerator != denominator) & ~(shrinks & (length == least))
+    start = going, count * 0, count, length, as_wide(length)
+    _, index, local, length, _ = jax.lax.while_loop(lambda carry: carry[0].any(), advance, start)
+    return index + local // length, local % length, length  # all cycles that are left have the same length
+
+
+@jax.jit  # so that a call outside jit finds the compiled loop again
+def find_real_cycle(count: jax.Array, length: jax.Array, factor: Ratio, least: jax.Array) -> tuple[jax.Array, Wide, Wide]:
+    """The index of the cycle at `count`, the time within it, and its length; neither of the latter need be whole.
+
+    To a multiple of 2**-64, and exact where `find_cycle` is: a cycle that begins at a count begins there.
+    """
+    count, length, least, *ratio = broadcast(count, jnp.maximum(length, least), least, *factor)
+    numerator, denominator = (part.astype(jnp.uint32) for part in ratio)
+    shrinks, lowest = numerator < denominator, as_wide(least)
+
+    def advance(carry: tuple[Any, ...]) -> tuple[Any, ...]:
+        going, index, past, length = carry
+        following, rest = wide_times(length, numerator, denominator), wide_minus(past, length)[0]
+        ends = shrinks & ~wide_minus(following, lowest)[1]
+        following = tuple(jnp.where(ends, small, new) for small, new in zip(lowest, following, strict=True))
+        index = jnp.where(going, index + 1, index)
+        past, length = (
+            tuple(jnp.where(going, new, old) for new, old in zip(*pair, strict=True))
+            for pair in ((rest, past), (following, length))
+        )
+        return going & wide_minus(rest, following)[1] & ~ends, index, past, length
+
+    going = (count >= length) & (numerator != denominator) & ~(shrinks & (length == least))
+    start = going, count * 0, as_wide(count), as_wide(length)
+    _, index, past, real = jax.lax.while_loop(lambda carry: carry[0].any(), advance, start)
+    whole, size = wide_whole(past, "down"), wide_whole(real, "down")
+    more = jnp.where(wide_minus(past, real)[1], whole // size, 0)  # all cycles that are left have the same, whole length
+    rest = as_wide(whole - more * size)[:2] + past[2:]
+    return index + more, rest, real
+
+
+def real_fractions(past: Wide, length: Wide) -> tuple[jax.Array, jax.Array]:
+    """The fractions of a length that are done and left; neither the time nor the length need be whole."""
+    done, left, whole = wide_float(past), wide_float(wide_minus(length, past)[0]), wide_float(length)
+    return fraction_of(done, left, whole), fraction_of(left, done, whole)
+
+
+class Seen(NamedTuple):
+    """A whole number from 0 up to 2**62, as `high * 2**31 + low`: two int32 numbers, or arrays, from 0 to 2**31 - 1.
+
+    >>> Seen(np.int32(1), np.int32(2)), int(Seen(np.int32(1), np.int32(2)))
+    (2147483650, 2147483650)
+    """
+
+    high: Int | npt.NDArray[np.int32]
+    low: Int | npt.NDArray[np.int32]
+
+    def number(self) -> npt.NDArray[np.int64]:
+        """The number, or array, in NumPy's int64; outside jit."""
+        if not all(map(is_concrete, self)):
+            raise argument_error(TypeError, "Seen", "number", "concrete", self.high, "inside jit, read `high` and `low`")
+        return np.asarray(self.high).astype(np.int64) * 2**31 + np.asarray(self.low)
+
+    def __int__(self) -> int:
+        return int(self.number())
+
+    def __repr__(self) -> str:
+        return repr(self.number().tolist()) if all(map(is_concrete, self)) else f"Seen({self.high!r}, {self.low!r})"
+
+
+def as_seen(caller: str, name: str, value: Any) -> Seen:
+    """A number of examples or tokens, rounded up, as two words; a traced integer is its low word."""
+    if isinstance(value, Seen):
+        return value
+    needs = "a number from 0 up to 2**62"
+    array = as_array(value)
+    if not is_concrete(array):
+        if not jnp.issubdtype(array.dtype, jnp.integer):
+            raise argument_error(
+                TypeError, caller, name, needs, value, "a traced one is an integer, or the result of `Clock.seen`"
+            )
+        low = as_count(caller, array)
+        return Seen(low * 0, low)
+    if isinstance(value, str | bool) or array.dtype.kind not in "iufO":
+        raise argument_error(TypeError, caller, name, needs, value)
+    numbers = [whole_amount(number) for number in array.ravel().tolist()]
+    if any(number is None or not 0 <= number < 2**62 for number in numbers):
+        raise argument_error(ValueError, caller, name, needs, value)
+    whole = np.array(numbers, np.int64).reshape(array.shape)
+    return Seen((whole >> 31).astype(np.int32)[()], (whole & LARGEST).astype(np.int32)[()])
+
+
+def whole_amount(value: object) -> int | None:
+    """A concrete number as it is written, rounded up; None if it is not finite."""
+    try:
+        return math.ceil(Fraction(str(value)))
+    except ValueError:  # inf, nan, or no number
+        return None
+
+
+def reached(seen: Seen, amount: Seen) -> jax.Array:
+    """Whether `seen` is at least `amount`."""
+    return jnp.asarray(seen.high > amount.high) | ((seen.high == amount.high) & (seen.low >= amount.low))
+
+
+def total(numbers: Any, times: Any) -> Seen:
+    """The sum over the last axis of products of int32 numbers from 0 on, exactly, if it is below 2**62.
+
+    Each product is taken in digits of 16 bits, of which up to 2**15 can be added before they are carried.
+    """
+    shape = jnp.broadcast_shapes(jnp.shape(numbers), jnp.shape(times))
+    a, b = (jnp.broadcast_to(number, shape).astype(jnp.uint32) for number in (numbers, times))
+    (a_high, a_low), (b_high, b_low) = ((word >> 16, word & 0xFFFF) for word in (a, b))
+    lowest, middle, highest = a_low * b_low, a_high * b_low + a_low * b_high, a_high * b_high
+    digits = [lowest & 0xFFFF, (lowest >> 16) + (middle & 0xFFFF), (middle >> 16) + (highest & 0xFFFF), highest >> 16]
+    first, second, third, fourth = (digit.sum(axis=-1, dtype=jnp.uint32) for digit in digits)
+    second = second + (first >> 16)
+    third = third + (second >> 16)
+    fourth = fourth + (third >> 16)
+    low = (first & 0xFFFF) | (second << 16)
+    high = ((third & 0xFFFF) | (fourth << 16)) << 1 | low >> 31
+    return Seen(high.astype(jnp.int32), (low & LARGEST).astype(jnp.int32))
+
+
+def product(number: Any, times: Any) -> Seen:
+    """The product of two int32 numbers from 0 on."""
+    return total(jnp.asarray(number)[..., None], jnp.asarray(times)[..., None])
+
+
+@jax.jit  # so that a call outside jit finds the compiled loop again
+def divided(seen: Seen, divisor: Any) -> jax.Array:
+    """`seen // divisor`, at most 2**31 - 1, bit by bit; a divisor below 1 counts as 1."""
+    high, low, divisor = (word.astype(jnp.uint32) for word in broadcast(*seen, jnp.maximum(divisor, 1)))
+
+    def one_bit(i: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        quotient, rest = carry
+        rest = rest * 2 + ((low >> (30 - i).astype(jnp.uint32)) & 1)  # below 2**32, for the rest is below the divisor
+        over = rest >= divisor
+        return quotient * 2 + over.astype(jnp.uint32), jnp.where(over, rest - divisor, rest)
+
+    fits = high < divisor
+    quotient, _ = jax.lax.fori_loop(0, 31, one_bit, (high * 0, jnp.where(fits, high, 0)))
+    return jnp.where(fits, quotient.astype(jnp.int32), LARGEST)

@@ -1,15 +1,15 @@
 """Schedules with a length and one formula."""
 
-from typing import Any, final
+from typing import final
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from lrax.fields._errors import argument_error, is_concrete
-from lrax.fields._types import Fraction, Positive, Rate, Steps, default
+from lrax.fields._rules import Fraction, Int, Positive, Rate, Steps, default
 from lrax.schedules._base import Phase
-from lrax.schedules._intmath import fractions, peak_fractions, power_complement
+from lrax.schedules._intmath import fractions, peak_fractions
 from lrax.schedules._shapes import (
     SHAPES,
     Mode,
@@ -32,10 +32,8 @@ class Hold(Phase):
     $$\eta(s) = value$$
 
     Args:
-      value: the rate, at every count.
-      steps: length in updates, an integer > 0.
-
-    Raises: ValueError if `steps` is not positive or `value` is not finite.
+      value: learning rate at every count.
+      steps: length in steps, an integer > 0.
 
     >>> print(Hold(value=0.1, steps=100)(50))
     0.1
@@ -55,11 +53,9 @@ class Linear(Phase):
     $$\eta(s) = start\,(1 - s) + end\,s, \quad s = count / steps$$
 
     Args:
-      start: rate at count 0.
-      end: rate from count `steps` on.
-      steps: length in updates, an integer > 0.
-
-    Raises: ValueError if `steps` is not positive or a rate is not finite.
+      start: learning rate at count 0.
+      end: learning rate from count `steps` on.
+      steps: length in steps, an integer > 0.
 
     >>> print(Linear(start=0.1, end=0.0, steps=100)(50))
     0.05
@@ -79,12 +75,10 @@ class Cosine(Phase):
 
     $$\eta(s) = end + (start - end)\,\tfrac{1 + \cos \pi s}{2}, \quad s = count / steps$$
 
-    Args:
-      start: rate at count 0.
-      end: rate from count `steps` on.
-      steps: length in updates, an integer > 0.
+    `Cooldown(Constant(start), 0, steps, end, mode="cosine", power=...)` is a power of it.
 
-    Raises: ValueError if `steps` is not positive or a rate is not finite.
+    Args:
+      start, end, steps: see `Linear`.
 
     Source: Loshchilov & Hutter 2017, SGDR, eq. 5.
 
@@ -101,35 +95,6 @@ class Cosine(Phase):
 
 
 @final
-class CosinePower(Phase):
-    r"""Falls from `start` to `end` along a power of half a cosine, then holds `end`.
-
-    $$\eta(s) = end + (start - end)\left(\tfrac{1 + \cos \pi s}{2}\right)^{power}, \quad s = count / steps$$
-
-    Args:
-      start: rate at count 0.
-      end: rate from count `steps` on.
-      steps: length in updates, an integer > 0.
-      power: exponent, > 0.
-
-    Raises: ValueError if `steps` or `power` is not positive, or a rate is not finite.
-
-    >>> print(f"{CosinePower(start=1.0, end=0.0, steps=2, power=2.0)(1):.4f}")
-    0.2500
-    """
-
-    start: Rate
-    end: Rate
-    steps: Steps
-    power: Positive
-
-    def curve(self, done: jax.Array, left: jax.Array) -> jax.Array:
-        falling, rising = jnp.sin(jnp.pi / 2 * left), jnp.sin(jnp.pi / 2 * done)
-        remaining, complement = power_complement(falling * falling, rising * rising, self.power)
-        return self.start * remaining + self.end * complement
-
-
-@final
 class Polynomial(Phase):
     r"""Falls (or climbs) from `start` to `end` as a power of the fraction that is left, then holds `end`.
 
@@ -138,12 +103,8 @@ class Polynomial(Phase):
     The value is within `8 + power` float32 ulp of the formula: the fraction's rounding is raised to the power with it.
 
     Args:
-      start: rate at count 0.
-      end: rate from count `steps` on.
-      steps: length in updates, an integer > 0.
+      start, end, steps: see `Linear`.
       power: exponent, > 0; 1 is `Linear`, 2 starts steeply and lands flat.
-
-    Raises: ValueError if `steps` or `power` is not positive, or a rate is not finite.
 
     >>> print(f"{Polynomial(start=1.0, end=0.0, steps=1000, power=2)(1):.6f}")
     0.998001
@@ -160,7 +121,7 @@ class Polynomial(Phase):
 
 @final
 class Geometric(Phase):
-    r"""Multiplies the rate by the same factor at every update, from `start` to `end`, then holds `end`.
+    r"""Multiplies the learning rate by the same factor in every step, from `start` to `end`, then holds `end`.
 
     $$\eta(s) = start^{1 - s}\, end^{s}, \quad s = count / steps$$
 
@@ -168,11 +129,9 @@ class Geometric(Phase):
     $4 + \tfrac12 |\ln(end / start)|$ float32 ulp of the formula.
 
     Args:
-      start: rate at count 0, > 0.
-      end: rate from count `steps` on, > 0.
-      steps: length in updates, an integer > 0.
-
-    Raises: ValueError if `steps`, `start` or `end` is not positive.
+      start: learning rate at count 0, > 0.
+      end: learning rate from count `steps` on, > 0.
+      steps: length in steps, an integer > 0.
 
     >>> print(f"{Geometric(start=1e-4, end=1.0, steps=4)(1):.4f}")
     0.0010
@@ -192,16 +151,14 @@ class Triangle(Phase):
 
     $$\eta(s) = low + (high - low)\,\min\!\left(\tfrac{s}{rise}, \tfrac{1 - s}{1 - rise}\right), \quad s = count / steps$$
 
-    A `rise` below one half is the slanted triangle. Where `rise * steps` is not whole, the peak lies between two updates.
+    A `rise` below one half is the slanted triangle. Where `rise * steps` is not whole, the peak lies between two steps.
 
     Args:
-      low: rate at count 0 and from count `steps` on.
-      high: rate at the peak.
-      steps: length in updates, an integer > 0.
-      rise: fraction of the updates spent climbing, between 0 and 1, both excluded (those are `Linear`).
-      mode: shape of the fall, `"linear"`, `"cosine"` or another (see `Cooldown`); the climb is its mirror image.
-
-    Raises: ValueError if `steps` is not positive, `rise` not inside (0, 1), a rate not finite, or `mode` unknown.
+      low: learning rate at count 0 and from count `steps` on.
+      high: peak learning rate.
+      steps: length in steps, an integer > 0.
+      rise: fraction of the steps spent climbing, between 0 and 1, both excluded (those are `Linear`).
+      mode: curve of the fall, `"linear"`, `"cosine"` or another (see `Cooldown`); the climb is its mirror image.
 
     Source: Smith 2015, Cyclical learning rates, fig. 2; Howard & Ruder 2018, ULMFiT, eq. 3 (slanted).
 
@@ -218,7 +175,11 @@ class Triangle(Phase):
     def rate(self, count: jax.Array) -> jax.Array:
         return self.curve(*peak_fractions(count, self.steps, self.rise))
 
-    def curve(self, done: jax.Array, left: jax.Array) -> jax.Array:  # of the way between the peak and either end
+    @property
+    def landmarks(self) -> list[int]:
+        return [round(float(self.rise) * int(self.steps)), int(self.steps)]
+
+    def curve(self, done: jax.Array, left: jax.Array) -> jax.Array:  # fractions of the distance from the peak to an end
         return SHAPES[self.mode](self.high, self.low, done, left)
 
 
@@ -229,11 +190,7 @@ class OneMinusSqrt(Phase):
     $$\eta(s) = end + (start - end)\,(1 - \sqrt{s}), \quad s = count / steps$$
 
     Args:
-      start: rate at count 0.
-      end: rate from count `steps` on.
-      steps: length in updates, an integer > 0.
-
-    Raises: ValueError if `steps` is not positive or a rate is not finite.
+      start, end, steps: see `Linear`.
 
     Source: Hägele et al. 2024, Scaling laws and compute-optimal training beyond fixed training durations.
 
@@ -256,11 +213,7 @@ class OneMinusSquare(Phase):
     $$\eta(s) = end + (start - end)\,(1 - s^2), \quad s = count / steps$$
 
     Args:
-      start: rate at count 0.
-      end: rate from count `steps` on.
-      steps: length in updates, an integer > 0.
-
-    Raises: ValueError if `steps` is not positive or a rate is not finite.
+      start, end, steps: see `Linear`.
 
     Source: Hägele et al. 2024, Scaling laws and compute-optimal training beyond fixed training durations.
 
@@ -283,13 +236,9 @@ class Rex(Phase):
     $$\eta(s) = end + (start - end)\,\tfrac{1 - s}{1 - s\,(1 - beta)}, \quad s = count / steps$$
 
     Args:
-      start: rate at count 0.
-      end: rate from count `steps` on.
-      steps: length in updates, an integer > 0.
-      beta: how steeply it falls at first, beside a straight line, > 0; at its end it is 1 / beta times as steep as the line.
-        1 is `Linear`, and above 1 it falls steeply at first.
-
-    Raises: ValueError if `steps` or `beta` is not positive or a rate is not finite.
+      start, end, steps: see `Linear`.
+      beta: slope at first compared with a straight line, > 0; at its end it is 1 / beta times as steep as the line. 1 is
+        `Linear`, and above 1 it falls steeply at first.
 
     Source: Chen et al. 2021, REX: revisiting budgeted training with an improved schedule (beta = 1/2); Naganuma et al. 2026,
       arXiv 2603.10301 (any beta).
@@ -316,12 +265,9 @@ class Relaxation(Phase):
     The value is within $8 + |\ln ratio|$ float32 ulp of the formula.
 
     Args:
-      start: rate at count 0.
-      end: rate from count `steps` on.
-      steps: length in updates, an integer > 0.
-      ratio: how much of a pure exponential would be left at the end, between 0 and 1, both excluded; small bends sharply.
-
-    Raises: ValueError if `steps` is not positive, `ratio` not inside (0, 1), or a rate not finite.
+      start, end, steps: see `Linear`.
+      ratio: the fraction of a pure exponential that would be left at the end, between 0 and 1, both excluded; a small one
+        bends sharply.
 
     Source: Wightman 2026, timm, the `exp` decay of its WSD scheduler.
 
@@ -349,13 +295,11 @@ class Tanh(Phase):
     $8 + 2\,(|first| + |last|)$ float32 ulp of the formula.
 
     Args:
-      start: rate at count 0.
-      end: rate from count `steps` on.
-      steps: length in updates, an integer > 0.
+      start, end, steps: see `Linear`.
       first: argument of the tangent at count 0.
       last: argument of the tangent at count `steps`; above `first`.
 
-    Raises: ValueError if `steps` is not positive, `last` is not above `first`, or a number is not finite.
+    Raises: ValueError if a number is out of range or `last` is not above `first`.
 
     Source: Hsueh et al. 2018, Stochastic gradient descent with hyperbolic-tangent decay.
 
@@ -370,35 +314,34 @@ class Tanh(Phase):
     last: Rate = default(3.0)
 
     def check(self) -> None:
-        known = is_concrete(self.first) and is_concrete(self.last)
-        if known and np.any(np.asarray(self.last) <= np.asarray(self.first)):
+        if is_concrete(self.first) and is_concrete(self.last) and np.any(np.asarray(self.last) <= np.asarray(self.first)):
             raise argument_error(ValueError, "Tanh", "last", "above `first`", self.last, "swap them")
 
     def curve(self, done: jax.Array, left: jax.Array) -> jax.Array:
         return tanh(self.start, self.end, done, left, self.first, self.last)
 
 
-def check_horizon(phase: Any) -> None:
+def check_horizon(phase: "Hyperbolic | ExpHyperbolic") -> None:
     """Raises ValueError if a phase would end after its horizon."""
-    if is_concrete(phase.horizon) and is_concrete(phase.steps) and np.any(np.asarray(phase.horizon) < np.asarray(phase.steps)):
-        needs = f"at least `steps` ({phase.steps})"
-        raise argument_error(
-            ValueError, type(phase).__name__, "horizon", needs, phase.horizon, "give the longest run you think of"
-        )
+    steps, horizon = phase.steps, phase.horizon
+    if is_concrete(horizon) and is_concrete(steps) and np.any(np.asarray(horizon) < np.asarray(steps)):
+        remedy = "give the longest run you think of"
+        raise argument_error(ValueError, type(phase).__name__, "horizon", f"at least `steps` ({steps})", horizon, remedy)
 
 
-def hyperbola(done: jax.Array, left: jax.Array, steps: Any, horizon: Any) -> tuple[jax.Array, jax.Array]:
-    """The weights of the start and of the rate at the horizon; they add up to 1, and each is a sum of parts of one sign.
+def hyperbola(done: jax.Array, left: jax.Array, steps: Int, horizon: Int) -> tuple[jax.Array, jax.Array]:
+    """The weights of the start and of the learning rate at the horizon; they add up to 1.
 
-    With `part = steps / horizon` and `rest = 1 - part`, the height is `f = sqrt(r ** 2 - rest ** 2)` at
-    `r = 1 - done * part`, and the weights are `1 - f0 + f` and `f0 - f`, where `f0` is the height at the start.
+    With `part = steps / horizon` and `rest = 1 - part`, the curve is `f = sqrt(r ** 2 - rest ** 2)` at `r = 1 - done * part`,
+    and the weights are `1 - f0 + f` and `f0 - f`, where `f0` is `f` at the start. Each is computed as a sum of terms of one
+    sign.
     """
     part, rest = fractions(jnp.maximum(steps, 1), jnp.maximum(horizon, 1))
     ahead, past = left * part, done * part
     first = jnp.sqrt(part * (part + 2 * rest))
-    height = jnp.sqrt(ahead * (ahead + 2 * rest))  # of lengths alone: it has no gradient that could be infinite
-    falling = jnp.where(past > 0, rest * rest / (1 + first) + height, 1.0)
-    return falling, past * (2 - past) / (first + height)
+    here = jnp.sqrt(ahead * (ahead + 2 * rest))  # of lengths alone: it has no gradient that could be infinite
+    falling = jnp.where(past > 0, rest * rest / (1 + first) + here, 1.0)
+    return falling, past * (2 - past) / (first + here)
 
 
 @final
@@ -408,17 +351,14 @@ class Hyperbolic(Phase):
     $$\eta(t) = start - (start - low)\,(f(0) - f(t)), \quad
     f(t) = \sqrt{\tfrac{N - t}{U}\left(2 - \tfrac{N + t}{U}\right)}, \quad N = steps,\; U = horizon$$
 
-    Runs of different `steps` with one `horizon` begin alike. At count `steps` the rate is `start - (start - low) f(0)`, which
-    is `low` only where `steps` equals `horizon`; it is held from there on.
+    Runs of different `steps` with one `horizon` begin alike. From count `steps` on the learning rate is
+    `start - (start - low) f(0)`, which is `low` only where `steps` equals `horizon`.
 
     Args:
-      start: rate at count 0.
-      low: the rate at which a run as long as the horizon ends.
-      steps: length of this run in updates, an integer > 0.
-      horizon: length of the longest run that is thought of, an integer of at least `steps`; a smaller one that was not known
-        counts as `steps`.
-
-    Raises: ValueError if `steps` is not positive, `horizon` below it, or a rate is not finite.
+      start: learning rate at count 0.
+      low: the learning rate at which a run as long as the horizon ends.
+      steps: length of this run in steps, an integer > 0.
+      horizon: length of the longest run planned, an integer of at least `steps`; a smaller traced one counts as `steps`.
 
     Source: Kim 2024, HyperbolicLR: epoch insensitive learning rate scheduler, arXiv 2407.15200.
 
@@ -449,13 +389,10 @@ class ExpHyperbolic(Phase):
     The value is within $8 + 2\,|\ln(low / start)|$ float32 ulp of the formula.
 
     Args:
-      start: rate at count 0, > 0.
-      low: the rate at which a run as long as the horizon ends, > 0.
-      steps: length of this run in updates, an integer > 0.
-      horizon: length of the longest run that is thought of, an integer of at least `steps`; a smaller one that was not known
-        counts as `steps`.
-
-    Raises: ValueError if `steps`, `start` or `low` is not positive, or `horizon` below `steps`.
+      start: learning rate at count 0, > 0.
+      low: the learning rate at which a run as long as the horizon ends, > 0.
+      steps: length of this run in steps, an integer > 0.
+      horizon: length of the longest run planned; see `Hyperbolic`.
 
     Source: Kim 2024, HyperbolicLR: epoch insensitive learning rate scheduler, arXiv 2407.15200.
 

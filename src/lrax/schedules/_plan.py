@@ -1,4 +1,4 @@
-"""A change of plan: a run made longer, or brought to its end, without touching the rates of its past."""
+"""A change of plan: a run made longer, or brought to its end, without changing the learning rates of its past."""
 
 from typing import Annotated, Any, Literal, final
 
@@ -6,33 +6,31 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._errors import argument_error, check_call, is_concrete
-from lrax.fields._rules import Choice
-from lrax.fields._types import DELAY, STEPS, Delay, Steps
-from lrax.schedules._base import Schedule, ScheduleLike, ScheduleRule
+from lrax.fields._errors import argument_error, array_module, check_call, is_concrete
+from lrax.fields._rules import DELAY, STEPS, Choice, Delay, Number, Steps, Whole
+from lrax.schedules._base import RateFunction, Schedule, ScheduleLike, ScheduleRule, Wrapper
 from lrax.schedules._combinators import Cooldown
 from lrax.schedules._intmath import multiply_divide
 from lrax.schedules._shapes import ShapeName
 
 
 @final
-class Extension(Schedule):
+class Extension(Wrapper):
     r"""A schedule that takes longer from count `begin` on, and so ends at `total_steps`. Made by `lrax.extend`.
 
     $$\eta(t) = schedule(t) \quad (t \le begin), \qquad \eta(t) = schedule(begin + (t - begin)\, r / R) \quad (t \ge begin)$$
 
-    where $r$ and $R$ are the updates that were and are left at `begin`. The position is found in integers, exactly; between
-    two updates of the old plan the rate is interpolated in a straight line. In mode `"hold"` the rate of `begin` is held for
-    the $R - r$ new updates, and then the schedule goes on as it was.
+    where $r$ and $R$ are the steps left at `begin` before and after the change. The position is found exactly, in integers;
+    between two steps of the old plan the learning rate is interpolated linearly. In mode `"hold"` the learning rate of `begin`
+    is held for the $R - r$ new steps, and then the schedule goes on as it was.
 
     Args:
-      schedule: what is extended; a schedule with a length.
+      schedule: a schedule with a length.
       begin: the first count of the new plan, an integer >= 0.
-      total_steps: the new length in updates, an integer > 0. One that is not above the old length, and was not known when the
-        schedule was made, changes nothing.
+      total_steps: the new length in steps, an integer > 0. A traced one that is not above the old length changes nothing.
       mode: `"stretch"` or `"hold"`.
 
-    Raises: ValueError if `schedule` has no length, `begin` is negative, or `total_steps` not positive.
+    Raises: ValueError if `schedule` has no length, or a number is out of range.
 
     >>> print(Extension(Linear(start=1.0, end=0.0, steps=100), begin=50, total_steps=150)(jnp.array([50, 51, 100, 150])))
     [0.5   0.495 0.25  0.   ]
@@ -52,22 +50,23 @@ class Extension(Schedule):
         past, ahead = jnp.minimum(count, self.begin), jnp.maximum(count - self.begin, 0)
         were_left = jnp.maximum(self.schedule.length - self.begin, 0)
         are_left = jnp.maximum(self.total_steps - self.begin, were_left)
+        scale = jnp.maximum(are_left, 1)
         if self.mode == "hold":
             return self.schedule.rate(past + jnp.maximum(ahead - (are_left - were_left), 0))
-        whole, rest = multiply_divide(jnp.minimum(ahead, are_left), were_left, jnp.maximum(are_left, 1))
+        whole, rest = multiply_divide(jnp.minimum(ahead, are_left), were_left, scale)
         here, between = past + whole, rest > 0
         now, following = self._both(here, jnp.where(between, here + 1, here))
-        done = rest.astype(jnp.float32) / jnp.maximum(are_left, 1).astype(jnp.float32)
-        left = (jnp.maximum(are_left, 1) - rest).astype(jnp.float32) / jnp.maximum(are_left, 1).astype(jnp.float32)
+        done = rest.astype(jnp.float32) / scale.astype(jnp.float32)
+        left = (scale - rest).astype(jnp.float32) / scale.astype(jnp.float32)
         return jnp.where(between, now * left + following * done, now)
 
     def _both(self, here: jax.Array, following: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The old plan's rates at two counts; at once if it was extended before, or each level would double the program."""
+        """The old plan at two counts; both at once if it was extended before, or each level would double the program."""
         inside = jax.tree.leaves(self.schedule, is_leaf=lambda part: isinstance(part, Extension))
         if any(isinstance(part, Extension) for part in inside):
             now, then = jax.vmap(self.schedule.rate)(jnp.stack([here, following]))
             return now, then
-        return self.schedule.rate(here), self.schedule.rate(following)  # one by one, the past stays the same bit for bit
+        return self.schedule.rate(here), self.schedule.rate(following)  # one by one: the past stays bit for bit
 
     @property
     def length(self) -> Any:
@@ -75,22 +74,22 @@ class Extension(Schedule):
 
 
 @check_call
-def extend(schedule: Any, total_steps: Any, at: Any, mode: Literal["stretch", "hold"] = "stretch") -> Schedule:
-    """The same run, made longer: up to count `at` the old rates, from there on the rest of the plan, slowed down.
+def extend(schedule: RateFunction, total_steps: Whole, at: Whole, mode: Literal["stretch", "hold"] = "stretch") -> Schedule:
+    """A longer run: up to count `at` the old learning rates, from there on the rest of the plan, slowed down.
 
     Args:
       schedule: the plan so far, with a length.
-      total_steps: the new length of the whole run in updates, more than the old one.
-      at: count from which the new plan holds, the updates that are done: `lrax.count_of(opt_state)`.
-      mode: `"stretch"` to slow the rest down evenly, so that it ends at the old end; `"hold"` to hold the rate of `at` for the
-        additional updates and then go on as planned, which lengthens the stable phase of a warmup-stable-decay schedule.
+      total_steps: the new length of the whole run in steps, more than the old one.
+      at: count at which the new plan begins, the steps that are done: `lrax.count_of(opt_state)`.
+      mode: `"stretch"` to slow the rest down evenly, so that it ends at the old end; `"hold"` to hold the learning rate of `at`
+        for the additional steps and then go on as planned, which lengthens the stable phase of a warmup-stable-decay schedule.
 
-    Returns: a schedule of length `total_steps`. The optimizer's state needs no change. Up to `at` its rates are the old ones,
-      bit for bit; of a plan that was extended before, to a float32 ulp or two.
+    Returns: a schedule of length `total_steps`. The optimizer's state needs no change. Up to `at` its learning rates are
+      the old ones, bit for bit; of a plan that was extended before, to a float32 ulp or two.
 
     Raises: ValueError if the schedule has no length, `total_steps` is not more than that, or `at` is past the old end.
 
-    >>> plan = lrax.warmup_cosine(peak=0.5, total_steps=1000, warmup_steps=100)
+    >>> plan = lrax.warmup_cosine(peak=0.5, warmup_steps=100, total_steps=1000)
     >>> longer = extend(plan, total_steps=2000, at=600)
     >>> print(longer(600) == plan(600), longer(2000))
     True 0.0
@@ -108,22 +107,22 @@ def extend(schedule: Any, total_steps: Any, at: Any, mode: Literal["stretch", "h
 
 
 @check_call
-def branch(schedule: Any, total_steps: Any, at: Any, end: Any = 0.0, mode: ShapeName = "linear") -> Schedule:
-    """A cool-down that leaves a running schedule at count `at`: up to there the old rates, then down to `end`.
+def branch(schedule: RateFunction, total_steps: Whole, at: Whole, end: Number = 0.0, mode: ShapeName = "linear") -> Schedule:
+    """A cool-down that leaves a running schedule at count `at`: up to there the old learning rates, then down to `end`.
 
     Leave the stable phase of one long run at several counts, and each branch is a finished model of another training length.
 
     Args:
       schedule: the plan so far, endless or with a length.
-      total_steps: the new length of the whole run in updates, cool-down included, more than `at`.
-      at: the count to leave at, the updates that are done: `lrax.count_of(opt_state)`.
-      end: rate from count `total_steps` on, not above the rate at `at`.
-      mode: shape of the cool-down; see `lrax.Cooldown`.
+      total_steps: the new length of the whole run in steps, cool-down included, more than `at`.
+      at: the count to leave at, the steps that are done: `lrax.count_of(opt_state)`.
+      end: learning rate from count `total_steps` on, not above the one at `at`.
+      mode: curve of the cool-down; see `lrax.Cooldown`.
 
     Returns: a `Cooldown` that begins at `at`.
 
     Raises: ValueError if `total_steps` is not more than `at`, if `at` is not before the end of the schedule, or if `end` is
-      above the rate there.
+      above the learning rate there.
 
     Source: Hu et al. 2024, MiniCPM; Hägele et al. 2024, Scaling laws beyond fixed training durations.
 
@@ -133,7 +132,7 @@ def branch(schedule: Any, total_steps: Any, at: Any, end: Any = 0.0, mode: Shape
     """
     plan = ScheduleRule().convert("branch", "schedule", schedule)
     total, begin = STEPS.convert("branch", "total_steps", total_steps), DELAY.convert("branch", "at", at)
-    known = is_concrete(total) and is_concrete(begin)
+    known = array_module(total, begin) is np
     if known and np.any(np.asarray(total) <= np.asarray(begin)):
         needs = f"more than `at` ({begin}), which is where the cool-down begins"
         raise argument_error(ValueError, "branch", "total_steps", needs, total_steps)
@@ -143,13 +142,13 @@ def branch(schedule: Any, total_steps: Any, at: Any, end: Any = 0.0, mode: Shape
     if all(map(is_concrete, jax.tree.leaves(branched))):
         last = plan(begin)
         if is_concrete(last) and np.any(np.asarray(last) < np.asarray(branched.end)):
-            needs = f"at most the rate at count {begin}, which is {last}"
+            needs = f"at most the learning rate at count {begin}, which is {last}"
             raise argument_error(ValueError, "branch", "end", needs, end, "a cool-down does not climb")
     return branched
 
 
 def _check_not_over(caller: str, begin: Any, length: Any) -> None:
     """Raises ValueError if nothing of the plan is left at `begin`."""
-    if length is not None and is_concrete(length) and is_concrete(begin) and np.any(np.asarray(begin) >= np.asarray(length)):
-        remedy = "its rates from there on are its last one; start with a new schedule"
+    if length is not None and array_module(length, begin) is np and np.any(np.asarray(begin) >= np.asarray(length)):
+        remedy = "only its last learning rate comes after; start with a new schedule"
         raise argument_error(ValueError, caller, "at", f"before the end of the plan, which is at {length}", begin, remedy)

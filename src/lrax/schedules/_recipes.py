@@ -1,41 +1,51 @@
-"""Recipes: schedules that only combine other schedules."""
+"""Recipes: schedules that only combine other schedules.
+
+A recipe is a value like any other schedule: its fields are the arguments of its call, and its parts are built from them
+whenever a learning rate is asked for. So it shows, saves, compares, batches and checks the arguments of its call, by the code
+for any other schedule. `dataclasses.replace(schedule, peak=0.2)` moves everything that depends on the peak, and a batch is one
+of peaks, not of parts that have to agree. Two alternatives were rejected: functions whose call is recovered from what they
+built (`noam` loses its arguments, and a `Triangle` has three possible calls), and a wrapper of both the call and the parts,
+which can disagree. For the same reason a fraction of the total stays a fraction: it is resolved when the parts are built.
+"""
 
 import abc
+import copy
 import dataclasses
+import functools
 import typing
-from collections.abc import Callable
-from typing import Any, final
+from typing import Any, Protocol, TypeVar, final
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._errors import Shown, argument_error, choice, is_concrete
-from lrax.fields._rules import LARGEST, Ratio
-from lrax.fields._shares import (
-    CountsOrShares,
-    DelayOrShare,
-    EndsOrShares,
-    MaybeDelayOrShare,
-    MaybeStepsOrShare,
-    StepsOrShare,
-    Total,
-    updates,
-)
-from lrax.fields._types import (
+from lrax.fields._errors import Shown, argument_error, array_module, choice, is_concrete
+from lrax.fields._rules import (
     DELAY,
+    LARGEST,
+    STEPS,
+    CountsOrFractions,
+    DelayOrFraction,
+    EndsOrFractions,
+    Float,
     Fraction,
+    Int,
     LengthFactor,
+    MaybeDelayOrFraction,
     MaybePositive,
     MaybeRate,
     MaybeSteps,
     Part,
     Positive,
     Rate,
+    Ratio,
     Steps,
+    StepsOrFraction,
+    Total,
     default,
+    to_steps,
 )
-from lrax.fields._value import decimal
+from lrax.fields._value import Value, checked, decimal, unchecked
 from lrax.schedules._base import MaybeSchedule, Schedule, ScheduleLike, Schedules
 from lrax.schedules._combinators import (
     Cooldown,
@@ -54,91 +64,179 @@ from lrax.schedules._combinators import (
 from lrax.schedules._decays import Constant, InverseSqrt, Power, StepDecay
 from lrax.schedules._intmath import add_lengths
 from lrax.schedules._phases import Cosine, Linear, Triangle
-from lrax.schedules._recipe import LONG_RUN, Recipe, shared_out
 from lrax.schedules._shapes import Mode
-from lrax.schedules._tables import check_rising, counts_of
+from lrax.schedules._tables import check_rising, counts_of, missing_total
+
+LONG_RUN = np.int32(10**9)
+"""The total length with which a plan without one is checked."""
+
+ZERO, ONE = np.float32(0), np.float32(1)
+SAME_LENGTH = Ratio(np.int32(1), np.int32(1))
+S = TypeVar("S", bound=Value)
 
 
-def warm(schedule: Schedule, warmup_steps: Any, start: Any, mode: Any = "linear", power: Any = None) -> Schedule:
-    """A warm-up that is over at count `warmup_steps`: from `start`, or, if that is None, from its first rate above zero."""
+class Build(Protocol):
+    """How a recipe builds a part: `checked` when the recipe is made, `unchecked` inside the trace of a learning rate."""
+
+    def __call__(self, value_class: type[S], *args: object, **fields: object) -> S:
+        """The part of that class with these fields."""
+
+
+@functools.partial(jax.jit, inline=True)
+def _built(recipe: "Recipe") -> Schedule:
+    """The parts of a recipe as a function of its numbers: one program, whether they are concrete or traced."""
+    return recipe.built(unchecked)
+
+
+class Recipe(Schedule):
+    """A schedule that is built of others: the fields are the arguments of the recipe, and `built` is its body.
+
+    Errors are raised when it is made. Numbers that were traced then, or changed in its leaves, are used as they are.
+    A recipe without its `total_steps` has neither learning rates nor a length until `with_total_steps` gives it one.
+    """
+
+    @abc.abstractmethod
+    def built(self, new: Build) -> Schedule:
+        """The schedule of these arguments, whose parts `new` builds."""
+
+    @property
+    def needs_total_steps(self) -> bool:
+        return getattr(self, "total_steps", 0) is None
+
+    def check(self) -> None:
+        self.sample()
+
+    def sample(self) -> Schedule:
+        """The parts, with their checks; without a total, over a long run."""
+        with np.errstate(all="ignore"):  # a number that overflows is refused as infinite, by name
+            return (self.changed(total_steps=LONG_RUN) if self.needs_total_steps else self).built(checked)
+
+    def changed(self, **fields: object) -> "Recipe":
+        """This recipe with other fields, stored as they are."""
+        other = copy.copy(self)
+        vars(other).update(fields)
+        return other
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        return self._whole().rate(count)
+
+    @property
+    def length(self) -> Any:
+        return self._whole().length
+
+    @property
+    def landmarks(self) -> list[int]:
+        return self._whole().landmarks
+
+    def resized(self, length: Int) -> Schedule | None:
+        if not hasattr(self, "total_steps"):
+            return self._whole().resized(length)
+        return dataclasses.replace(self, total_steps=length)  # type: ignore[call-arg]  # it has the field
+
+    def _whole(self) -> Schedule:
+        if self.needs_total_steps:
+            raise missing_total(type(self).__name__)
+        return _built(self)
+
+
+def split_total(caller: str, total_steps: Any, **parts: Any) -> list[Any]:
+    """The steps that parts leave of a total, and the parts in steps, each less than those before it leave.
+
+    If numbers are traced, at least one step is left.
+
+    Raises: ValueError that names the part that does not fit.
+    """
+    total = left = STEPS.convert(caller, "total_steps", total_steps) if is_concrete(total_steps) else total_steps
+    resolved = []
+    for name, given in parts.items():
+        steps = to_steps(given, total)
+        xp = array_module(left, steps)
+        if xp is np and np.any(np.asarray(steps) >= np.asarray(left)):
+            remedy = "`total_steps` is the whole length, all parts included"
+            if name == "warmup_steps" and steps.size == 1:
+                remedy += f"; a run that ends in its warm-up is lrax.Warmup(lrax.Constant(peak), {steps})"
+            fraction = isinstance(given, Ratio)
+            needs = f"of the total ({left / total:.4g})" if fraction else f"of `total_steps` ({left})"
+            raise argument_error(ValueError, caller, name, f"less than what is left {needs}", given, remedy)
+        left = np.asarray(left) - np.asarray(steps) if xp is np else jnp.maximum(left - steps, 1)
+        resolved.append(steps)
+    return [left, *resolved]
+
+
+def warm(
+    new: Build, schedule: Schedule, warmup_steps: Any, start: Float | None = None, mode: str = "linear", power: Any = None
+) -> Schedule:
+    """A warm-up that is over at count `warmup_steps`: from `start`, or, if that is None, from its first value above zero."""
     if start is not None:
-        return Warmup(schedule, warmup_steps, start, mode, power)
-    return Shift(Warmup(schedule, DELAY.convert("Warmup", "warmup_steps", warmup_steps) + 1, 0.0, mode, power), 1)
+        return new(Warmup, schedule, warmup_steps, start, mode, power)
+    if is_concrete(warmup_steps):
+        warmup_steps = DELAY.convert("Warmup", "warmup_steps", warmup_steps)
+    return new(Shift, new(Warmup, schedule, warmup_steps + 1, ZERO, mode, power), 1)
 
 
-def cooled(schedule: Schedule, begin: Any, steps: Any, end: Any, stays: Any, mode: Any) -> Schedule:
-    """A cool-down from `begin` on to `end`; one of no update leads to the rate that stays."""
-    array: Any = np if all(map(is_concrete, (begin, steps, end, stays))) else jnp
-    fall = array.maximum(steps, 1)
-    return Cooldown(schedule, begin + steps - fall, fall, array.where(steps > 0, end, stays), mode)
+def cooled(new: Build, schedule: Schedule, begin: Any, steps: Any, end: Any, stays: Any, mode: str) -> Schedule:
+    """A cool-down from `begin` on to `end`; one of no steps leads to the learning rate that stays."""
+    xp = array_module(begin, steps, end, stays)
+    fall = xp.maximum(steps, 1)
+    return new(Cooldown, schedule, begin + steps - fall, fall, xp.where(steps > 0, end, stays), mode)
 
 
-def first_rate(schedule: Schedule, warmup_steps: Any) -> Schedule:
-    """A straight warm-up that begins at its first rate above zero and is over at count `warmup_steps`."""
-    return warm(schedule, warmup_steps, None)
-
-
-def decayed(recipe: Any, phase: Callable[..., Schedule]) -> Schedule:
+def decayed(recipe: "warmup_cosine | warmup_linear", new: Build, phase: type[Cosine | Linear]) -> Schedule:
     """A warm-up and a phase from `peak` to `end`, which may be over before the run is."""
-    held = {} if recipe.end_steps is None else {"end_steps": recipe.end_steps}
-    steps, warmup, *rest = shared_out(type(recipe).__name__, recipe.total_steps, warmup_steps=recipe.warmup_steps, **held)
-    fall = phase(recipe.peak, recipe.end, steps)
-    return warm(Sequence(fall, Until(Constant(recipe.end), *rest)) if rest else fall, warmup, recipe.start)
+    parts = {} if recipe.end_steps is None else {"end_steps": recipe.end_steps}
+    name = type(recipe).__name__
+    steps, warmup, *rest = split_total(name, recipe.total_steps, warmup_steps=recipe.warmup_steps, **parts)
+    fall: Schedule = new(phase, recipe.peak, recipe.end, steps)
+    if rest:
+        fall = new(Sequence, fall, new(Until, new(Constant, recipe.end), *rest))
+    return warm(new, fall, warmup, recipe.start)
 
 
 class MayEnd(Recipe):
-    """A recipe that warms up and decays for ever, or is cooled down at last: where it has no cool-down it needs no total.
+    """A recipe that warms up and decays for ever, or is cooled down at last.
 
     It has the fields `warmup_steps`, `total_steps`, `cooldown_steps` and `end`, and may have `mode`.
     """
 
     @abc.abstractmethod
-    def decay(self, warmup_steps: Any) -> Schedule:
-        """What follows the warm-up, from its own count 0 on."""
+    def decay(self, new: Build, warmup_steps: Any) -> Schedule:
+        """The schedule after the warm-up."""
 
     @property
     def needs_total_steps(self) -> bool:
-        return getattr(self, "total_steps", None) is None and self._needs_total
+        fields: Any = self
+        return fields.total_steps is None and (fields.cooldown_steps is not None or isinstance(fields.warmup_steps, Ratio))
 
-    @property
-    def _needs_total(self) -> bool:
-        lengths: Any = self
-        return lengths.cooldown_steps is not None or isinstance(lengths.warmup_steps, Ratio)
-
-    def made(self) -> Schedule:
-        caller, lengths = type(self).__name__, typing.cast(Any, self)
-        warm, total, cool = lengths.warmup_steps, lengths.total_steps, lengths.cooldown_steps
+    def built(self, new: Build) -> Schedule:
+        caller, fields = type(self).__name__, typing.cast(Any, self)
+        warmup, total, cool = fields.warmup_steps, fields.total_steps, fields.cooldown_steps
         if total is None:
-            return first_rate(self.decay(warm), warm)
-        if not self._needs_total:
-            needs, remedy = "given with `total_steps`", "give both or neither"
-            raise argument_error(ValueError, caller, "cooldown_steps", needs, None, remedy)
+            return warm(new, self.decay(new, warmup), warmup)
         if cool is None:
-            _, warm = shared_out(caller, total, warmup_steps=warm)
-            return first_rate(self.decay(warm), warm)
-        begin, warm, cool = shared_out(caller, total, warmup_steps=warm, cooldown_steps=cool)
-        return first_rate(Cooldown(self.decay(warm), begin, cool, lengths.end, getattr(self, "mode", "linear")), warm)
+            _, warmup = split_total(caller, total, warmup_steps=warmup)
+            return new(Until, warm(new, self.decay(new, warmup), warmup), total)
+        begin, warmup, cool = split_total(caller, total, warmup_steps=warmup, cooldown_steps=cool)
+        fall = new(Cooldown, self.decay(new, warmup), begin, cool, fields.end, getattr(self, "mode", "linear"))
+        return warm(new, fall, warmup)
 
 
 @final
-class warmup_cosine(Recipe):  # noqa: N801  # a recipe is called as a function
+class warmup_cosine(Recipe):  # noqa: N801
     """Climbs in a straight line to `peak`, then falls to `end` along half a cosine, and holds it.
 
-    The first update has a rate already: `start`, or `peak / (warmup_steps + 1)`.
+    The learning rate of the first step is `start`, or `peak / (warmup_steps + 1)`: not 0.
 
     Args:
-      peak: rate at count `warmup_steps`.
-      total_steps: the whole length in updates, all parts included; None for a plan that waits for it.
-      warmup_steps: length of the warm-up, >= 0: in updates, or as a share of the total.
-      end: rate from count `total_steps` on, or from `total_steps - end_steps` on.
-      start: rate of the first update; None for `peak / (warmup_steps + 1)`.
-      end_steps: for how long `end` is held before the run is over: in updates, or as a share of the total; None or 0 for none.
+      peak: learning rate at count `warmup_steps`.
+      warmup_steps: length of the warm-up, >= 0: in steps, or as a fraction of the total.
+      total_steps: the whole length in steps, all parts included; None to set it later.
+      end: learning rate from count `total_steps` on, or from `total_steps - end_steps` on.
+      start: learning rate of the first step; None for `peak / (warmup_steps + 1)`.
+      end_steps: how long `end` is held at the end of the run: in steps, or as a fraction of the total; None or 0 for none.
 
-    Made of `Shift`, `Warmup` and `Cosine`; if `end` is held, of a `Sequence` too.
+    Raises: ValueError if the parts leave no step of the total, or a number is out of range.
 
-    Raises: ValueError if the other parts leave no update of the total, or a number is out of range.
-
-    >>> schedule = warmup_cosine(peak=0.5, total_steps=20, warmup_steps=4)
+    >>> schedule = warmup_cosine(peak=0.5, warmup_steps=4, total_steps=20)
     >>> print(schedule(jnp.array([0, 2, 4, 20])))
     [0.1 0.3 0.5 0. ]
     >>> plan = warmup_cosine(peak=0.5, warmup_steps=0.2)
@@ -147,73 +245,64 @@ class warmup_cosine(Recipe):  # noqa: N801  # a recipe is called as a function
     """
 
     peak: Rate
+    warmup_steps: DelayOrFraction
     total_steps: Total = default(None)
-    warmup_steps: DelayOrShare = default(...)
     end: Rate = default(0.0)
     start: MaybeRate = default(None)
-    end_steps: MaybeDelayOrShare = default(None)
+    end_steps: MaybeDelayOrFraction = default(None)
 
-    def made(self) -> Schedule:
-        return decayed(self, Cosine)
+    def built(self, new: Build) -> Schedule:
+        return decayed(self, new, Cosine)
 
 
 @final
-class warmup_linear(Recipe):  # noqa: N801  # a recipe is called as a function
+class warmup_linear(Recipe):  # noqa: N801
     """Climbs in a straight line to `peak`, then falls in a straight line to `end`, which is held: straight to zero.
 
-    The first update has a rate already: `start`, or `peak / (warmup_steps + 1)`.
+    The learning rate of the first step is `start`, or `peak / (warmup_steps + 1)`: not 0.
 
     Args:
-      peak: rate at count `warmup_steps`.
-      total_steps: the whole length in updates, all parts included; None for a plan that waits for it.
-      warmup_steps: length of the warm-up, >= 0: in updates, or as a share of the total.
-      end: rate from count `total_steps` on, or from `total_steps - end_steps` on.
-      start: rate of the first update; None for `peak / (warmup_steps + 1)`.
-      end_steps: for how long `end` is held before the run is over: in updates, or as a share of the total; None or 0 for none.
+      peak, warmup_steps, total_steps, end, start, end_steps: see `warmup_cosine`.
 
-    Made of `Shift`, `Warmup` and `Linear`; if `end` is held, of a `Sequence` too.
-
-    Raises: ValueError if the other parts leave no update of the total, or a number is out of range.
+    Raises: ValueError if the parts leave no step of the total, or a number is out of range.
 
     Source: Bergsma et al. 2025, Straight to zero: why linearly decaying the learning rate to zero works best for LLMs.
 
-    >>> print(warmup_linear(peak=0.5, total_steps=20, warmup_steps=0.2)(jnp.array([0, 4, 12, 20])))
+    >>> print(warmup_linear(peak=0.5, warmup_steps=0.2, total_steps=20)(jnp.array([0, 4, 12, 20])))
     [0.1  0.5  0.25 0.  ]
     """
 
     peak: Rate
+    warmup_steps: DelayOrFraction
     total_steps: Total = default(None)
-    warmup_steps: DelayOrShare = default(...)
     end: Rate = default(0.0)
     start: MaybeRate = default(None)
-    end_steps: MaybeDelayOrShare = default(None)
+    end_steps: MaybeDelayOrFraction = default(None)
 
-    def made(self) -> Schedule:
-        return decayed(self, Linear)
+    def built(self, new: Build) -> Schedule:
+        return decayed(self, new, Linear)
 
 
 @final
-class wsd(Recipe):  # noqa: N801  # a recipe is called as a function
+class wsd(Recipe):  # noqa: N801
     """Warm-up, stable, decay: climbs to `peak`, stays there, and falls to `end`, which is held.
 
-    The first update has a rate already: `start`, or `peak / (warmup_steps + 1)`.
+    The learning rate of the first step is `start`, or `peak / (warmup_steps + 1)`: not 0.
 
     Args:
-      peak: rate from count `warmup_steps` to count `total_steps - cooldown_steps`.
-      total_steps: the whole length in updates, all parts included; None for a plan that waits for it.
-      warmup_steps: length of the warm-up, >= 0: in updates, or as a share of the total.
-      cooldown_steps: length of the fall, >= 0: in updates, or as a share of the total; 0 for none, then `peak` stays.
-      end: rate from count `total_steps` on.
-      mode: shape of the fall, such as `"linear"`, `"cosine"` or `"one_minus_sqrt"` (see `Cooldown`).
-      start: rate of the first update; None for `peak / (warmup_steps + 1)`.
+      peak: learning rate from count `warmup_steps` to count `total_steps - cooldown_steps`.
+      warmup_steps: length of the warm-up, >= 0: in steps, or as a fraction of the total.
+      cooldown_steps: length of the fall, >= 0: in steps, or as a fraction of the total; 0 for none, then `peak` stays.
+      total_steps: the whole length in steps, all parts included; None to set it later.
+      end: learning rate from count `total_steps` on.
+      mode: curve of the fall, such as `"linear"`, `"cosine"` or `"one_minus_sqrt"` (see `Cooldown`).
+      start: learning rate of the first step; None for `peak / (warmup_steps + 1)`.
 
-    Made of `Shift`, `Warmup`, `Cooldown` and `Constant`.
-
-    Raises: ValueError if warm-up and cool-down leave no update of `total_steps`, or a number is out of range.
+    Raises: ValueError if the parts leave no step of the total, or a number is out of range.
 
     Source: Hu et al. 2024, MiniCPM, section 4.
 
-    >>> print(wsd(peak=0.5, total_steps=100, warmup_steps=4, cooldown_steps=20)(jnp.array([0, 4, 80, 90, 100])))
+    >>> print(wsd(peak=0.5, warmup_steps=4, cooldown_steps=20, total_steps=100)(jnp.array([0, 4, 80, 90, 100])))
     [0.1  0.5  0.5  0.25 0.  ]
     >>> plan = wsd(peak=0.5, warmup_steps=0.04, cooldown_steps=0.2)  # for every length
     >>> print(plan.with_total_steps(100)(90), plan.with_total_steps(1000)(900))
@@ -221,100 +310,93 @@ class wsd(Recipe):  # noqa: N801  # a recipe is called as a function
     """
 
     peak: Rate
+    warmup_steps: DelayOrFraction
+    cooldown_steps: DelayOrFraction
     total_steps: Total = default(None)
-    warmup_steps: DelayOrShare = default(...)
-    cooldown_steps: DelayOrShare = default(...)
     end: Rate = default(0.0)
     mode: Mode = "linear"
     start: MaybeRate = default(None)
 
-    def made(self) -> Schedule:
+    def built(self, new: Build) -> Schedule:
         lengths = {"warmup_steps": self.warmup_steps, "cooldown_steps": self.cooldown_steps}
-        left, warmup, cool = shared_out("wsd", self.total_steps, **lengths)
-        return warm(cooled(Constant(self.peak), left, cool, self.end, self.peak, self.mode), warmup, self.start)
+        left, warmup, cool = split_total("wsd", self.total_steps, **lengths)
+        fall = cooled(new, new(Constant, self.peak), left, cool, self.end, self.peak, self.mode)
+        return warm(new, fall, warmup, self.start)
 
 
 @final
-class flat_cosine(Recipe):  # noqa: N801  # a recipe is called as a function
+class flat_cosine(Recipe):  # noqa: N801
     """Stays at `peak`, then falls to `end` along half a cosine, and holds it.
 
     Args:
-      peak: rate up to count `flat_steps`.
-      total_steps: the whole length in updates, all parts included; None for a plan that waits for it.
-      flat_steps: how long the rate stays, >= 0: in updates, or as a share of the total.
-      end: rate from count `total_steps` on.
+      peak: learning rate up to count `flat_steps`.
+      flat_steps: how long `peak` is held, >= 0: in steps, or as a fraction of the total.
+      total_steps: the whole length in steps, all parts included; None to set it later.
+      end: learning rate from count `total_steps` on.
 
-    Made of `Sequence`, `Constant` and `Cosine`.
-
-    Raises: ValueError if the flat part leaves no update of the total, or a number is out of range.
+    Raises: ValueError if the parts leave no step of the total, or a number is out of range.
 
     Source: fastai, `fit_flat_cos`.
 
-    >>> print(f"{flat_cosine(peak=0.1, total_steps=100, flat_steps=50)(75):.2f}")
+    >>> print(f"{flat_cosine(peak=0.1, flat_steps=50, total_steps=100)(75):.2f}")
     0.05
     """
 
     peak: Rate
+    flat_steps: DelayOrFraction
     total_steps: Total = default(None)
-    flat_steps: DelayOrShare = default(...)
     end: Rate = default(0.0)
 
-    def made(self) -> Schedule:
-        steps, flat = shared_out("flat_cosine", self.total_steps, flat_steps=self.flat_steps)
-        return Sequence(Until(Constant(self.peak), flat), Cosine(self.peak, self.end, steps))
+    def built(self, new: Build) -> Schedule:
+        steps, flat = split_total("flat_cosine", self.total_steps, flat_steps=self.flat_steps)
+        return new(Sequence, new(Until, new(Constant, self.peak), flat), new(Cosine, self.peak, self.end, steps))
 
 
 @final
-class inverse_sqrt(MayEnd):  # noqa: N801  # a recipe is called as a function
-    """Climbs in a straight line to `peak`, then falls as one over the square root, and at last, if asked, straight to `end`.
+class warmup_inverse_sqrt(MayEnd):  # noqa: N801
+    """Climbs in a straight line to `peak`, falls as one over the square root, and at last, if asked, straight to `end`.
 
-    The first update has a rate already: `peak / (warmup_steps + 1)`.
+    The learning rate of the first step is `peak / (warmup_steps + 1)`, not 0.
 
     Args:
-      peak: rate at count `warmup_steps`.
-      warmup_steps: length of the warm-up, > 0 (or 0 if `timescale` is given): in updates, or as a share of the total.
-      timescale: in updates: the rate is halved after three times as many; the length of the warm-up if None.
-      total_steps: the whole length in updates, if there is a cool-down; None for a plan that waits for it, or has no end.
-      cooldown_steps: length of the cool-down, > 0: in updates, or as a share of the total; None for none.
-      end: rate from count `total_steps` on.
+      peak: learning rate at count `warmup_steps`.
+      warmup_steps: length of the warm-up, > 0 (or 0 if `timescale` is given): in steps, or as a fraction of the total.
+      timescale: in steps: the learning rate is halved after three times as many; the length of the warm-up if None.
+      total_steps: the whole length in steps; None for no end, or to set it later.
+      cooldown_steps: length of the cool-down: in steps, or as a fraction of the total; None or 0 for none.
+      end: learning rate from count `total_steps` on.
 
-    Made of `Shift`, `Warmup`, `InverseSqrt` and `Cooldown`.
-
-    Raises: ValueError if `total_steps` is given and nothing that needs it is, if the parts leave no update of it, or if a
-      number is out of range.
+    Raises: ValueError if the parts leave no step of the total, or a number is out of range.
 
     Source: Zhai et al. 2022, Scaling vision transformers.
 
-    >>> schedule = inverse_sqrt(peak=0.1, warmup_steps=100, total_steps=1000, cooldown_steps=600)
+    >>> schedule = warmup_inverse_sqrt(peak=0.1, warmup_steps=100, total_steps=1000, cooldown_steps=600)
     >>> print(schedule(jnp.array([100, 400, 1000])))
     [0.1  0.05 0.  ]
     """
 
     peak: Rate
-    warmup_steps: DelayOrShare
+    warmup_steps: DelayOrFraction
     timescale: MaybePositive = default(None)
     total_steps: Total = default(None)
-    cooldown_steps: MaybeStepsOrShare = default(None)
+    cooldown_steps: MaybeDelayOrFraction = default(None)
     end: Rate = default(0.0)
 
-    def decay(self, warmup_steps: Any) -> Schedule:
-        return InverseSqrt(self.peak, warmup_steps if self.timescale is None else self.timescale)
+    def decay(self, new: Build, warmup_steps: Any) -> Schedule:
+        timescale = warmup_steps.astype(np.float32) if self.timescale is None else self.timescale
+        return new(InverseSqrt, self.peak, timescale)
 
 
 @final
-class noam(Recipe):  # noqa: N801  # a recipe is called as a function
+class noam(Recipe):  # noqa: N801
     r"""The Transformer's schedule: climbs in a straight line, then falls as one over the square root.
 
     $$\eta(t) = factor \cdot model\_size^{-1/2} \min\!\left((t + 1)^{-1/2},\; (t + 1)\, warmup\_steps^{-3/2}\right)$$
 
     Args:
       model_size: width of the model, > 0.
-      warmup_steps: the rate is largest at the update of this number, counted from 1; an integer > 0.
-      factor: multiplies the rate.
-
-    Made of `Shift`, `Warmup` and `InverseSqrt`.
-
-    Raises: ValueError if a number is out of range.
+      warmup_steps: number of the step with the largest learning rate, counted from 1; an integer > 0.
+      factor: multiplies the learning rate.
 
     Source: Vaswani et al. 2017, Attention is all you need, eq. 3.
 
@@ -326,26 +408,24 @@ class noam(Recipe):  # noqa: N801  # a recipe is called as a function
     warmup_steps: Steps
     factor: Rate = default(1.0)
 
-    def made(self) -> Schedule:
-        array: Any = np if is_concrete(self.warmup_steps) and is_concrete(self.model_size) else jnp
-        peak = self.factor / (array.sqrt(self.model_size) * array.sqrt(self.warmup_steps.astype(np.float32)))
-        return Shift(Warmup(InverseSqrt(peak, self.warmup_steps), self.warmup_steps), 1)
+    def built(self, new: Build) -> Schedule:
+        xp, steps = array_module(self.model_size, self.warmup_steps), self.warmup_steps.astype(np.float32)
+        peak = self.factor / (xp.sqrt(self.model_size) * xp.sqrt(steps))
+        return new(Shift, new(Warmup, new(InverseSqrt, peak, steps), self.warmup_steps), 1)
 
 
 @final
-class one_cycle(Recipe):  # noqa: N801  # a recipe is called as a function
+class one_cycle(Recipe):  # noqa: N801
     """Three phases: from `low` up to `high`, back to `low`, and on to `end`, which is held.
 
     Args:
-      low: rate at count 0 and at count `cycle_steps`.
-      high: rate at the peak.
-      cycle_steps: length of the first two phases together, in updates.
-      cooldown_steps: length of the third phase in updates; None or 0 for none, then `low` is held.
-      end: rate from count `cycle_steps + cooldown_steps` on.
+      low: learning rate at count 0 and at count `cycle_steps`.
+      high: learning rate at the peak.
+      cycle_steps: length of the first two phases together, in steps.
+      cooldown_steps: length of the third phase in steps; None or 0 for none, then `low` is held.
+      end: learning rate from count `cycle_steps + cooldown_steps` on.
       rise: fraction of `cycle_steps` spent climbing.
-      mode: shape of all phases, such as `"linear"` or `"cosine"` (see `Cooldown`).
-
-    Made of a `Triangle`, or a `Cooldown` of one.
+      mode: curve of all phases, such as `"linear"` or `"cosine"` (see `Cooldown`).
 
     Raises: ValueError if only one of `cooldown_steps` and `end` is given, or a number is out of range.
 
@@ -364,38 +444,36 @@ class one_cycle(Recipe):  # noqa: N801  # a recipe is called as a function
     rise: Fraction = default(0.5)
     mode: Mode = "linear"
 
-    def made(self) -> Schedule:
-        triangle = Triangle(self.low, self.high, self.cycle_steps, self.rise, self.mode)
+    def built(self, new: Build) -> Schedule:
+        triangle = new(Triangle, self.low, self.high, self.cycle_steps, self.rise, self.mode)
         if self.cooldown_steps is None:
             if self.end is not None:
-                remedy = "give its length in updates"
+                remedy = "give its length in steps"
                 raise argument_error(ValueError, "one_cycle", "cooldown_steps", "above 0 where `end` is given", 0, remedy)
             return triangle
         if self.end is None:
-            needs, remedy = "a rate where `cooldown_steps` is given", "give the last rate"
+            needs, remedy = "a learning rate where `cooldown_steps` is given", "give the last one"
             raise argument_error(ValueError, "one_cycle", "end", needs, None, remedy)
-        return Cooldown(triangle, self.cycle_steps, self.cooldown_steps, self.end, self.mode)
+        return new(Cooldown, triangle, self.cycle_steps, self.cooldown_steps, self.end, self.mode)
 
 
 @final
-class one_cycle_two_phase(Recipe):  # noqa: N801  # a recipe is called as a function
+class one_cycle_two_phase(Recipe):  # noqa: N801
     """Two phases: from `start` up to `peak`, and down to `end`, which is held.
 
     Args:
-      start: rate at count 0.
-      peak: rate at count `warmup_steps`.
-      end: rate from count `total_steps` on.
-      total_steps: the whole length in updates, all parts included; None for a plan that waits for it.
-      warmup_steps: length of the climb, >= 0: in updates, or as a share of the total.
-      mode: shape of both phases, such as `"cosine"` or `"linear"` (see `Cooldown`).
+      start: learning rate at count 0.
+      peak: learning rate at count `warmup_steps`.
+      end: learning rate from count `total_steps` on.
+      warmup_steps: length of the climb, >= 0: in steps, or as a fraction of the total.
+      total_steps: the whole length in steps, all parts included; None to set it later.
+      mode: curve of both phases, such as `"cosine"` or `"linear"` (see `Cooldown`).
 
-    Made of `Warmup`, `Cooldown` and `Constant`.
-
-    Raises: ValueError if the climb leaves no update of the total, or a number is out of range.
+    Raises: ValueError if the parts leave no step of the total, or a number is out of range.
 
     Source: fastai, `fit_one_cycle`; PyTorch, `OneCycleLR`.
 
-    >>> schedule = one_cycle_two_phase(start=0.01, peak=0.25, end=1e-5, total_steps=100, warmup_steps=30)
+    >>> schedule = one_cycle_two_phase(start=0.01, peak=0.25, end=1e-5, warmup_steps=30, total_steps=100)
     >>> print([f"{rate:.5f}" for rate in schedule(jnp.array([0, 15, 30, 100]))])
     ['0.01000', '0.13000', '0.25000', '0.00001']
     """
@@ -403,33 +481,29 @@ class one_cycle_two_phase(Recipe):  # noqa: N801  # a recipe is called as a func
     start: Rate
     peak: Rate
     end: Rate
+    warmup_steps: DelayOrFraction
     total_steps: Total = default(None)
-    warmup_steps: DelayOrShare = default(...)
     mode: Mode = "cosine"
 
-    def made(self) -> Schedule:
-        steps, warm = shared_out("one_cycle_two_phase", self.total_steps, warmup_steps=self.warmup_steps)
-        fall = Cooldown(Constant(self.peak), 0, steps, self.end, self.mode)
-        return Warmup(fall, warm, self.start, self.mode)
+    def built(self, new: Build) -> Schedule:
+        steps, warmup = split_total("one_cycle_two_phase", self.total_steps, warmup_steps=self.warmup_steps)
+        fall = new(Cooldown, new(Constant, self.peak), np.int32(0), steps, self.end, self.mode)
+        return new(Warmup, fall, warmup, self.start, self.mode)
 
 
 @final
-class one_cycle_momentum(Recipe):  # noqa: N801  # a recipe is called as a function
-    """The momentum that goes with a one-cycle rate: down from `high` to `low` while the rate climbs, and back, then held.
+class one_cycle_momentum(Recipe):  # noqa: N801
+    """The momentum for a one-cycle learning rate: down from `high` to `low` while that climbs, and back, then held.
 
     With `one_cycle`, give it the same `cycle_steps`, `rise` and `mode`. With `one_cycle_two_phase`, give it
     `cycle_steps=total_steps`, `rise=warmup_steps / total_steps` and the same `mode`.
 
     Args:
-      low: momentum at the peak of the rate.
+      low: momentum at the peak learning rate.
       high: momentum at count 0 and from count `cycle_steps` on.
-      cycle_steps: length of the climb and the fall together, in updates.
-      rise: fraction of `cycle_steps` for which the rate climbs.
-      mode: shape of both phases (see `Cooldown`).
-
-    Made of a `Triangle` upside down.
-
-    Raises: ValueError if a number is out of range or `mode` is unknown.
+      cycle_steps: length of the climb and the fall together, in steps.
+      rise: fraction of `cycle_steps` for which the learning rate climbs.
+      mode: curve of both phases (see `Cooldown`).
 
     Source: Smith 2018, A disciplined approach to neural network hyper-parameters.
 
@@ -446,37 +520,35 @@ class one_cycle_momentum(Recipe):  # noqa: N801  # a recipe is called as a funct
     rise: Fraction = default(0.5)
     mode: Mode = "linear"
 
-    def made(self) -> Schedule:
-        return Triangle(self.high, self.low, self.cycle_steps, self.rise, self.mode)
+    def built(self, new: Build) -> Schedule:
+        return new(Triangle, self.high, self.low, self.cycle_steps, self.rise, self.mode)
 
 
 @final
-class cyclical(Recipe):  # noqa: N801  # a recipe is called as a function
+class cyclical(Recipe):  # noqa: N801
     """Triangles between `low` and `high`, for ever.
 
-    The cycles may get lower as a whole (`value_factor`), or lower above a `low` that stays: by a factor from cycle to cycle
-    (`height_factor`; 0.5 is "triangular2"), or by any schedule of the update count (`height`; `Exponential(1.0, 0.9999)` is
-    "exp_range", and `Stretch(function, cycle_steps)` makes a function of the cycle's index of it).
+    Both learning rates may change from cycle to cycle (`value_factor`), or the amplitude `high - low` above a fixed `low`: by a
+    factor from cycle to cycle (`amplitude_factor`; 0.5 is "triangular2"), or by any schedule of the step count (`amplitude`;
+    `Exponential(1.0, 0.9999)` is "exp_range", and `Stretch(function, cycle_steps)` is a function of the cycle's index).
 
     Args:
-      low: rate at the start of each cycle.
-      high: rate at the peak of the first cycle.
-      cycle_steps: length of a cycle in updates: twice the "step size" of the paper.
-      value_factor: what both rates are multiplied by from cycle to cycle; 1 if None.
+      low: learning rate at the start of each cycle.
+      high: learning rate at the peak of the first cycle.
+      cycle_steps: length of a cycle in steps: twice the "step size" of the paper.
+      value_factor: what both learning rates are multiplied by from cycle to cycle; 1 if None.
       rise: fraction of a cycle spent climbing.
-      mode: shape of the fall (see `Cooldown`); the climb is its mirror image.
-      height_factor: what the height above `low` is multiplied by from cycle to cycle, or None.
-      height: a schedule or a callable that multiplies the height above `low`, or None.
+      mode: curve of the fall (see `Cooldown`); the climb is its mirror image.
+      amplitude_factor: what the amplitude is multiplied by from cycle to cycle, or None.
+      amplitude: a schedule or a callable that multiplies the amplitude, or None.
 
-    Made of a `Cycle` of a `Triangle`; where the height changes, a `Sum` of it and `low`, and a `Product` within.
-
-    Raises: ValueError if a number is out of range, or `value_factor` is given with `height_factor` or `height`.
+    Raises: ValueError if a number is out of range, or `value_factor` is given with `amplitude_factor` or `amplitude`.
 
     Source: Smith 2015, Cyclical learning rates for training neural networks.
 
     >>> print(cyclical(low=0.5, high=2.0, cycle_steps=500)(jnp.array([0, 250, 500, 750])))
     [0.5 2.  0.5 2. ]
-    >>> print(cyclical(low=1.0, high=2.0, cycle_steps=500, height_factor=0.5)(jnp.array([0, 250, 500, 750])))
+    >>> print(cyclical(low=1.0, high=2.0, cycle_steps=500, amplitude_factor=0.5)(jnp.array([0, 250, 500, 750])))
     [1.  2.  1.  1.5]
     """
 
@@ -486,38 +558,37 @@ class cyclical(Recipe):  # noqa: N801  # a recipe is called as a function
     value_factor: MaybePositive = default(None)
     rise: Fraction = default(0.5)
     mode: Mode = "linear"
-    height_factor: MaybePositive = default(None)
-    height: MaybeSchedule = default(None)
+    amplitude_factor: MaybePositive = default(None)
+    amplitude: MaybeSchedule = default(None)
 
-    def made(self) -> Schedule:
-        if self.height_factor is None and self.height is None:
-            triangle = Triangle(self.low, self.high, self.cycle_steps, self.rise, self.mode)
-            return Cycle(triangle, 1, 1.0 if self.value_factor is None else self.value_factor)
-        if self.value_factor is not None:
-            raise argument_error(ValueError, "cyclical", "value_factor", "left out where the height changes", self.value_factor)
-        triangle = Triangle(0.0, self.high - self.low, self.cycle_steps, self.rise, self.mode)
-        cycles = Cycle(triangle, 1, 1.0 if self.height_factor is None else self.height_factor)
-        return Sum(Constant(self.low), cycles if self.height is None else Product(cycles, self.height))
+    def built(self, new: Build) -> Schedule:
+        changes = self.amplitude_factor is not None or self.amplitude is not None
+        if changes and self.value_factor is not None:
+            needs = "left out where the amplitude changes"
+            raise argument_error(ValueError, "cyclical", "value_factor", needs, self.value_factor)
+        low, high = (ZERO, self.high - self.low) if changes else (self.low, self.high)
+        factor = self.amplitude_factor if changes else self.value_factor
+        triangle = new(Triangle, low, high, self.cycle_steps, self.rise, self.mode)
+        cycles: Schedule = new(Cycle, triangle, SAME_LENGTH, ONE if factor is None else factor)
+        if self.amplitude is not None:
+            cycles = new(Product, cycles, self.amplitude)
+        return new(Sum, new(Constant, self.low), cycles) if changes else cycles
 
 
 @final
-class sgdr(Recipe):  # noqa: N801  # a recipe is called as a function
+class sgdr(Recipe):  # noqa: N801
     """Cosine decay with warm restarts: from `peak` to `end`, again and again, each cycle longer than the last.
 
     Args:
-      peak: rate at the top of the first cycle.
-      end: rate that the first cycle falls to.
-      cycle_steps: length of the first cycle in updates, its warm-up included.
+      peak: learning rate at the top of the first cycle.
+      end: learning rate that the first cycle falls to.
+      cycle_steps: length of the first cycle in steps, its warm-up included.
       length_factor: what the length is multiplied by from cycle to cycle: the length of cycle k is the integer nearest to
         `cycle_steps * length_factor**k` (`Cycle` has another rule, too).
-      value_factor: what both rates are multiplied by from cycle to cycle.
-      warmup_steps: length of the warm-up at the start of each cycle, the same for all, whose first rate is above zero: in
-        updates, or as a share of `cycle_steps`; None or 0 for none.
+      value_factor: what both learning rates are multiplied by from cycle to cycle.
+      warmup_steps: length of the warm-up at the start of each cycle, the same for all, which begins above 0: in steps,
+        or as a fraction of `cycle_steps`; None or 0 for none.
       min_steps: the smallest length of a cycle, for a `length_factor` below 1; see `Cycle`.
-
-    Made of a `Cycle` of a `Cosine`, with a `Warmup` within if asked.
-
-    Raises: ValueError if a number is out of range.
 
     Source: Loshchilov & Hutter 2017, SGDR.
 
@@ -532,197 +603,186 @@ class sgdr(Recipe):  # noqa: N801  # a recipe is called as a function
     cycle_steps: Steps
     length_factor: LengthFactor = default(2)
     value_factor: Positive = default(1.0)
-    warmup_steps: MaybeDelayOrShare = default(None)
+    warmup_steps: MaybeDelayOrFraction = default(None)
     min_steps: Steps = default(1)
 
-    def made(self) -> Schedule:
+    def built(self, new: Build) -> Schedule:
         if is_concrete(self.min_steps) and is_concrete(self.cycle_steps) and np.any(self.min_steps > self.cycle_steps):
             raise argument_error(ValueError, "sgdr", "min_steps", f"at most `cycle_steps` ({self.cycle_steps})", self.min_steps)
         if self.warmup_steps is None:
-            phase: Schedule = Cosine(self.peak, self.end, self.cycle_steps)
+            phase: Schedule = new(Cosine, self.peak, self.end, self.cycle_steps)
         else:
-            steps, warm = shared_out("sgdr", self.cycle_steps, warmup_steps=self.warmup_steps)
-            phase = first_rate(Cosine(self.peak, self.end, steps), warm)
-        return Cycle(phase, self.length_factor, self.value_factor, min_steps=self.min_steps)
+            steps, warmup = split_total("sgdr", self.cycle_steps, warmup_steps=self.warmup_steps)
+            phase = warm(new, new(Cosine, self.peak, self.end, steps), warmup)
+        return new(Cycle, phase, self.length_factor, self.value_factor, min_steps=self.min_steps)
 
 
 @final
-class wsd_s(Recipe):  # noqa: N801  # a recipe is called as a function
-    """Warm-up, stable, decay, again and again: before each end it falls to `end`, and from there on it is back at `peak`.
+class wsd_s(Recipe):  # noqa: N801
+    """Warm-up, stable, decay, again and again: it falls to `end` before each of `ends`, where it is back at `peak`.
 
-    One run gives finished models of several lengths, each of which goes on from the last: nothing is trained twice. The first
-    update has a rate already: `peak / (warmup_steps + 1)`.
+    One run gives finished models of several lengths, and trains nothing twice. The learning rate of the first step is
+    `peak / (warmup_steps + 1)`, not 0.
 
     Args:
-      peak: rate between the falls.
-      total_steps: the whole length in updates, the last end; None for a plan that waits for it.
-      ends: where the models before the last one are finished, rising: in updates, or as shares of the total; shape (n,). At an
-        end the rate is `peak` again.
-      warmup_steps: length of the warm-up, >= 0: in updates, or as a share of the total.
-      cooldown_steps: length of each fall, > 0: in updates, or as a share of the total.
-      end: rate that each fall leads to, and from count `total_steps` on.
-      mode: shape of the falls (see `Cooldown`).
-
-    Made of `Shift`, `Warmup` and `Constant`, with the falls put in.
+      peak: learning rate between the falls.
+      ends: counts at which the models before the last one are finished, rising: in steps, or as fractions of the total; shape
+        (n,). At an end the learning rate is `peak` again.
+      warmup_steps: length of the warm-up, >= 0: in steps, or as a fraction of the total.
+      cooldown_steps: length of each fall, > 0: in steps, or as a fraction of the total.
+      total_steps: the whole length in steps, the last end; None to set it later.
+      end: learning rate that each fall leads to, and from count `total_steps` on.
+      mode: curve of the falls (see `Cooldown`).
 
     Raises: ValueError if the parts do not fit before the ends, or a number is out of range.
 
     Source: Wen et al. 2024, Understanding warmup-stable-decay learning rates: a river valley loss landscape perspective.
 
-    >>> schedule = wsd_s(peak=0.5, total_steps=100, ends=[0.4], warmup_steps=4, cooldown_steps=10)
+    >>> schedule = wsd_s(peak=0.5, ends=[0.4], warmup_steps=4, cooldown_steps=10, total_steps=100)
     >>> print(schedule(jnp.array([0, 30, 35, 40, 95, 100])))
     [0.1  0.5  0.25 0.5  0.25 0.  ]
     """
 
     peak: Rate
+    ends: EndsOrFractions
+    warmup_steps: DelayOrFraction
+    cooldown_steps: StepsOrFraction
     total_steps: Total = default(None)
-    ends: EndsOrShares = default(...)
-    warmup_steps: DelayOrShare = default(...)
-    cooldown_steps: StepsOrShare = default(...)
     end: Rate = default(0.0)
     mode: Mode = "linear"
 
     def sample(self) -> Schedule:
-        shares = [isinstance(length, Ratio) for length in (self.ends, self.warmup_steps, self.cooldown_steps)]
-        only = shares[0] and is_concrete(self.ends.denominator) and np.all(np.asarray(self.ends.denominator) > 1)
-        if not self.needs_total_steps or not any(shares) or only:
-            return Recipe.sample(self)
-        # ends at counts beside shares of the total fit some totals only: they are checked once there is one
-        return Recipe.sample(self.unchecked(ends=np.zeros(0, np.int32)))
+        ends = self.ends
+        fractional = isinstance(ends, Ratio) and is_concrete(ends.denominator) and np.all(np.asarray(ends.denominator) > 1)
+        mixed = any(isinstance(length, Ratio) for length in (ends, self.warmup_steps, self.cooldown_steps)) and not fractional
+        # ends at counts next to fractions of the total fit some totals only: they are checked when there is one
+        return Recipe.sample(self.changed(ends=np.zeros(0, np.int32)) if self.needs_total_steps and mixed else self)
 
-    def made(self) -> Schedule:
+    def built(self, new: Build) -> Schedule:
         lengths = {"warmup_steps": self.warmup_steps, "cooldown_steps": self.cooldown_steps}
-        left, warm, cool = shared_out("wsd_s", self.total_steps, **lengths)
-        total = left + warm + cool
-        parts = self.ends if isinstance(self.ends, Ratio) else (self.ends,)
-        array: Any = np if all(map(is_concrete, (total, *parts))) else jnp
-        total = array.expand_dims(total, -1)
-        ends = updates(self.ends, total)
+        left, warmup, cool = split_total("wsd_s", self.total_steps, **lengths)
+        total = left + warmup + cool
+        xp = array_module(total, *(self.ends if isinstance(self.ends, Ratio) else (self.ends,)))
+        total = xp.expand_dims(total, -1)
+        ends = to_steps(self.ends, total)
         batch = np.broadcast_shapes(ends.shape[:-1], total.shape[:-1])
-        ends = array.concatenate([array.broadcast_to(one, (*batch, one.shape[-1])) for one in (ends, total)], axis=-1)
-        self._check(ends, warm, cool)
-        return Dips(first_rate(Constant(self.peak), warm), ends, cool, self.end, self.mode)
+        ends = xp.concatenate([xp.broadcast_to(one, (*batch, one.shape[-1])) for one in (ends, total)], axis=-1)
+        self._check_ends(ends, warmup, cool)
+        return new(Dips, warm(new, new(Constant, self.peak), warmup), ends, cool, self.end, self.mode)
 
-    def _check(self, ends: Any, warm: Any, cool: Any) -> None:
+    def _check_ends(self, ends: Any, warmup: Any, cool: Any) -> None:
         """Raises ValueError if an end is not before the total, or a fall begins before the peak is reached."""
-        if not all(map(is_concrete, (ends, warm, cool))):
+        if array_module(ends, warmup, cool) is not np:
             return
         between = np.diff(ends, axis=-1, prepend=0)
         if np.any(between <= 0):
             given = decimal(self.ends).tolist() if isinstance(self.ends, Ratio) else self.ends
             raise argument_error(ValueError, "wsd_s", "ends", f"rising, and less than the total ({ends[..., -1]})", given)
-        first, others = between[..., 0] - warm, between[..., 1:].min(axis=-1, initial=LARGEST)
+        first, others = between[..., 0] - warmup, between[..., 1:].min(axis=-1, initial=LARGEST)
         if np.any(np.asarray(cool) > np.minimum(first, others)):
-            distance: Any = np.minimum(first, others)
+            distance: object = np.minimum(first, others)
             if np.all(ends[..., -1] == LONG_RUN):  # no total yet
-                distance = Shown(f"{np.min(distance) / LONG_RUN:.4g} of the total")
+                distance = Shown(f"{np.min(np.minimum(first, others)) / LONG_RUN:.4g} of the total")
             needs = f"at most the distance between ends ({distance}), the first of which begins after the warm-up"
             raise argument_error(ValueError, "wsd_s", "cooldown_steps", needs, self.cooldown_steps)
 
 
 @final
-class tri_stage(Recipe):  # noqa: N801  # a recipe is called as a function
-    """Three stages: up in a straight line, hold, and down by the same factor at every update; as in speech recognition.
+class tri_stage(Recipe):  # noqa: N801
+    """Three stages: up in a straight line, hold, and down by the same factor in every step; as in speech recognition.
 
     Args:
-      peak: rate after the warm-up, above 0.
-      total_steps: the whole length in updates, all parts included; None for a plan that waits for it.
-      warmup_steps: length of the warm-up, >= 0: in updates, or as a share of the total.
-      hold_steps: how long the peak is held, >= 0: in updates, or as a share of the total.
-      start_factor: what the peak is multiplied by for the rate at count 0, > 0.
-      end_factor: what the peak is multiplied by for the rate from count `total_steps` on, > 0.
+      peak: learning rate after the warm-up, above 0.
+      warmup_steps: length of the warm-up, >= 0: in steps, or as a fraction of the total.
+      hold_steps: how long the peak is held, >= 0: in steps, or as a fraction of the total.
+      total_steps: the whole length in steps, all parts included; None to set it later.
+      start_factor: what the peak is multiplied by for the learning rate at count 0, > 0.
+      end_factor: what the peak is multiplied by for the learning rate from count `total_steps` on, > 0.
 
-    Made of `Warmup`, `Cooldown` and `Constant`.
-
-    Raises: ValueError if the parts leave no update of the total, or a number is out of range.
+    Raises: ValueError if the parts leave no step of the total, or a number is out of range.
 
     Source: Park et al. 2019, SpecAugment, section 3.1; fairseq, `tri_stage`.
 
-    >>> schedule = tri_stage(peak=0.5, total_steps=100, warmup_steps=0.1, hold_steps=0.4)
+    >>> schedule = tri_stage(peak=0.5, warmup_steps=0.1, hold_steps=0.4, total_steps=100)
     >>> print(schedule(jnp.array([0, 10, 50, 75, 100])))
     [0.005 0.5   0.5   0.05  0.005]
     """
 
     peak: Positive
+    warmup_steps: DelayOrFraction
+    hold_steps: DelayOrFraction
     total_steps: Total = default(None)
-    warmup_steps: DelayOrShare = default(...)
-    hold_steps: DelayOrShare = default(...)
     start_factor: Positive = default(0.01)
     end_factor: Positive = default(0.01)
 
-    def made(self) -> Schedule:
+    def built(self, new: Build) -> Schedule:
         lengths = {"warmup_steps": self.warmup_steps, "hold_steps": self.hold_steps}
-        steps, warm, hold = shared_out("tri_stage", self.total_steps, **lengths)
-        fall = Cooldown(Constant(self.peak), hold, steps, self.peak * self.end_factor, "geometric")
-        return Warmup(fall, warm, self.peak * self.start_factor)
+        steps, warmup, hold = split_total("tri_stage", self.total_steps, **lengths)
+        fall = new(Cooldown, new(Constant, self.peak), hold, steps, self.peak * self.end_factor, "geometric")
+        return new(Warmup, fall, warmup, self.peak * self.start_factor)
 
 
 @final
-class power(MayEnd):  # noqa: N801  # a recipe is called as a function
-    r"""A power of the tokens that were seen, at most `peak`: one setting for every length of a run.
+class warmup_power(MayEnd):  # noqa: N801
+    r"""A power of the number of tokens seen, at most `peak`: one setting for every length of a run.
 
     $$\eta(t) = \min\!\left(peak,\; batch\_size \cdot amplitude \cdot (t \cdot step\_tokens)^{exponent}\right)$$
 
-    after a straight warm-up to it, and at last, if asked, down to `end`. The first update has a rate already.
+    after a straight warm-up to it, and at last, if asked, down to `end`.
 
     Args:
-      peak: the largest rate.
-      warmup_steps: length of the warm-up, >= 0: in updates, or as a share of the total.
-      batch_size: examples an update, > 0.
-      step_tokens: tokens that one count stands for, > 0: those of an update, or the `unit` of the clock that reads this.
-      amplitude: a number that is found on a small model and carries over, > 0.
-      exponent: of the tokens, below 0 for a rate that falls.
-      total_steps: the whole length in updates, if there is a cool-down; None for a plan that waits for it, or has no end.
-      cooldown_steps: length of the cool-down, > 0: in updates, or as a share of the total; None for none.
-      end: rate from count `total_steps` on.
-      mode: shape of the cool-down (see `Cooldown`).
+      peak: the largest learning rate.
+      warmup_steps: length of the warm-up, >= 0: in steps, or as a fraction of the total.
+      batch_size: examples in a batch, > 0.
+      step_tokens: tokens of one count, > 0: those of a step, or the `unit` of the clock that reads this.
+      amplitude: a number that is tuned on a small model and transfers, > 0.
+      exponent: of the tokens, below 0 for a learning rate that falls.
+      total_steps: the whole length in steps; None for no end, or to set it later.
+      cooldown_steps: length of the cool-down: in steps, or as a fraction of the total; None or 0 for none.
+      end: learning rate from count `total_steps` on.
+      mode: curve of the cool-down (see `Cooldown`).
 
-    Made of `Shift`, `Warmup`, `Minimum`, `Power` and `Cooldown`.
-
-    Raises: ValueError if only one of `total_steps` and a length that needs it is given, the parts leave no update, or a
-      number is out of range.
+    Raises: ValueError if the parts leave no step of the total, or a number is out of range.
 
     Source: Shen et al. 2024, Power scheduler: a batch size and token number agnostic learning rate scheduler; the defaults are
       theirs, for models in the maximal update parametrization.
 
-    >>> schedule = power(peak=0.02, warmup_steps=100, batch_size=128, step_tokens=128 * 4096)
+    >>> schedule = warmup_power(peak=0.02, warmup_steps=100, batch_size=128, step_tokens=128 * 4096)
     >>> print([f"{rate:.4f}" for rate in schedule(jnp.array([0, 100, 100_000]))])
     ['0.0002', '0.0200', '0.0020']
     """
 
     peak: Rate
-    warmup_steps: DelayOrShare
+    warmup_steps: DelayOrFraction
     batch_size: Positive
     step_tokens: Positive
     amplitude: Positive = default(4.6)
     exponent: Rate = default(-0.51)
     total_steps: Total = default(None)
-    cooldown_steps: MaybeStepsOrShare = default(None)
+    cooldown_steps: MaybeDelayOrFraction = default(None)
     end: Rate = default(0.0)
     mode: Mode = "linear"
 
-    def decay(self, warmup_steps: Any) -> Schedule:
-        array: Any = np if is_concrete(self.step_tokens) and is_concrete(self.exponent) else jnp
-        first = self.batch_size * self.amplitude * array.power(self.step_tokens, self.exponent)
-        return Minimum(Constant(self.peak), Shift(Power(first, self.exponent), warmup_steps - 1))
+    def decay(self, new: Build, warmup_steps: Any) -> Schedule:
+        tokens = array_module(self.step_tokens, self.exponent).power(self.step_tokens, self.exponent)
+        first = self.batch_size * self.amplitude * tokens
+        return new(Minimum, new(Constant, self.peak), new(Shift, new(Power, first, self.exponent), warmup_steps - 1))
 
 
 @final
-class joined(Recipe):  # noqa: N801  # a recipe is called as a function
-    """One schedule after another, each from its own count 0, joined where you say, whatever their own lengths.
+class joined(Recipe):  # noqa: N801
+    """One schedule after another, each from its own count 0, joined at the counts you give, whatever their own lengths.
 
     Args:
-      schedules: a list of schedules, or callables `count -> rate`.
-      boundaries: counts at which the next one begins, that rise strictly, one fewer: in updates, integers >= 0, or as shares
+      schedules: a list of schedules, or callables `count -> learning rate`.
+      boundaries: counts at which the next one begins, that rise strictly, one fewer: in steps, integers >= 0, or as fractions
         of the total; shape (n,).
-      total_steps: the whole length in updates; None for the end of the last schedule, or for a plan with shares that waits.
+      total_steps: the whole length in steps; None for the end of the last schedule, or to set it later.
 
-    Made of a `Sequence`; that alone is enough where the boundaries follow from the lengths.
-
-    Raises: ValueError if `boundaries` is not one shorter than `schedules`, unsorted or negative; TypeError if a part is no
+    Raises: ValueError if `boundaries` is not one shorter than `schedules`, unsorted or negative; TypeError if a part is not a
       schedule.
 
-    Source: optax, `join_schedules`; maxtext and axlearn join theirs so.
+    Source: optax, `join_schedules`; maxtext and axlearn do the same.
 
     >>> parts = [Constant(0.1), Constant(0.5), Linear(0.5, 0.0, 10)]
     >>> print(joined(parts, boundaries=[5, 20])(jnp.array([4, 5, 20, 25])))
@@ -732,7 +792,7 @@ class joined(Recipe):  # noqa: N801  # a recipe is called as a function
     """
 
     schedules: Schedules
-    boundaries: CountsOrShares
+    boundaries: CountsOrFractions
     total_steps: Total = default(None)
 
     @property
@@ -744,41 +804,39 @@ class joined(Recipe):  # noqa: N801  # a recipe is called as a function
         if not self.needs_total_steps:
             check_rising("joined", "boundaries", self.boundaries, counts_of(self.boundaries, self.total_steps))
 
-    def made(self) -> Schedule:
+    def built(self, new: Build) -> Schedule:
         if len(self.schedules) != jax.tree.leaves(self.boundaries)[0].shape[-1] + 1:
             needs = f"one shorter than `schedules` ({len(self.schedules)})"
             raise argument_error(ValueError, "joined", "boundaries", needs, self.boundaries)
         boundaries = counts_of(self.boundaries, self.total_steps)
-        array: Any = np if is_concrete(boundaries) else jnp
-        begins = array.concatenate([array.zeros((*boundaries.shape[:-1], 1), np.int32), boundaries], axis=-1)
-        steps = array.maximum(array.diff(begins, axis=-1), 0)
+        xp = array_module(boundaries)
+        begins = xp.concatenate([xp.zeros((*boundaries.shape[:-1], 1), np.int32), boundaries], axis=-1)
+        steps = xp.maximum(xp.diff(begins, axis=-1), 0)
         *others, last = self.schedules
         if self.total_steps is not None:
             left = self.total_steps - begins[..., -1]
-            last = Until(last, (np if is_concrete(left) else jnp).maximum(left, 0))
-        return Sequence(*(Until(one, steps[..., k]) for k, one in enumerate(others)), last)
+            last = new(Until, last, array_module(left).maximum(left, 0))
+        return new(Sequence, *(new(Until, one, steps[..., k]) for k, one in enumerate(others)), last)
 
-    def resized(self, length: Any) -> Schedule | None:
+    def resized(self, length: Int) -> Schedule | None:
         return dataclasses.replace(self, total_steps=length) if self.needs_total_steps or self.total_steps is not None else None
 
 
 @final
-class warmed(Recipe):  # noqa: N801  # a recipe is called as a function
-    """A schedule times a factor that first climbs to 1: a warm-up that multiplies, and leaves the schedule where it is.
+class warmed(Recipe):  # noqa: N801
+    """A schedule times a factor that first climbs to 1: a warm-up that does not delay the schedule.
 
     `Warmup` begins the schedule after the warm-up, so all its boundaries come later; here the schedule begins at once, and a
-    boundary at 250 stays at 250. detectron2, mmdetection, ultralytics and darknet warm up so.
+    boundary at 250 stays at 250, as in detectron2, mmdetection, ultralytics and darknet.
 
     Args:
-      schedule: what is multiplied; a schedule or a callable `count -> rate`.
-      warmup_steps: length of the warm-up, >= 0: in updates, or as a share of the length of the schedule.
-      start_factor: what the rate of count 0 is multiplied by; None for the first above zero, `1 / (warmup_steps + 1)`.
-      mode: shape of the climb (see `Warmup`).
-      power: exponent of the way climbed, > 0, or None (see `Warmup`).
+      schedule: a schedule or a callable `count -> learning rate`.
+      warmup_steps: length of the warm-up, >= 0: in steps, or as a fraction of the length of the schedule.
+      start_factor: the factor at count 0; None for the first above zero, `1 / (warmup_steps + 1)`.
+      mode: curve of the climb (see `Warmup`).
+      power: exponent of the fraction climbed, > 0, or None (see `Warmup`).
 
-    Made of a `Product` of the schedule and a `Warmup` of a `Constant`.
-
-    Raises: ValueError if `warmup_steps` is a share and the schedule has no length, or a number is out of range.
+    Raises: ValueError if `warmup_steps` is a fraction and the schedule has no length, or a number is out of range.
 
     Source: Goyal et al. 2017, section 2.2; detectron2, `WarmupMultiStepLR`.
 
@@ -788,7 +846,7 @@ class warmed(Recipe):  # noqa: N801  # a recipe is called as a function
     """
 
     schedule: ScheduleLike
-    warmup_steps: DelayOrShare
+    warmup_steps: DelayOrFraction
     start_factor: MaybeRate = default(None)
     mode: WarmupMode = "linear"
     power: MaybePositive = default(None)
@@ -798,19 +856,18 @@ class warmed(Recipe):  # noqa: N801  # a recipe is called as a function
         return self.schedule.needs_total_steps
 
     def sample(self) -> Schedule:
-        if self.needs_total_steps:  # how long a share is is seen once there is a total
-            steps = np.int32(1) if isinstance(self.warmup_steps, Ratio) else self.warmup_steps
-            return self.unchecked(warmup_steps=steps).made()
-        return Recipe.sample(self)
+        unknown = self.needs_total_steps and isinstance(self.warmup_steps, Ratio)  # of a total that is not set
+        return Recipe.sample(self.changed(warmup_steps=np.int32(1)) if unknown else self)
 
-    def made(self) -> Schedule:
+    def built(self, new: Build) -> Schedule:
         steps = self.warmup_steps
         if isinstance(steps, Ratio):
             if self.schedule.length is None:
-                needs = "a number of updates, for the schedule has no length that it could be a share of"
+                needs = "a number of steps, because the schedule has no length"
                 raise argument_error(ValueError, "warmed", "warmup_steps", needs, decimal(steps).tolist())
-            steps = updates(steps, self.schedule.length)
-        return Product(self.schedule, warm(Constant(1.0), steps, self.start_factor, self.mode, self.power))
+            steps = to_steps(steps, self.schedule.length)
+        factor = warm(new, new(Constant, ONE), steps, self.start_factor, self.mode, self.power)
+        return new(Product, self.schedule, factor)
 
     @property
     def length(self) -> Any:
@@ -818,49 +875,54 @@ class warmed(Recipe):  # noqa: N801  # a recipe is called as a function
 
     @property
     def landmarks(self) -> list[int]:
-        steps: Any = self.warmup_steps
-        return [int(updates(steps, self.length) if isinstance(steps, Ratio) else steps), *self.schedule.landmarks]
+        return [int(to_steps(self.warmup_steps, self.length)), *self.schedule.landmarks]
 
-    def resized(self, length: Any) -> Schedule | None:
+    def resized(self, length: Int) -> Schedule | None:
         inner = self.schedule.resized(length)
         return None if inner is None else dataclasses.replace(self, schedule=inner)
 
 
 @final
-class faded(Recipe):  # noqa: N801  # a recipe is called as a function
-    """A schedule times a factor that at last goes from 1 to `end_factor`: a cool-down that multiplies.
+class faded(Recipe):  # noqa: N801
+    """A schedule times a factor that finally goes from 1 to `end_factor`: a cool-down that multiplies.
 
-    `warmed` is the same at the start. Where `Cooldown` leaves the schedule and leads from its rate there straight to an
-    end, this one stays with it, whatever it does, and lets it fade.
+    `warmed` is the same at the start. `Cooldown` leaves the schedule and goes straight to an end; this one keeps following it.
 
     Args:
-      schedule: what is multiplied; a schedule or a callable `count -> rate`.
-      total_steps: the whole length in updates, the cool-down included; None for a plan that waits for it.
-      cooldown_steps: length of the cool-down, >= 0: in updates, or as a share of the total; 0 for none.
-      end_factor: what the schedule is multiplied by at count `total_steps`; that rate is held.
-      mode: shape of the factor (see `Cooldown`).
+      schedule: a schedule or a callable `count -> learning rate`.
+      cooldown_steps: length of the cool-down, >= 0: in steps, or as a fraction of the total; 0 for none.
+      total_steps: the whole length in steps, the cool-down included; None to set it later.
+      end_factor: the factor at count `total_steps`; that learning rate is held.
+      mode: curve of the factor (see `Cooldown`).
 
-    Made of a `Product` of the schedule and a `Cooldown` of a `Constant`, once.
-
-    Raises: ValueError if the cool-down leaves no update of the total, or a number is out of range.
+    Raises: ValueError if the parts leave no step of the total, or a number is out of range.
 
     Source: Zhai et al. 2022, Scaling vision transformers; big_vision, `cooldown_steps`.
 
-    >>> schedule = faded(InverseSqrt(1.0), total_steps=24, cooldown_steps=9)
+    >>> schedule = faded(InverseSqrt(1.0), cooldown_steps=9, total_steps=24)
     >>> print(schedule(jnp.array([0, 15, 24])))
     [1.   0.25 0.  ]
     """
 
     schedule: ScheduleLike
+    cooldown_steps: DelayOrFraction
     total_steps: Total = default(None)
-    cooldown_steps: DelayOrShare = default(...)
     end_factor: Rate = default(0.0)
     mode: Mode = "linear"
 
-    def made(self) -> Schedule:
-        begin, cool = shared_out("faded", self.total_steps, cooldown_steps=self.cooldown_steps)
-        factor = cooled(Constant(1.0), begin, cool, self.end_factor, np.float32(1), self.mode)
-        return Repeat(Until(Product(self.schedule, factor), add_lengths(begin, cool)), 1)  # holds its end
+    def built(self, new: Build) -> Schedule:
+        begin, cool = split_total("faded", self.total_steps, cooldown_steps=self.cooldown_steps)
+        factor = cooled(new, new(Constant, ONE), begin, cool, self.end_factor, ONE, self.mode)
+        until = new(Until, new(Product, self.schedule, factor), add_lengths(begin, cool))
+        return new(Repeat, until, np.int32(1))  # holds its end
+
+    @property
+    def needs_total_steps(self) -> bool:
+        return self.total_steps is None or self.schedule.needs_total_steps
+
+    def resized(self, length: Int) -> Schedule | None:
+        inner = self.schedule.resized(length) if self.schedule.needs_total_steps else self.schedule
+        return None if inner is None else dataclasses.replace(self, schedule=inner, total_steps=length)
 
 
 NEEDS = {
@@ -879,27 +941,25 @@ MOST_FACTORS = 32
 
 
 @final
-class factors(Recipe):  # noqa: N801  # a recipe is called as a function
-    r"""A product that is written as a text of factors, as T5's and Flax's examples have it, rate for rate.
+class factors(Recipe):  # noqa: N801
+    r"""A product that is written as a text of factors, as in the examples of T5 and Flax.
 
     `"constant"` is `value`; `"linear_warmup"` climbs from 0 to 1 at `warmup_steps`; `"rsqrt_decay"` is one over the square root
     of the count, or of `warmup_steps` where that is more, and `"rsqrt_normalized_decay"` the same times the square root of
     `warmup_steps`; `"rsqrt_hidden_size"` is one over the square root of `model_size`; `"decay_every"` multiplies by `factor`
-    every `every` updates; `"cosine_decay"` falls from 1 to 0 along half a cosine in `cycle_steps`, again and again, after
-    `warmup_steps`. As there, a warm-up begins at 0: `Shift(schedule, 1)` begins one update later.
+    every `every` steps; `"cosine_decay"` falls from 1 to 0 along half a cosine in `cycle_steps`, again and again, after
+    `warmup_steps`. A warm-up begins at 0, as there: `Shift(schedule, 1)` begins one step later.
 
     Args:
       text: names of factors with `*` between them.
       value: the constant, any finite number.
-      warmup_steps: length of the warm-up in updates, an integer > 0.
+      warmup_steps: length of the warm-up in steps, an integer > 0.
       factor: what `"decay_every"` multiplies by, > 0.
-      every: updates between its changes, an integer > 0.
-      cycle_steps: length of a cycle of `"cosine_decay"` in updates, an integer > 0.
+      every: steps between its changes, an integer > 0.
+      cycle_steps: length of a cycle of `"cosine_decay"` in steps, an integer > 0.
       model_size: width of the model, > 0.
 
-    Made of a `Product` of `Constant`, `Linear`, `InverseSqrt`, `StepDecay`, `Cycle` and `Cosine`.
-
-    Raises: ValueError if a factor is not known (with what was meant), or a number that it needs is missing or out of range.
+    Raises: ValueError if a factor is unknown, or a number that it needs is missing or out of range.
 
     Source: Raffel et al. 2020, Exploring the limits of transfer learning, section 3.1.2; t5x, `create_learning_rate_scheduler`.
 
@@ -916,7 +976,7 @@ class factors(Recipe):  # noqa: N801  # a recipe is called as a function
     cycle_steps: MaybeSteps = default(None)
     model_size: MaybePositive = default(None)
 
-    def made(self) -> Schedule:
+    def built(self, new: Build) -> Schedule:
         if not isinstance(self.text, str):
             raise argument_error(TypeError, "factors", "text", "names of factors, as in 'constant * linear_warmup'", self.text)
         if self.text.count("*") >= MOST_FACTORS:
@@ -926,26 +986,27 @@ class factors(Recipe):  # noqa: N801  # a recipe is called as a function
             for needed in NEEDS[name]:
                 if getattr(self, needed) is None:
                     raise argument_error(ValueError, "factors", needed, f"given where {name!r} is a factor", None)
-        return Product(*map(self._factor, names))
+        return new(Product, *(self._factor(new, name) for name in names))
 
-    def _factor(self, name: str) -> Schedule:
-        """The factor of a name, whose numbers are there."""
+    def _factor(self, new: Build, name: str) -> Schedule:
+        """The factor of a name, whose numbers are given."""
         numbers: Any = self
         if name == "constant":
-            return Constant(numbers.value)
+            return new(Constant, numbers.value)
         if name == "linear_warmup":
-            return Linear(0.0, 1.0, numbers.warmup_steps)
-        if name == "rsqrt_decay":
-            return Shift(InverseSqrt(_rsqrt(numbers.warmup_steps), numbers.warmup_steps), -numbers.warmup_steps)
-        if name == "rsqrt_normalized_decay":
-            return Shift(InverseSqrt(1.0, numbers.warmup_steps), -numbers.warmup_steps)
+            return new(Linear, ZERO, ONE, numbers.warmup_steps)
         if name == "rsqrt_hidden_size":
-            return Constant(_rsqrt(numbers.model_size))
+            return new(Constant, _rsqrt(numbers.model_size))
         if name == "decay_every":
-            return StepDecay(1.0, numbers.factor, numbers.every)
-        return Shift(Cycle(Cosine(1.0, 0.0, numbers.cycle_steps)), -numbers.warmup_steps)
+            return new(StepDecay, ONE, numbers.factor, numbers.every)
+        if name == "cosine_decay":
+            decay: Schedule = new(Cycle, new(Cosine, ONE, ZERO, numbers.cycle_steps))
+        else:
+            first = _rsqrt(numbers.warmup_steps) if name == "rsqrt_decay" else ONE
+            decay = new(InverseSqrt, first, numbers.warmup_steps.astype(np.float32))
+        return new(Shift, decay, -numbers.warmup_steps)
 
 
 def _rsqrt(number: Any) -> Any:
     """One over the square root of a number."""
-    return 1 / (np if is_concrete(number) else jnp).sqrt(number.astype(np.float32))
+    return 1 / array_module(number).sqrt(number.astype(np.float32))

@@ -1,6 +1,7 @@
-"""Schedules as JSON, as configurations and in checkpoints."""
+"""Schedules as JSON and as configurations."""
 
 import collections
+import dataclasses
 import inspect
 import json
 import math
@@ -10,66 +11,57 @@ from typing import Any, NoReturn
 
 import jax
 import numpy as np
-from flax import serialization
 
 from lrax.fields._errors import NO_QUOTES, Shown, argument_error, check_call, did_you_mean, is_concrete, is_number_text, shown
-from lrax.fields._rules import LARGEST, Choice, Ratio, RatioRule, Static
-from lrax.fields._shares import LengthRule
-from lrax.fields._types import Maybe
-from lrax.fields._value import MOST_LEVELS, NEW_KIND, Value, _fields, decimal, has_default, identity, ranks, shortest
+from lrax.fields._rules import LARGEST, Choice, LengthRule, Maybe, Ratio, RatioRule, Static
+from lrax.fields._value import MOST_LEVELS, Value, decimal, identity, ranks, shortest
 from lrax.schedules._base import Function, Schedule
 from lrax.schedules._clock import Clock
-from lrax.schedules._elsewhere import made_by
 
 VERSION = 1
 """The version of the format; a change that older readers would misread adds one."""
 
 MOST_CELLS = 100_000
-"""A batch of more schedules than these has lists of that length, and is not broadcast from shorter ones."""
+"""The most schedules in a batch that is broadcast from shorter lists."""
 
-MOST_LETTERS = 100
-"""Longer names are not compared with those that there are."""
-
-KINDS_ELSEWHERE = ("type", "name", "_target_", "class_name", "class", "cls", "target", "scheduler", "kind")
-"""What other libraries' files call the `kind`."""
+TYPE_KEYS = ("type", "name", "_target_", "class_name", "class", "cls", "target", "scheduler", "kind")
+"""The key of the schedule class in the files of other libraries."""
 
 ARGUMENTS = ("arguments", "args", "kwargs", "params", "parameters", "init_args", "_args_", "config")
-"""What they call the arguments, where these are apart."""
+"""The key of the arguments there, if they are apart."""
 
 
 @check_call
-def from_config(config: Mapping[str, Any], kinds: Iterable[type[Schedule]] = ()) -> Schedule:
-    """The schedule that a configuration describes: its kind or recipe by name, its arguments, and schedules inside schedules.
+def from_config(config: Mapping[str, Any], custom_types: Iterable[type[Schedule]] = ()) -> Schedule:
+    """The schedule that a configuration describes: a class or recipe by name, its arguments, and schedules inside schedules.
 
-    It is what a file of YAML, JSON or TOML is read as. `from_json` takes the same as text, and `json.loads(to_json(schedule))`
-    is one too.
+    A file of YAML, JSON or TOML is read as a configuration, and so is `json.loads(to_json(schedule))`. `from_json` takes text.
 
     Args:
       config: a mapping such as `{"kind": "wsd", "peak": 0.1, "warmup_steps": 0.01, "cooldown_steps": 0.2}`, or an object with a
-        method `to_dict`, such as a `ConfigDict`. What has a default may be left out, and so may the total length of a recipe.
-      kinds: your own kinds that may be in it.
+        method `to_dict`, such as a `ConfigDict`. Arguments with a default may be left out.
+      custom_types: custom schedule classes that may be in it.
 
     Returns: a schedule, checked as when it is made by a call.
 
-    Raises: ValueError for a kind or an argument that is not known (with what was meant), for one that is missing or out of
-      range; TypeError for what is no mapping, an argument of a wrong type, and `kinds` that are none.
+    Raises: ValueError for an unknown `kind` or argument, and for one that is missing or out of range; TypeError for something
+      that is not a mapping, an argument of a wrong type, and `custom_types` that are not schedule classes.
 
     >>> plan = from_config({"kind": "warmup_cosine", "peak": 0.1, "warmup_steps": 0.05})
     >>> plan.with_total_steps(10_000)
-    warmup_cosine(peak=0.1, total_steps=10000, warmup_steps=0.05)
+    warmup_cosine(peak=0.1, warmup_steps=0.05, total_steps=10000)
     >>> from_config({"kind": "Scale", "factor": 2, "schedule": {"kind": "Constant", "value": 0.1}})
     Scale(schedule=Constant(value=0.1), factor=2.0)
     """
-    return Reader("from_config", "config", kinds).document(config)
+    return Reader("from_config", "config", custom_types).document(config)
 
 
-def own_kinds(kind: type[Schedule] = Schedule) -> dict[str, type[Schedule]]:
-    """The kinds of lrax by name: those that its modules hold, not what an example in one of their docstrings made."""
+def built_in_types(base: type[Schedule] = Schedule) -> dict[str, type[Schedule]]:
+    """The schedule classes of lrax by name: those in its modules, not those of examples in docstrings."""
     found: dict[str, type[Schedule]] = {}
-    for below in kind.__subclasses__():
-        if below.__module__.startswith("lrax.") and getattr(sys.modules[below.__module__], below.__name__, None) is below:
-            own = {} if inspect.isabstract(below) else {below.__name__: below}
-            found |= own | own_kinds(below)
+    for cls in base.__subclasses__():
+        if cls.__module__.startswith("lrax.") and getattr(sys.modules[cls.__module__], cls.__name__, None) is cls:
+            found |= ({} if inspect.isabstract(cls) else {cls.__name__: cls}) | built_in_types(cls)
     return found
 
 
@@ -77,43 +69,36 @@ class Reader:
     """Reads schedules from data.
 
     Attributes:
-      caller, name: who is asked for what, for messages.
-      known: the kinds that may be made, by name.
+      caller, name: the function and its argument, for messages.
+      known: the classes that may be made, by name.
     """
 
-    def __init__(self, caller: str, name: str, kinds: Iterable[type[Schedule]]) -> None:
+    def __init__(self, caller: str, name: str, custom_types: Iterable[type[Schedule]]) -> None:
         self.caller, self.name = caller, name
-        self.known: dict[str, type[Value]] = {**own_kinds(), "Clock": Clock}
-        for kind in kinds:
-            if not isinstance(kind, type) or not issubclass(kind, Schedule):
-                raise argument_error(TypeError, caller, "kinds", "a list of subclasses of lrax.Schedule", kind)
-            if self.known.setdefault(kind.__name__, kind) is not kind:
-                raise argument_error(ValueError, caller, "kinds", "kinds whose names differ, from lrax's too", kind)
+        self.known: dict[str, type[Value]] = {**built_in_types(), "Clock": Clock}
+        for cls in custom_types:
+            if not isinstance(cls, type) or not issubclass(cls, Schedule):
+                raise argument_error(TypeError, caller, "custom_types", "a list of subclasses of lrax.Schedule", cls)
+            if self.known.setdefault(cls.__name__, cls) is not cls:
+                raise argument_error(ValueError, caller, "custom_types", "classes whose names are unique, in lrax too", cls)
 
     def document(self, data: Any) -> Schedule:
-        """A schedule as `to_json` writes it, with the version of the format, or as one writes it by hand, without."""
+        """A schedule as `to_json` writes it, with the version of the format, or as written by hand, without."""
         data = plain(data)
         if not isinstance(data, Mapping):
             if self.caller == "from_json":
                 needs, remedy = "JSON with the two entries 'lrax' and 'schedule'", "or a schedule: its `kind` and its arguments"
                 raise argument_error(ValueError, self.caller, self.name, needs, data, remedy)
-            raise argument_error(
-                TypeError, self.caller, self.name, "a dict: a `kind` and its arguments", data, _as_mapping(data)
-            )
+            needs = "a dict: a `kind` and its arguments"
+            raise argument_error(TypeError, self.caller, self.name, needs, data, _as_mapping(data))
         if set(data) == {"lrax", "schedule"}:
             if type(data["lrax"]) is not int or data["lrax"] != VERSION:
                 remedy = "install the lrax that wrote it"
                 raise argument_error(ValueError, self.caller, "lrax", f"version {VERSION}", data["lrax"], remedy)
             data = data["schedule"]
         elif "kind" not in data and "schedule" in data:
-            raise argument_error(
-                ValueError,
-                self.caller,
-                self.name,
-                "a schedule: a `kind` and its arguments",
-                data,
-                "give what is under `schedule`",
-            )
+            needs, remedy = "a schedule: a `kind` and its arguments", "give the value of `schedule`"
+            raise argument_error(ValueError, self.caller, self.name, needs, data, remedy)
         try:
             return self.schedule(data, "schedule")
         except RecursionError:
@@ -139,36 +124,33 @@ class Reader:
         try:
             return kind(**fields)
         except (TypeError, ValueError) as error:
-            kind_of_error = TypeError if isinstance(error, TypeError) else ValueError  # a kind of yours may raise its own
-            raise kind_of_error(f"{self.caller}: `{place}`: {error}") from error
+            base = TypeError if isinstance(error, TypeError) else ValueError  # a custom class may raise its own
+            raise base(f"{self.caller}: `{place}`: {error}") from error
 
     def _no_kind(self, data: Any, place: str) -> NoReturn:
-        """Raises ValueError for what has no `kind`."""
-        other = [key for key in data if str(key).lower() in KINDS_ELSEWHERE] if isinstance(data, Mapping) else []
+        """Raises ValueError for data without a `kind`."""
+        other = [key for key in data if str(key).lower() in TYPE_KEYS] if isinstance(data, Mapping) else []
         if other and "kind" not in data:
-            needs, remedy = (
-                "given: the key is `kind`",
-                f"write `kind` for `{other[0]}`, and each argument by its name next to it",
-            )
-            raise argument_error(ValueError, self.caller, f"{place}.kind", needs, data, remedy)
+            remedy = f"write `kind` for `{other[0]}`, and each argument by its name next to it"
+            raise argument_error(ValueError, self.caller, f"{place}.kind", "given: the key is `kind`", data, remedy)
         raise argument_error(ValueError, self.caller, place, "a schedule: an object with a `kind`", data)
 
     def _kind(self, name: str, place: str) -> type[Value]:
         if name == "Function":
-            remedy = "a function cannot be in a file; write it as a kind, and give it in `kinds`"
-            raise argument_error(ValueError, self.caller, f"{place}.kind", "the name of a kind", name, remedy)
+            remedy = "a function cannot be in a file; write it as a class, and give it in `custom_types`"
+            raise argument_error(ValueError, self.caller, f"{place}.kind", "the name of a schedule class", name, remedy)
         if name not in self.known:
-            near = did_you_mean(name[:MOST_LETTERS], self.known.keys() - {"Function"})
-            remedy = made_by(name) or near or f"give your own kinds: {self.caller}({self.name}, kinds=[...])"
-            raise argument_error(ValueError, self.caller, f"{place}.kind", "the name of a kind", name, remedy)
+            near = did_you_mean(name[:100], self.known.keys() - {"Function"})
+            remedy = near or f"give custom classes: {self.caller}({self.name}, custom_types=[...])"
+            raise argument_error(ValueError, self.caller, f"{place}.kind", "the name of a schedule class", name, remedy)
         return self.known[name]
 
     def _check_names(self, kind: type[Value], given: dict[str, Any], place: str) -> None:
-        """Raises for an argument that is not known or is missing, and for a number that was read as text."""
-        names = [field.name for field in _fields(kind)]
+        """Raises for an argument that is unknown or missing, and for a number that was read as text."""
+        names = list(kind._rules)
         for name, value in given.items():
             if name not in names:
-                remedy = did_you_mean(str(name)[:MOST_LETTERS], names) or "or it was written by a newer lrax"
+                remedy = did_you_mean(str(name)[:100], names) or "or it was written by a newer lrax"
                 if name in ARGUMENTS:
                     remedy = "write each argument by its name, next to `kind`"
                 needs = f"a field of {kind.__name__} ({', '.join(names)})"
@@ -176,8 +158,8 @@ class Reader:
             if not isinstance(kind._rules[name], Choice | Static) and is_number_text(value):
                 needs = "a number" if isinstance(value, str) else "a list of numbers"
                 raise argument_error(TypeError, self.caller, f"{place}.{name}", needs, value, NO_QUOTES)
-        for field in _fields(kind):
-            if field.name not in given and not has_default(field):
+        for field in dataclasses.fields(kind):  # type: ignore[arg-type]  # a dataclass
+            if field.name not in given and field.default is dataclasses.MISSING:
                 raise argument_error(ValueError, self.caller, f"{place}.{field.name}", f"given for a {kind.__name__}", None)
 
     def _check_cells(self, kind: type[Value], fields: dict[str, Any], place: str) -> None:
@@ -185,7 +167,7 @@ class Reader:
         shapes = [shape for name, value in fields.items() for shape in _axes(value, kind._rules[name])]
         try:
             cells = math.prod(np.broadcast_shapes(*shapes))
-        except ValueError:  # they do not fit, which is said elsewhere
+        except ValueError:  # they do not fit, about which a rule says more
             return
         if cells > max([MOST_CELLS, *map(math.prod, shapes)]):
             needs = f"a batch of at most {MOST_CELLS} schedules"
@@ -222,14 +204,14 @@ class Reader:
         return Ratio(numerator.astype(np.int32)[()], denominator.astype(np.int32)[()])
 
 
-def plain(data: Any) -> Any:
-    """`data`; where it is no mapping but says how to become one, as a `ConfigDict` of ml_collections does, that."""
+def plain(data: object) -> Any:
+    """`data`, or the mapping that its method `to_dict` returns, as that of a `ConfigDict` of ml_collections does."""
     to_dict = None if isinstance(data, Mapping | Value | type) else getattr(data, "to_dict", None)
     return to_dict() if callable(to_dict) else data
 
 
 def _as_mapping(data: Any) -> str:
-    """The remedy for a configuration that is no mapping."""
+    """The remedy for a configuration that is not a mapping."""
     if isinstance(data, str | bytes):
         return "from_json reads text"
     if isinstance(data, Sequence):
@@ -258,82 +240,48 @@ def _leaf_axes(value: Value) -> list[tuple[int, ...]]:
     return [np.shape(leaf)[: np.ndim(leaf) - (rank or 0)] for leaf, rank in leaves]
 
 
-def state_of(schedule: Schedule) -> dict[str, Any]:
-    """The numbers of a schedule, each under its place in it; words and flags are left to the target.
-
-    >>> state_of(lrax.Scale(lrax.Constant(0.5), 2)).keys()
-    dict_keys(['schedule.value', 'factor'])
-    """
-    return {jax.tree_util.keystr(path)[1:]: leaf for path, leaf in jax.tree.leaves_with_path(schedule)}
-
-
-def restored(schedule: Schedule, state: Mapping[str, Any]) -> Schedule:
-    """`schedule` with the numbers of `state`; raises ValueError if they are of another kind of schedule."""
-    names = list(state_of(schedule))
-    if set(names) != set(state):
-        needs = f"that of a schedule like {schedule!r}, with the entries {names}"
-        raise argument_error(
-            ValueError, "from_state_dict", "state", needs, list(state), "give a target of the kind that was saved"
-        )
-    again: Schedule = jax.tree.unflatten(jax.tree.structure(schedule), [state[name] for name in names])
-    return again
-
-
-def register(kind: type) -> None:
-    """Tells Flax how to save the schedules of a kind."""
-    if issubclass(kind, Schedule):
-        registry: Any = serialization  # flax leaves it untyped
-        registry.register_serialization_state(kind, state_of, restored, override=True)
-        for below in kind.__subclasses__():
-            register(below)
-
-
-register(Schedule)
-NEW_KIND.append(register)
-
-
 @check_call
 def to_json(schedule: Any) -> str:
-    """A schedule as one line of JSON: its kind or recipe, its fields, and the version of the format.
+    """A schedule as one line of JSON: its class or recipe, its fields, and the version of the format.
 
     Numbers are written so that they come back bit for bit; batches and schedules inside schedules are written in full. A field
     that holds None is left out.
 
     Args:
-      schedule: made of kinds of lrax or of your own; its numbers are known (no tracers) and finite.
+      schedule: made of classes of lrax or custom ones; its numbers are concrete and finite.
 
     Returns: `{"lrax": 1, "schedule": {"kind": ..., field: value, ...}}`.
 
-    Raises: TypeError for what is no schedule, for a plain callable (alone or inside a schedule), and under jit; ValueError
-      for a number that is not finite, and for a kind of your own that has the name of one of lrax.
+    Raises: TypeError for something that is not a schedule, for a plain callable (alone or inside a schedule), and under jit;
+      ValueError for a number that is not finite, and for a custom class with the name of one of lrax.
 
     >>> print(to_json(lrax.Cosine(start=0.1, end=0.0, steps=100)))
     {"lrax": 1, "schedule": {"kind": "Cosine", "start": 0.1, "end": 0.0, "steps": 100}}
     """
     if not isinstance(schedule, Schedule):
-        remedy = "a function cannot be saved; make it a kind, a subclass of lrax.Schedule" if callable(schedule) else ""
+        remedy = "a function cannot be saved; make it a subclass of lrax.Schedule" if callable(schedule) else ""
         raise argument_error(TypeError, "to_json", "schedule", "a lrax.Schedule", schedule, remedy)
     return json.dumps({"lrax": VERSION, "schedule": _written(schedule, "schedule")}, allow_nan=False)
 
 
 @check_call
-def from_json(text: str, kinds: Iterable[type[Schedule]] = ()) -> Schedule:
-    """The schedule that `to_json` wrote. Nothing but known kinds is made: the text cannot run code.
+def from_json(text: str, custom_types: Iterable[type[Schedule]] = ()) -> Schedule:
+    """The schedule that `to_json` wrote. Only known classes are made: the text cannot run code.
 
     Args:
       text: what `to_json` returned, or JSON like it written by hand, such as `{"kind": "warmup_cosine", "peak": 0.1, ...}`;
         fields that have a default may be left out.
-      kinds: your own kinds that may be in it.
+      custom_types: custom schedule classes that may be in it.
 
     Returns: a schedule whose fields are NumPy numbers and arrays, checked as when it was made.
 
-    Raises: ValueError for text that is no such JSON, has a key twice or is nested too deep, for a version, kind or field
-      that is not known, for a field that is missing or out of range, and for lists that make over 100,000 schedules;
-      TypeError for what is no text, a field of a wrong type, and `kinds` that are none.
+    Raises: ValueError for text that is not such JSON, has a key twice or is nested too deeply, for an unknown version, `kind`
+      or field, for a field that is missing or out of range, and for lists that make over 100,000 schedules; TypeError for
+      something that is not text, a field of a wrong type, and `custom_types` that are not schedule classes.
 
-    >>> text = to_json(lrax.warmup_cosine(peak=0.1, total_steps=100, warmup_steps=9))
+    >>> text = to_json(lrax.warmup_cosine(peak=0.1, warmup_steps=9, total_steps=100))
     >>> from_json(text)
-    warmup_cosine(peak=0.1, total_steps=100, warmup_steps=9)
+    warmup_cosine(peak=0.1, warmup_steps=9, total_steps=100)
     >>> from_json('{"kind": "sgdr", "peak": 0.1, "end": 0.0, "cycle_steps": 10}')
     sgdr(peak=0.1, end=0.0, cycle_steps=10)
     """
@@ -341,7 +289,7 @@ def from_json(text: str, kinds: Iterable[type[Schedule]] = ()) -> Schedule:
     if not isinstance(given, str | bytes | bytearray):
         remedy = "from_config takes a dict" if isinstance(given, dict) else ""
         raise argument_error(TypeError, "from_json", "text", "text: JSON that to_json wrote", text, remedy)
-    reader = Reader("from_json", "text", kinds)
+    reader = Reader("from_json", "text", custom_types)
     try:
         data = json.loads(text, object_pairs_hook=_once, parse_int=_integer)
     except RecursionError:
@@ -353,22 +301,20 @@ def from_json(text: str, kinds: Iterable[type[Schedule]] = ()) -> Schedule:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON; a key that is there twice would otherwise hide the first silently."""
+    """An object of JSON; a repeated key would otherwise hide the first silently."""
     found = dict(pairs)
     if len(found) < len(pairs):
         repeated = collections.Counter(name for name, _ in pairs).most_common(1)[0][0]
-        raise argument_error(
-            ValueError, "from_json", "text", "JSON whose keys are given once", Shown(f"{shown(repeated)} twice")
-        )
+        needs = "JSON whose keys are given once"
+        raise argument_error(ValueError, "from_json", "text", needs, Shown(f"{shown(repeated)} twice"))
     return found
 
 
 def _integer(digits: str) -> int:
     """An integer of JSON; Python reads at most 4300 digits, and no field holds as many as these."""
     if len(digits) > MOST_DIGITS:
-        raise argument_error(
-            ValueError, "from_json", "text", f"JSON with integers of at most {MOST_DIGITS} digits", Shown(digits)
-        )
+        needs = f"JSON with integers of at most {MOST_DIGITS} digits"
+        raise argument_error(ValueError, "from_json", "text", needs, Shown(digits))
     return int(digits)
 
 
@@ -391,16 +337,17 @@ def _written(value: Any, place: str) -> Any:
 def _written_schedule(schedule: Schedule | Clock, place: str) -> dict[str, Any]:
     kind = type(schedule)
     if kind is Function:
-        remedy = "write the function as a kind, a subclass of lrax.Schedule, and give it to from_json in `kinds`"
-        raise argument_error(TypeError, "to_json", place, "made of kinds: a plain callable cannot be saved", schedule, remedy)
-    if own_kinds().get(kind.__name__, kind) is not kind:
-        raise argument_error(ValueError, "to_json", place, "of a kind with a name of its own", kind, "rename the kind")
-    # what is None by default is left out, so that a field can be added without another version
-    names = [
-        field.name for field in _fields(schedule) if field.default is not None or getattr(schedule, field.name) is not None
-    ]
+        remedy = "write it as a subclass of lrax.Schedule, and give that to from_json in `custom_types`"
+        raise argument_error(
+            TypeError, "to_json", place, "made of schedule classes: a callable cannot be saved", schedule, remedy
+        )
+    if built_in_types().get(kind.__name__, kind) is not kind:
+        raise argument_error(ValueError, "to_json", place, "of a class whose name is not one of lrax", kind, "rename the class")
+    # a field that is None by default is left out, so that one can be added without another version
+    fields = dataclasses.fields(schedule)
+    names = [field.name for field in fields if field.default is not None or getattr(schedule, field.name) is not None]
     if "kind" in names:
-        raise argument_error(ValueError, "to_json", place, "a kind without a field called `kind`", kind, "rename the field")
+        raise argument_error(ValueError, "to_json", place, "a class without a field called `kind`", kind, "rename the field")
     return {"kind": kind.__name__, **{name: _written_field(schedule, name, place) for name in names}}
 
 
@@ -418,7 +365,7 @@ def _written_field(schedule: Schedule | Clock, name: str, place: str) -> Any:
 def _written_numbers(value: Any, place: str) -> Any:
     """Integers as they are; float32 numbers as the shortest decimals that give them back."""
     if not is_concrete(value):
-        raise argument_error(TypeError, "to_json", place, "known", value, "call to_json outside jit and vmap")
+        raise argument_error(TypeError, "to_json", place, "concrete", value, "call to_json outside jit and vmap")
     array = np.asarray(value)
     if not np.isfinite(array).all():
         raise argument_error(ValueError, "to_json", place, "finite", value)

@@ -7,20 +7,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._errors import argument_error, is_concrete
-from lrax.fields._rules import Ratio, Rule
-from lrax.fields._shares import CountsOrShares, Total, updates
-from lrax.fields._types import Converted, Numbers, Rates, Wholes, default
+from lrax.fields._errors import argument_error, array_module, is_concrete
+from lrax.fields._rules import (
+    Array,
+    Converted,
+    CountsOrFractions,
+    Int,
+    Numbers,
+    Rates,
+    Ratio,
+    Rule,
+    Total,
+    Wholes,
+    default,
+    to_steps,
+)
 from lrax.fields._value import decimal
 from lrax.schedules._base import Schedule
 from lrax.schedules._intmath import fractions
 from lrax.schedules._shapes import SHAPES, Mode
 
-PLACES = Rule("a list of whole counts", np.int32, rank=1)
-PARTS = Rule("a list of numbers from 0 to 1", low=0, high=1, rank=1)
 
-
-def passed(boundaries: Any, count: jax.Array) -> jax.Array:
+def passed(boundaries: Array, count: jax.Array) -> jax.Array:
     """How many of a rising list of boundaries are at or before `count`; of a batch of lists, for each.
 
     >>> print(passed(np.array([[10, 20], [5, 30]]), jnp.asarray(10)))
@@ -31,8 +39,8 @@ def passed(boundaries: Any, count: jax.Array) -> jax.Array:
     return _passed(boundaries, count)
 
 
-def picked(values: Any, index: jax.Array) -> jax.Array:
-    """The number of a list that an index says; of a batch of lists, of each.
+def picked(values: Array, index: jax.Array) -> jax.Array:
+    """The number of a list at an index; of a batch of lists, of each.
 
     >>> print(picked(np.array([[10, 20], [5, 30]]), jnp.array([1, 0])))
     [20  5]
@@ -44,37 +52,41 @@ _passed = jnp.vectorize(lambda boundaries, count: jnp.searchsorted(boundaries, c
 _picked = jnp.vectorize(lambda values, index: values[index], signature="(n),()->()")
 
 
-class Table(Schedule):
-    """A schedule that is given by a list of counts, which may be shares of `total_steps`.
+def missing_total(caller: str) -> Exception:
+    """The error for a plan without its total length."""
+    remedy = "use plan.with_total_steps(10_000)"
+    return argument_error(ValueError, caller, "total_steps", "set before there is a learning rate", None, remedy)
 
-    A kind is a subclass with a field `boundaries` or `counts`, and the field `total_steps`. One whose list has shares waits for
-    its total, as recipes do.
+
+class Table(Schedule):
+    """A schedule given by a list of counts, which may be fractions of `total_steps`.
+
+    A subclass has a field `boundaries` or `counts`, and the field `total_steps`.
     """
 
     @property
-    def _list(self) -> Any:
-        """The list as it was given."""
-        return getattr(self, "boundaries" if "boundaries" in self._rules else "counts")
+    def _list(self) -> tuple[str, Any]:
+        """The list as it was given, after its name."""
+        name = "boundaries" if "boundaries" in self._rules else "counts"
+        return name, getattr(self, name)
 
     @property
     def needs_total_steps(self) -> bool:
-        """Whether there are no rates before `over` gives a total length."""
-        return isinstance(self._list, Ratio) and self._total is None
+        return isinstance(self._list[1], Ratio) and self._total is None
 
     @property
     def _total(self) -> Any:
-        return getattr(self, "total_steps")  # noqa: B009  # each kind declares it in its own place among its fields
+        return getattr(self, "total_steps")  # noqa: B009  # each class declares it in its own place among its fields
 
     def at(self) -> Any:
-        """The list in updates."""
+        """The list in steps."""
         if self.needs_total_steps:
-            remedy = "this plan waits for it: plan.with_total_steps(10_000)"
-            raise argument_error(ValueError, type(self).__name__, "total_steps", "known before there is a rate", None, remedy)
-        return counts_of(self._list, self._total)
+            raise missing_total(type(self).__name__)
+        return counts_of(self._list[1], self._total)
 
     def check(self) -> None:
         if not self.needs_total_steps:
-            check_rising(type(self).__name__, "boundaries" if "boundaries" in self._rules else "counts", self._list, self.at())
+            check_rising(type(self).__name__, *self._list, self.at())
 
     @property
     def landmarks(self) -> list[int]:
@@ -83,17 +95,17 @@ class Table(Schedule):
     @property
     def length(self) -> Any:
         if self.needs_total_steps:
-            self.at()
+            raise missing_total(type(self).__name__)
         return self._total
 
-    def resized(self, length: Any) -> "Table | None":
+    def resized(self, length: Int) -> "Table | None":
         if self._total is None and not self.needs_total_steps:
             return None
-        return dataclasses.replace(self, total_steps=length)  # type: ignore[call-arg]  # every kind has the field
+        return dataclasses.replace(self, total_steps=length)  # type: ignore[call-arg]  # every class has the field
 
 
-def check_as_many(caller: str, values: Any, given: Any, name: str, more: int = 0) -> None:
-    """Raises ValueError if there are not as many values as counts, and at least two between which something leads."""
+def check_as_many(caller: str, values: Array, given: Any, name: str, more: int = 0) -> None:
+    """Raises ValueError if there are not as many values as counts, or `more`, and at least two to interpolate between."""
     counts = jax.tree.leaves(given)[0].shape[-1]
     if values.shape[-1] != counts + more or (more == 0 and counts < 2):
         needs = f"one longer than `{name}` ({counts})" if more else f"at least two, as many as `{name}` ({counts})"
@@ -101,22 +113,15 @@ def check_as_many(caller: str, values: Any, given: Any, name: str, more: int = 0
 
 
 def counts_of(given: Any, total: Any) -> Any:
-    """A list of counts and shares, in updates."""
-    if not isinstance(given, Ratio):
-        return given
-    return updates(given, np.expand_dims(total, -1) if is_concrete(total) else jnp.expand_dims(total, -1))
+    """A list of counts and fractions, in steps."""
+    return to_steps(given, array_module(total).expand_dims(total, -1)) if isinstance(given, Ratio) else given
 
 
 def check_rising(caller: str, name: str, given: Any, counts: Any) -> None:
-    """Raises ValueError where shares and counts, once the total is there, are not in order."""
+    """Raises ValueError if fractions and counts are not in order for this total."""
     if isinstance(given, Ratio) and is_concrete(counts) and np.any(np.diff(np.asarray(counts), axis=-1) < 0):
-        raise argument_error(
-            ValueError,
-            caller,
-            name,
-            f"in order over this total, where they are {np.asarray(counts).tolist()}",
-            decimal(given).tolist(),
-        )
+        needs = f"in order over this total, where they are {np.asarray(counts).tolist()}"
+        raise argument_error(ValueError, caller, name, needs, decimal(given).tolist())
 
 
 @final
@@ -128,22 +133,22 @@ class PiecewiseConstant(Table):
     The compiled size does not depend on the number of boundaries.
 
     Args:
-      values: rates, one more than there are boundaries; shape (n + 1,).
-      boundaries: counts at which the next value begins, that rise strictly: in updates, integers >= 0, or as shares of the
-        total; shape (n,), and n may be 0.
-      total_steps: the whole length in updates; None for no end, or for a plan with shares that waits for it.
+      values: learning rates, one more than there are boundaries; shape (n + 1,).
+      boundaries: counts at which the next value begins, that rise strictly: in steps, integers >= 0, or as fractions of
+        the total; shape (n,), and n may be 0.
+      total_steps: the whole length in steps; None for no end, or for a plan that needs it for its fractions.
 
     Raises: ValueError if `boundaries` is unsorted or negative, or `values` is not one longer.
 
     >>> print(PiecewiseConstant(values=[1.0, 0.5, 0.2], boundaries=[250, 750])(jnp.array([249, 250, 750])))
     [1.  0.5 0.2]
-    >>> print(PiecewiseConstant(values=[1.0, 0.5, 0.2], boundaries=[250, 0.75]).with_total_steps(1000)(jnp.array([249,
-    250, 750])))
+    >>> plan = PiecewiseConstant(values=[1.0, 0.5, 0.2], boundaries=[250, 0.75])
+    >>> print(plan.with_total_steps(1000)(jnp.array([249, 250, 750])))
     [1.  0.5 0.2]
     """
 
     values: Rates
-    boundaries: CountsOrShares
+    boundaries: CountsOrFractions
     total_steps: Total = default(None)
 
     def check(self) -> None:
@@ -156,7 +161,7 @@ class PiecewiseConstant(Table):
 
 @final
 class Piecewise(Table):
-    r"""Leads through `values` at `counts`, with one shape between each two, and holds the first before and the last after.
+    r"""Leads through `values` at `counts`, with one curve between each two, and holds the first before and the last after.
 
     $$\eta(c_k) = v_k, \qquad \eta(t) = shape\!\left(v_k, v_{k+1}, \tfrac{t - c_k}{c_{k+1} - c_k}\right)
     \quad (c_k \le t < c_{k+1})$$
@@ -164,12 +169,12 @@ class Piecewise(Table):
     The compiled size does not depend on the number of values.
 
     Args:
-      values: rates, one a count, at least two; shape (n,).
-      counts: counts at which each value is reached, that rise strictly: in updates, integers >= 0, or as shares of the total,
+      values: learning rates, one a count, at least two; shape (n,).
+      counts: counts at which each value is reached, that rise strictly: in steps, integers >= 0, or as fractions of the total,
         of which 1.0 after another is all; shape (n,).
-      mode: shape between them: `"linear"`, `"cosine"`, `"geometric"` (straight on a logarithmic axis; values above 0) or
+      mode: curve between them: `"linear"`, `"cosine"`, `"geometric"` (straight on a logarithmic axis; values above 0) or
         another (see `Cooldown`).
-      total_steps: the whole length in updates; None for the last of `counts`, or for a plan with shares that waits for it.
+      total_steps: the whole length in steps; None for the last of `counts`, or for a plan that needs it for its fractions.
 
     Raises: ValueError if `counts` is unsorted or negative, the two lists are not of one length, `mode` is unknown, or a value
       is not positive where `mode` is `"geometric"`.
@@ -181,7 +186,7 @@ class Piecewise(Table):
     """
 
     values: Rates
-    counts: CountsOrShares
+    counts: CountsOrFractions
     mode: Mode = "linear"
     total_steps: Total = default(None)
 
@@ -203,9 +208,13 @@ class Piecewise(Table):
         return self.at()[..., -1] if self.total_steps is None else self.total_steps
 
 
+PLACES = Rule("a list of whole counts", np.int32, rank=1)
+PARTS = Rule("a list of numbers from 0 to 1", low=0, high=1, rank=1)
+
+
 @final
 class Knots(Schedule):
-    r"""Leads through `values` at places that may lie between two counts, with one shape between each two.
+    r"""Leads through `values` at places that may lie between two counts, with one curve between each two.
 
     $$\eta(t) = shape\!\left(v_i, v_{i+1}, \tfrac{t - k_i}{k_{i+1} - k_i}\right) \quad (k_i \le t < k_{i+1}), \qquad
     k_i = counts_i + parts_i$$
@@ -216,7 +225,7 @@ class Knots(Schedule):
       values: learning rates, one for each place, at least two; shape (n,).
       counts: the places, rounded down, integers; one below 0 is a place before the first step; shape (n,).
       parts: what was rounded away, from 0 to 1; shape (n,). `counts + parts` rises strictly.
-      mode: shape between them: `"linear"`, `"cosine"` or another (see `Cooldown`).
+      mode: curve between them: `"linear"`, `"cosine"` or another (see `Cooldown`).
 
     Raises: ValueError if the three lists are not of one length, the places do not rise, or `mode` is unknown.
 
@@ -227,8 +236,8 @@ class Knots(Schedule):
     """
 
     values: Rates
-    counts: Annotated[Converted[Wholes, jax.Array], PLACES]
-    parts: Annotated[Converted[Numbers, jax.Array], PARTS]
+    counts: Annotated[Converted[Wholes, Array], PLACES]
+    parts: Annotated[Converted[Numbers, Array], PARTS]
     mode: Mode = "linear"
 
     def check(self) -> None:
@@ -268,7 +277,7 @@ class Knots(Schedule):
 
 
 def divided(numerator: jax.Array, denominator: jax.Array, otherwise: float) -> jax.Array:
-    """A quotient, and another number where it has none."""
+    """A quotient, and `otherwise` where the denominator is 0."""
     has = denominator != 0
     return jnp.where(has, numerator / jnp.where(has, denominator, 1.0), otherwise)
 
@@ -276,7 +285,7 @@ def divided(numerator: jax.Array, denominator: jax.Array, otherwise: float) -> j
 def inner_slope(here: jax.Array, beyond: jax.Array, own: jax.Array, other: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The slope at a knot between two pieces, as a multiple of that of one of them, and 3 less that; both are at least 0.
 
-    `here` and `beyond` are the rises of that piece and of the other, `own` and `other` their shares of the length of both.
+    `here` and `beyond` are the rises of that piece and of the other, `own` and `other` their fractions of the length of both.
     The slope is the harmonic mean of theirs with weights `own + 1` and `other + 1`, and 0 where they differ in sign.
     """
     steep, shallow = here * other, beyond * own  # in proportion to the slopes
@@ -287,11 +296,13 @@ def inner_slope(here: jax.Array, beyond: jax.Array, own: jax.Array, other: jax.A
 
 
 def outer_slope(here: jax.Array, beyond: jax.Array, own: jax.Array, other: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The slope at the first or last knot: that of the parabola through three knots, kept between 0 and 3."""
+    """The slope at the first or last knot: that of the parabola through three knots, clipped to [0, 3]."""
     steep, shallow = here * other, beyond * own
-    steeper = own * jnp.abs(shallow) < 4 * jnp.abs(steep)  # elsewhere it is kept, at the end that the signs say
-    kept = jnp.where(here * jnp.sign(beyond) > 0, 0.0, 3.0)
-    slope = jnp.where(steeper, jnp.clip(1 + own - own * divided(shallow, jnp.where(steeper, steep, 0.0), 0.0), 0.0, 3.0), kept)
+    steeper = own * jnp.abs(shallow) < 4 * jnp.abs(steep)  # elsewhere it is clipped, at the end that the signs say
+    clipped = jnp.where(here * jnp.sign(beyond) > 0, 0.0, 3.0)
+    slope = jnp.where(
+        steeper, jnp.clip(1 + own - own * divided(shallow, jnp.where(steeper, steep, 0.0), 0.0), 0.0, 3.0), clipped
+    )
     return slope, 3 - slope
 
 
@@ -300,7 +311,7 @@ class Spline(Table):
     r"""Leads through `values` at `counts` on a smooth curve that never overshoots; the first and the last are held.
 
     Between two knots it is the cubic with the values and the slopes there. The slope at a knot is the harmonic mean of those of
-    the two straight pieces beside it, weighted by their lengths, and 0 where one climbs and the other falls or either is
+    the two straight pieces next to it, weighted by their lengths, and 0 where one climbs and the other falls or either is
     level: so the curve is monotone wherever the values are, and smooth (PCHIP).
 
     $$\eta(t) = v_k\, l\,(b s^2 + l^2 + (3 - a) s l) + v_{k+1}\, s\,(a l^2 + s^2 + (3 - b) s l), \quad
@@ -311,10 +322,10 @@ class Spline(Table):
     whose outer slope is a difference, of the larger of both values.
 
     Args:
-      values: rates, one a count, at least two; shape (n,).
-      counts: counts at which each value is reached, that rise strictly: in updates, integers >= 0, or as shares of the total,
+      values: learning rates, one a count, at least two; shape (n,).
+      counts: counts at which each value is reached, that rise strictly: in steps, integers >= 0, or as fractions of the total,
         of which 1.0 after another is all; shape (n,). They may be traced.
-      total_steps: the whole length in updates; None for the last of `counts`, or for a plan with shares that waits for it.
+      total_steps: the whole length in steps; None for the last of `counts`, or for a plan that needs it for its fractions.
 
     Raises: ValueError if `counts` is unsorted or negative, or the two lists are not of one length.
 
@@ -326,7 +337,7 @@ class Spline(Table):
     """
 
     values: Rates
-    counts: CountsOrShares
+    counts: CountsOrFractions
     total_steps: Total = default(None)
 
     def check(self) -> None:
@@ -348,14 +359,14 @@ class Spline(Table):
         between = jnp.clip(rate, jnp.minimum(value, following), jnp.maximum(value, following))
         return rate + jax.lax.stop_gradient(between - rate)  # rounding may take it an ulp beyond; gradients are the formula's
 
-    def _slope(self, counts: Any, k: jax.Array, beside: jax.Array, inside: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The slope at one end of piece `k`, and 3 less that; `beside` is the piece that it depends on."""
+    def _slope(self, counts: Any, k: jax.Array, neighbour: jax.Array, inside: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The slope at one end of piece `k`, and 3 less that; `neighbour` is the piece that it depends on."""
         if counts.shape[-1] == 2:
             return jnp.ones_like(k, jnp.float32), jnp.full_like(k, 2, jnp.float32)
-        here, beyond = (picked(self.values, piece + 1) - picked(self.values, piece) for piece in (k, beside))
+        here, beyond = (picked(self.values, piece + 1) - picked(self.values, piece) for piece in (k, neighbour))
         scale = jax.lax.stop_gradient(jnp.maximum(jnp.abs(here), jnp.abs(beyond)))
         here, beyond = divided(here, scale, 0.0), divided(beyond, scale, 0.0)  # only their ratio matters
-        lengths = [picked(counts, piece + 1) - picked(counts, piece) for piece in (k, beside)]
+        lengths = [picked(counts, piece + 1) - picked(counts, piece) for piece in (k, neighbour)]
         own, other = fractions(lengths[0], lengths[0] + lengths[1])
         pairs = zip(inner_slope(here, beyond, own, other), outer_slope(here, beyond, own, other), strict=True)
         inner, outer = (jnp.where(inside, *pair) for pair in pairs)

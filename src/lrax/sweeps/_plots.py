@@ -20,7 +20,7 @@ from lrax._pictures import (
     set_plain_log,
 )
 from lrax.schedules._base import Schedule
-from lrax.schedules._display import kind_of
+from lrax.schedules._display import composition
 from lrax.sweeps._score import Setting, ranked
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def plot_scores(settings: Sequence[Setting], peaks: Array, scores: Array, axes: 
     axes, diverged, best = new_axes() if axes is None else axes, np.isnan(scores), next(iter(ranked(settings)), None)
     classes: dict[str, list[Setting]] = {}
     for setting in sorted(settings, key=lambda setting: setting.peak):
-        classes.setdefault(kind_of(setting.schedule), []).append(setting)
+        classes.setdefault(composition(setting.schedule), []).append(setting)
     for place, (name, members) in enumerate(classes.items()):
         look, one_class = look_of(place), len(classes) == 1
         shown = [setting for setting in members if np.isfinite(setting.score)]
@@ -173,7 +173,7 @@ class _Looks:
     """The looks of curves: colours by peak learning rate, dashes by schedule class."""
 
     def __init__(self, schedules: Sequence[Schedule], peaks: Array, lost: Array) -> None:
-        self.classes, self.peaks = list(map(kind_of, schedules)), peaks
+        self.classes, self.peaks = list(map(composition, schedules)), peaks
         self.dashes = dict(zip(dict.fromkeys(self.classes), itertools.cycle(DASHES), strict=False))
         shown = peaks if lost.all() else peaks[~lost]  # those that diverged, and may be absurd, do not stretch the colours
         self.colours = in_order(float(shown.min()), float(shown.max()))

@@ -11,7 +11,7 @@ import numpy as np
 
 from lrax.fields._errors import argument_error, check_call, is_concrete, is_key
 from lrax.schedules._base import Schedule
-from lrax.schedules._display import kind_of, labels
+from lrax.schedules._display import composition, labels
 from lrax.sweeps import _plots
 from lrax.sweeps._batch import Batch, as_batch, check_arrays
 from lrax.sweeps._score import Margin, Score, Setting, check_score, default_scores, margin_of, peak_lrs, ranked, settings_of
@@ -576,7 +576,7 @@ def contradiction(race: RaceResult) -> str:
 def _schedule_rows(schedules: Sequence[Schedule], peaks: np.ndarray[Any, Any]) -> list[dict[str, Any]]:
     """What `rows` has of each schedule."""
     pairs = zip(schedules, peaks, strict=True)
-    return [{"class": kind_of(one), "schedule": repr(one), "peak": _decimal(peak)} for one, peak in pairs]
+    return [{"class": composition(one), "schedule": repr(one), "peak": _decimal(peak)} for one, peak in pairs]
 
 
 def _decimal(value: np.floating[Any]) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 
 from lrax._pictures import inline
 from lrax.schedules._base import Schedule
-from lrax.schedules._display import kind_of, labels
+from lrax.schedules._display import composition, labels
 from lrax.training._storage import Path, write_file
 
 ROWS = 60
@@ -75,7 +75,7 @@ def names_of(schedules: Sequence[Schedule], peaks: Sequence[float]) -> list[str]
     >>> names_of([lrax.Constant(0.1), lrax.Cosine(0.1, 0.0, 9)], [0.1, 0.1])
     ['peak 0.1, Constant', 'peak 0.1, Cosine']
     """
-    classes = list(map(kind_of, schedules))
+    classes = list(map(composition, schedules))
     names = [f"peak {peak:.4g}" for peak in peaks]
     if len(set(classes)) > 1:
         names = [f"{name}, {one}" for name, one in zip(names, classes, strict=True)]
@@ -90,8 +90,8 @@ def end_of_range(schedules: Sequence[Schedule], peaks: Sequence[float], best: in
     >>> end_of_range([lrax.Constant(lr) for lr in (0.1, 0.2, 0.3)], [0.1, 0.2, 0.3], best=2)
     ['The best peak learning rate, 0.3, is the highest that was tried: try higher ones']
     """
-    same = kind_of(schedules[best])
-    tried = sorted({float(f"{peak:.4g}") for one, peak in zip(schedules, peaks, strict=True) if kind_of(one) == same})
+    same = composition(schedules[best])
+    tried = sorted({float(f"{peak:.4g}") for one, peak in zip(schedules, peaks, strict=True) if composition(one) == same})
     found = float(f"{peaks[best]:.4g}")
     if len(tried) < 3 or tried[0] < found < tried[-1]:
         return []

@@ -11,8 +11,7 @@ import numpy.typing as npt
 from jax.typing import ArrayLike
 
 from lrax.fields._errors import argument_error, as_array, choice, is_concrete
-from lrax.fields._rules import LARGEST, whole_number
-from lrax.fields._types import Number
+from lrax.fields._rules import LARGEST, Number, whole_number
 from lrax.schedules._base import RateFunction, Schedule, ScheduleRule
 from lrax.schedules._tables import Piecewise
 
@@ -270,7 +269,7 @@ def lr_ratio(
 
     Source: Schaipp et al. 2025 (arXiv 2501.18965), section 4.
 
-    >>> cosine = lrax.warmup_cosine(peak=1.0, total_steps=3000, warmup_steps=300)
+    >>> cosine = lrax.warmup_cosine(peak=1.0, warmup_steps=300, total_steps=3000)
     >>> print(f"{lrax.theory.lr_ratio(lrax.Constant(1.0), cosine):.2f}")
     2.95
     """

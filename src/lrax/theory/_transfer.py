@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrax.fields._errors import argument_error, check_arity, choice
-from lrax.fields._types import Number, PyTree
+from lrax.fields._rules import Number, PyTree
 
 
 def over_tokens(learning_rate: Number, tokens: Number, base_tokens: Number, exponent: Number = 0.32) -> Any:

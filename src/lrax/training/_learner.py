@@ -10,8 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrax.fields._errors import Shown, argument_error, check_arity, check_call, is_key, name_of, plural
-from lrax.fields._rules import Leaf, Static
-from lrax.fields._types import default
+from lrax.fields._rules import Leaf, Static, default
 from lrax.fields._value import Value
 from lrax.optimizers._recorded import OptimizerFactory, RatedOptimizer, check_factory
 from lrax.training._core import PyTree, StepFn

@@ -26,7 +26,7 @@ import numpy as np
 from lrax.fields._errors import argument_error, is_key
 from lrax.fields._value import identity, is_batch
 from lrax.schedules._base import Function, Schedule
-from lrax.schedules._display import kind_of
+from lrax.schedules._display import composition
 from lrax.schedules._serialise import Reader, to_json
 
 FORMAT = 1
@@ -332,7 +332,7 @@ def _schedule_description(schedule: Schedule, names: dict[object, int]) -> dict[
     except (TypeError, ValueError):  # a function, or a number that is not finite
         function = getattr(schedule.function, "func", schedule.function) if isinstance(schedule, Function) else None
         number = names.setdefault(identity(schedule), len(names))
-        return {"name": getattr(function, "__qualname__", kind_of(schedule)), "number": number}
+        return {"name": getattr(function, "__qualname__", composition(schedule)), "number": number}
 
 
 @dataclasses.dataclass(frozen=True)
