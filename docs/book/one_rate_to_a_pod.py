@@ -99,7 +99,10 @@ for step in ("one run, compiled", "one run, again"):
 peaks = jnp.geomspace(1e-3, 3, 32)
 schedules = jax.vmap(lambda peak: lrax.warmup_cosine(peak, updates, 0.1))(peaks)
 bound = jax.tree_util.Partial(train, data)
-result = timed("32 peaks", lambda: lrax.run_sweep(bound, schedules, jnp.broadcast_to(key, (32,)), score=test_loss, lanes=8))
+eight = lrax.Execution(max_parallel=8)
+result = timed(
+    "32 peaks", lambda: lrax.run_sweep(bound, schedules, jnp.broadcast_to(key, (32,)), score=test_loss, execution=eight)
+)
 print(result)
 result.plot()
 
@@ -157,7 +160,7 @@ race.plot()
 # %%
 def interrupt_after(files, folder):
     """Interrupts like Ctrl-C as soon as this number of files exists."""
-    while len(list(pathlib.Path(folder).glob("*.npz"))) < files:
+    while len(list(pathlib.Path(folder).glob("*.lrax"))) < files:
         time.sleep(0.01)
     os.kill(os.getpid(), signal.SIGINT)
 
@@ -185,7 +188,7 @@ print(f"the same table as without an interrupt: {str(resumed).splitlines()[:-1] 
 #
 # ## A mesh
 #
-# A mesh is an array of devices with named axes. The sweep divides its runs over one axis: here eight devices. Nothing else changes.
+# A mesh is an array of devices with named axes. The sweep divides its runs over the axis `runs`: here eight devices. Nothing else changes.
 
 # %%
 mesh = Mesh(np.array(jax.devices()), ("runs",))
