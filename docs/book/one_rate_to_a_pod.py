@@ -160,7 +160,7 @@ race.plot()
 # %%
 def interrupt_after(files, folder):
     """Interrupts like Ctrl-C as soon as this number of files exists."""
-    while len(list(pathlib.Path(folder).glob("*.npz"))) < files:
+    while len(list(pathlib.Path(folder).glob("*.lrax"))) < files:
         time.sleep(0.01)
     os.kill(os.getpid(), signal.SIGINT)
 
@@ -188,7 +188,7 @@ print(f"the same table as without an interrupt: {str(resumed).splitlines()[:-1] 
 #
 # ## A mesh
 #
-# A mesh is an array of devices with named axes. The sweep divides its runs over one axis: here eight devices. Nothing else changes.
+# A mesh is an array of devices with named axes. The sweep divides its runs over the axis `runs`: here eight devices. Nothing else changes.
 
 # %%
 mesh = Mesh(np.array(jax.devices()), ("runs",))

@@ -268,7 +268,7 @@ print(f"{len(exercises.schedules)} runs of {short_steps} steps; the usual peak i
 
 def errors(chosen):
     """The mean error of each schedule over its seeds."""
-    return [exercises.scores[list(setting.lanes)].mean() for setting in exercises.settings[chosen]]
+    return [exercises.scores[list(setting.runs)].mean() for setting in exercises.settings[chosen]]
 
 
 # %% [markdown]

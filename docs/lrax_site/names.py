@@ -56,9 +56,9 @@ PAGES: dict[str, Page] = {
         ("lrax.schedules._clock", "lrax.schedules._plan"),
     ),
     "show": Page(
-        "Plotting, saving and loading",
-        "Schedules as pictures, tables and JSON, and schedules from a configuration.",
-        ("lrax.schedules._display", "lrax.schedules._serialise"),
+        "Checking, plotting, saving and loading",
+        "A report of probable mistakes, schedules as pictures, tables and JSON, and schedules from a configuration.",
+        ("lrax.schedules._check", "lrax.schedules._display", "lrax.schedules._serialise"),
     ),
     "optax": Page(
         "Optimizers",
@@ -67,14 +67,14 @@ PAGES: dict[str, Page] = {
         ("lrax.optimizers",),
     ),
     "learner": Page(
-        "Learners",
-        "A training state and a step, for the finder, sweeps and races.",
-        ("lrax.training._learner", "lrax.flax", "lrax.keras"),
+        "Learners and evaluation",
+        "A training state, a step and a metric, for the finder, sweeps and races.",
+        ("lrax.training._learner", "lrax.training._evaluating", "lrax.flax", "lrax.keras"),
     ),
     "finder": Page(
         "Finder",
         "The range test and its result. See also [the finder](../finder.md).",
-        ("lrax.finder._find", "lrax.finder._result", "lrax.training._reason", "lrax.finder"),
+        ("lrax.finder._find", "lrax.finder._result", "lrax.training._core", "lrax.finder"),
     ),
     "finder-rules": Page(
         "Finder: rules, stops, smoothers",
