@@ -86,7 +86,7 @@ def test_a_misspelt_argument_is_known():
             lambda: lrax.steps_for(1),
             r"^steps_for: takes 0 positional arguments but 1 were given; it is steps_for\(\*, f",
         ),
-        (lambda: lrax.sweep(), r"^sweep: `train` is missing; it is sweep\(train, schedules, \*others, lanes=None"),
+        (lambda: lrax.sweep(), r"^sweep: `train` is missing; it is sweep\(train, schedules, \*others, execution=None"),
         (
             lambda: lrax.FinderResult.plot(1, rule=2),
             r"^FinderResult.plot: .* did you mean `rules`\? It is FinderResult.plot\(axes=None, ",
