@@ -140,7 +140,7 @@ def fit_lr_law(
     Raises: KeyError for a name that a row does not have; ValueError for values that are not above 0, for too few combinations
       of sizes, or for sizes that always change together.
 
-    Source: Bjorck et al. 2024, Scaling optimal LR across token horizons, section 4, for one size.
+    Source: Bjorck, Benhaim, Chaudhary, Wei & Song 2025, Scaling optimal LR across token horizons, section 4, for one size.
 
     >>> rows = [
     ...     {"tokens": tokens, "peak": lr, "score": math.log10(lr / 0.01 * (tokens / 1e6) ** 0.3) ** 2}
