@@ -4,7 +4,7 @@ import copy
 import dataclasses
 import hashlib
 import json
-import os
+import pathlib
 import pickle
 import time
 import tracemalloc
@@ -152,12 +152,7 @@ def files(tmp_path_factory):
         race.save(folder / "race_result")
         metrics = {"loss": np.ones(4), "more": [np.ones((4, 2), np.float32).astype(jnp.bfloat16), (None, np.arange(4))]}
         metrics["key"] = jax.random.split(jax.random.key(0), 4)
-        schedules = [
-            lrax.Constant(0.1),
-            lrax.wsd(0.1, warmup_steps=1, cooldown_steps=2, total_steps=9),
-            lrax.MultiStep(0.1, 0.5, [3, 4]),
-            lambda count: jnp.float32(1),
-        ]
+        schedules = [lrax.Constant(0.1), lrax.wsd(0.1, 9, 1, 2), lrax.MultiStep(0.1, 0.5, [3, 4]), lambda count: jnp.float32(1)]
         SweepResult.create(schedules, metrics, lambda one: one["loss"]).save(folder / "sweep_result")
         programs, load = [], _sweep._load
         patch.setattr(_sweep, "_load", lambda folder, program: programs.append(program) or load(folder, program))
@@ -363,10 +358,14 @@ def test_a_state_of_another_dtype_is_not_reinterpreted(tmp_path):
             RaceResult.load(tmp_path / "race", other)
 
 
-def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
-    """All bytes are handed to the system before they are forced to the disk, and the file gets its name after that."""
-    sizes, path = [], tmp_path / "small"
-    monkeypatch.setattr(_storage.os, "fsync", lambda descriptor: sizes.append((os.fstat(descriptor).st_size, path.exists())))
-    _storage.write(path, b"five!")
-    assert sizes == [(5, False)]
-    assert path.read_bytes() == b"five!"
+def test_no_code_is_run(tmp_path):
+    """A pickle in place of a file is refused, and not loaded."""
+
+    class Harmful:
+        def __reduce__(self):
+            return pathlib.Path.touch, (tmp_path / "harmed",)
+
+    (tmp_path / NAME).write_bytes(pickle.dumps(Harmful()))
+    with pytest.raises(ValueError, match=DAMAGED):
+        sweep(tmp_path)
+    assert not (tmp_path / "harmed").exists()

@@ -1,6 +1,7 @@
 """The one file format. Damaged files are in tests/sweeps/test_damaged_files.py."""
 
 import collections
+import os
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 import lrax
+from lrax.training import _storage
 from lrax.training._storage import by_path, checked, load, restored, save
 
 Pair = collections.namedtuple("Pair", "first second")
@@ -74,3 +76,12 @@ def test_a_pytree_is_restored_against_its_structure(tmp_path):
     assert list(map(type, jax.tree.leaves(found))) == list(map(type, jax.tree.leaves(tree)))
     with pytest.raises(ValueError, match=r"Test\.load: `path` must be a file of a Test, got .*: it has the arrays"):
         load("Test.load", tmp_path / "file", "Test", lambda content: restored(content, tree._replace(second=1)))
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    """All bytes are handed to the system before they are forced to the disk, and the file gets its name after that."""
+    sizes, path = [], tmp_path / "small"
+    monkeypatch.setattr(_storage.os, "fsync", lambda descriptor: sizes.append((os.fstat(descriptor).st_size, path.exists())))
+    _storage.write(path, b"five!")
+    assert sizes == [(5, False)]
+    assert path.read_bytes() == b"five!"

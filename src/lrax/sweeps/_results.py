@@ -345,7 +345,7 @@ class RaceResult:
         """
         if self.end_metrics is None:
             return self.end_losses
-        signed = np.float32(SIGNS[self.goal]) * self.end_metrics
+        signed = self.end_metrics if self.goal == "min" else -self.end_metrics
         return np.where(np.isfinite(signed) & np.isfinite(self.end_losses), signed, np.float32(np.inf))
 
     @property
@@ -569,7 +569,8 @@ def contradiction(race: RaceResult) -> str:
     finite = np.isfinite(near)
     measured = finite.any(axis=2)
     means = np.where(finite, near, 0).sum(axis=2)[measured] / finite.sum(axis=2)[measured]
-    scores = SIGNS[race.goal] * race.evaluations[measured]
+    metrics = race.evaluations[measured]
+    scores = metrics if race.goal == "min" else -metrics
     return WRONG[race.goal] if contradicts(float(np.median(race.losses[:, 0])), means, scores) else ""
 
 
