@@ -152,7 +152,12 @@ def files(tmp_path_factory):
         race.save(folder / "race_result")
         metrics = {"loss": np.ones(4), "more": [np.ones((4, 2), np.float32).astype(jnp.bfloat16), (None, np.arange(4))]}
         metrics["key"] = jax.random.split(jax.random.key(0), 4)
-        schedules = [lrax.Constant(0.1), lrax.wsd(0.1, 9, 1, 2), lrax.MultiStep(0.1, 0.5, [3, 4]), lambda count: jnp.float32(1)]
+        schedules = [
+            lrax.Constant(0.1),
+            lrax.wsd(0.1, warmup_steps=1, cooldown_steps=2, total_steps=9),
+            lrax.MultiStep(0.1, 0.5, [3, 4]),
+            lambda count: jnp.float32(1),
+        ]
         SweepResult.create(schedules, metrics, lambda one: one["loss"]).save(folder / "sweep_result")
         programs, load = [], _sweep._load
         patch.setattr(_sweep, "_load", lambda folder, program: programs.append(program) or load(folder, program))
