@@ -74,7 +74,7 @@ def test_short_runs_have_the_shape_of_the_plan():
 
     def step(state, batch, rate):
         jax.debug.callback(lambda rate: seen.append(float(rate)), rate, ordered=True)
-        return state - rate * 0.1, jnp.exp(state) + jnp.where(rate > 1, jnp.inf, 0.0)
+        return state - rate * 0.1, jnp.exp(state)
 
     for plan, flat in ((lrax.Constant(1.0), True), (lrax.Cosine(1.0, 0.0, 1000), False)):
         seen.clear()
@@ -225,7 +225,8 @@ def test_a_batch_with_a_nan_is_named():
     inputs[5] = np.nan
     found = lrax.find_lr(linear_learner(), (inputs, targets), batch_size=16, key=KEY)
     assert found.peak is None
-    assert found.fault in str(found) and "NaN" in found.fault
+    assert found.fault in str(found)
+    assert "NaN" in found.fault
     assert "look at the data" in found.explanation
 
 

@@ -196,7 +196,8 @@ class Search:
             answer = find_peak(*ramp.extended(), left, self.plan.steps, short, POWERS[partial.scale_invariant].length)
             # a drop that is lost in the noise of the ramp may show in runs on common batches; if not, there is none
             lost = np.isnan(center(*ramp.extended())) and are_flat(short.runs().scores)
-            limit = LATE.from_losses(ramp.losses[: int(LATE.min_steps)]).limit
+            first = ramp.losses[: int(LATE.min_steps)]
+            limit = LATE.from_losses(first[np.isfinite(first)]).limit
             if short.data_ended:
                 reason = Reason.DATA_ENDED
             elif math.isfinite(answer.peak) and not lost and short.runs().losses.min() <= limit:

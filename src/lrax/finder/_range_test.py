@@ -1,7 +1,7 @@
 """The range test: train while the learning rate climbs. Smith 2015."""
 
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Iterator
+from typing import Literal, cast
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ import numpy as np
 from lrax.fields._errors import any_traced, argument_error, check_call, check_whole, is_concrete
 from lrax.fields._value import is_batch
 from lrax.finder._curve import Curve, curve_of
-from lrax.finder._stop import RunningMean, TimesFirst, TimesMedian
+from lrax.finder._stop import RunningMean, TimesMedian
 from lrax.schedules._base import CallableRule, RateFunction, Schedule, ScheduleRule
 from lrax.schedules._phases import Geometric
 from lrax.training._batches import ArrayBatches, SampledBatches, as_batches
@@ -24,8 +24,8 @@ from lrax.training._steps import Steps, check_accumulate
 RunRule = Callable[..., object]
 """A smoother, count -> weight of the new loss, or a stop rule, run -> whether to stop."""
 
-TUTORIAL = TimesFirst(2.0)
-"""The default stop rule: that of MXNet's tutorial."""
+TWICE = TimesMedian(2.0)
+"""The default stop rule."""
 
 EVERY = 10
 """Steps from one evaluation of a ramp to the next, if they are not given."""
@@ -41,7 +41,7 @@ def range_test(
     ramp: RateFunction | None = None,
     steps: int | None = None,
     smoothing: RunRule | None = None,
-    stop: RunRule | None = TUTORIAL,
+    stop: RunRule | None = TWICE,
     evaluation: Evaluation | None = None,
     transform: Callable[[object], object] | None = None,
     accumulate: int = 1,
@@ -66,8 +66,8 @@ def range_test(
         fitted to it.
       smoothing: count -> weight of the new loss in the smoothed one that the stop rule sees; by default a running mean with 0.3
         on the past.
-      stop: run -> bool; by default where the smoothed loss is more than twice the first, after at least 20 steps. None for a
-        test that runs to the ramp's end. A loss that is not finite always stops it.
+      stop: run -> bool; by default where the smoothed loss is more than twice the median of the first 20 losses (higher if
+        these scatter more). None for a test that runs to the ramp's end. A loss that is not finite always stops it.
       evaluation: a `lrax.Evaluation` of the state on data that are not trained on, every 10 steps if it does not say.
       transform: a function of every batch: called on the host with the batches of an iterable, inside the program otherwise.
       accumulate: batches to one optimizer step, for learners that accumulate gradients (`optax.MultiSteps`).
@@ -94,7 +94,8 @@ def range_test(
     smoothing, stop = _run_rules("range_test", smoothing, stop)
     evaluation = with_every(evaluation, EVERY)
     source = Source(data, key, batch_size, transform, accumulate)
-    if any_traced((learner.state, data, key, climb, smoothing, stop)):
+    arrays = () if isinstance(data, Iterator) else data
+    if any_traced((learner.state, arrays, key, climb, smoothing, stop)):
         return _traced(learner, source, climb, steps, smoothing, stop, evaluation)
     execution = Execution(loop="python" if progress and loop is None else loop, donate=donate)
     if progress and loop == "scan":
@@ -117,16 +118,21 @@ def run_ramp(trainer: Trainer, run: Run, steps: int) -> Run:
 
     The halt that this takes adds no evaluation: up to the last one before it they are made as always.
     """
-    stop: Any = run.stop
-    if isinstance(stop, TimesMedian):
-        halt, every = min(int(stop.min_steps), steps), trainer.evaluator.every if trainer.evaluator else None
+    halt, stop = halt_of(run.stop, steps), cast(TimesMedian, run.stop)
+    if halt:
+        every = trainer.evaluator.every if trainer.evaluator else None
         if every:
             (run,) = trainer.train([run], halt - halt % every)
-        if halt < steps:
-            (run,) = trainer.without_evaluation().train([run], halt)
-            run = run._replace(stop=stop.from_losses(run.losses))
+        (run,) = trainer.without_evaluation().train([run], halt)
+        run = run if run.why else run._replace(stop=stop.from_losses(run.losses))
     (run,) = trainer.train([run], steps)
     return run
+
+
+def halt_of(stop: RunRule, steps: int) -> int:
+    """After how many steps a `TimesMedian` is given its numbers; 0 for another rule, or a test that ends before."""
+    halt = int(stop.min_steps) if isinstance(stop, TimesMedian) and is_concrete(stop.min_steps) else 0
+    return halt if halt < steps else 0
 
 
 def curve_from(trainer: Trainer, run: Run, otherwise: Reason) -> Curve:
@@ -162,18 +168,26 @@ def _traced(
     evaluator = make_evaluator("range_test", evaluation, state)
     run = start(state, ramp, smoothing=smoothing, stop=stop, order=order)
     run = jax.tree.map(strong, run._replace(history=None, evaluations=None))
-    stops = np.array([steps] if evaluator is None else list(evaluator.stops(0, steps)), np.int32)
+    due, halt = [steps] if evaluator is None else list(evaluator.stops(0, steps)), halt_of(stop, steps)
+    stops = np.unique([*due, *([halt] if halt else [])]).astype(np.int32)
+    capacity = int(np.diff(stops, prepend=0).max())
 
-    def segment(run: Run, until: jax.Array) -> tuple[Run, tuple[jax.Array, jax.Array]]:
-        run = train(learner.step, run, batches.fetch, until, capacity=int(stops[0]), accumulate=source.accumulate)
-        metric = jnp.nan if evaluator is None else jnp.asarray(evaluator.metric(run.state), jnp.float32)
-        evaluated = jnp.stack([run.learning_rate, jnp.where(run.reason == RUNNING, metric, jnp.nan)])
-        return run._replace(history=None), (run.history, evaluated)
+    def segment(progress: tuple[Run, jax.Array], until: jax.Array) -> tuple[tuple[Run, jax.Array], jax.Array]:
+        run, rows = progress
+        after = train(learner.step, run, batches.fetch, until, capacity=capacity, accumulate=source.accumulate)
+        rows = jax.lax.dynamic_update_slice_in_dim(rows, after.history, run.steps, 0)
+        if halt:
+            numbers = cast(TimesMedian, run.stop).from_losses(rows[:halt, 1])
+            after = after._replace(stop=jax.tree.map(lambda new, old: jnp.where(until == halt, new, old), numbers, run.stop))
+        metric = jnp.nan if evaluator is None else jnp.asarray(evaluator.metric(after.state), jnp.float32)
+        evaluated = jnp.where(after.reason == RUNNING, jnp.stack([after.learning_rate, metric]), jnp.nan)
+        return (after._replace(history=None), rows), evaluated
 
-    run, (history, evaluated) = jax.lax.scan(segment, run, jnp.asarray(stops))
-    rows = jnp.where(jnp.arange(steps)[:, None] < run.steps, history.reshape(-1, 3)[:steps], jnp.nan)
+    begun = run, jnp.full((steps + capacity, 3), jnp.nan, jnp.float32)
+    (run, rows), evaluated = jax.lax.scan(segment, begun, jnp.asarray(stops))
+    rows = jnp.where(jnp.arange(steps)[:, None] < run.steps, rows[:steps], jnp.nan)
     reason = jnp.where(run.reason == RUNNING, CODES[Reason.COMPLETED], run.reason).astype(jnp.int32)
-    evaluated = evaluated[: None if evaluator else 0]
+    evaluated = evaluated[np.isin(stops, due)] if evaluator else evaluated[:0]
     goal = "min" if evaluation is None else evaluation.goal
     return Curve(rows[:, 0], rows[:, 1], rows[:, 2], evaluated, reason, goal)  # type: ignore[arg-type]  # traced NumPy arrays
 

@@ -112,7 +112,7 @@ def rescaled(schedule: Schedule, factor: float, steps: int) -> Schedule:
     if not all(is_concrete(leaf) for leaf in jax.tree.leaves(schedule)):
         return plain
     try:
-        found = _times(schedule, float(plain.factor))
+        found = _times(schedule, factor)
     except (TypeError, ValueError):  # a product that float32 does not hold, or a field that does not allow it
         return plain
     marks = np.array([mark for mark in schedule.landmarks if mark < steps][: POINTS // 4], np.int64)

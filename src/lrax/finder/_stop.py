@@ -13,7 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from lrax.fields._rules import Delay, Rate, Rule, default
+from lrax.fields._errors import is_concrete
+from lrax.fields._rules import Rule
+from lrax.fields._types import Delay, Rate, default
 from lrax.fields._value import Value
 from lrax.training._core import Run
 
@@ -102,9 +104,9 @@ class TimesMedian(Value):
 
     $$smoothed > median + (factor - 1)\,\max(|median|,\; spread,\; median - lowest)$$
 
-    This is the default where a range test is run from the host. `TimesFirst` compares with the loss of the first batch alone,
-    which may be a tenth of the next one where batches are small or rare examples matter. `spread` is how far the highest loss
-    is above the median. `from_losses` reads both off the first `min_steps` losses of a ramp; until then it stops nothing.
+    This is the default. `TimesFirst` compares with the loss of the first batch alone, which may be a tenth of the next one
+    where batches are small or rare examples matter. `spread` is how far the highest of the first losses is above their
+    median. A range test reads both off the first `min_steps` losses, with `from_losses`; until then the rule stops nothing.
 
     Args:
       factor: > 1.
@@ -115,7 +117,7 @@ class TimesMedian(Value):
     Raises: ValueError if `factor` is not above 1 or `min_steps` is negative.
     """
 
-    factor: Factor = 10.0
+    factor: Factor = 2.0
     min_steps: Delay = default(20)
     median: Rate = default(UNREACHED)
     spread: Rate = default(0.0)
@@ -124,26 +126,23 @@ class TimesMedian(Value):
         scale = jnp.maximum(jnp.maximum(jnp.abs(self.median), self.spread), self.median - run.lowest)
         return (run.smoothed > self.median + (self.factor - 1) * scale) & (run.steps >= self.min_steps)
 
+    def from_losses(self, losses: npt.NDArray[np.float32] | jax.Array) -> "TimesMedian":
+        """This rule with the numbers of the first losses of a ramp.
+
+        If the last quarter of them is higher than all of their first half, the loss already diverges there, and only this half
+        counts.
+        """
+        xp: Any = np if is_concrete(losses) else jnp
+        half, last = losses[: -(-len(losses) // 2)], losses[3 * len(losses) // 4 :]
+        diverges = last.min() > half.max()
+        median = xp.where(diverges, xp.median(half), xp.median(losses))
+        highest = xp.where(diverges, half.max(), losses.max())
+        return dataclasses.replace(self, median=median, spread=xp.minimum(highest - median, UNREACHED))
+
     @property
     def limit(self) -> float:
         """The loss that stops a run which has not dropped."""
         return float(self.median) + (float(self.factor) - 1) * max(abs(float(self.median)), float(self.spread))
-
-    def from_losses(self, losses: npt.NDArray[np.float32]) -> "TimesMedian":
-        """This rule with the numbers of a ramp's losses; unchanged if none of them is finite.
-
-        `median` is that of the first `min_steps` losses, `spread` is read off all. If the last quarter of the first losses is
-        higher than all of their first half, the loss already diverges there, and only this half counts.
-        """
-        finite = losses[np.isfinite(losses)].astype(np.float64)
-        first = finite[: int(self.min_steps)]
-        if not len(first):
-            return self
-        half, last = first[: -(-len(first) // 2)], first[3 * len(first) // 4 :]
-        if last.min() > half.max():
-            first = finite = half
-        median = float(np.median(first))
-        return dataclasses.replace(self, median=median, spread=min(float(finite.max()) - median, UNREACHED))
 
 
 @final
