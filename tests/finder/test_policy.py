@@ -24,7 +24,7 @@ def train_to(best, made, width=1.0):
 def test_the_best_peak_is_found(best, budget):
     """Where runs of all lengths agree, the peak is found within the budget, and the interval contains it."""
     made = []
-    answer = find_peak(*RAMP, budget, 10_000, train_to(best, made), 0.0)
+    answer = find_peak(*RAMP, 100 + budget, 10_000, train_to(best, made), False)
     assert abs(np.log10(answer.peak / best)) < 0.3
     assert answer.low < best < answer.high
     assert sum(steps for _, steps in made) <= budget
@@ -34,20 +34,20 @@ def test_a_search_has_few_constants_for_its_lengths():
     """The ramp has at most a third of the budget, and no run is longer than the plan."""
     assert [ramp_steps(budget) for budget in (20, 150, 300, 5_000)] == [7, 50, 100, 100]
     made = []
-    find_peak(*RAMP, 900, 60, train_to(0.1, made), 0.0)
+    find_peak(*RAMP, 1_000, 60, train_to(0.1, made), False)
     assert max(steps for _, steps in made) <= 60
 
 
 def test_the_peak_falls_with_the_length():
-    """Between the length of the runs and that of the plan, the peak falls by the power that is given."""
-    same, falls = (find_peak(*RAMP, 400, 10_000, train_to(0.05, made := []), power) for power in (0.0, 0.5))
-    assert falls.peak / same.peak == pytest.approx(0.1, rel=0.01)
-    assert made
+    """Between the length of the runs and that of the plan, the peak falls where the optimizer is scale-invariant."""
+    made = []
+    same, falls = (find_peak(*RAMP, 500, 10_000, train_to(0.05, made), invariant) for invariant in (False, True))
+    assert falls.peak / same.peak == pytest.approx((made[-1][1] / 10_000) ** 0.15, rel=0.01)
 
 
 def test_runs_that_all_diverge_give_no_peak():
     """If no score is finite there is no answer."""
-    assert np.isnan(find_peak(*RAMP, 400, 1_000, lambda peaks, steps: [float("inf")] * len(peaks), 0.0).peak)
+    assert np.isnan(find_peak(*RAMP, 500, 1_000, lambda peaks, steps: [float("inf")] * len(peaks)).peak)
 
 
 @pytest.mark.parametrize(

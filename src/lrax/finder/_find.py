@@ -13,11 +13,11 @@ import numpy.typing as npt
 
 from lrax.fields._errors import argument_error, check_call
 from lrax.finder._curve import Curve
-from lrax.finder._policy import HIGHEST, LOWEST, are_flat, find_peak, ramp_steps
+from lrax.finder._policy import find_peak, ramp_steps
 from lrax.finder._range_test import EVERY, curve_from, run_ramp, with_every
-from lrax.finder._rescale import POWERS, Plan, plan_of
+from lrax.finder._rescale import Plan, plan_of
 from lrax.finder._result import NO_RUNS, FinderResult, Runs
-from lrax.finder._rules import FEWEST, center
+from lrax.finder._rules import FEWEST, center, start_level
 from lrax.finder._stop import RunningMean, TimesMedian
 from lrax.schedules._base import RateFunction
 from lrax.schedules._recipes import warmup_cosine
@@ -32,7 +32,10 @@ from lrax.training._steps import check_learner
 STEPS, BUDGET, FEWEST_STEPS = 1_000, 300, 20
 """The steps of a plan that has no length; the budget by default, and the smallest one."""
 
-TAIL = 0.15
+LOWEST, HIGHEST = 1e-7, 100.0
+"""The ends of the ramp."""
+
+TAIL = 0.25
 """The part of a run's last losses whose mean is its end loss."""
 
 LATE = TimesMedian(factor=10.0)
@@ -191,16 +194,14 @@ class Search:
         """The result of the short runs that follow a ramp, if its loss shows where to make them."""
         (ramp,), trainer = partial.curves, short.trainer
         peak, interval, reason = None, None, ramp.reason
+        rates, losses = ramp.extended()
         if reason is not Reason.DATA_ENDED and not trainer.notes.fault and len(ramp.paired()[0]) >= FEWEST:
-            left = max(self.budget - len(ramp.losses), FEWEST_STEPS)
-            answer = find_peak(*ramp.extended(), left, self.plan.steps, short, POWERS[partial.scale_invariant].length)
-            # a drop that is lost in the noise of the ramp may show in runs on common batches; if not, there is none
-            lost = np.isnan(center(*ramp.extended())) and are_flat(short.runs().scores)
-            first = ramp.losses[: int(LATE.min_steps)]
-            limit = LATE.from_losses(first[np.isfinite(first)]).limit
+            answer = find_peak(
+                rates, losses, self.budget + len(rates) - len(ramp.losses), self.plan.steps, short, partial.scale_invariant
+            )
             if short.data_ended:
                 reason = Reason.DATA_ENDED
-            elif math.isfinite(answer.peak) and not lost and short.runs().losses.min() <= limit:
+            elif math.isfinite(answer.peak) and self._is_supported(ramp, short.runs()):
                 peak = float(f"{answer.peak:.3g}")  # so that it is printed everywhere as the number that it is
                 interval = answer.low, answer.high
         if peak is None and reason is Reason.COMPLETED:
@@ -208,6 +209,14 @@ class Search:
         runs = NO_RUNS if short.data_ended else short.runs()
         notes = dataclasses.asdict(trainer.notes)
         return dataclasses.replace(partial, peak=peak, interval=interval, reason=reason, runs=runs, **notes)
+
+    def _is_supported(self, ramp: Curve, runs: Runs) -> bool:
+        """Whether runs did not all diverge, and the loss drops by more than its noise on the ramp or in a run."""
+        first = ramp.losses[: int(LATE.min_steps)]
+        limit = LATE.from_losses(first[np.isfinite(first)]).limit
+        base, noise = start_level(*ramp.paired())
+        lowest = runs.losses.min(initial=np.inf)
+        return bool(lowest <= limit and (np.isfinite(center(*ramp.extended())) or lowest < base - noise))
 
 
 class ShortRuns:

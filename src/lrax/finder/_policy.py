@@ -27,9 +27,6 @@ FEW, MOST = 2, 6
 PART = 10
 """A short run is at most this part of the plan, if that is not below `SHORTEST` steps."""
 
-LOWEST, HIGHEST = 1e-7, 100.0
-"""The ends of the ramp."""
-
 ABOVE = 10**0.5
 """The best peak of a short run over the learning rate at 75 % of the ramp's drop: the median of the choosing tasks."""
 
@@ -50,6 +47,13 @@ BAND = 4.0, 5.0
 
 BEYOND = 3.0
 """How much further the best may be where the best run was the last one tried, or where all runs ended about the same."""
+
+
+POWERS = {False: 0.0, True: 0.15, None: 0.1}
+"""Best peaks fall with the length of a run to this power, by whether the optimizer is scale-invariant; None if that is not known.
+
+The gradients of a run get smaller as it goes on, and with them the steps of SGD, but not those of Adam or Lion.
+"""
 
 
 class Answer(NamedTuple):
@@ -77,7 +81,7 @@ def find_peak(
     budget: int,
     total_steps: int,
     train: Train,
-    power: float,
+    scale_invariant: bool | None = None,
 ) -> Answer:
     """Makes short runs around the drop of a ramp, and reads the peak for the plan off their ends.
 
@@ -87,15 +91,16 @@ def find_peak(
     Args:
       learning_rates: of a ramp, up to where it stopped, float (n,), rising, > 0.
       losses: the loss after a step at each, not finite where the ramp diverged, float (n,).
-      budget: the steps of all short runs.
+      budget: the steps of the ramp and all short runs.
       total_steps: of the plan.
       train: makes runs.
-      power: best peaks fall with the length to this power.
+      scale_invariant: whether a step does not change with the scale of the gradients; None if that is not known.
     """
     middle = middle_of(learning_rates, losses)
     steps = min(LONGEST, max(total_steps // PART, SHORTEST))
-    number = min(max(budget // steps, FEW), MOST)
-    steps = min(max(budget // number, 1), total_steps)
+    left = max(budget - len(learning_rates), FEW)
+    number = min(max(left // steps, FEW), MOST)
+    steps = min(left // number, total_steps)
     first = (-WIDE // 2, WIDE // 2) if number == FEW else (-WIDE, 0, WIDE)
     scores: dict[int, float] = {}
     while len(scores) < number:
@@ -107,7 +112,7 @@ def find_peak(
     lowest = bottom(places, ordered)
     if lowest is None:
         return Answer(math.nan, math.nan, math.nan)
-    peak = middle * 10 ** (GRID * lowest) * (steps / total_steps) ** power
+    peak = middle * 10 ** (GRID * lowest) * (steps / total_steps) ** POWERS[scale_invariant]
     best, flat = int(np.argmin(ordered)), are_flat(ordered)
     further = [BEYOND if flat or best == end else 1.0 for end in (0, len(places) - 1)]
     return Answer(peak, peak / BAND[0] / further[0], peak * BAND[1] * further[1])

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lrax.fields._errors import argument_error, is_concrete
+from lrax.finder._policy import POWERS
 from lrax.schedules._base import RateFunction, Schedule, ScheduleRule
 from lrax.schedules._combinators import Product, Scale
 from lrax.schedules._phases import Cosine
@@ -24,19 +25,10 @@ POINTS = 2**12
 """At about this many steps a rescaled schedule is compared with the product."""
 
 
-class Powers(NamedTuple):
-    """How best peaks move: with the length of a run to the power `length` (they fall), between shapes to the power `ratio`."""
+RATIO_POWERS = {False: 0.5, True: 1.0, None: 1.0}
+"""Between shapes, best peaks move by the ratio of the theory to this power, by whether the optimizer is scale-invariant.
 
-    length: float
-    ratio: float
-
-
-POWERS = {False: Powers(0.0, 0.5), True: Powers(0.15, 1.0), None: Powers(0.1, 1.0)}
-"""By whether the optimizer is scale-invariant; None if that is not known.
-
-The gradients of a run get smaller as it goes on. So do the steps of SGD: its best peaks hardly move with the length, and are
-near an edge that no peak goes above. Steps of Adam or Lion do not get smaller: by theory the powers are 0.5 and 1, and best
-peaks of cosines moved by 0.16 (from 50 steps) to 0.33 (from 200) on measured tasks.
+The best peaks of SGD, whose gradients and steps get smaller as a run goes on, are near an edge that no peak goes above.
 """
 
 
@@ -66,9 +58,9 @@ class Plan(NamedTuple):
 
     def peak_from(self, other: "Plan", peak: float, scale_invariant: bool | None) -> float:
         """The peak of this plan where `peak` is that of the other."""
-        powers = POWERS[scale_invariant]
         ratio = self._above_cosine() / other._above_cosine()
-        return peak * (other.steps / self.steps) ** powers.length * ratio**powers.ratio
+        length = (other.steps / self.steps) ** POWERS[scale_invariant]
+        return float(peak * length * ratio ** RATIO_POWERS[scale_invariant])
 
     def _above_cosine(self) -> float:
         """By how much the best peak is above that of a cosine of the same length, by theory."""

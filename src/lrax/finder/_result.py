@@ -14,7 +14,6 @@ import numpy.typing as npt
 from lrax._pictures import inline, paragraph
 from lrax.fields._errors import argument_error, plural
 from lrax.finder._curve import SCALE, SOON, Curve, why_nothing
-from lrax.finder._policy import are_flat
 from lrax.finder._rescale import Plan, plan_of
 from lrax.schedules._base import Function, RateFunction, Schedule
 from lrax.training._batches import AGAIN, told
@@ -27,6 +26,9 @@ if TYPE_CHECKING:
 
 FIRST = 20
 """The median of this many first losses of a ramp is the loss before anything was learnt."""
+
+FLAT = 0.05
+"""A loss that has made less than this part of its size has not left its plateau."""
 
 UNBOUNDED = 100.0
 """A loss that dropped by more than this many times its start (its size, or its scatter) has no lower bound."""
@@ -180,31 +182,35 @@ class FinderResult:
 
     def _of_runs(self, ramp: Curve) -> str:
         """What the short runs say."""
-        runs = self.runs
-        peaks = f"{runs.peaks[0]:.2g} to {runs.peaks[-1]:.2g}"
-        tried = f"{plural(len(runs), 'run')} of {runs.steps.max()} steps with peaks from {peaks}"
-        if self.peak is None:
-            if self.fault:
-                return f"{tried} all ended at a loss that was not finite"
-            if are_flat(runs.scores):
-                return f"{why_nothing(ramp, False)}; {tried} ended about the same"
-            return f"{tried} all diverged: {SCALE}"
+        runs, lengths = self.runs, f"{self.runs.steps.min()} to {self.runs.steps.max()}"
+        steps = lengths if runs.steps.min() < runs.steps.max() else str(runs.steps.max())
+        tried = f"{plural(len(runs), 'run')} of {steps} steps with peaks from {runs.peaks[0]:.2g} to {runs.peaks[-1]:.2g}"
         best, loss = float(runs.peaks[runs.best]), float(runs.losses[runs.best])
-        said = f"of {tried}, {best:.2g} ended lowest, at a loss of {loss:.3g}"
+        if self.peak is None:
+            if not np.isfinite(loss) and self.fault:
+                return f"{tried} all ended at a loss that was not finite"
+            return f"{tried} all diverged: {SCALE}" if self._has_diverged() else f"{why_nothing(ramp, False)}; nor in {tried}"
+        said = f"{tried}: the lowest loss at the end, {loss:.3g}, was at {best:.2g}"
         if self.evaluated:
             metric = SIGNS[ramp.goal] * float(runs.scores[runs.best])
-            said = f"of {tried}, {best:.2g} was best by the evaluation: {metric:.3g} (at a loss of {loss:.3g})"
+            said = f"{tried}: the best by the evaluation, {metric:.3g} (at a loss of {loss:.3g}), was at {best:.2g}"
         longer = 2 * self.budget < self.total_steps
         more = f"budget={2 * self.budget} makes longer runs" if longer else "lrax.race compares whole runs"
-        if are_flat(runs.scores):
-            said += f"; all ended about the same, as on a plateau or in noise: {more}"
-        elif runs.best in (0, len(runs) - 1):
+        start = self._start()[0]
+        if start - loss < FLAT * abs(start):
+            said += f"; no run has left the plateau that it began on: {more}"
+        elif len({*runs.steps.tolist()}) == 1 and runs.best in (0, len(runs) - 1):
             side, beyond = ("highest", "higher") if runs.best else ("lowest", "lower")
             said += f"; it was the {side} of them, so the best may be {beyond}: {more}"
         else:
             said += f"; for a narrower interval, {more}"
         tiny = len(ramp.learning_rates) and best < SOON * ramp.learning_rates[0]
         return f"{said}; a peak that low is a sign of large inputs or targets: {SCALE}" if tiny else said
+
+    def _has_diverged(self) -> bool:
+        """Whether the losses at the ends of all runs are above those of the start."""
+        start, scatter = self._start()
+        return not float(self.runs.losses.min()) <= start + scatter
 
     def _start(self) -> tuple[float, float]:
         """The loss before anything was learnt, and how far the first losses are above it."""

@@ -369,7 +369,7 @@ def dropped(caller: str, learning_rates: npt.ArrayLike, losses: npt.ArrayLike, f
     just after it, so that bumps on a wide and flat bottom do not move the answer.
     """
     rates, losses = _as_curve(caller, learning_rates, losses)
-    base, noise = _start_level(rates, losses)
+    base, noise = start_level(rates, losses)
     depths = _mean_depths(rates, losses, base)
     whole, places = depths.max(), np.arange(len(rates))
     if not whole > trust * noise or np.argmax(depths) == 0 or np.isfinite(rates).sum() < FEWEST:
@@ -383,7 +383,7 @@ def dropped(caller: str, learning_rates: npt.ArrayLike, losses: npt.ArrayLike, f
     return Drop(float(rate), float(base - fraction * whole))
 
 
-def _start_level(rates: Numbers, losses: Numbers) -> tuple[float, float]:
+def start_level(rates: Numbers, losses: Numbers) -> tuple[float, float]:
     """The loss before anything was learnt, and the smallest drop below it that is more than noise.
 
     Both are read off the first two decades: their median, and twice the standard error of a median of as many losses together
