@@ -73,25 +73,22 @@ def test_a_misspelt_argument_is_known():
     ("call", "said"),
     [
         (
-            lambda: lrax.find_lr(1, 2, 3),
-            r"^find_lr: takes 2 positional arguments but 3 were given; it is find_lr\(learner, data, ",
+            lambda: lrax.find_lr(1, 2, 3, 4),
+            r"^find_lr: takes 3 arguments by their place, got 4; it is find_lr\(learner, data, ",
         ),
         (lambda: lrax.find_lr(1), r"^find_lr: `data` is missing; it is find_lr\("),
         (lambda: lrax.race(1, 2, 3), r"^race: `rungs` is missing; it is race\("),
         (
             lambda: lrax.table(1, schedules=2),
-            r"^table: got multiple values for argument `schedules`; it is",
+            r"^table: `schedules` is given twice, by its place and by its name; it is",
         ),
+        (lambda: lrax.steps_for(1), r"^steps_for: takes 0 arguments by their place, got 1; it is steps_for\(\*, fraction, "),
+        (lambda: lrax.sweep(), r"^sweep: `train` is missing; it is sweep\(train, schedules, \*others, lanes=None"),
         (
-            lambda: lrax.steps_for(1),
-            r"^steps_for: takes 0 positional arguments but 1 were given; it is steps_for\(\*, f",
+            lambda: lrax.finder.Curve.plot(1, rule=2),
+            r"^Curve.plot: .* did you mean `rules`\? It is Curve.plot\(axes=None, ",
         ),
-        (lambda: lrax.sweep(), r"^sweep: `train` is missing; it is sweep\(train, schedules, \*others, execution=None"),
-        (
-            lambda: lrax.FinderResult.plot(1, rule=2),
-            r"^FinderResult.plot: .* did you mean `rules`\? It is FinderResult.plot\(axes=None, ",
-        ),
-        (lambda: lrax.find_lr(1, 2, num_iter=3), r"^find_lr: there is no argument `num_iter`; did you mean `updates`\?"),
+        (lambda: lrax.find_lr(1, 2, total_step=3), r"^find_lr: there is no argument `total_step`; did you mean `total_steps`\?"),
     ],
 )
 def test_a_call_that_does_not_fit_is_told_how_it_reads(call, said):

@@ -90,7 +90,7 @@ def test_it_judges_the_short_runs():
         assert not same(runs.scores, runs.losses)
         assert len(found.curves[0].evaluations) == found.curves[0].steps_run // 10
         metric = f"{sign * runs.scores[runs.best]:.3g} (at a loss of {runs.losses[runs.best]:.3g})"
-        assert f"{runs.peaks[runs.best]:.2g} was best by the evaluation: {metric}" in found.explanation
+        assert f"the best by the evaluation, {metric}, was at {runs.peaks[runs.best]:.2g}" in found.explanation
         best.append(runs.best)
     assert best[0] != best[1]
 

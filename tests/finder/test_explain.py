@@ -115,7 +115,7 @@ def test_runs_tell_what_was_tried():
     """The explanation says which runs were tried, which ended lowest, and what a narrower interval costs."""
     found = found_at(0.1, runs=runs([3, 1, 0.5, np.inf]), curves=(curve(drop(), Reason.DIVERGED),))
     text = found.explanation
-    assert text.startswith("of 4 runs of 50 steps with peaks from 0.01 to 0.3, 0.1 ended lowest, at a loss of 0.5")
+    assert text.startswith("4 runs of 50 steps with peaks from 0.01 to 0.3: the lowest loss at the end, 0.5, was at 0.1")
     assert text.endswith("for a narrower interval, budget=600 makes longer runs")
     assert dataclasses.replace(found, budget=700).explanation.endswith("lrax.race compares whole runs")
     assert "diverged" not in text
@@ -129,13 +129,12 @@ def test_a_best_run_at_the_end_is_said(losses, side, beyond):
 
 
 def test_a_plateau_is_said():
-    """Runs that all ended about the same are on a plateau, or lost in noise."""
-    assert (
-        "all ended about the same, as on a plateau or in noise" in found_at(0.1, runs=runs([2.31, 2.3, 2.29, 2.3])).explanation
-    )
-    flat = found_at(None, runs=runs([2.31, 2.3, 2.29, 2.3]), losses=2 + 0.01 * np.sin(np.arange(90)))
+    """Runs that all ended about where they began are on a plateau, or lost in noise."""
+    text = found_at(0.1, runs=runs([2.0, 1.99, 1.98, 1.99])).explanation
+    assert "no run has left the plateau that it began on: budget=600 makes longer runs" in text
+    flat = found_at(None, runs=runs([2.0, 1.99, 1.98, 1.99]), losses=2 + 0.01 * np.sin(np.arange(90)))
     assert "never dropped by more than its noise" in flat.explanation
-    assert "4 runs of 50 steps with peaks from 0.01 to 0.3 ended about the same" in flat.explanation
+    assert "; nor in 4 runs of 50 steps with peaks from 0.01 to 0.3" in flat.explanation
 
 
 def test_runs_that_all_diverged_are_told():

@@ -195,7 +195,7 @@ class Search:
         (ramp,), trainer = partial.curves, short.trainer
         peak, interval, reason = None, None, ramp.reason
         rates, losses = ramp.extended()
-        if reason is not Reason.DATA_ENDED and not trainer.notes.fault and len(ramp.paired()[0]) >= FEWEST:
+        if reason is not Reason.DATA_ENDED and not trainer.notes.fault and len(ramp.paired()[0]) > FEWEST:
             answer = find_peak(
                 rates, losses, self.budget + len(rates) - len(ramp.losses), self.plan.steps, short, partial.scale_invariant
             )

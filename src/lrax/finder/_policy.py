@@ -50,7 +50,7 @@ BEYOND = 3.0
 
 
 POWERS = {False: 0.0, True: 0.15, None: 0.1}
-"""Best peaks fall with the length of a run to this power, by whether the optimizer is scale-invariant; None if that is not known.
+"""Best peaks fall with the length of a run to this power, by whether the optimizer is scale-invariant (None: not known).
 
 The gradients of a run get smaller as it goes on, and with them the steps of SGD, but not those of Adam or Lion.
 """
