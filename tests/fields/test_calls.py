@@ -88,7 +88,10 @@ def test_a_misspelt_argument_is_known():
             lambda: lrax.finder.Curve.plot(1, rule=2),
             r"^Curve.plot: .* did you mean `rules`\? It is Curve.plot\(axes=None, ",
         ),
-        (lambda: lrax.find_lr(1, 2, total_step=3), r"^find_lr: there is no argument `total_step`; did you mean `total_steps`\?"),
+        (
+            lambda: lrax.find_lr(1, 2, total_step=3),
+            r"^find_lr: there is no argument `total_step`; did you mean `total_steps`\?",
+        ),
     ],
 )
 def test_a_call_that_does_not_fit_is_told_how_it_reads(call, said):

@@ -302,9 +302,7 @@ def test_a_nan_in_the_data_is_named(loop):
     found = lrax.find_lr(linear_learner(), with_nan(DATA), batch_size=16, key=KEY, loop=loop)
     assert found.peak is None
     assert found.fault == f"batch {found.steps_run} holds NaN at [0]"
-    assert f"the loss of step {found.steps_run} was NaN; batch {found.steps_run} holds NaN at [0]: look at the data" in str(
-        found
-    )
+    assert f"the loss of step {found.steps_run} was NaN; {found.fault}: look at the data" in str(found)
     assert "lower" not in str(found)
     assert np.isnan(found.curves[0].losses[-1])
     everywhere = lrax.find_lr(linear_learner(), (DATA[0] * np.nan, DATA[1]), batch_size=16, key=KEY, loop=loop)

@@ -273,9 +273,8 @@ def why_nothing(curve: Curve, own_ramp: bool = True) -> str:
             return f"{when}: look at the data and the initial parameters"
         if _last_lr(curve) <= TINY and not is_rising(curve.losses):
             small = f"{when} after {end}, which is {'hardly' if steps > 2 else 'seldom'} the cause"
-            lower = (
-                ", or start the ramp lower" if steps == 2 and own_ramp else ""
-            )  # one finite loss does not tell whether it has risen
+            remedy = "start the ramp lower" if own_ramp else SCALE
+            lower = f", or {remedy}" if steps == 2 else ""  # one finite loss does not tell whether it has risen
             return f"{small}: look at the batch of that step, and at the loss that it gives{lower}"
     if steps <= FEWEST:
         diverged = f" before a loss that was not finite, after {end}: {'start the ramp lower' if own_ramp else SCALE}"
