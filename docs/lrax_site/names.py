@@ -79,7 +79,7 @@ PAGES: dict[str, Page] = {
     "finder-rules": Page(
         "Finder: rules, stops, smoothers",
         "Rules that read a learning rate off a curve, conditions that end a range test, and smoothing of losses.",
-        ("lrax.finder._fall", "lrax.finder._suggest", "lrax.finder._smooth", "lrax.finder._stop"),
+        ("lrax.finder._rules", "lrax.finder._stop"),
     ),
     "sweeps": Page(
         "Sweeps and races",

@@ -1,7 +1,7 @@
 """Pictures of range tests and of searches."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +21,27 @@ from lrax._pictures import (
     set_loss_axis,
     set_plain_log,
 )
-from lrax.finder._curve import Curve, Points
-from lrax.finder._result import FinderResult
-from lrax.finder._rules import clip_level
+from lrax.finder._rules import Numbers, clip_level
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+Points = tuple[Numbers, Numbers]
+"""Learning rates and losses, float32 of shape (n,) each."""
+
+
+class Curve(Protocol):
+    """What is drawn of a range test: a `lrax.finder.Curve`, which calls this module."""
+
+    @property
+    def losses(self) -> Numbers: ...
+    @property
+    def evaluations(self) -> Numbers: ...
+    @property
+    def goal(self) -> str: ...
+    def paired(self) -> Points: ...
+    def smooth(self) -> Points: ...
+
 
 OTHERS = (GREEN, PURPLE, ORANGE, BLACK, SKY)
 """Colours of suggestion rules, which also differ in the style of their lines."""
@@ -86,36 +101,42 @@ def plot_curves(
     return axes
 
 
-def plot_found(found: FinderResult, axes: "Axes | None") -> "Axes":
+def plot_search(
+    curves: Sequence[Curve],
+    ends: Points,
+    steps: npt.NDArray[np.int32],
+    peak: float | None,
+    interval: tuple[float, float] | None,
+    title: str,
+    axes: "Axes | None",
+) -> "Axes":
     """Draws a search; see `FinderResult.plot`."""
-    runs, title = found.runs, found.title if found.peak is not None else f"no {found.title} ({found.reason})"
-    axes = plot_curves([curve.made for curve in found.curves], axes, ends=(runs.peaks, runs.losses), title=title)
-    if found.interval is not None:
-        axes.axvspan(*found.interval, color=ANSWER, alpha=0.12, label="likely interval")
-    if len(runs):
-        for i, steps in enumerate(np.unique(runs.steps)):
-            its = runs.steps == steps
+    axes = plot_curves(curves, axes, ends=ends, title=title)
+    if interval is not None:
+        axes.axvspan(*interval, color=ANSWER, alpha=0.12, label="likely interval")
+    if len(steps):
+        for i, length in enumerate(np.unique(steps)):
+            its = steps == length
             look: dict[str, Any] = {"color": ORANGE, "markersize": 6, "linewidth": 1, "zorder": 4}
-            axes.plot(runs.peaks[its], runs.losses[its], "Dsov^P"[i % 6] + "-", label=f"ends of runs of {steps} steps", **look)
+            axes.plot(ends[0][its], ends[1][its], "Dsov^P"[i % 6] + "-", label=f"ends of runs of {length} steps", **look)
         axes.set_xlabel("learning rate of the ramp, peak of a run")
         axes.set_ylabel("loss after a step, or at the end of a run")
-    if found.peak is not None:
-        axes.axvline(found.peak, color=ANSWER, linestyle="--", label=f"peak {found.peak:.3g}")
+    if peak is not None:
+        axes.axvline(peak, color=ANSWER, linestyle="--", label=f"peak {peak:.3g}")
     _legend(axes)
     return axes
 
 
-def plot_groups(groups: Mapping[str, FinderResult]) -> "list[Axes]":
-    """Draws each group's search into a panel of a new figure, its pattern above."""
+def plot_panels(draws: Mapping[str, Callable[["Axes"], object]]) -> "list[Axes]":
+    """Draws panels next to each other in a new figure, each with its title."""
     axes = new_axes()
-    axes.figure.set_size_inches(6.4 * len(groups), 4.8)  # type: ignore[union-attr]  # a figure, not a part of one
-    cells = axes.figure.add_gridspec(1, len(groups))
+    axes.figure.set_size_inches(6.4 * len(draws), 4.8)  # type: ignore[union-attr]  # a figure, not a part of one
+    cells = axes.figure.add_gridspec(1, len(draws))
     axes.set_subplotspec(cells[0])
-    panels = [axes, *(axes.figure.add_subplot(cells[i]) for i in range(1, len(groups)))]
-    for panel, (pattern, found) in zip(panels, groups.items(), strict=True):
-        found.plot(panel)
-        peak = "no peak" if found.peak is None else f"{found.peak:.3g}"
-        panel.set_title(f"{pattern or '(rest)'}: {peak}", fontsize="medium")
+    panels = [axes, *(axes.figure.add_subplot(cells[i]) for i in range(1, len(draws)))]
+    for panel, (title, draw) in zip(panels, draws.items(), strict=True):
+        draw(panel)
+        panel.set_title(title, fontsize="medium")
     return panels
 
 

@@ -288,9 +288,12 @@ class FinderResult:
 
         Raises: ImportError if matplotlib is not installed.
         """
-        from lrax.finder._picture import plot_found
+        from lrax.finder._picture import plot_search
 
-        return plot_found(self, axes)
+        title = self.title if self.peak is not None else f"no {self.title} ({self.reason})"
+        ends = self.runs.peaks, self.runs.losses
+        curves = [curve.made for curve in self.curves]
+        return plot_search(curves, ends, self.runs.steps, self.peak, self.interval, title, axes)
 
     def plot_groups(self) -> "list[Axes]":
         """Draws a panel for each group of parameters into a new figure. Needs matplotlib.
@@ -299,12 +302,13 @@ class FinderResult:
 
         Raises: ImportError if matplotlib is not installed; ValueError if there are no groups.
         """
-        from lrax.finder._picture import plot_groups
+        from lrax.finder._picture import plot_panels
 
         if not self.groups:
             remedy = "give lrax.find_lr groups=, or draw it with plot"
             raise argument_error(ValueError, "FinderResult.plot_groups", "found", "a result with groups", self, remedy)
-        return plot_groups(self.groups)
+        peaks = {pattern: "no peak" if one.peak is None else f"{one.peak:.3g}" for pattern, one in self.groups.items()}
+        return plot_panels({f"{pattern or '(rest)'}: {peaks[pattern]}": one.plot for pattern, one in self.groups.items()})
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the whole result to one file, or nothing.
