@@ -74,7 +74,7 @@ def of_peers(task: Task, keys: jax.Array) -> dict[str, Outcome]:
 
 
 def of_lrax(task: Task, keys: jax.Array) -> dict[str, Outcome]:
-    """The outcomes of `lrax.find_lr` for a warm-up-cosine: its peak for all schedules, and what `FinderResult.rescale` gives each."""
+    """The outcomes of `lrax.find_lr`: the peak of a warm-up-cosine for all, and what `FinderResult.rescale` gives each."""
     found = {}
     for name, arguments in OURS.items():
         results = [find(task, key, arguments) for key in keys]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lrax.finder._policy import _next, bottom, find_peak, ramp_steps
+from lrax.finder._policy import POWERS, _next, bottom, find_peak, ramp_steps
 
 RATES = np.geomspace(1e-7, 100.0, 100)
 RAMP = RATES, 1 / (1 + (RATES / 0.01) ** 2) + 0.01
@@ -22,9 +22,11 @@ def train_to(best, made, width=1.0):
 @pytest.mark.parametrize("best", [0.01, 0.05, 0.3])
 @pytest.mark.parametrize("budget", [400, 900, 3_000])
 def test_the_best_peak_is_found(best, budget):
-    """Where runs of all lengths agree, the peak is found within the budget, and the interval contains it."""
+    """Where the best peak falls as the policy supposes, it is found within the budget, and the interval contains it."""
     made = []
-    answer = find_peak(*RAMP, 100 + budget, 10_000, train_to(best, made), False)
+    run_steps = max(budget // 4, 100) if budget < 600 else budget // 6
+    at_length = best * (10_000 / run_steps) ** POWERS[False]
+    answer = find_peak(*RAMP, 100 + budget, 10_000, train_to(at_length, made), False)
     assert abs(np.log10(answer.peak / best)) < 0.3
     assert answer.low < best < answer.high
     assert sum(steps for _, steps in made) <= budget
@@ -39,10 +41,19 @@ def test_a_search_has_few_constants_for_its_lengths():
 
 
 def test_the_peak_falls_with_the_length():
-    """Between the length of the runs and that of the plan, the peak falls where the optimizer is scale-invariant."""
+    """From the length of the runs to that of the plan, the peak falls more where the optimizer is scale-invariant."""
     made = []
-    same, falls = (find_peak(*RAMP, 500, 10_000, train_to(0.05, made), invariant) for invariant in (False, True))
-    assert falls.peak / same.peak == pytest.approx((made[-1][1] / 10_000) ** 0.15, rel=0.01)
+    less, more = (find_peak(*RAMP, 500, 10_000, train_to(0.05, made), invariant) for invariant in (False, True))
+    assert made[-1][1] == 100
+    assert more.peak / less.peak == pytest.approx(0.01**0.25, rel=0.01)
+
+
+def test_the_lengths_of_runs():
+    """By default there are four runs of 50 steps; a larger budget makes them longer; a tiny one makes two."""
+    for budget, number, steps in ((300, 4, 50), (500, 4, 100), (1_000, 6, 150), (120, 4, 5)):
+        made = []
+        find_peak(*RAMP, budget, 10_000, train_to(0.1, made), False)
+        assert (len(made), made[0][1]) == ((number, steps) if budget > 120 else (2, 10))
 
 
 def test_runs_that_all_diverge_give_no_peak():

@@ -18,14 +18,11 @@ Train = Callable[[Sequence[float], int], Sequence[float]]
 """`(peaks, steps) -> scores`: trains whole schedules of the plan's shape, of this many steps, at each peak, all from one state
 and on common batches. A lower score is better; a run that diverged has an infinite one."""
 
-RAMP, LONGEST, SHORTEST = 100, 100, 10
-"""Steps of the ramp; the most of a short run as long as the budget does not allow `MOST` runs; the fewest."""
+RAMP, USUAL, SHORTEST = 100, 100, 10
+"""Steps of the ramp; of a short run, where the budget allows it; and of the shortest one."""
 
-FEW, MOST = 2, 6
-"""The fewest and the most short runs. With a larger budget the runs are longer: length is worth more than number."""
-
-PART = 10
-"""A short run is at most this part of the plan, if that is not below `SHORTEST` steps."""
+FEW, MOST = 4, 6
+"""The fewest and the most short runs. With a larger budget the runs are longer."""
 
 ABOVE = 10**0.5
 """The best peak of a short run over the learning rate at 75 % of the ramp's drop: the median of the choosing tasks."""
@@ -49,7 +46,7 @@ BEYOND = 3.0
 """How much further the best may be where the best run was the last one tried, or where all runs ended about the same."""
 
 
-POWERS = {False: 0.0, True: 0.15, None: 0.1}
+POWERS = {False: 0.15, True: 0.4, None: 0.25}
 """Best peaks fall with the length of a run to this power, by whether the optimizer is scale-invariant (None: not known).
 
 The gradients of a run get smaller as it goes on, and with them the steps of SGD, but not those of Adam or Lion.
@@ -97,11 +94,10 @@ def find_peak(
       scale_invariant: whether a step does not change with the scale of the gradients; None if that is not known.
     """
     middle = middle_of(learning_rates, losses)
-    steps = min(LONGEST, max(total_steps // PART, SHORTEST))
-    left = max(budget - len(learning_rates), FEW)
-    number = min(max(left // steps, FEW), MOST)
+    left = max(budget - len(learning_rates), 2)
+    number = min(max(left // USUAL, FEW), MOST, max(left // SHORTEST, 2))
     steps = min(left // number, total_steps)
-    first = (-WIDE // 2, WIDE // 2) if number == FEW else (-WIDE, 0, WIDE)
+    first = (-WIDE // 2, WIDE // 2) if number == 2 else (-WIDE, 0, WIDE)
     scores: dict[int, float] = {}
     while len(scores) < number:
         places = list(first) if not scores else [_next(scores)]

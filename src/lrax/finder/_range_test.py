@@ -87,8 +87,8 @@ def range_test(
     >>> loss_fn = lambda params, batch: jnp.mean((params - batch) ** 2)
     >>> learner = lrax.Learner.create(loss_fn, jnp.zeros(3), optax.sgd)
     >>> curve = range_test(learner, jnp.ones((8, 3)), batch_size=4, key=jax.random.key(0))
-    >>> print(f"{curve.steps_run} steps, {curve.reason}; valley at {curve.suggest(lrax.finder.valley):.2f}")
-    170 steps, completed; valley at 0.19
+    >>> print(f"{curve.steps_run} steps, {curve.reason}; steepest at {curve.suggest(lrax.finder.steepest):.2f}")
+    170 steps, completed; steepest at 0.06
     """
     climb, steps = _ramp("range_test", ramp, steps)
     smoothing, stop = _run_rules("range_test", smoothing, stop)

@@ -85,8 +85,7 @@ def steepest(learning_rates: npt.ArrayLike, losses: npt.ArrayLike, skip_begin: i
     it a smoothed curve, because noise makes slopes.
 
     Args:
-      learning_rates: float (n,), rising, > 0.
-      losses: float (n,), the loss after a step at that learning rate.
+      learning_rates, losses: float (n,): rising learning rates > 0, and the loss after a step at each.
       skip_begin, skip_end: points to leave out at the ends; torch-lr-finder leaves out 10 and 5.
 
     Returns: float32; NaN if the loss never drops or there are fewer than 5 points.
@@ -110,8 +109,7 @@ def steep(learning_rates: npt.ArrayLike, losses: npt.ArrayLike, skip_begin: int 
     This is `steepest` with a forward difference: it is noisier, and half a step of the ramp lower.
 
     Args:
-      learning_rates: float (n,), rising, > 0.
-      losses: float (n,), the loss after a step at that learning rate.
+      learning_rates, losses: float (n,): rising learning rates > 0, and the loss after a step at each.
       skip_begin, skip_end: points to leave out at the ends; fastai leaves out a tenth and 5.
 
     Returns: float32; NaN if the loss never drops or there are fewer than 5 points.
@@ -135,8 +133,7 @@ def suggestion(learning_rates: npt.ArrayLike, losses: npt.ArrayLike, skip_begin:
     The slope between neighbours is weighted so that it is exact for parabolas; at both ends it is one-sided.
 
     Args:
-      learning_rates: float (n,), rising, > 0.
-      losses: float (n,), the loss after a step at that learning rate.
+      learning_rates, losses: float (n,): rising learning rates > 0, and the loss after a step at each.
       skip_begin, skip_end: points to leave out at the ends; Lightning leaves out 10 and 1.
 
     Returns: float32; NaN if the loss never drops or there are fewer than 5 points.
@@ -163,8 +160,7 @@ def minimum(
     """A tenth of the learning rate at which the loss is lowest.
 
     Args:
-      learning_rates: float (n,), rising, > 0.
-      losses: float (n,), the loss after a step at that learning rate.
+      learning_rates, losses: float (n,): rising learning rates > 0, and the loss after a step at each.
       divisor: the learning rate at the minimum is divided by it.
       skip_begin, skip_end: points to leave out at the ends; fastai leaves out a tenth and 5.
 
@@ -185,8 +181,7 @@ def edge(learning_rates: npt.ArrayLike, losses: npt.ArrayLike) -> np.float32:
     """Half the learning rate at which the loss is lowest: as high as it goes while the loss still drops.
 
     Args:
-      learning_rates: float (n,), rising, > 0.
-      losses: float (n,), the loss after a step at that learning rate, best smoothed.
+      learning_rates, losses: float (n,): rising learning rates > 0, and the loss after a step at each, best smoothed.
 
     Returns: float32; NaN if the first loss is the lowest or there are fewer than 5 points.
 
@@ -203,8 +198,7 @@ def valley(learning_rates: npt.ArrayLike, losses: npt.ArrayLike, skip_begin: int
     """A learning rate half-way down the longest valley: the longest subsequence of losses of which each is lower.
 
     Args:
-      learning_rates: float (n,), rising, > 0.
-      losses: float (n,), the loss after a step at that learning rate.
+      learning_rates, losses: float (n,): rising learning rates > 0, and the loss after a step at each.
       skip_begin, skip_end: points to leave out at the ends; fastai leaves out a tenth and 5.
 
     Returns: float32; NaN if the loss never drops or there are fewer than 5 points.
@@ -240,8 +234,7 @@ def slide(
     """Slides from the right to the first place where the slope is level over `width` points.
 
     Args:
-      learning_rates: float (n,), rising, > 0.
-      losses: float (n,), the loss after a step at that learning rate.
+      learning_rates, losses: float (n,): rising learning rates > 0, and the loss after a step at each.
       width: points between the two slopes that are compared.
       threshold: slopes closer than this are level; in units of the loss.
       skip_begin, skip_end: points to leave out at the ends; fastai leaves out a tenth and 5.
