@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from lrax.fields._errors import argument_error, check_call
 from lrax.finder._curve import Curve
-from lrax.finder._policy import find_peak, ramp_steps
+from lrax.finder._policy import POWERS, find_peak, ramp_steps
 from lrax.finder._range_test import EVERY, curve_from, run_ramp, with_every
 from lrax.finder._rescale import Plan, plan_of
 from lrax.finder._result import NO_RUNS, FinderResult, Runs
@@ -179,7 +179,7 @@ class Search:
                 budget=self.budget,
                 evaluated=self.evaluation is not None,
             )
-            short = ShortRuns(trainer, self.plan, trainer.order(self.source.key))
+            short = ShortRuns(trainer, self.plan, trainer.order(self.source.key), POWERS[invariant])
             try:
                 ramp = short.ramp(ramp_steps(self.budget))
                 partial = dataclasses.replace(partial, curves=(ramp,))
@@ -226,11 +226,12 @@ class ShortRuns:
       trainer: trains.
       plan: whose shape they have.
       order: what all their batches are drawn by.
+      power: best peaks fall with the length to this power.
       data_ended: whether the data ended in one of them.
     """
 
-    def __init__(self, trainer: Trainer, plan: Plan, order: object):
-        self.trainer, self.plan, self.order = trainer, plan, order
+    def __init__(self, trainer: Trainer, plan: Plan, order: object, power: float):
+        self.trainer, self.plan, self.order, self.power = trainer, plan, order, power
         self.data_ended = False
         self._done: list[tuple[float, int, float, float, int]] = []
 
@@ -254,7 +255,8 @@ class ShortRuns:
             score = loss if trainer.evaluator is None or math.isinf(loss) else trainer.evaluator.score(run.end_metric(TAIL))
             scores.append(score)
             self.data_ended |= run.why is Reason.DATA_ENDED
-            self._done.append((peak, steps, loss, score, int(run.steps)))
+            stands_for = peak * (steps / self.plan.steps) ** self.power
+            self._done.append((stands_for, steps, loss, score, int(run.steps)))
         return scores
 
     def runs(self) -> Runs:

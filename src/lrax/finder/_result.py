@@ -42,7 +42,8 @@ class Runs:
     """Short runs of a search: whole schedules of the plan's shape from one state on common batches, by rising peaks.
 
     Attributes:
-      peaks: of each run, float32 of shape (runs,).
+      peaks: the peak of the plan that each run stands for, float32 of shape (runs,). Its own is higher where best peaks fall
+        with the length.
       steps: the length of each run, int32 of shape (runs,).
       losses: the mean loss at the end of each, float32 of shape (runs,); infinite where a run diverged.
       scores: what ranks them, float32 of shape (runs,), lower is better: their losses; or with an evaluation the metric after
@@ -278,8 +279,8 @@ class FinderResult:
     def plot(self, axes: "Axes | None" = None) -> "Axes":
         """Draws the ramp and the ends of the short runs over the peak learning rate, and marks `peak`. Needs matplotlib.
 
-        Dots are the losses of the ramp, diamonds the end losses of the short runs at their peaks. `Curve.plot`
-        of `curves[0]` draws the ramp alone, with other suggestion rules.
+        Dots are the losses of the ramp, markers the end losses of the short runs at the plan's peak that they stand for.
+        `Curve.plot` of `curves[0]` draws the ramp alone, with other suggestion rules.
 
         Args:
           axes: where to draw; by default new axes.
