@@ -268,7 +268,7 @@ def test_bad_arguments_are_named(error, message, change):
         (TypeError, r"must return \(state, loss\), got", lambda state, batch, rate: state),
         (ValueError, r"the loss must be a scalar, got shape \(3,\)", lambda state, batch, rate: (state, jnp.zeros(3))),
         (ValueError, "same structure", lambda state, batch, rate: ((state, state), jnp.float32(0))),
-        (ValueError, r"state changed from float32\[\] to int32\[\]", lambda state, batch, rate: (jnp.int32(0), jnp.float32(0))),
+        (ValueError, r"state is int32\[\] instead of float32\[\]", lambda state, batch, rate: (jnp.int32(0), jnp.float32(0))),
     ],
 )
 def test_bad_step_functions_are_named(error, message, step):

@@ -167,7 +167,7 @@ def test_iterables():
     assert (ended.steps_run, ended.reason) == (30, Reason.DATA_ENDED)
     assert "the data ended after 30 steps" in str(ended)
     assert lrax.range_test(linear_learner(), iter([])).steps_run == 0
-    with pytest.raises(TypeError, match=r"`data` must be arrays or a sampler .*; call it outside jit and vmap"):
+    with pytest.raises(TypeError, match=r"(?s)`data` must be arrays or a sampler .*; call it outside jit and vmap"):
         jax.jit(lambda key: lrax.range_test(linear_learner(), batches, key=key))(KEY)
 
 

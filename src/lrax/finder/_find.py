@@ -14,7 +14,7 @@ import numpy.typing as npt
 from lrax.fields._errors import argument_error, check_call
 from lrax.finder._curve import Curve
 from lrax.finder._policy import POWERS, find_peak, ramp_steps
-from lrax.finder._range_test import EVERY, curve_from, run_ramp, with_every
+from lrax.finder._range_test import EVERY, curve_from, execution_of, run_ramp, with_every
 from lrax.finder._rescale import Plan, plan_of
 from lrax.finder._result import NO_RUNS, FinderResult, Runs
 from lrax.finder._rules import FEWEST, center, start_level
@@ -108,10 +108,7 @@ def find_lr(
     plan = warmup_cosine(peak=1.0, total_steps=total_steps or STEPS, warmup_steps=0.1) if schedule is None else schedule
     its = plan_of("find_lr", "schedule", plan, total_steps, otherwise=STEPS)
     steps = _budget(budget, its.steps)
-    execution = Execution(loop="python" if progress and loop is None else loop)
-    if progress and loop == "scan":
-        remedy = "leave it out: a bar is moved from Python"
-        raise argument_error(ValueError, "find_lr", "loop", "'python' where `progress` is shown", loop, remedy)
+    execution = execution_of("find_lr", loop, progress)
     source = Source(data, key, batch_size, transform, accumulate)
     one = Search(learner, source, its, steps, execution, with_every(evaluation, EVERY), progress)
     found = one.run() if groups is None else _with_groups(one, _checked_groups(groups, frozen_lr), float(frozen_lr))

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._errors import any_traced, argument_error, check_call, check_whole, is_concrete
+from lrax.fields._errors import any_traced, argument_error, check_call, check_whole, choice, is_concrete
 from lrax.fields._value import is_batch
 from lrax.finder._curve import Curve, curve_of
 from lrax.finder._stop import RunningMean, TimesMedian
@@ -97,10 +97,7 @@ def range_test(
     arrays = () if isinstance(data, Iterator) else data
     if any_traced((learner.state, arrays, key, climb, smoothing, stop)):
         return _traced(learner, source, climb, steps, smoothing, stop, evaluation)
-    execution = Execution(loop="python" if progress and loop is None else loop, donate=donate)
-    if progress and loop == "scan":
-        remedy = "leave it out: a bar is moved from Python"
-        raise argument_error(ValueError, "range_test", "loop", "'python' where `progress` is shown", loop, remedy)
+    execution = execution_of("range_test", loop, progress, donate)
     with progress_bar(steps * accumulate, "range test", "batch", progress) as show:
         trainer = make_trainer(
             "range_test", [learner], source, capacity=steps, execution=execution, evaluation=evaluation, report=show
@@ -111,6 +108,16 @@ def range_test(
         except Interrupted as interrupt:
             interrupt.found = curve_from(trainer, interrupt.runs[0], Reason.INTERRUPTED)
             raise
+
+
+def execution_of(caller: str, loop: Literal["scan", "python"] | None, progress: bool, donate: bool = False) -> Execution:
+    """How runs are executed. Raises ValueError for another loop, and for one that cannot move a progress bar."""
+    if loop is not None:
+        choice(caller, "loop", loop, ("scan", "python"))
+    if progress and loop == "scan":
+        remedy = "leave it out: a bar is moved from Python"
+        raise argument_error(ValueError, caller, "loop", "'python' where `progress` is shown", loop, remedy)
+    return Execution(loop="python" if progress else loop, donate=donate)
 
 
 def run_ramp(trainer: Trainer, run: Run, steps: int) -> Run:
