@@ -48,7 +48,7 @@ params = {
 optimizer = functools.partial(optax.sgd, momentum=0.9)  # a function of the rate
 learner = lrax.Learner.create(loss_fn, params, optimizer)
 updates = 500
-plan = lrax.warmup_cosine(peak=1.0, total_steps=updates, warmup_steps=50)  # any peak: only its shape counts
+plan = lrax.warmup_cosine(peak=1.0, warmup_steps=50, total_steps=updates)  # any peak: only its shape counts
 found = lrax.find_lr(learner, train_data, plan, batch_size=64, key=jax.random.key(2))
 print(found)
 print(found.explanation)
@@ -104,7 +104,7 @@ def train(schedule):
 
 
 peaks = schedule(50) * jnp.geomspace(0.01, 10, 12)
-result = lrax.run_sweep(train, jax.vmap(lambda peak: lrax.warmup_cosine(peak, updates, 50))(peaks))
+result = lrax.run_sweep(train, jax.vmap(lambda peak: lrax.warmup_cosine(peak, warmup_steps=50, total_steps=updates))(peaks))
 print(result)
 result.plot()
 

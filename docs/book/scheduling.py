@@ -153,7 +153,7 @@ def test_error(metrics):
 examples = len(train_data[1])
 epoch = examples // batch_size  # in steps
 steps = epochs * epoch
-cosine = lrax.warmup_cosine(1.0, steps, 0.05, end=0.02)
+cosine = lrax.warmup_cosine(1.0, warmup_steps=0.05, total_steps=steps, end=0.02)
 found = lrax.find_lr(learner, train_data, cosine, batch_size=batch_size, key=jax.random.key(2), budget=750 if full else 300)
 print(found)
 found.plot()
@@ -248,10 +248,14 @@ for run, name in enumerate(schedules):
 # %%
 few, seeds = (30_720, 2) if full else (640, 1)
 short_steps = few // batch_size
-usual = float(found.rescale(lrax.warmup_cosine(1.0, short_steps, 0.05))(short_steps // 20))
+usual = float(found.rescale(lrax.warmup_cosine(1.0, warmup_steps=0.05, total_steps=short_steps))(short_steps // 20))
 constants = [lrax.Constant(rate) for rate in usual * 2.0 ** np.arange(-4, 2)]
 powers = [lrax.Polynomial(usual * 2.0**height, 0.0, short_steps, power) for power in (0.5, 1.0, 2.0, 4.0) for height in (0, 1)]
-warmups = [lrax.warmup_cosine(times * usual, short_steps, warmup) for warmup in (0, 0.01, 0.05, 0.2) for times in (1, 3)]
+warmups = [
+    lrax.warmup_cosine(times * usual, warmup_steps=warmup, total_steps=short_steps)
+    for warmup in (0, 0.01, 0.05, 0.2)
+    for times in (1, 3)
+]
 exercises = lrax.run_sweep(
     runs(few, 1),
     *lrax.grid(constants + powers + warmups, jax.random.split(jax.random.key(4), seeds)),
@@ -265,7 +269,7 @@ print(f"{len(exercises.schedules)} runs of {short_steps} steps; the usual peak i
 
 def errors(chosen):
     """The mean error of each schedule over its seeds."""
-    return [exercises.scores[list(setting.lanes)].mean() for setting in exercises.settings[chosen]]
+    return [exercises.scores[list(setting.runs)].mean() for setting in exercises.settings[chosen]]
 
 
 # %% [markdown]

@@ -82,7 +82,13 @@ def loss_fn(params, pieces):
 # %%
 optimizer = functools.partial(optax.adamw, weight_decay=0.01)
 learner = lrax.Learner.create(loss_fn, start(jax.random.key(1)), optimizer)
-found = lrax.find_lr(learner, train_pieces, lrax.warmup_cosine(1.0, short, 0.05), batch_size=batch_size, key=jax.random.key(2))
+found = lrax.find_lr(
+    learner,
+    train_pieces,
+    lrax.warmup_cosine(1.0, warmup_steps=0.05, total_steps=short),
+    batch_size=batch_size,
+    key=jax.random.key(2),
+)
 print(found)
 found.plot()
 
@@ -100,7 +106,7 @@ found.plot()
 # %%
 clock = lrax.Clock(batch_size * context)  # tokens per step
 tokens = int(clock.seen(2 * short))
-shape = lrax.wsd(1.0, tokens, warmup_steps=0.05, cooldown_steps=0.2)  # counts are tokens
+shape = lrax.wsd(1.0, warmup_steps=0.05, cooldown_steps=0.2, total_steps=tokens)  # counts are tokens
 plan = found.rescale(clock.to_steps(shape))  # counts are updates, and the height is right
 print(f"{tokens:,} tokens are {lrax.steps_for(tokens=tokens, clock=clock)} steps")
 twice = lrax.Clock(2 * batch_size * context)
@@ -183,7 +189,7 @@ extended, logs["extended"] = train(late, longer, 3 * short)
 # shared.
 
 # %%
-cosines = {steps: found.rescale(lrax.warmup_cosine(1.0, steps, 0.05)) for steps in (short, 3 * short)}
+cosines = {steps: found.rescale(lrax.warmup_cosine(1.0, warmup_steps=0.05, total_steps=steps)) for steps in (short, 3 * short)}
 short_cosine, logs["cosine, short"] = train(states, cosines[short], short)
 midway, logs["cosine, long"] = train(states, cosines[3 * short], short)
 long_cosine, rest = train(midway, cosines[3 * short], 3 * short)

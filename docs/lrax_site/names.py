@@ -32,44 +32,33 @@ PAGES: dict[str, Page] = {
     "phases": Page(
         "Phases",
         "Schedules with a length. At count 0 a phase is at its start. From count `steps` on it stays at its end.",
-        ("lrax.schedules._phases", "lrax.schedules._phases", "lrax.schedules._phases"),
+        ("lrax.schedules._phases",),
     ),
     "endless": Page(
         "Schedules without a length, and tables",
         "Schedules without an end, and schedules from a table of counts.",
-        ("lrax.schedules._decays", "lrax.schedules._tables", "lrax.schedules._tables"),
+        ("lrax.schedules._decays", "lrax.schedules._tables"),
     ),
     "combinators": Page(
         "Combinators",
         "Schedules made of other schedules: in sequence, repeated, shifted, scaled, added.",
-        (
-            "lrax.schedules._combinators",
-            "lrax.schedules._combinators",
-            "lrax.schedules._combinators",
-            "lrax.schedules._combinators",
-            "lrax.schedules._noise",
-        ),
+        ("lrax.schedules._combinators",),
     ),
     "recipes": Page(
         "Recipes",
         "Named combinations for common runs. Each is made of public schedule classes.",
-        (
-            "lrax.schedules._recipes",
-            "lrax.schedules._recipes",
-            "lrax.schedules._recipes",
-            "lrax.schedules._recipes",
-        ),
+        ("lrax.schedules._recipes",),
     ),
     "plans": Page(
         "Lengths, clocks and changes",
         "Epochs, examples and tokens as steps; batch-size ramp-up; learning rates for other batch sizes; extending a run or "
         "ending it early.",
-        ("lrax.schedules._clock", "lrax.schedules._clock", "lrax.schedules._plan"),
+        ("lrax.schedules._clock", "lrax.schedules._plan"),
     ),
     "show": Page(
-        "Plotting, saving and loading",
-        "Schedules as pictures, tables and JSON, and schedules from a configuration.",
-        ("lrax.schedules._display", "lrax.schedules._display", "lrax.schedules._serialise", "lrax.schedules._serialise"),
+        "Checking, plotting, saving and loading",
+        "A report of probable mistakes, schedules as pictures, tables and JSON, and schedules from a configuration.",
+        ("lrax.schedules._check", "lrax.schedules._display", "lrax.schedules._serialise"),
     ),
     "optax": Page(
         "Optimizers",
@@ -78,14 +67,21 @@ PAGES: dict[str, Page] = {
         ("lrax.optimizers",),
     ),
     "learner": Page(
-        "Learners",
-        "A training state and a step, for the finder, sweeps and races.",
-        ("lrax.training._learner", "lrax.flax", "lrax.keras"),
+        "Learners and evaluation",
+        "A training state, a step and a metric, for the finder, sweeps and races.",
+        ("lrax.training._learner", "lrax.training._evaluating", "lrax.flax", "lrax.keras"),
     ),
     "finder": Page(
         "Finder",
         "The range test and its result. See also [the finder](../finder.md).",
-        ("lrax.finder._find", "lrax.finder._result", "lrax.finder._range_test", "lrax.finder._curve", "lrax.finder"),
+        (
+            "lrax.finder._find",
+            "lrax.finder._result",
+            "lrax.finder._range_test",
+            "lrax.finder._curve",
+            "lrax.training._core",
+            "lrax.finder",
+        ),
     ),
     "finder-rules": Page(
         "Finder: rules, stops, smoothers",
@@ -230,7 +226,7 @@ def links() -> dict[str, str]:
     """What may be written of a name in backticks, and its shortest path.
 
     What could mean two names is left out, and so is a word that is an argument or a field somewhere, as `power` is: to be a
-    link it is written in full, `lrax.schedules.power`.
+    link it is written in full, `lrax.schedules.warmup_power`.
     """
     fields = {
         word for path in (SOURCE / "lrax").rglob("*.py") for word in re.findall(r"^ +(\w+): ", path.read_text(), re.MULTILINE)

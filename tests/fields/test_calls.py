@@ -74,16 +74,19 @@ def test_a_misspelt_argument_is_known():
     [
         (
             lambda: lrax.find_lr(1, 2, 3, 4),
-            r"^find_lr: takes 3 arguments by their place, got 4; it is find_lr\(learner, data, ",
+            r"^find_lr: takes 3 positional arguments but 4 were given; it is find_lr\(learner, data, ",
         ),
         (lambda: lrax.find_lr(1), r"^find_lr: `data` is missing; it is find_lr\("),
         (lambda: lrax.race(1, 2, 3), r"^race: `rungs` is missing; it is race\("),
         (
             lambda: lrax.table(1, schedules=2),
-            r"^table: `schedules` is given twice, by its place and by its name; it is",
+            r"^table: got multiple values for argument `schedules`; it is",
         ),
-        (lambda: lrax.steps_for(1), r"^steps_for: takes 0 arguments by their place, got 1; it is steps_for\(\*, fraction, "),
-        (lambda: lrax.sweep(), r"^sweep: `train` is missing; it is sweep\(train, schedules, \*others, lanes=None"),
+        (
+            lambda: lrax.steps_for(1),
+            r"^steps_for: takes 0 positional arguments but 1 were given; it is steps_for\(\*, f",
+        ),
+        (lambda: lrax.sweep(), r"^sweep: `train` is missing; it is sweep\(train, schedules, \*others, execution=None"),
         (
             lambda: lrax.finder.Curve.plot(1, rule=2),
             r"^Curve.plot: .* did you mean `rules`\? It is Curve.plot\(axes=None, ",

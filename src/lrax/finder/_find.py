@@ -102,7 +102,7 @@ def find_lr(
     >>> learner = lrax.Learner.create(loss_fn, jnp.zeros(3), optax.sgd)
     >>> found = find_lr(learner, jnp.ones((8, 3)), batch_size=4, key=jax.random.key(0), total_steps=500)
     >>> print(f"{found.peak:.1f}: {found.schedule}")
-    0.8: warmup_cosine(peak=0.8, total_steps=500, warmup_steps=0.1)
+    0.8: warmup_cosine(peak=0.8, warmup_steps=0.1, total_steps=500)
     """
     check_learner("find_lr", learner, key)
     plan = warmup_cosine(peak=1.0, total_steps=total_steps or STEPS, warmup_steps=0.1) if schedule is None else schedule

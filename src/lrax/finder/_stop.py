@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lrax.fields._errors import is_concrete
-from lrax.fields._rules import Rule
-from lrax.fields._types import Delay, Rate, default
+from lrax.fields._rules import Delay, Rate, Rule, default
 from lrax.fields._value import Value
 from lrax.training._core import Run
 
