@@ -65,7 +65,7 @@ def tests() -> dict[str, Test]:
         return lrax.range_test(learner, data, key=key, stop=stop_at(limit), **settings).losses
 
     def from_host(limit: Any, key: Any) -> Any:
-        return lrax.find_lr(learner, data, key=key, stop=stop_at(limit), loop="python", **settings).losses
+        return lrax.range_test(learner, data, key=key, stop=stop_at(limit), loop="python", **settings).losses
 
     def scanned(limit: Any, key: Any) -> Any:
         draws = jax.random.randint(key, (UPDATES, BATCH), 0, len(data[1]))
@@ -82,7 +82,7 @@ def tests() -> dict[str, Test]:
 
     return {
         "`lrax.range_test`, jitted": jax.jit(ranged),
-        "`lrax.find_lr(loop='python')`": from_host,
+        "`lrax.range_test(loop='python')`": from_host,
         "`lax.scan` and `lax.cond`, jitted": jax.jit(scanned),
     }
 

@@ -58,8 +58,8 @@ def compare(model: nn.Module, batch_size: int, updates: int, pairs: int) -> tupl
         return state, loss
 
     def test() -> Any:
-        ramp, stop = lrax.Geometric(1e-6, 1e-3, updates - 1), lrax.finder.NeverStop()
-        return lrax.find_lr(learner, data, batch_size=batch_size, key=jax.random.key(2), ramp=ramp, stop=stop).losses
+        ramp = lrax.Geometric(1e-6, 1e-3, updates - 1)
+        return lrax.range_test(learner, data, batch_size=batch_size, key=jax.random.key(2), ramp=ramp, stop=None).losses
 
     bare(), test()  # compile
     times: dict[Any, list[float]] = {bare: [], test: []}

@@ -35,7 +35,7 @@ HALVES = {
     "family": family_tasks,
     "family-report": family_report_tasks,
 }
-SHOWN = ("best single rate", "lrax (default)", "lrax (default)" + OWN, "lrax, refine=True" + OWN)
+SHOWN = ("best single rate", "lrax (default)", "lrax (default)" + OWN, "lrax, budget=750" + OWN)
 """What the table of every task shows."""
 
 

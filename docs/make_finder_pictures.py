@@ -13,25 +13,22 @@ from digits_mlp import digits, learner, new_axes, save
 KEY = jax.random.key(0)
 
 
-def draw(name: str, found: lrax.FinderResult, rules: tuple = ()) -> None:
+def draw(name: str, shown: lrax.FinderResult | lrax.finder.Curve, **options: object) -> None:
     """Writes one picture."""
-    save("finder", name, found.plot(new_axes(), rules))
-    print(f"{name}: {found}")
+    save("finder", name, shown.plot(new_axes(), **options))
+    print(f"{name}: {shown}")
 
 
 def main() -> None:
     """All pictures."""
-    find = functools.partial(lrax.find_lr, learner(KEY), digits(), key=KEY, batch_size=64)
-    draw("default", find())
-    draw("seeds", find(seeds=8, initialize=learner))
-    draw(
-        "rules",
-        find(ramp=lrax.Geometric(1e-7, 100.0, 249)),
-        (lrax.finder.steepest, lrax.finder.valley, lrax.finder.slide, lrax.finder.minimum, lrax.finder.edge),
-    )
-    draw("completed", find(ramp=lrax.Geometric(1e-7, 0.02, 149)))
-    draw("flat", find(ramp=lrax.Geometric(1e-9, 1e-5, 99)))
-    draw("batches", find(batch_size=2, ramp=lrax.Geometric(1e-7, 100.0, 249)))
+    options = {"key": KEY, "batch_size": 64}
+    test = functools.partial(lrax.range_test, learner(KEY), digits(), stop=lrax.finder.TimesMedian(10.0))
+    rules = (lrax.finder.steepest, lrax.finder.valley, lrax.finder.slide, lrax.finder.minimum, lrax.finder.edge)
+    draw("default", lrax.find_lr(learner(KEY), digits(), **options))
+    draw("rules", test(ramp=lrax.Geometric(1e-7, 100.0, 249), **options), rules=rules)
+    draw("completed", test(ramp=lrax.Geometric(1e-7, 0.02, 149), **options))
+    draw("flat", test(ramp=lrax.Geometric(1e-9, 1e-5, 99), **options))
+    draw("batches", test(ramp=lrax.Geometric(1e-7, 100.0, 249), key=KEY, batch_size=2))
 
 
 if __name__ == "__main__":

@@ -119,11 +119,12 @@ def main() -> int:
         learner,
         (data.train_images, data.train_labels),
         batch_size=options.batch_size,
+        total_steps=options.updates,
         key=jax.random.key(options.seed),
         progress=True,
     )
     print(found)
-    if found.suggestion is None:
+    if found.peak is None:
         return 1
 
     update = jax.jit(learner.step)  # the rate is an argument: one compilation for all schedules
@@ -131,7 +132,7 @@ def main() -> int:
     factors = (0.1, 1.0, 10.0)
     with tqdm(total=len(factors) * 5 * options.updates, desc="training") as bar:
         for factor in factors:
-            for name, schedule in schedules_at(factor * found.suggestion, options.updates).items():
+            for name, schedule in schedules_at(factor * found.peak, options.updates).items():
                 rates = jax.jit(jax.vmap(schedule))(jnp.arange(options.updates))
                 state, losses = learner.state, []
                 stream = batches(data.train_images, data.train_labels, options.batch_size, options.seed)
@@ -142,12 +143,12 @@ def main() -> int:
                 final = float(np.mean(jax.device_get(losses[-SETTLED:])))
                 rows.append((factor, name, final, float(accuracy(state.params, data.test_images, data.test_labels))))
 
-    print(f"\n{'schedule':<16}" + "".join(f"{factor * found.suggestion:>14.3g} " for factor in factors))
+    print(f"\n{'schedule':<16}" + "".join(f"{factor * found.peak:>14.3g} " for factor in factors))
     print(f"{'':<16}" + f"{'loss  accuracy':>15}" * len(factors))
     for name in dict.fromkeys(row[1] for row in rows):
         cells = [f"{loss:>6.3f} {100 * right:>6.1f} %" for _, row_name, loss, right in rows if row_name == name]
         print(f"{name:<16}" + "".join(f"{cell:>15}" for cell in cells))
-    for path in draw(found, schedules_at(found.suggestion, options.updates), options.updates, options.out):
+    for path in draw(found, schedules_at(found.peak, options.updates), options.updates, options.out):
         print(f"wrote {path}")
     return 0
 

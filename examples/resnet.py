@@ -81,7 +81,7 @@ def main() -> int:
     data = image_data.load("digits")
     model = ResNet18(options.width, channels=1, classes=10, rngs=nnx.Rngs(0))
     learner = lrax.flax.from_nnx(model, loss_fn, functools.partial(optax.sgd, momentum=0.9))
-    found = lrax.find_lr(
+    curve = lrax.range_test(
         learner,
         (data.train_images, data.train_labels),
         batch_size=options.batch_size,
@@ -89,10 +89,10 @@ def main() -> int:
         ramp=lrax.Geometric(1e-6, 10.0, max(options.updates - 1, 1)),
         progress=True,
     )
-    print(found)
+    print(curve)
     mpl.use("Agg")  # no window
     options.out.mkdir(parents=True, exist_ok=True)
-    found.plot().figure.savefig(options.out / "resnet.png", dpi=150)
+    curve.plot(rules=(lrax.finder.loss_drop,)).figure.savefig(options.out / "resnet.png", dpi=150)
     print(f"wrote {options.out / 'resnet.png'}")
     return 0
 

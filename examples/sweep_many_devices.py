@@ -94,7 +94,7 @@ def main() -> None:
     )
     learner = jax.device_put(learner, everywhere)
     key = jax.jit(lambda: jax.random.key(1), out_shardings=everywhere)()
-    found = lrax.find_lr(learner, data, batch_size=64, key=key, ramp=lrax.Geometric(1e-6, 1.0, 119))
+    curve = lrax.range_test(learner, data, batch_size=64, key=key, ramp=lrax.Geometric(1e-6, 1.0, 119))
 
     schedules = jax.vmap(lambda peak: lrax.warmup_cosine(peak, warmup_steps=options.steps // 10, total_steps=options.steps))(
         jnp.geomspace(1e-3, 1.0, options.rates)
@@ -105,10 +105,10 @@ def main() -> None:
 
     if jax.process_index() == 0:  # every process has the whole result
         print(f"{jax.process_count()} processes, {jax.device_count()} devices: {dict(mesh.shape)}")
-        print(found)
+        print(curve)
         print(result)
         if options.out:
-            np.savez(options.out, losses=found.losses, scores=result.scores, metrics=result.metrics)
+            np.savez(options.out, losses=curve.losses, scores=result.scores, metrics=result.metrics)
 
 
 if __name__ == "__main__":

@@ -18,14 +18,14 @@ from finder.training import curves
 
 SEEDS = 5
 OURS: dict[str, dict[str, Any]] = {
-    "lrax, one ramp of 250": {"ramp": lrax.Geometric(1e-7, 100.0, 249)},
     "lrax (default)": {},
-    "lrax, refine=True": {"refine": True},
+    "lrax, budget=500": {"budget": 500},
+    "lrax, budget=750": {"budget": 750},
 }
 """Arguments of `lrax.find_lr`."""
 
 OWN = ": its own rate for each schedule"
-"""What lines of `FinderResult.schedule` are called by."""
+"""The suffix of rows where each schedule has its own peak, by `FinderResult.rescale`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,13 +74,13 @@ def of_peers(task: Task, keys: jax.Array) -> dict[str, Outcome]:
 
 
 def of_lrax(task: Task, keys: jax.Array) -> dict[str, Outcome]:
-    """The outcomes of `lrax.find_lr`: its suggestion for all schedules, and what `FinderResult.schedule` says for each."""
+    """The outcomes of `lrax.find_lr`: the peak of a warm-up-cosine for all, and what `FinderResult.rescale` gives each."""
     found = {}
     for name, arguments in OURS.items():
         results = [find(task, key, arguments) for key in keys]
         spent = np.array([result.steps_run for result in results])
-        bands = np.array([result.band or (math.nan, math.nan) for result in results])
-        found[name] = for_all(rates([result.suggestion for result in results]), spent, bands)
+        bands = np.array([result.interval or (math.nan, math.nan) for result in results])
+        found[name] = for_all(rates([result.peak for result in results]), spent, bands)
         own = {kind: rates([height(task, kind, result) for result in results]) for kind in KINDS}
         found[name + OWN] = Outcome(own, spent)
     return found
@@ -88,18 +88,18 @@ def of_lrax(task: Task, keys: jax.Array) -> dict[str, Outcome]:
 
 def height(task: Task, kind: str, result: lrax.FinderResult) -> float | None:
     """The highest rate of a schedule of this kind, for the whole run of the task."""
-    if result.suggestion is None:
+    if result.peak is None:
         return None
     shape = np.asarray(table_shape(kind, task.updates))
     plan = lrax.Piecewise(shape, np.arange(task.updates))
-    return float(result.schedule(plan, total_steps=task.updates).values.max())
+    return float(result.rescale(plan, total_steps=task.updates).values.max())
 
 
 def find(task: Task, key: jax.Array, arguments: dict[str, Any]) -> lrax.FinderResult:
-    """The range test of a task, as a user runs it."""
+    """A search for a task, as a user runs it."""
     start, stream = jax.random.split(key)
     learner = lrax.Learner.create(task.loss_fn, task.initialize(start), task.optimizer)
-    return lrax.find_lr(learner, task.sample, key=stream, **arguments)
+    return lrax.find_lr(learner, task.sample, key=stream, total_steps=task.updates, **arguments)
 
 
 def rates(suggestions: list[float | None]) -> np.ndarray[Any, Any]:

@@ -9,15 +9,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
 
 import lrax
 
 Array = np.ndarray[Any, Any]
-steepest, valley, slide, minimum, edge = map(
-    jax.jit, (lrax.finder.steepest, lrax.finder.valley, lrax.finder.slide, lrax.finder.minimum, lrax.finder.edge)
-)
+steepest, valley, slide = lrax.finder.steepest, lrax.finder.valley, lrax.finder.slide
+minimum, edge = lrax.finder.minimum, lrax.finder.edge
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,9 +55,8 @@ def recorded(losses: Array, times: float, skip: int = 0) -> int:
 
 
 def read(rule: Callable[..., Any], rates: Array, losses: Array) -> float:
-    """What one of lrax's rules reads off a curve; padded, so that it is compiled once for all lengths."""
-    padding = np.full(max(256 - len(rates), 0), np.nan)
-    return float(rule(np.concatenate([rates, padding]), np.concatenate([losses, padding])))
+    """What one of lrax's rules reads off a curve."""
+    return float(rule(rates, losses))
 
 
 def torch_lr_finder(rates: Array, losses: Array) -> tuple[float, int]:

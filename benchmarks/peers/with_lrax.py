@@ -50,18 +50,18 @@ class Runs:
         return run
 
     def finder(self) -> Callable[[], int]:
-        """`lrax.find_lr` with one ramp and its default driver: losses, smoothing, and the suggestion."""
+        """`lrax.range_test` with its default loop: losses and smoothing."""
         ramp = lrax.Geometric(self.task.low, self.task.high, UPDATES - 1)
 
         def run() -> int:
-            found = lrax.find_lr(
+            curve = lrax.range_test(
                 self.learner,
                 self.data,
                 batch_size=self.task.batch,
                 key=jax.random.key(2),
                 ramp=ramp,
-                stop=lrax.finder.NeverStop(),
+                stop=None,
             )
-            return int(found.updates)
+            return int(curve.steps_run)
 
         return run

@@ -167,25 +167,32 @@ def learner_of(seed):
 learner = learner_of(0)
 print(learner)
 before = jax.device_get(learner.state)
-found = lrax.find_lr(learner, train_data, batch_size=batch_size, key=jax.random.key(0), stop=lrax.finder.TimesFirst(2.0))
+found = lrax.find_lr(learner, train_data, lrax.Constant(1.0), total_steps=updates, batch_size=batch_size, key=jax.random.key(0))
 print(found)
-found.plot(rules=[lrax.finder.edge, lrax.finder.steepest])
+print(found.explanation)
+found.plot()
+
+# %% [markdown]
+# The rules of range tests read only the ramp:
+
+# %%
+found.curves[0].plot(rules=[lrax.finder.edge, lrax.finder.steepest])
 
 # %% [markdown]
 # How to read the picture:
 #
 # - **Dots and line** are the ramp: 100 steps with learning rates from 1e-7 to 100, and the losses after them. On the left nothing happens. Where the line falls, the
 #   network learns. On the right it diverges.
-# - **Diamonds** are four short runs of 50 steps. Each starts where the ramp started and runs a whole schedule. Its position shows its peak and its final loss. A loss
-#   on the ramp depends on all learning rates before it; these losses do not.
-# - **The dashed line** is the suggestion, for a run of some 500 steps. The band is the interval in which the best learning rate may lie. It contained the best one in
-#   about four of five measured tasks.
+# - **Diamonds** are short runs. Each starts where the ramp started and runs the whole schedule, here a constant, squeezed into a few steps. Its position shows its peak and
+#   its final loss. A loss on the ramp depends on all learning rates before it; these losses do not.
+# - **The dashed line** is the peak for the schedule. The shaded part is the interval in which the best peak may be. It contained the best one in about four of five
+#   measured tasks.
 # - **The other lines** are rules that read only the ramp. `lrax.finder.edge` is half the learning rate at the lowest smoothed loss and gives 0.406.
 #   `lrax.finder.steepest` is where the loss falls fastest and gives 4.33, because it mistakes the descent from a bump for the fall. The picture shows such errors; the
 #   number does not.
 #
-# `stop=lrax.finder.TimesFirst(2.0)` ends the ramp when the smoothed loss exceeds twice the first one, after at least 20 steps. The default stops at ten times the usual
-# loss of the start, because the part beyond the minimum helps to locate it.
+# The ramp stops at ten times the median of its first 20 losses, because the part beyond the minimum helps to locate it. `lrax.range_test` runs a ramp alone, with the stop
+# rule, the smoothing and the learning rates that you give it.
 #
 # The ramp and the runs use at most 300 batches. Arrays are drawn epoch after epoch, each in a new order. You can also pass any iterable of batches, such as a loader of
 # Grain or PyTorch. It is restarted at its end, so pass the loader and not `iter(loader)`:
@@ -207,7 +214,7 @@ print("state untouched:", jax.tree.all(jax.tree.map(np.array_equal, before, afte
 # %% [markdown]
 # ## Was it right?
 #
-# The check uses three learning rates: a tenth of the suggestion, the suggestion and ten times the suggestion. Each trains from the same parameters on the same batches
+# The check uses three learning rates: a tenth of the peak that was found, that peak and ten times the peak. Each trains from the same parameters on the same batches
 # with a constant learning rate. `lrax.race` trains runs in parallel; with one rung it drops none of them. At the end each is tested on new images, with the running
 # averages of its batch statistics.
 #
@@ -226,7 +233,7 @@ def accuracy(state):
     return jnp.mean(jnp.argmax(logits, axis=-1) == labels)
 
 
-three = lrax.Constant(found.suggestion * jnp.array([0.1, 1.0, 10.0]))
+three = lrax.Constant(found.peak * jnp.array([0.1, 1.0, 10.0]))
 run = {"rungs": updates, "batch_size": batch_size, "evaluation": lrax.Evaluation(accuracy, goal="max")}
 races = [lrax.race(learner_of(seed), train_data, three, key=jax.random.key(seed), **run) for seed in (1, 2, 3)]
 
@@ -258,7 +265,7 @@ for rate, last, share in zip(three.value, losses[:, :, -1].T, right.T, strict=Tr
 # times the learning rate looks better there than a tenth. That is why the check uses seeds, means over many batches, and test images.
 #
 # This does not show that 0.372 is the best learning rate. Three learning rates a decade apart show that the right decade was found. A real run uses a decaying schedule,
-# and `found.schedule` sets its peak.
+# and `find_lr` takes that schedule.
 #
 # ## Next
 #

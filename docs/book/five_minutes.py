@@ -41,29 +41,31 @@ params = {
 # %% [markdown]
 # ## Find a learning rate
 #
-# A learner is a training state and a function that makes one optimizer step. `find_lr` trains a copy of it for some hundred steps while it increases the learning
-# rate, and reads a learning rate off the curve. Your `params` are unchanged.
+# A learner is a training state and a function that makes one optimizer step. `find_lr` trains copies of it for some hundred steps and finds the peak learning rate for
+# the schedule that you are going to use. Your `params` are unchanged.
 
 # %%
 optimizer = functools.partial(optax.sgd, momentum=0.9)  # a function of the rate
 learner = lrax.Learner.create(loss_fn, params, optimizer)
-found = lrax.find_lr(learner, train_data, batch_size=64, key=jax.random.key(2))
+updates = 500
+plan = lrax.warmup_cosine(peak=1.0, warmup_steps=50, total_steps=updates)  # any peak: only its shape counts
+found = lrax.find_lr(learner, train_data, plan, batch_size=64, key=jax.random.key(2))
 print(found)
+print(found.explanation)
 found.plot()
 
 # %% [markdown]
-# On the left, the learning rate is too small to change anything. Then the loss falls. On the right, the steps overshoot. The diamonds are the final losses of four
-# short runs, each with a whole schedule. The suggestion is lower than the best of them because it is for a longer run of 500 steps. It lies between the best constant
-# learning rate and the higher peak of a decaying schedule. The band shows the interval in which the best learning rate may lie.
+# On the left, the learning rate is too small to change anything. Then the loss falls. On the right, the steps overshoot. The markers below are the final losses of
+# short runs, each with the whole schedule squeezed into a few steps. The dashed line is the peak for the schedule. The shaded part is the interval in which the best peak may be.
 #
 # ## Train with a schedule
 #
-# A schedule is a function of the step count. Use it in any optimizer of optax. `found.schedule` rescales a schedule to the peak that suits its shape and length.
+# A schedule is a function of the step count. Use it in any optimizer of optax. `found.schedule` is the schedule at its peak.
 # (`lrax.steps_for(epochs=8, dataset_size=4000, batch_size=64)` converts epochs to steps.)
 
 # %%
-updates = 500
-schedule = found.schedule(lrax.warmup_cosine(peak=1.0, warmup_steps=50, total_steps=updates))
+schedule = found.schedule
+print(schedule)
 tx = optimizer(schedule)
 order = jax.random.randint(keys[0], (updates, 64), 0, 4000)  # the digits of each step
 

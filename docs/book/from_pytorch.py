@@ -150,13 +150,15 @@ print(f"test accuracy: {right:.1%}")
 # %%
 learner = lrax.Learner.create(loss_fn, params, functools.partial(optax.sgd, momentum=0.9))
 found = lrax.find_lr(learner, train_data, batch_size=64, key=jax.random.key(2))
+print(found)
+ramp = found.curves[0]
 print(
-    f"lrax: {found.suggestion:.3g}; torch-lr-finder's rule: {found.suggest(lrax.finder.steepest):.3g}; Lightning's: {found.suggest(lrax.finder.suggestion):.3g}"
+    f"torch-lr-finder's rule: {ramp.suggest(lrax.finder.steepest):.3g}; Lightning's: {ramp.suggest(lrax.finder.suggestion):.3g}"
 )
 found.plot()
 
 # %% [markdown]
-# The first number comes from short runs. The other two rules take the steepest point of the curve. On a noisy curve this can be anywhere: here at a learning rate that
+# The first number is the peak for a warm-up-cosine and comes from short runs. The other two rules take the steepest point of the curve. On a noisy curve this can be anywhere: here at a learning rate that
 # overshoots and at one that does nothing. (They are applied to lrax's ramp. On their own ramps, which are longer or end lower, they do better: see
 # [the benchmark of the suggestions](../../benchmarks/finder/README.md).)
 #

@@ -147,10 +147,14 @@ def test_error(metrics):
 # %% [markdown]
 # ## Finding a learning rate
 #
-# A range test and short runs from the same start find the learning rate. In the long run `refine` adds four longer ones.
+# A range test and short runs from the same start find the peak learning rate for a warm-up-cosine. In the long run they take a larger budget.
 
 # %%
-found = lrax.find_lr(learner, train_data, batch_size=batch_size, key=jax.random.key(2), refine=full)
+examples = len(train_data[1])
+epoch = examples // batch_size  # in steps
+steps = epochs * epoch
+cosine = lrax.warmup_cosine(1.0, warmup_steps=0.05, total_steps=steps, end=0.02)
+found = lrax.find_lr(learner, train_data, cosine, batch_size=batch_size, key=jax.random.key(2), budget=750 if full else 300)
 print(found)
 found.plot()
 
@@ -166,24 +170,21 @@ found.plot()
 # | cosine | decays along half a cosine to a fiftieth |
 # | warm-up cosine | the same, after a linear warm-up over the first 5 % of the steps |
 #
-# Each shape needs its own peak: a decaying schedule tolerates, and needs, a higher peak than a constant one. `found.schedule` rescales a shape to the peak that theory
-# and the found learning rate give for it.
+# Each shape needs its own peak: a decaying schedule tolerates, and needs, a higher peak than a constant one. `found.rescale` rescales a shape to the peak that theory
+# and the found peak give for it.
 
 # %%
-examples = len(train_data[1])
-epoch = examples // batch_size  # in steps
-steps = epochs * epoch
 shapes = {
     "constant": lrax.Constant(1.0),
     "square root": lrax.InverseSqrt(1.0, timescale=epoch),
     "factor": lrax.StepDecay(1.0, factor=0.7, every=epoch, floor=0.05),
     "multi-factor": lrax.MultiStep(1.0, factor=0.5, boundaries=[steps // 2, steps * 3 // 4]),
     "cosine": lrax.Cosine(1.0, 0.02, steps),
-    "warm-up cosine": lrax.warmup_cosine(1.0, warmup_steps=0.05, total_steps=steps, end=0.02),
+    "warm-up cosine": cosine,
 }
-schedules = {name: found.schedule(shape, steps) for name, shape in shapes.items()}
+schedules = {name: found.rescale(shape, steps) for name, shape in shapes.items()}
 axes = lrax.plot(schedules, steps)
-axes.set_title("Six schedules, each at the height that the finder gives it")
+axes.set_title("Six schedules, each at the peak that the finder gives it")
 
 # %% [markdown]
 # The six are the runs of one sweep. All have the same key, and so the same batches in the same order. Only the learning rate differs.
@@ -247,7 +248,7 @@ for run, name in enumerate(schedules):
 # %%
 few, seeds = (30_720, 2) if full else (640, 1)
 short_steps = few // batch_size
-usual = float(found.schedule(lrax.warmup_cosine(1.0, warmup_steps=0.05, total_steps=short_steps))(short_steps // 20))
+usual = float(found.rescale(lrax.warmup_cosine(1.0, warmup_steps=0.05, total_steps=short_steps))(short_steps // 20))
 constants = [lrax.Constant(rate) for rate in usual * 2.0 ** np.arange(-4, 2)]
 powers = [lrax.Polynomial(usual * 2.0**height, 0.0, short_steps, power) for power in (0.5, 1.0, 2.0, 4.0) for height in (0, 1)]
 warmups = [

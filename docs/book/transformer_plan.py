@@ -82,28 +82,32 @@ def loss_fn(params, pieces):
 # %%
 optimizer = functools.partial(optax.adamw, weight_decay=0.01)
 learner = lrax.Learner.create(loss_fn, start(jax.random.key(1)), optimizer)
-found = lrax.find_lr(learner, train_pieces, batch_size=batch_size, key=jax.random.key(2))
+found = lrax.find_lr(
+    learner,
+    train_pieces,
+    lrax.warmup_cosine(1.0, warmup_steps=0.05, total_steps=short),
+    batch_size=batch_size,
+    key=jax.random.key(2),
+)
 print(found)
-found.plot(rules=[lrax.finder.edge])
+found.plot()
 
 # %% [markdown]
-# The dots and the line are the ramp. The diamonds are the final losses of four short runs over their peaks. The dashed line is the suggestion, for a run of some 500
-# steps. The other line is half the learning rate at the lowest loss of the ramp. This rule suits plain gradients. Adam divides by the size of its gradients and hardly
-# diverges, so here the rule gives a higher value.
+# The dots and the line are the ramp. The markers are the final losses of short runs over their peaks. The dashed line is the peak for a cosine of the short length.
 #
 # ## A schedule in tokens
 #
 # A transformer run is planned in tokens, and its optimizer counts steps. A clock converts between the two, so the schedule stays the same when the batch size changes
 # and has fewer steps.
 #
-# The shape is warmup-stable-decay: the learning rate rises over a twentieth of the tokens, stays constant, and decays linearly over the last fifth. `found.schedule`
+# The shape is warmup-stable-decay: the learning rate rises over a twentieth of the tokens, stays constant, and decays linearly over the last fifth. `found.rescale`
 # sets the peak for this shape and length. Before the first step no token has been seen, so its learning rate is nearly zero.
 
 # %%
 clock = lrax.Clock(batch_size * context)  # tokens per step
 tokens = int(clock.seen(2 * short))
 shape = lrax.wsd(1.0, warmup_steps=0.05, cooldown_steps=0.2, total_steps=tokens)  # counts are tokens
-plan = found.schedule(clock.to_steps(shape))  # counts are updates, and the height is right
+plan = found.rescale(clock.to_steps(shape))  # counts are updates, and the height is right
 print(f"{tokens:,} tokens are {lrax.steps_for(tokens=tokens, clock=clock)} steps")
 twice = lrax.Clock(2 * batch_size * context)
 print(f"at twice the batch size, {lrax.steps_for(tokens=tokens, clock=twice)}")
@@ -178,14 +182,14 @@ extended, logs["extended"] = train(late, longer, 3 * short)
 # %% [markdown]
 # ## Compared with a cosine for each length
 #
-# A common choice is a cosine that ends with the run. It must know the length from the start, so there are two, each at the peak that `found.schedule` gives for it. All
+# A common choice is a cosine that ends with the run. It must know the length from the start, so there are two, each at the peak that `found.rescale` gives for it. All
 # runs use the same batch at the same step.
 #
 # In the first picture, lines are the schedules, and dots are the learning rates read from the optimizer states. Where a branch begins, the lines separate; their past is
 # shared.
 
 # %%
-cosines = {steps: found.schedule(lrax.warmup_cosine(1.0, warmup_steps=0.05, total_steps=steps)) for steps in (short, 3 * short)}
+cosines = {steps: found.rescale(lrax.warmup_cosine(1.0, warmup_steps=0.05, total_steps=steps)) for steps in (short, 3 * short)}
 short_cosine, logs["cosine, short"] = train(states, cosines[short], short)
 midway, logs["cosine, long"] = train(states, cosines[3 * short], short)
 long_cosine, rest = train(midway, cosines[3 * short], 3 * short)

@@ -74,12 +74,19 @@ PAGES: dict[str, Page] = {
     "finder": Page(
         "Finder",
         "The range test and its result. See also [the finder](../finder.md).",
-        ("lrax.finder._find", "lrax.finder._result", "lrax.training._core", "lrax.finder"),
+        (
+            "lrax.finder._find",
+            "lrax.finder._result",
+            "lrax.finder._range_test",
+            "lrax.finder._curve",
+            "lrax.training._core",
+            "lrax.finder",
+        ),
     ),
     "finder-rules": Page(
         "Finder: rules, stops, smoothers",
         "Rules that read a learning rate off a curve, conditions that end a range test, and smoothing of losses.",
-        ("lrax.finder._fall", "lrax.finder._suggest", "lrax.finder._smooth", "lrax.finder._stop"),
+        ("lrax.finder._rules", "lrax.finder._stop"),
     ),
     "sweeps": Page(
         "Sweeps and races",

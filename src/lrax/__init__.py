@@ -16,7 +16,7 @@ from lrax import sweeps as sweeps
 from lrax import theory as theory
 from lrax._version import __version__
 from lrax.citing._cite import citation
-from lrax.finder import FinderResult, critical_lr, find_lr, range_test
+from lrax.finder import FinderResult, find_lr, range_test
 from lrax.optimizers._groups import by_path, group_table, layerwise
 from lrax.optimizers._plateau import greedy, reduce_on_plateau
 from lrax.optimizers._rates import count_of, group_lrs, last_lr, next_lr
@@ -120,7 +120,6 @@ __all__ = [
     "citation",
     "convert_state",
     "count_of",
-    "critical_lr",
     "cyclical",
     "extend",
     "find_lr",

@@ -73,8 +73,8 @@ def test_a_misspelt_argument_is_known():
     ("call", "said"),
     [
         (
-            lambda: lrax.find_lr(1, 2, 3),
-            r"^find_lr: takes 2 positional arguments but 3 were given; it is find_lr\(learner, data, ",
+            lambda: lrax.find_lr(1, 2, 3, 4),
+            r"^find_lr: takes 3 positional arguments but 4 were given; it is find_lr\(learner, data, ",
         ),
         (lambda: lrax.find_lr(1), r"^find_lr: `data` is missing; it is find_lr\("),
         (lambda: lrax.race(1, 2, 3), r"^race: `rungs` is missing; it is race\("),
@@ -88,10 +88,13 @@ def test_a_misspelt_argument_is_known():
         ),
         (lambda: lrax.sweep(), r"^sweep: `train` is missing; it is sweep\(train, schedules, \*others, execution=None"),
         (
-            lambda: lrax.FinderResult.plot(1, rule=2),
-            r"^FinderResult.plot: .* did you mean `rules`\? It is FinderResult.plot\(axes=None, ",
+            lambda: lrax.finder.Curve.plot(1, rule=2),
+            r"^Curve.plot: .* did you mean `rules`\? It is Curve.plot\(axes=None, ",
         ),
-        (lambda: lrax.find_lr(1, 2, num_iter=3), r"^find_lr: there is no argument `num_iter`; did you mean `updates`\?"),
+        (
+            lambda: lrax.find_lr(1, 2, total_step=3),
+            r"^find_lr: there is no argument `total_step`; did you mean `total_steps`\?",
+        ),
     ],
 )
 def test_a_call_that_does_not_fit_is_told_how_it_reads(call, said):

@@ -1,3 +1,6 @@
+"""`find_lr`: one answer for the schedule that will be trained, within a budget of steps."""
+
+import functools
 import gc
 import itertools
 import sys
@@ -9,126 +12,97 @@ import optax
 import pytest
 
 import lrax
+from compilations import compilations
 from lrax.finder import Reason
-from problems import linear_learner, linear_params, nothing, regression, same, scripted, squared_error
+from problems import linear_learner, nothing, regression, same, scripted, squared_error
 
 pytestmark = pytest.mark.standard_promotion  # of optax's optimizers
 
 KEY = jax.random.key(0)
 DATA = regression()
+find = functools.partial(lrax.find_lr, linear_learner(), DATA, batch_size=16, key=KEY)
 
 
-RAMP = lrax.Geometric(1e-6, 10.0, 169)
-TUTORIAL = {"ramp": RAMP, "stop": lrax.finder.TimesFirst(2.0)}
+def test_everything_agrees_with_one_number():
+    """The peak is the schedule's, the text's and the picture's, and lies in the interval."""
+    found = find()
+    assert float(found.schedule.peak) == pytest.approx(found.peak, rel=1e-6)
+    assert (found.schedule.total_steps, found.total_steps) == (1000, 1000)
+    assert str(found).startswith(f"peak learning rate {found.peak:.3g} for warmup_cosine of 1,000 steps, likely ")
+    assert float(f"{found.peak:.3g}") == found.peak == float(found)
+    (line,) = [line for line in found.plot().get_lines() if line.get_label().startswith("peak ")]
+    assert line.get_xdata()[0] == found.peak
+    assert found.interval[0] < found.peak < found.interval[1]
+    assert found.rescale(lrax.warmup_cosine(7.0, total_steps=1000, warmup_steps=0.1)) == found.schedule
 
 
-def find(losses, **options):
-    """The tutorial's range test of a scripted loss."""
-    return lrax.find_lr(scripted(losses), nothing, key=KEY, **{**TUTORIAL, **options})
+@pytest.mark.parametrize("budget", [20, 50, 100, 300, 700])
+def test_the_budget_counts_every_step(budget):
+    """The ramp and all short runs together take at most the budget; a larger one makes more or longer runs."""
+    found = find(budget=budget)
+    assert found.steps_run == found.curves[0].steps_run + found.runs.steps_run <= max(budget, 40)
+    assert len(found.runs) >= 2
+    assert found.peak is not None
 
 
-def test_the_pure_test_s_ramp_is_the_tutorial_s():
-    """By default the rate of `range_test` starts at 1e-6, grows by a tenth an update, and reaches 10 in 170 updates."""
-    curve = lrax.range_test(scripted([1.0]), nothing, key=KEY)
-    assert (curve.made, curve.rates.shape) == (170, (170,))
-    assert curve.rates[0] == np.float32(1e-6)
-    assert curve.rates[-1] == np.float32(10)
-    np.testing.assert_allclose(curve.rates[1:] / curve.rates[:-1], 1.1, rtol=1e-4)
-
-
-def test_by_default_short_runs_follow_a_ramp():
-    """A ramp of 100 updates from 1e-7 to 100, and four runs of 50 around where the loss fell, all from the same state."""
-    found = lrax.find_lr(linear_learner(), DATA, batch_size=16, key=KEY)
-    assert found.rates[0] == np.float32(1e-7)
-    assert found.updates <= 100
-    (runs,) = found.runs
-    assert (runs.updates, len(runs.peaks)) == (50, 4)
-    assert found.steps_run == found.updates + runs.steps_run <= 300
-    assert runs.peaks[0] <= runs.best <= runs.peaks[-1]
-    assert found.band[0] < found.suggestion < found.band[1]
-
-
-def test_losses_are_measured_before_their_rate_acts():
-    """The first loss is that of the initial parameters, and each rate is seen in the next loss."""
-    found = lrax.find_lr(linear_learner(), DATA, batch_size=64, key=KEY)
-    np.testing.assert_allclose(found.losses[0], squared_error(linear_params(), DATA), rtol=1e-6)
-
-
-def test_smoothing_and_stopping_are_the_tutorial_s():
-    """The smoothed loss is the running mean with 0.3 on the past; the test stops when it passes twice the first loss."""
-    losses = np.concatenate([np.linspace(1.0, 0.5, 30), np.linspace(0.5, 5.0, 40)]).astype(np.float32)
-    mean, expected = losses[0], []
-    for i, loss in enumerate(losses):
-        mean = loss if i == 0 else 0.7 * loss + 0.3 * mean
-        expected.append(mean)
-        if mean > 2 * losses[0] and i + 1 >= 20:
-            break
-    found = find(losses)
-    assert found.reason is Reason.DIVERGED
-    assert found.updates == len(expected)
-    np.testing.assert_allclose(found.smoothed, expected, rtol=1e-5)
-
-
-def test_no_stop_before_the_twentieth_update():
-    """A loss that is high at once stops the test at the 20th update and not before."""
-    assert find([1.0, 9.0]).updates == 20
-
-
-def test_without_a_stop_rule_the_ramp_runs_to_its_end():
-    """`stop=None` stops nothing but a loss that is not finite, in the finder and in the pure test; by default both stop."""
-    losses = [*np.linspace(2.0, 1.0, 30), *[99.0] * 10]
-    assert (find(losses, stop=None).updates, find([*losses, np.inf], stop=None).updates) == (170, 41)
-    pure = {"ramp": RAMP, "key": KEY}
-    assert lrax.range_test(scripted(losses), nothing, **pure, stop=None).made == 170
-    assert (
-        lrax.range_test(scripted(losses), nothing, **pure).made == find(losses, stop=lrax.finder.TimesFirst(2.0)).updates == 31
-    )
+def test_a_budget_may_be_a_fraction_of_the_plan():
+    """A float below 1 is a fraction of the plan's steps."""
+    assert find(lrax.Linear(1.0, 0.0, 5_000), budget=0.1).budget == 500
 
 
 @pytest.mark.parametrize(
-    ("case", "losses", "reason", "suggests"),
+    ("schedule", "total_steps", "steps"),
     [
-        ("NaN at once", [np.nan], Reason.NON_FINITE, False),
-        ("infinite at once", [np.inf], Reason.NON_FINITE, False),
-        ("NaN at the second update", [1.0, np.nan], Reason.NON_FINITE, False),
-        ("NaN after a fall", [*np.geomspace(2.0, 0.1, 80), np.nan], Reason.NON_FINITE, True),
-        ("never diverges", np.geomspace(2.0, 0.01, 170), Reason.COMPLETED, True),
-        ("flat", [1.0], Reason.FLAT, False),
-        ("zero", [0.0], Reason.FLAT, False),
-        ("negative, falling, then rising", [*np.linspace(-1, -5, 100), *np.linspace(-5, 40, 70)], Reason.DIVERGED, True),
-        ("negative, falling for ever", np.linspace(-1.0, -5.0, 170), Reason.COMPLETED, True),
-        ("diverges at once", np.geomspace(1.0, 1e6, 170), Reason.DIVERGED, False),
+        (None, None, 1000),
+        (None, 250, 250),
+        (lrax.wsd(1.0, total_steps=3_000, warmup_steps=100, cooldown_steps=0.2), None, 3_000),
+        (lrax.Constant(5.0), None, 1000),
+        (lrax.Constant(5.0), 700, 700),
+        (lambda count: 1.0 / (1 + count), None, 1000),
     ],
 )
-def test_every_curve_ends_with_a_reason(case, losses, reason, suggests):
-    """Whatever the loss does, the test ends, says why, and suggests a rate only where the curve supports one."""
-    found = find(losses)
-    assert (found.reason, found.suggestion is not None) == (reason, suggests)
-    assert len(found.rates) == len(found.losses) == len(found.smoothed) == found.updates
-    assert found.explanation in str(found)
+def test_the_plan_has_a_length(schedule, total_steps, steps):
+    """A plan has its own length, or the one that is given, or 1,000 steps; `found.schedule` has the peak."""
+    found = find(schedule, total_steps=total_steps, budget=60)
+    assert found.total_steps == steps
+    assert float(jnp.max(found.schedule(np.arange(steps)))) == pytest.approx(found.peak, rel=1e-5)
 
 
-def test_nan_stops_at_once():
-    """A loss that is not finite is the last one recorded, as it is, on either loop."""
-    for loop in ("scan", "python"):
-        found = find([3.0, 2.0, 1.0, np.nan, 1.0], loop=loop)
-        assert found.updates == 4
-        assert np.isnan(found.losses[3])
-        assert np.isposinf(find([3.0, np.inf, 1.0], loop=loop).losses[1])
+def test_short_runs_have_the_shape_of_the_plan():
+    """The runs of a constant plan stay at their peak, and do not come down as those of a cosine."""
+    seen = []
+
+    def step(state, batch, rate):
+        jax.debug.callback(lambda rate: seen.append(float(rate)), rate, ordered=True)
+        return state - rate * 0.1, jnp.exp(state)
+
+    for plan, flat in ((lrax.Constant(1.0), True), (lrax.Cosine(1.0, 0.0, 1000), False)):
+        seen.clear()
+        found = lrax.find_lr(lrax.Learner(jnp.zeros(()), step), nothing, plan, key=KEY, loop="python")
+        jax.effects_barrier()
+        last = np.array(seen[-int(found.runs.steps[-1]) :])
+        assert (last.min() > 0.99 * last.max()) == flat
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 64, 1000])
-def test_both_loops_give_the_same_curve(batch_size):
-    """One step, one stop: the compiled loop and the one in Python agree."""
-    learner = linear_learner()
-    compiled, host = (lrax.find_lr(learner, DATA, batch_size=batch_size, key=KEY, loop=d) for d in ("scan", "python"))
-    assert (compiled.updates, compiled.reason) == (host.updates, host.reason)
-    np.testing.assert_allclose(compiled.losses, host.losses, rtol=1e-3)
-    np.testing.assert_allclose(compiled.rates, host.rates, rtol=1e-5)  # the slow ramp begins where the fast one's losses say
+def test_the_peak_trains_best():
+    """On a quadratic the plan at its peak ends lower than plans of a tenth of it and of ten times."""
+    learner = linear_learner(optax.sgd)
+    found = lrax.find_lr(learner, DATA, batch_size=16, key=KEY, total_steps=200, budget=500)
+
+    @jax.jit
+    def final(factor):
+        def body(state, count):
+            return learner.step(state, DATA, factor * found.schedule(count))
+
+        return jax.lax.scan(body, learner.state, jnp.arange(200))[1][-1]
+
+    low, best, high = (float(final(factor)) for factor in (0.1, 1.0, 10.0))
+    assert best < 1.01 * low
+    assert not high < best
 
 
 @pytest.mark.parametrize("loop", ["scan", "python"])
-def test_nothing_is_touched(loop):
+def test_nothing_is_mutated(loop):
     """The learner's state and the data are bit for bit what they were."""
     learner = linear_learner(optax.adam)
     data = tuple(jnp.asarray(array) for array in DATA)
@@ -138,36 +112,30 @@ def test_nothing_is_touched(loop):
     assert same(before, (learner.state, data))
 
 
-def test_an_epoch_draws_every_example_once():
-    """Arrays are drawn without replacement, in another order each epoch; the last partial batch is dropped."""
-    seen = []
-
-    def update(state, batch, rate):
-        jax.debug.callback(lambda batch: seen.append(np.array(batch)), batch, ordered=True)
-        return state + 0 * rate, jnp.float32(1.0)
-
-    lrax.find_lr(lrax.Learner(jnp.zeros(()), update), jnp.arange(11), batch_size=3, key=KEY, updates=6)
-    jax.effects_barrier()
-    first, second = np.concatenate(seen[:3]), np.concatenate(seen[3:6])  # what else the last block draws is dropped
-    assert len(set(first)) == len(set(second)) == 9
-    assert list(first) != list(second)
+def test_both_loops_give_the_same_answer():
+    """The compiled loop and the one in Python agree, and a call gives the same answer again."""
+    scan, python, again = find(loop="scan"), find(loop="python"), find(loop="scan")
+    assert scan.peak == again.peak == pytest.approx(python.peak, rel=0.02)
+    np.testing.assert_array_equal(scan.runs.losses, again.runs.losses)
 
 
-def test_an_iterable_is_begun_again():
-    """A list that is shorter than the ramp is read again; its smaller last batch is left out."""
-    batches = [(DATA[0][i : i + 24], DATA[1][i : i + 24]) for i in range(0, 64, 24)]
-    found = lrax.find_lr(linear_learner(), batches)
-    assert found.updates > 20
-    only_full = lrax.find_lr(linear_learner(), batches[:2])
-    np.testing.assert_array_equal(found.losses, only_full.losses)
+def test_all_programs_are_one():
+    """The ramp and the runs, whatever their shape, are run by one program: a second search compiles nothing."""
+    plan = lrax.wsd(1.0, total_steps=1000, warmup_steps=100, cooldown_steps=200)
+    find(plan)
+    with compilations() as compiled:
+        find(plan)
+    assert not compiled
 
 
-def test_a_generator_that_ends_is_said():
-    """A generator cannot be begun again: the curve is what it gave, and the reason says so."""
-    found = lrax.find_lr(linear_learner(), (DATA for _ in range(30)))
-    assert (found.updates, found.reason) == (30, Reason.DATA_ENDED)
-    found = lrax.find_lr(linear_learner(), iter([]))
-    assert (found.updates, found.reason, found.suggestion) == (0, Reason.DATA_ENDED, None)
+def test_iterables():
+    """Batches that begin again give runs too; where they end, that is said, and there is no peak."""
+    batches = [jax.tree.map(lambda leaf, i=i: leaf[16 * i : 16 * i + 16], DATA) for i in range(4)]
+    assert len(lrax.find_lr(linear_learner(), batches).runs) >= 2
+    for number, said in ((0, "before the first step"), (30, "after 30 steps"), (150, "in the short runs")):
+        found = lrax.find_lr(linear_learner(), (batches[i % 4] for i in range(number)))
+        assert (found.peak, found.reason) == (None, Reason.DATA_ENDED)
+        assert f"the data ended {said}" in str(found)
 
 
 def test_an_error_of_the_iterator_comes_through():
@@ -184,106 +152,26 @@ def test_an_error_of_the_iterator_comes_through():
     assert same(before, learner.state)
 
 
-def test_an_interrupt_keeps_the_curve():
-    """Ctrl-C comes through with the curve so far attached."""
+@pytest.mark.parametrize(("steps", "ramp"), [(12, 12), (110, None)])
+def test_an_interrupt_keeps_what_was_measured(steps, ramp):
+    """Ctrl-C comes through with the ramp so far, or the ramp and the runs that had ended."""
 
     def interrupted():
-        yield from itertools.repeat(DATA, 12)
+        yield from itertools.repeat(DATA, steps)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt) as caught:
         lrax.find_lr(linear_learner(), interrupted())
-    assert (caught.value.found.updates, caught.value.found.reason) == (12, Reason.INTERRUPTED)
-    assert caught.value.found.grows is True  # the height of a schedule needs it, also then
-
-
-@pytest.mark.parametrize("updates", [1, 2, 4])
-def test_few_updates_are_too_short(updates):
-    """A test of fewer than five updates has a curve and no suggestion."""
-    found = find(np.linspace(2, 1, 10), updates=updates)
-    assert (found.updates, found.reason, found.suggestion) == (updates, Reason.TOO_SHORT, None)
-
-
-def test_pure_range_test_vmaps_and_stops_with_its_last_lane():
-    """Under vmap each lane's curve is the one it has alone, and no lane records past its own stop."""
-    learner = linear_learner()
-
-    def losses(key):
-        return lrax.range_test(learner, DATA, batch_size=16, key=key)
-
-    keys = jax.random.split(KEY, 3)
-    together = jax.jit(jax.vmap(losses))(keys)
-    for lane, key in enumerate(keys):
-        alone = lrax.find_lr(learner, DATA, batch_size=16, key=key, **TUTORIAL)
-        assert int(together.made[lane]) == alone.updates
-        np.testing.assert_allclose(together.losses[lane][: alone.updates], alone.losses, rtol=1e-4)
-        assert np.isposinf(together.losses[lane][alone.updates :]).all()
-
-
-def test_other_numbers_make_no_other_trace():
-    """Ramps, stop rules and smoothing are arguments of the compiled program."""
-    traces = []
-
-    def update(state, batch, rate):
-        traces.append(1)
-        return state * 0.9 - 0 * rate, state
-
-    learner = lrax.Learner(jnp.ones(()), update)
-    for end, factor, past in ((1.0, 2.0, 0.3), (5.0, 3.0, 0.5), (0.1, 4.0, 0.0)):
-        ramp, stop = lrax.Geometric(1e-5, end, 40), lrax.finder.TimesFirst(factor)
-        lrax.find_lr(learner, nothing, key=KEY, ramp=ramp, stop=stop, smoothing=lrax.finder.RunningMean(past), loop="scan")
-    # each call also traces abstractly, once, to check the update before compiling it
-    assert len(traces) <= 3 + 2
-
-
-def test_a_user_s_stop_rule_and_ramp():
-    """A stop rule is any function of the run, a ramp any function of the count."""
-    found = find([1.0], stop=lambda run: run.steps >= 33, ramp=lambda count: 0.1 * (count + 1), updates=50)
-    assert found.updates == 33
-    np.testing.assert_allclose(found.rates[:3], [0.1, 0.2, 0.3], rtol=1e-6)
-
-
-@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32])
-def test_parameters_of_any_floating_dtype(dtype):
-    """Half-precision parameters are trained in their dtype, and the curve is float32."""
-    learner = lrax.Learner.create(squared_error, linear_params(dtype=dtype), optax.sgd)
-    found = lrax.find_lr(learner, tuple(jnp.asarray(array, dtype) for array in DATA), batch_size=32, key=KEY)
-    assert found.losses.dtype == np.float32
-    assert found.suggestion is not None
-
-
-def test_the_suggestion_trains():
-    """A run at the suggested rate ends lower than runs at a hundredth and at a hundred times of it."""
-    learner = linear_learner(optax.sgd)
-    found = lrax.find_lr(learner, DATA, batch_size=16, key=KEY)
-
-    @jax.jit
-    def final(rate):
-        def body(state, _):
-            return learner.step(state, DATA, rate)
-
-        return jax.lax.scan(body, learner.state, length=50)[1][-1]
-
-    rates = jnp.float32(found.suggestion) * jnp.array([0.01, 1.0, 100.0])
-    low, suggested, high = (float(final(rate)) for rate in rates)
-    assert suggested < 0.5 * low
-    assert not high < suggested
+    found = caught.value.found
+    assert (found.peak, found.reason, found.scale_invariant) == (None, Reason.INTERRUPTED, False)
+    assert ramp is None or found.curves[0].steps_run == ramp
+    assert "interrupted" in str(found)
 
 
 def test_progress_shows_a_bar(capsys):
-    """A progress bar runs to the last update."""
-    lrax.find_lr(linear_learner(), DATA, batch_size=16, key=KEY, progress=True, updates=30)
-    assert "range test: 100%" in capsys.readouterr().err
-
-
-def test_an_eager_range_test_compiles_once(caplog):
-    """The second of two equal range tests outside jit compiles nothing."""
-    learner = linear_learner()
-    first = lrax.range_test(learner, DATA, batch_size=16, key=KEY)
-    with jax.log_compiles(), caplog.at_level("WARNING"):
-        second = lrax.range_test(learner, DATA, batch_size=16, key=KEY)
-    assert not [record for record in caplog.records if "Finished XLA compilation" in record.getMessage()]
-    np.testing.assert_array_equal(first.losses, second.losses)
+    """A progress bar runs to the last step."""
+    find(progress=True)
+    assert "find_lr: 100%" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("state", ["absent", "closed"])
@@ -292,4 +180,113 @@ def test_without_a_standard_error_there_is_no_bar(monkeypatch, tmp_path, state):
     with (tmp_path / "log").open("w") as stream:
         pass
     monkeypatch.setattr(sys, "stderr", None if state == "absent" else stream)
-    assert lrax.find_lr(linear_learner(), DATA, batch_size=16, key=KEY, progress=True).suggestion > 0
+    assert find(progress=True).peak > 0
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 4])
+@pytest.mark.parametrize("optimizer", [optax.adam, optax.sgd])
+def test_small_batches_have_an_answer(batch_size, optimizer):
+    """With one to four examples a batch every seed has an answer, and its ramp reaches learning rates that learn."""
+    learner, data = linear_learner(optimizer), regression(512)
+    for seed in range(4):
+        found = lrax.find_lr(learner, data, batch_size=batch_size, key=jax.random.key(seed))
+        assert found.peak is not None, str(found)
+        assert found.curves[0].learning_rates[-1] > 0.003
+
+
+def test_heavy_tails_have_an_answer_or_the_reason():
+    """Losses whose noise has no variance give an answer, or a text that says that the drop is lost in the noise."""
+    noise = np.random.default_rng(0).standard_cauchy(size=2000).astype(np.float32)
+
+    def sampler(key):
+        return jnp.asarray(noise)[jax.random.randint(key, (4,), 0, noise.size)]
+
+    loss_fn = lambda params, batch: jnp.mean(jnp.abs(params - 1 - batch))  # noqa: E731
+    for seed in range(4):
+        found = lrax.find_lr(lrax.Learner.create(loss_fn, jnp.zeros(()), optax.adam), sampler, key=jax.random.key(seed))
+        assert found.peak is not None or "noise" in str(found), str(found)
+
+
+def test_a_loss_without_a_bound_is_warned_of():
+    """Where a training loss drops without a bound, the run that diverges wins: that is a warning. A likelihood is none."""
+    game = lrax.Learner.create(lambda params, batch: -jnp.sum(params**2), jnp.ones(2), optax.sgd)
+    with pytest.warns(UserWarning, match="^find_lr: the loss has no lower bound .* give `evaluation`") as caught:
+        found = lrax.find_lr(game, lambda key: jnp.zeros(1), key=KEY)
+    assert (len(caught), caught[0].filename) == (1, __file__)
+    assert "no lower bound" in found.explanation
+    likelihood = lrax.Learner.create(lambda params, batch: params**2 - 3.0, jnp.ones(()), optax.sgd)
+    assert "the loss is negative" in lrax.find_lr(likelihood, lambda key: jnp.zeros(1), key=KEY).explanation
+
+
+def test_a_batch_with_a_nan_is_named():
+    """A batch that holds a NaN is named, and no peak is given."""
+    inputs, targets = regression()
+    inputs = inputs.copy()
+    inputs[5] = np.nan
+    found = lrax.find_lr(linear_learner(), (inputs, targets), batch_size=16, key=KEY)
+    assert found.peak is None
+    assert found.fault in str(found)
+    assert "NaN" in found.fault
+    assert "look at the data" in found.explanation
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "change"),
+    [
+        (ValueError, "`batch_size` must be given with arrays", {"batch_size": None}),
+        (ValueError, "`batch_size` must be an integer of at least 1, got 0", {"batch_size": 0}),
+        (TypeError, "`batch_size` must be an integer of at least 1, got 2.5", {"batch_size": 2.5}),
+        (ValueError, "common leading axis", {"data": (np.zeros((4, 2)), np.zeros(5))}),
+        (ValueError, "at least one example", {"data": (np.zeros((0, 3)), np.zeros(0))}),
+        (TypeError, "`data` must be arrays where `batch_size` is given", {"data": ["a", "b"]}),
+        (TypeError, "`data` must be arrays of numbers", {"data": np.array(["a", "b"])}),
+        (TypeError, r"`data` must be batches, .*; call it: give data\(\)", {"data": lambda: DATA, "batch_size": None}),
+        (ValueError, "`key` must be given with arrays", {"key": None}),
+        (TypeError, "`key` must be a random key, got 0", {"key": 0}),
+        (ValueError, "`loop` must be 'python' where `progress` is shown", {"loop": "scan", "progress": True}),
+        (ValueError, "`loop` must be one of 'scan', 'python', got 'scna'; did you mean 'scan'", {"loop": "scna"}),
+        (TypeError, "`schedule` must be a schedule", {"schedule": 0.1}),
+        (ValueError, "`schedule` must be a schedule with learning rates above 0", {"schedule": lrax.Linear(1.0, -1.0, 10)}),
+        (ValueError, "`schedule` must be a schedule with learning rates above 0", {"schedule": lrax.Constant(0.0)}),
+        (ValueError, "`total_steps`", {"total_steps": 0}),
+        (ValueError, "`budget` must be at least 20 steps, got 10; give an int such as 300", {"budget": 10}),
+        (TypeError, "`budget` must be a number of steps or a fraction of the plan, got 2.5", {"budget": 2.5}),
+        (TypeError, "`learner` must be a lrax.Learner", {"learner": squared_error}),
+    ],
+)
+def test_bad_arguments_are_named(error, message, change):
+    """Each bad argument is an error that names the caller and the argument, before anything runs."""
+    arguments = {"learner": linear_learner(), "data": DATA, "batch_size": 8, "key": KEY, **change}
+    with pytest.raises(error, match=message) as caught:
+        lrax.find_lr(arguments.pop("learner"), arguments.pop("data"), **arguments)
+    assert "find_lr" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "step"),
+    [
+        (TypeError, r"must return \(state, loss\), got", lambda state, batch, rate: state),
+        (ValueError, r"the loss must be a scalar, got shape \(3,\)", lambda state, batch, rate: (state, jnp.zeros(3))),
+        (ValueError, "same structure", lambda state, batch, rate: ((state, state), jnp.float32(0))),
+        (ValueError, r"state is int32\[\] instead of float32\[\]", lambda state, batch, rate: (jnp.int32(0), jnp.float32(0))),
+    ],
+)
+def test_bad_step_functions_are_named(error, message, step):
+    """A step function that returns something else than a like state and a scalar loss is refused before it is compiled."""
+    with pytest.raises(error, match=message):
+        lrax.find_lr(lrax.Learner(jnp.zeros(()), step), nothing, key=KEY)
+    with pytest.raises(error, match=message):
+        jax.jit(lambda key: lrax.range_test(lrax.Learner(jnp.zeros(()), step), nothing, key=key))(KEY)
+
+
+def test_inside_jit_the_pure_test_is_named():
+    """`find_lr` under jit is an error that names `range_test`."""
+    with pytest.raises(TypeError, match=r"use lrax\.range_test"):
+        jax.jit(lambda key: lrax.find_lr(linear_learner(), DATA, batch_size=8, key=key).peak)(KEY)
+
+
+def test_rare_events_do_not_look_like_divergence():
+    """Where one batch in eight has a rare example and a loss twenty times as high, a ramp reaches its end."""
+    losses = np.where(np.random.default_rng(0).random(100) < 0.125, 0.4, 0.02)
+    losses[0] = 0.02
+    assert lrax.find_lr(scripted(losses), nothing, key=KEY).curves[0].steps_run == 100

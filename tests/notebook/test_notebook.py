@@ -98,8 +98,8 @@ def test_displays_are_well_formed(shown, name):
 def test_a_bar_says_that_it_compiles_and_ends(shown):
     """The bar of a cell says at first that it compiles, and ends at 100 %."""
     said = "".join(output.get("text", "") for output in shown["FinderResult"] if output["output_type"] == "stream")
-    assert "range test, compiling:   0%" in said
-    assert "range test: 100%" in said
+    assert "find_lr, compiling:   0%" in said
+    assert "find_lr: 100%" in said
 
 
 def test_a_learner_is_a_line(shown):

@@ -53,8 +53,8 @@ def test_members_are_linked_to_where_they_are_told_of() -> None:
     """A method has a place of its own, a field is in the words of its class, and what a class does not have is no link."""
     assert docstrings.linked("`FinderResult.plot`") == "[`FinderResult.plot`][lrax.FinderResult.plot]"
     assert (
-        docstrings.linked("`FinderResult.band` `SweepResult.plan`")
-        == "[`FinderResult.band`][lrax.FinderResult] [`SweepResult.plan`][lrax.sweeps.SweepResult]"
+        docstrings.linked("`FinderResult.interval` `SweepResult.plan`")
+        == "[`FinderResult.interval`][lrax.FinderResult] [`SweepResult.plan`][lrax.sweeps.SweepResult]"
     )
     assert docstrings.linked("`FinderResult.nothing`") == "`FinderResult.nothing`"
 

@@ -115,15 +115,15 @@ EIGHT = textwrap.dedent(
     divided = NamedSharding(both, P("data"))
     everywhere = NamedSharding(both, P())
     ramp = lrax.Geometric(1e-6, 0.01, 60)  # past that, rounding grows into another run
-    plain = lrax.find_lr(learner(), data, batch_size=16, key=jax.random.key(1), ramp=ramp)
+    plain = lrax.range_test(learner(), data, batch_size=16, key=jax.random.key(1), ramp=ramp)
     for spec in (P(), P("data")):
         sharded = jax.device_put(params(), NamedSharding(both, spec))
         over = lrax.Learner.create(functools.partial(loss_fn, divided=divided), sharded, optax.adam)
         for loop in ("scan", "python"):
             put = jax.device_put(data, divided)
             key = jax.device_put(jax.random.key(1), everywhere)
-            found = lrax.find_lr(over, put, batch_size=16, key=key, ramp=ramp, loop=loop)
-            assert (found.updates, found.reason) == (plain.updates, plain.reason)
+            found = lrax.range_test(over, put, batch_size=16, key=key, ramp=ramp, loop=loop)
+            assert (found.steps_run, found.reason) == (plain.steps_run, plain.reason)
             np.testing.assert_allclose(found.losses, plain.losses, rtol=1e-4)
 
         # A race over the same divisions, its runs batched in one program or one by one.

@@ -223,9 +223,9 @@ def test_the_configuration_of_the_caller_holds_in_all_programs():
         data = tuple(np.asarray(array, np.float64) for array in DATA)
         learner = lrax.Learner.create(squared_error, params, lambda rate: optax.sgd(rate.astype(np.float64)))
         result = run(learner, data=data)
-        found = lrax.find_lr(learner, data, batch_size=8, key=KEY, seeds=3)
+        found = lrax.find_lr(learner, data, batch_size=8, key=KEY, budget=40)
     assert {leaf.dtype for leaf in jax.tree.leaves(result.state)} == {np.dtype(np.float64)}
-    assert found.suggestion is not None
+    assert found.peak is not None
 
 
 def test_a_second_race_compiles_nothing(caplog):

@@ -24,10 +24,10 @@ def test_accumulation_moves_the_ramp_once_an_update():
         lrax.find_lr(learner, DATA, batch_size=16, key=KEY)
     plain = lrax.Learner.create(squared_error, linear_params(), optax.sgd)
     options = {"key": KEY, "ramp": lrax.Geometric(1e-4, 0.1, 20)}
-    whole = lrax.find_lr(plain, DATA, batch_size=64, **options)
+    whole = lrax.range_test(plain, DATA, batch_size=64, **options)
     for loop in ("scan", "python"):
-        parts = lrax.find_lr(learner, DATA, batch_size=16, accumulate=4, loop=loop, **options)
-        assert parts.updates == whole.updates
+        parts = lrax.range_test(learner, DATA, batch_size=16, accumulate=4, loop=loop, **options)
+        assert parts.steps_run == whole.steps_run
         np.testing.assert_allclose(parts.losses, whole.losses, rtol=1e-3)  # an epoch of four batches is the whole data
 
 
@@ -106,10 +106,10 @@ def test_accumulate_is_checked_by_the_counts_of_the_state(case):
     make, right, wrong = CASES[case]
     learner = make()
     options = {"batch_size": 16, "key": KEY, "ramp": lrax.Geometric(1e-4, 1e-3, 2)}
-    assert lrax.find_lr(learner, DATA, accumulate=right, **options).updates == 3
+    assert lrax.range_test(learner, DATA, accumulate=right, **options).steps_run == 3
     for accumulate in wrong:
-        with pytest.raises(ValueError, match=rf"find_lr: `accumulate` must be {right}, the batches of.*got {accumulate};"):
-            lrax.find_lr(learner, DATA, accumulate=accumulate, **options)
+        with pytest.raises(ValueError, match=rf"range_test: `accumulate` must be {right}, the batches of.*got {accumulate};"):
+            lrax.range_test(learner, DATA, accumulate=accumulate, **options)
 
 
 def test_every_call_checks_it():
@@ -118,8 +118,8 @@ def test_every_call_checks_it():
     message = r"`accumulate` must be 4, the batches of step 0 of the optax.MultiSteps at state.opt_state, got 3"
     with pytest.raises(ValueError, match="race: " + message):
         lrax.race(learner, batches, lrax.Constant(np.float32([0.1])), rungs=2, accumulate=3)
-    with pytest.raises(ValueError, match="critical_lr: " + message):
-        lrax.critical_lr(learner, DATA, batch_size=16, key=KEY, accumulate=3)
+    with pytest.raises(ValueError, match="range_test: " + message):
+        lrax.range_test(learner, DATA, batch_size=16, key=KEY, accumulate=3)
 
 
 def test_accumulating_optimizers_that_differ_are_refused():
@@ -138,16 +138,16 @@ def test_what_cannot_be_judged_passes():
         return (jax.tree.map(lambda leaf, by: leaf - rate * by, state[0], slope), state[1]), loss
 
     for learner in (skips, lrax.Learner((linear_params(), unused), update)):
-        assert lrax.find_lr(learner, DATA, batch_size=16, key=KEY, ramp=lrax.Geometric(1e-4, 1e-3, 2)).updates == 3
+        assert lrax.range_test(learner, DATA, batch_size=16, key=KEY, ramp=lrax.Geometric(1e-4, 1e-3, 2)).steps_run == 3
 
 
 def test_accumulating_optimizers_are_checked_by_the_pure_test():
     """`range_test` checks it too: outside of programs, inside, and where the state, the data and the key are traced."""
     learner = learner_of(multi(2))
-    options = {"batch_size": 16, "updates": 3}
+    options = {"batch_size": 16, "steps": 3}
 
     def test(state, data, key, accumulate):
-        return lrax.range_test(lrax.Learner(state, learner.step), data, key=key, accumulate=accumulate, **options).made
+        return lrax.range_test(lrax.Learner(state, learner.step), data, key=key, accumulate=accumulate, **options).steps_run
 
     made = jax.jit(test, static_argnums=3)(learner.state, DATA, KEY, 2)
     states = jax.tree.map(lambda leaf: jnp.stack([leaf] * 2), learner.state)

@@ -46,7 +46,7 @@ def test_a_first_search_compiles_few_programs_and_the_next_none(loop):
     with compilations() as second:
         again = lrax.find_lr(deep_learner(), DATA, batch_size=7, key=KEY, loop=loop)
     assert not second
-    np.testing.assert_array_equal(found.losses, again.losses)
+    np.testing.assert_array_equal(found.curves[0].losses, again.curves[0].losses)
 
 
 def test_other_data_in_a_closure_are_the_same_program():
@@ -63,7 +63,7 @@ def test_other_data_in_a_closure_are_the_same_program():
     with compilations() as compiled:
         second = search(two)
     assert not compiled
-    np.testing.assert_allclose([first.losses[0], second.losses[0]], [1.0, 4.0])
+    np.testing.assert_allclose([one.curves[0].losses[0] for one in (first, second)], [1.0, 4.0])
 
 
 def loss_of(big, inner=False):
@@ -83,7 +83,7 @@ def test_nothing_is_kept_of_what_a_loss_closes_over(loop, inner):
 
     def search(big):
         learner = lrax.Learner.create(loss_of(big, inner), jnp.zeros(3), optax.sgd)
-        return lrax.find_lr(learner, lambda key: big[:2] * 0, key=KEY, updates=20, loop=loop).losses[0]
+        return lrax.range_test(learner, lambda key: big[:2] * 0, key=KEY, steps=20, loop=loop).losses[0]
 
     def plain(big):
         return jax.jit(jax.value_and_grad(loss_of(big, inner)))(jnp.zeros(3), big[:2] * 0)[0]
@@ -108,11 +108,10 @@ def test_healthy_runs_pass_with_debug_nans():
     rates = lrax.Constant(np.float32([0.01, 0.1, 0.2]))
     with jax.debug_nans(True):
         for loop in ("scan", "python"):
-            assert lrax.find_lr(learner, DATA, batch_size=16, key=KEY, loop=loop).suggestion > 0
-        assert lrax.find_lr(learner, [DATA]).suggestion > 0
-        assert lrax.find_lr(learner, DATA, batch_size=16, key=KEY, seeds=2, refine=True).suggestion > 0
+            assert lrax.find_lr(learner, DATA, batch_size=16, key=KEY, loop=loop).peak > 0
+        assert lrax.find_lr(learner, [DATA]).peak > 0
         curve = jax.jit(lambda key: lrax.range_test(learner, DATA, batch_size=16, key=key))(KEY)
-        assert curve.made > 20
+        assert curve.steps_run > 20
         assert lrax.race(learner, DATA, rates, rungs=(5, 6), batch_size=16, key=KEY).winner is not None
 
 
@@ -173,14 +172,12 @@ def test_accumulation_over_blocks():
     def find(loop):
         learner = lrax.Learner(jnp.zeros(()), counted)
         ramp = lrax.Geometric(1e-3, 1e-2, BLOCK + 2)
-        return lrax.find_lr(
-            learner, lambda key: jnp.zeros(2), key=KEY, ramp=ramp, accumulate=3, loop=loop, stop=lrax.finder.NeverStop()
-        )
+        return lrax.range_test(learner, lambda key: jnp.zeros(2), key=KEY, ramp=ramp, accumulate=3, loop=loop, stop=None)
 
     compiled, host = find("scan"), find("python")
     np.testing.assert_allclose(compiled.losses, 1 + 3 * np.arange(BLOCK + 3))
     np.testing.assert_array_equal(compiled.losses, host.losses)
-    np.testing.assert_array_equal(compiled.rates, host.rates)
+    np.testing.assert_array_equal(compiled.learning_rates, host.learning_rates)
 
 
 def test_debug_nans_leave_no_trace():
@@ -188,7 +185,7 @@ def test_debug_nans_leave_no_trace():
 
     def find(donate):
         learner = lrax.Learner(jnp.ones(5), lambda state, batch, rate: (state * (1 - rate), jnp.sum(state**2)))
-        lrax.find_lr(learner, nothing, key=KEY, ramp=lrax.Geometric(1e-4, 1e-2, 9), donate=donate)
+        lrax.range_test(learner, nothing, key=KEY, ramp=lrax.Geometric(1e-4, 1e-2, 9), donate=donate)
         return learner.state.is_deleted()
 
     with jax.debug_nans(True):

@@ -25,12 +25,12 @@ def ramp():
 def test_one_example():
     """A single example is a batch of its own."""
     found = lrax.find_lr(linear_learner(), (DATA[0][:1], DATA[1][:1]), batch_size=1, key=KEY)
-    assert found.suggestion is not None
+    assert found.peak is not None
 
 
 def test_a_batch_larger_than_the_data_is_the_data():
     """A batch size above the number of examples trains on all of them in every update."""
-    together, larger = (lrax.find_lr(linear_learner(), DATA, batch_size=size, key=KEY, ramp=ramp()) for size in (64, 999))
+    together, larger = (lrax.range_test(linear_learner(), DATA, batch_size=size, key=KEY, ramp=ramp()) for size in (64, 999))
     np.testing.assert_array_equal(together.losses, larger.losses)
 
 
@@ -46,5 +46,5 @@ def test_a_transform_is_applied_to_every_batch():
     options = {"ramp": lrax.Geometric(1e-4, 0.1, 9)}
     doubled = (DATA[0], 2 * DATA[1])
     for data, more in ((DATA, {"batch_size": 64, "key": KEY}), ([DATA], {})):
-        found = lrax.find_lr(linear_learner(), data, transform=lambda batch: (batch[0], 2 * batch[1]), **options, **more)
+        found = lrax.range_test(linear_learner(), data, transform=lambda batch: (batch[0], 2 * batch[1]), **options, **more)
         np.testing.assert_allclose(found.losses[0], squared_error(linear_params(), doubled), rtol=1e-5)

@@ -72,9 +72,9 @@ def test_a_train_state_is_tested_and_left_alone(made_with):
     state = linen_state(factory(1e-3 if made_with == "injected" else made_with))
     before = copied(state)
     learner = lrax.flax.from_train_state(state, linen_loss, factory, aux="batch_stats", key=KEY)
-    found = lrax.find_lr(learner, DATA, batch_size=16, key=KEY, ramp=lrax.Geometric(1e-5, 10.0, 60))
+    found = lrax.range_test(learner, DATA, batch_size=16, key=KEY, ramp=lrax.Geometric(1e-5, 10.0, 60))
     assert same(before, state)
-    assert found.updates > 20
+    assert found.steps_run > 20
     after, _ = learner.step(learner.state, DATA, jnp.float32(0.1))
     assert not same(after.aux, state.batch_stats)
 
@@ -92,7 +92,7 @@ def test_half_way_through_a_run_the_run_goes_on_as_if_nothing_had_happened():
         for i in range(10):
             if i == 5 and test:
                 learner = lrax.flax.from_train_state(state, linen_loss, optax.adam, aux="batch_stats", key=KEY)
-                found = lrax.find_lr(learner, [DATA], ramp=lrax.Geometric(1e-6, 1.0, 40))
+                found = lrax.range_test(learner, [DATA], ramp=lrax.Geometric(1e-6, 1.0, 40))
                 here, _ = linen_loss(state.params, state.batch_stats, DATA, jax.random.split(KEY)[1])
                 np.testing.assert_allclose(found.losses[0], here, rtol=1e-5)
             state = step(state, jax.random.fold_in(KEY, i))
@@ -108,8 +108,8 @@ def test_an_nnx_model_is_tested_and_left_alone(fresh):
     optimizer = nnx.Optimizer(model, optax.adam(1e-3), wrt=nnx.Param)
     before = copied(lrax.flax.pure((nnx.state(model), nnx.state(optimizer))))
     learner = lrax.flax.from_nnx(model, nnx_loss, optax.adam, state=None if fresh else optimizer)
-    found = lrax.find_lr(learner, DATA, batch_size=16, key=KEY, ramp=lrax.Geometric(1e-5, 10.0, 60))
-    assert found.updates > 20
+    found = lrax.range_test(learner, DATA, batch_size=16, key=KEY, ramp=lrax.Geometric(1e-5, 10.0, 60))
+    assert found.steps_run > 20
     assert same(before, lrax.flax.pure((nnx.state(model), nnx.state(optimizer))))
 
 
@@ -237,8 +237,8 @@ def test_resnet_runs_on_small_images():
     labels = jnp.arange(32) % 10
     before = copied(lrax.flax.pure(nnx.state(model)))
     learner = lrax.flax.from_nnx(model, resnet.loss_fn, momentum)
-    found = lrax.find_lr(learner, (images, labels), batch_size=16, key=KEY, ramp=lrax.Geometric(1e-6, 1.0, 7))
-    assert found.updates == 8
+    found = lrax.range_test(learner, (images, labels), batch_size=16, key=KEY, ramp=lrax.Geometric(1e-6, 1.0, 7))
+    assert found.steps_run == 8
     assert np.isfinite(found.losses).all()
     assert same(before, lrax.flax.pure(nnx.state(model)))
 
@@ -331,9 +331,9 @@ def test_a_train_step_of_linen_is_taken_as_it_is(tx, factory):
 def test_a_train_step_in_the_finder_and_in_a_race():
     """The finder measures how the optimizer grows, and the winner's train state goes on with the winner's schedule."""
     learner = lrax.flax.from_train_step(linen_state(optax.adam(1e-3)), functools.partial(stats_step, key=KEY), optax.adam)
-    found = lrax.find_lr(learner, DATA, batch_size=16, key=KEY, ramp=lrax.Geometric(1e-5, 10.0, 60))
-    assert found.updates > 20
-    assert found.grows is False
+    found = lrax.range_test(learner, DATA, batch_size=16, key=KEY, ramp=lrax.Geometric(1e-5, 10.0, 60))
+    assert found.steps_run > 20
+    assert lrax.find_lr(learner, DATA, batch_size=16, key=KEY, budget=40).scale_invariant is True
     race = lrax.race(learner, [DATA], [lrax.Constant(1e-9), SCHEDULE], rungs=(3, 1))
     tx = optax.adam(race.schedule)
     state = race.state.replace(tx=tx, opt_state=race.opt_state_for(tx))

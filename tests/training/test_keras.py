@@ -97,8 +97,8 @@ def test_a_model_is_tested_and_left_alone():
     model = net()
     before = values(model)
     learner = lrax.keras.from_keras(model, "mse", optax.adam)
-    found = lrax.find_lr(learner, (INPUTS, TARGETS), batch_size=16, key=KEY, ramp=lrax.Geometric(1e-5, 1.0, 30))
-    assert found.updates > 20
+    found = lrax.range_test(learner, (INPUTS, TARGETS), batch_size=16, key=KEY, ramp=lrax.Geometric(1e-5, 1.0, 30))
+    assert found.steps_run > 20
     assert same(before, values(model))
 
 

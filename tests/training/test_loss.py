@@ -76,8 +76,8 @@ def test_they_are_range_tested(name):
     learner = lrax.Learner.create(squared_error, linear_params(), NEEDY[name])
     accumulate = 2 if name == "accumulated" else 1
     ramp = lrax.Geometric(1e-4, 1.0, 25)
-    found = lrax.find_lr(learner, BATCH, batch_size=16, key=jax.random.key(0), ramp=ramp, accumulate=accumulate)
-    assert found.updates > 5
+    found = lrax.range_test(learner, BATCH, batch_size=16, key=jax.random.key(0), ramp=ramp, accumulate=accumulate)
+    assert found.steps_run > 5
     assert found.losses[5] != found.losses[0]
 
 

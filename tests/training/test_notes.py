@@ -66,7 +66,7 @@ LEARNERS = {
 
 
 @pytest.mark.parametrize("case", LEARNERS)
-@pytest.mark.parametrize("call", ["find_lr", "race", "critical_lr", "range_test"])
+@pytest.mark.parametrize("call", ["find_lr", "race", "range_test"])
 def test_the_innermost_function_is_named_once(case, call):
     """Whatever is called, one note says which call of lrax it was, how the function was called and with what shapes."""
     make, told = LEARNERS[case]

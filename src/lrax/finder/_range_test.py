@@ -1,133 +1,242 @@
-"""The range test as one pure function of arrays, for programs of one's own."""
+"""The range test: train while the learning rate climbs. Smith 2015."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Literal, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._errors import argument_error, check_call, check_whole
-from lrax.finder._rules import make_rules
-from lrax.finder._stop import TimesFirst
+from lrax.fields._errors import any_traced, argument_error, check_call, check_whole, choice, is_concrete
+from lrax.fields._value import is_batch
+from lrax.finder._curve import Curve, curve_of
+from lrax.finder._stop import RunningMean, TimesMedian
+from lrax.schedules._base import CallableRule, RateFunction, Schedule, ScheduleRule
 from lrax.schedules._phases import Geometric
 from lrax.training._batches import ArrayBatches, SampledBatches, as_batches
-from lrax.training._core import CODES, PROGRESS, RUNNING, Reason, strong
-from lrax.training._driver import train_program
+from lrax.training._core import CODES, RUNNING, Reason, Run, never, start, strong, train
+from lrax.training._driver import Execution, Interrupted, Source, Trainer, make_trainer
 from lrax.training._evaluating import Evaluation, make_evaluator
 from lrax.training._learner import Learner
+from lrax.training._progress import progress_bar
 from lrax.training._steps import Steps, check_accumulate
 
-Rule = Callable[[Any], Any]
+RunRule = Callable[..., object]
+"""A smoother, count -> weight of the new loss, or a stop rule, run -> whether to stop."""
 
-TWICE = TimesFirst(factor=2.0)
-"""The default rule to stop by: that of MXNet's tutorial."""
+TWICE = TimesMedian(2.0)
+"""The default stop rule."""
 
 EVERY = 10
-"""Updates from one evaluation to the next, if they are not given."""
-
-
-class Measured(NamedTuple):
-    """What a range test measured, as arrays: a pytree.
-
-    Attributes:
-      rates, losses, smoothed: of each update, float32 of shape (updates,); infinite where no update was made.
-      made: how many updates were made, int32.
-      reason: why the test ended, int32: the place of a `lrax.finder.Reason` among its kind.
-      evaluated: after how many updates it was evaluated, int32 of shape (evaluations,); none without `evaluate`.
-      evaluations: the metrics there, float32 of shape (evaluations,); NaN where the test had stopped.
-    """
-
-    rates: jax.Array
-    losses: jax.Array
-    smoothed: jax.Array
-    made: jax.Array
-    reason: jax.Array
-    evaluated: jax.Array
-    evaluations: jax.Array
+"""Steps from one evaluation of a ramp to the next, if they are not given."""
 
 
 @check_call
 def range_test(
     learner: Learner,
-    data: Any,
+    data: object,
     *,
-    key: jax.Array,
+    key: jax.Array | None = None,
     batch_size: int | None = None,
-    ramp: Any = None,
-    updates: int | None = None,
-    smoothing: Rule | None = None,
-    stop: Rule | None = TWICE,
-    transform: Callable[[Any], Any] | None = None,
+    ramp: RateFunction | None = None,
+    steps: int | None = None,
+    smoothing: RunRule | None = None,
+    stop: RunRule | None = TWICE,
+    evaluation: Evaluation | None = None,
+    transform: Callable[[object], object] | None = None,
     accumulate: int = 1,
-    evaluate: Callable[[Any], Any] | None = None,
-    every: int | None = None,
-) -> Measured:
-    """The range test as one pure function: it may be jitted, vmapped over states or keys, and put inside other programs.
+    loop: Literal["scan", "python"] | None = None,
+    donate: bool = False,
+    progress: bool = False,
+) -> Curve:
+    """The classic learning-rate range test: trains while the learning rate climbs, and returns the curve.
+
+    It is pure: it may be jitted, vmapped over states, keys or ramps, and be a part of other programs. Nothing is mutated: the
+    learner's state is bit for bit what it was. `lrax.find_lr` goes on from such a curve to the peak for your schedule.
 
     Args:
-      learner: what is trained; its state is not changed.
-      data: a pytree of arrays with a common leading axis, with `batch_size`; or a sampler `key -> batch`.
-      key: random key that draws the batches.
+      learner: a state and its step function; `lrax.Learner.create`, or `lrax.flax` for Flax models.
+      data: a pytree of arrays with a common leading axis, with `batch_size`; or a sampler `key -> batch`; or, outside jit, a
+        Python iterable of batches, which is iterated again when it ends before the ramp does.
+      key: random key that draws the batches; needed for arrays and samplers.
       batch_size: examples in a batch, for arrays. They are drawn without replacement, epoch after epoch; the last
         partial batch of an epoch is dropped, and a batch is never larger than the data.
-      ramp: schedule of the rates, one an update; by default from 1e-6, a tenth more every update, to 10: 170 updates.
-      updates: length of the test, an int; by default the ramp's length plus one, so that its end is reached. The
-        default ramp is fitted to it.
-      smoothing: count -> weight of the new loss in the smoothed one; by default a running mean with 0.3 on the past.
-      stop: run -> bool; by default where the smoothed loss passes twice the first, after at least 20 updates. None
-        for a test that runs to the ramp's end. A loss that is not finite always stops it.
-      transform: a function of every batch, inside the compiled program.
-      accumulate: batches to one optimizer update, for learners that accumulate gradients; the loss is their mean.
-      evaluate: a pure function `(state) -> metric`, one real number in `jnp`, of data that are not trained on.
-      every: updates from one evaluation to the next, by default 10; the last update is followed by one in any case.
+      ramp: schedule of the learning rates; by default from 1e-6, a tenth more every step, to 10: 170 steps.
+      steps: length of the test, an int; by default the ramp's length plus one, so that its end is reached. The default ramp is
+        fitted to it.
+      smoothing: count -> weight of the new loss in the smoothed one that the stop rule sees; by default a running mean with 0.3
+        on the past.
+      stop: run -> bool; by default where the smoothed loss is more than twice the median of the first 20 losses (higher if
+        these scatter more). None for a test that runs to the ramp's end. A loss that is not finite always stops it.
+      evaluation: a `lrax.Evaluation` of the state on data that are not trained on, every 10 steps if it does not say.
+      transform: a function of every batch: called on the host with the batches of an iterable, inside the program otherwise.
+      accumulate: batches to one optimizer step, for learners that accumulate gradients (`optax.MultiSteps`).
+      loop: `"scan"` runs all steps in one program, `"python"` calls the compiled step from Python, which is faster for
+        convolutions on the CPU. By default what suits the data and the platform; the curve is the same.
+      donate: gives the memory of the learner's state away, for models that fit only once.
+      progress: shows a progress bar (needs tqdm).
 
-    Returns: a `lrax.finder.Measured`, whose curves are infinite where no update was made.
+    Returns: a `lrax.finder.Curve`, a pytree. Inside jit and vmap its arrays have shape (steps,) and end in NaN where the test
+      stopped before; outside they are NumPy arrays of the steps that were made.
 
-    Raises: TypeError or ValueError for data, a ramp or an update that cannot be used, before anything runs.
+    Raises: TypeError or ValueError for data, a ramp or a step function that cannot be used, before anything runs. An interrupt
+      has the curve so far as its attribute `found`.
+
+    Source: Smith 2015, Cyclical learning rates for training neural networks, section 3.3.
 
     >>> loss_fn = lambda params, batch: jnp.mean((params - batch) ** 2)
     >>> learner = lrax.Learner.create(loss_fn, jnp.zeros(3), optax.sgd)
-    >>> curve = jax.jit(lambda key: range_test(learner, jnp.ones((8, 3)), batch_size=4, key=key))(jax.random.key(0))
-    >>> print(curve.losses.shape, curve.made)
-    (170,) 170
+    >>> curve = range_test(learner, jnp.ones((8, 3)), batch_size=4, key=jax.random.key(0))
+    >>> print(f"{curve.steps_run} steps, {curve.reason}; steepest at {curve.suggest(lrax.finder.steepest):.2f}")
+    170 steps, completed; steepest at 0.06
     """
-    if updates is not None:
-        check_whole("range_test", "updates", updates)
-    fitted = Geometric(1e-6, 10.0, 169 if updates is None else max(updates - 1, 1)) if ramp is None else ramp
-    rules, updates = make_rules("range_test", fitted, updates, smoothing, stop, known_to_rise=ramp is None)
-    batches = as_batches("range_test", data, batch_size, transform)
+    climb, steps = _ramp("range_test", ramp, steps)
+    smoothing, stop = _run_rules("range_test", smoothing, stop)
+    evaluation = with_every(evaluation, EVERY)
+    source = Source(data, key, batch_size, transform, accumulate)
+    arrays = () if isinstance(data, Iterator) else data
+    if any_traced((learner.state, arrays, key, climb, smoothing, stop)):
+        return _traced(learner, source, climb, steps, smoothing, stop, evaluation)
+    execution = execution_of("range_test", loop, progress, donate)
+    with progress_bar(steps * accumulate, "range test", "batch", progress) as show:
+        trainer = make_trainer(
+            "range_test", [learner], source, capacity=steps, execution=execution, evaluation=evaluation, report=show
+        )
+        run = trainer.start(climb, smoothing=smoothing, stop=stop, order=trainer.order(key))
+        try:
+            return curve_from(trainer, run_ramp(trainer, run, steps), Reason.COMPLETED)
+        except Interrupted as interrupt:
+            interrupt.found = curve_from(trainer, interrupt.runs[0], Reason.INTERRUPTED)
+            raise
+
+
+def execution_of(caller: str, loop: Literal["scan", "python"] | None, progress: bool, donate: bool = False) -> Execution:
+    """How runs are executed. Raises ValueError for another loop, and for one that cannot move a progress bar."""
+    if loop is not None:
+        choice(caller, "loop", loop, ("scan", "python"))
+    if progress and loop == "scan":
+        remedy = "leave it out: a bar is moved from Python"
+        raise argument_error(ValueError, caller, "loop", "'python' where `progress` is shown", loop, remedy)
+    return Execution(loop="python" if progress else loop, donate=donate)
+
+
+def run_ramp(trainer: Trainer, run: Run, steps: int) -> Run:
+    """The run of a ramp to its end. `TimesMedian` is given its numbers as soon as the first losses are there.
+
+    The halt that this takes adds no evaluation: up to the last one before it they are made as always.
+    """
+    halt, stop = halt_of(run.stop, steps), cast(TimesMedian, run.stop)
+    if halt:
+        every = trainer.evaluator.every if trainer.evaluator else None
+        if every:
+            (run,) = trainer.train([run], halt - halt % every)
+        (run,) = trainer.without_evaluation().train([run], halt)
+        run = run if run.why else run._replace(stop=stop.from_losses(run.losses))
+    (run,) = trainer.train([run], steps)
+    return run
+
+
+def halt_of(stop: RunRule, steps: int) -> int:
+    """After how many steps a `TimesMedian` is given its numbers; 0 for another rule, or a test that ends before."""
+    halt = int(stop.min_steps) if isinstance(stop, TimesMedian) and is_concrete(stop.min_steps) else 0
+    return halt if halt < steps else 0
+
+
+def curve_from(trainer: Trainer, run: Run, otherwise: Reason) -> Curve:
+    """The curve of a run, with the notes of its trainer."""
+    goal = trainer.evaluator.goal if trainer.evaluator else "min"
+    return curve_of(run, otherwise, goal, trainer.notes.left_out, trainer.notes.fault)
+
+
+def with_every(evaluation: Evaluation | None, every: int) -> Evaluation | None:
+    """An evaluation with `every` filled in where it is not given."""
+    if evaluation is None or evaluation.every is not None:
+        return evaluation
+    return Evaluation(evaluation.metric, every, evaluation.goal)
+
+
+def _traced(
+    learner: Learner,
+    source: Source,
+    ramp: Schedule,
+    steps: int,
+    smoothing: RunRule,
+    stop: RunRule,
+    evaluation: Evaluation | None,
+) -> Curve:
+    """The range test inside a program: segments between evaluations, if there are any, in one scan."""
+    batches = as_batches("range_test", source.data, source.batch_size, source.transform)
     if not isinstance(batches, ArrayBatches | SampledBatches):
-        remedy = "use lrax.find_lr for an iterable, which is run from the host"
-        raise argument_error(TypeError, "range_test", "data", "arrays or a sampler key -> batch", data, remedy)
-    steps = Steps("range_test", [learner], batches, None, key)
-    check_accumulate("range_test", steps, accumulate)
-    traced, (state,) = steps.first, steps.states
-    evaluation = None
-    if evaluate is not None:
-        evaluation = Evaluation(evaluate, EVERY if every is None else every)
-    elif every is not None:
-        raise argument_error(ValueError, "range_test", "every", "left out where nothing is evaluated", every)
+        remedy = "call it outside jit and vmap for an iterable"
+        raise argument_error(TypeError, "range_test", "data", "arrays or a sampler key -> batch", source.data, remedy)
+    traced = Steps("range_test", [learner], batches, None, source.key)  # checks the step function
+    check_accumulate("range_test", traced, source.accumulate)
+    (state,), order = traced.states, batches.order(source.key)  # type: ignore[arg-type]  # `Steps` has checked the key
     evaluator = make_evaluator("range_test", evaluation, state)
-    stops = np.array([updates] if evaluator is None else list(evaluator.stops(0, updates)), np.int32)
-    capacity = int(stops[0])
-    call = traced.program.jitted(train_program, capacity, int(accumulate), False, inside=True)
-    arrays = jax.tree.leaves(batches)
-    rest = rules._replace(state=None, order=batches.order(key), history=None, evaluations=None)
+    run = start(state, ramp, smoothing=smoothing, stop=stop, order=order)
+    run = jax.tree.map(strong, run._replace(history=None, evaluations=None))
+    due, halt = [steps] if evaluator is None else list(evaluator.stops(0, steps)), halt_of(stop, steps)
+    stops = np.unique([*due, *([halt] if halt else [])]).astype(np.int32)
+    capacity = int(np.diff(stops, prepend=0).max())
 
-    def part(progress: tuple[Any, dict[str, Any]], stop: Any) -> tuple[tuple[Any, dict[str, Any]], tuple[jax.Array, jax.Array]]:
-        state, scalars = progress
-        state, scalars, rows = call(traced.consts, state, rest._replace(**scalars), arrays, stop)
-        metric = jnp.nan if evaluator is None else jnp.asarray(evaluator.metric(state), jnp.float32)
-        return (state, scalars), (rows, jnp.where(scalars["reason"] == RUNNING, metric, jnp.nan))
+    def segment(progress: tuple[Run, jax.Array], until: jax.Array) -> tuple[tuple[Run, jax.Array], jax.Array]:
+        run, rows = progress
+        after = train(learner.step, run, batches.fetch, until, capacity=capacity, accumulate=source.accumulate)
+        rows = jax.lax.dynamic_update_slice_in_dim(rows, after.history, run.steps, 0)
+        if halt:
+            numbers = cast(TimesMedian, run.stop).from_losses(rows[:halt, 1])
+            after = after._replace(stop=jax.tree.map(lambda new, old: jnp.where(until == halt, new, old), numbers, run.stop))
+        metric = jnp.nan if evaluator is None else jnp.asarray(evaluator.metric(after.state), jnp.float32)
+        evaluated = jnp.where(after.reason == RUNNING, jnp.stack([after.learning_rate, metric]), jnp.nan)
+        return (after._replace(history=None), rows), evaluated
 
-    scalars: dict[str, Any] = {name: getattr(rules, name) for name in PROGRESS}
-    if evaluator is None:
-        (_, scalars), (rows, _) = part((state, scalars), jnp.int32(updates))
-        evaluated, metrics = jnp.zeros(0, jnp.int32), jnp.zeros(0, jnp.float32)
-    else:
-        begun = jax.tree.map(strong, (state, scalars))
-        (_, scalars), (rows, metrics) = jax.lax.scan(part, begun, jnp.asarray(stops))
-        rows, evaluated = rows.reshape(-1, 3)[:updates], jnp.asarray(stops)
-    reason = jnp.where(scalars["reason"] == RUNNING, jnp.int32(CODES[Reason.COMPLETED]), scalars["reason"])
-    return Measured(rows[:, 0], rows[:, 1], rows[:, 2], scalars["steps"], reason, evaluated, metrics)
+    begun = run, jnp.full((steps + capacity, 3), jnp.nan, jnp.float32)
+    (run, rows), evaluated = jax.lax.scan(segment, begun, jnp.asarray(stops))
+    rows = jnp.where(jnp.arange(steps)[:, None] < run.steps, rows[:steps], jnp.nan)
+    reason = jnp.where(run.reason == RUNNING, CODES[Reason.COMPLETED], run.reason).astype(jnp.int32)
+    evaluated = evaluated[np.isin(stops, due)] if evaluator else evaluated[:0]
+    goal = "min" if evaluation is None else evaluation.goal
+    return Curve(rows[:, 0], rows[:, 1], rows[:, 2], evaluated, reason, goal)  # type: ignore[arg-type]  # traced NumPy arrays
+
+
+def _ramp(caller: str, ramp: RateFunction | None, steps: int | None) -> tuple[Schedule, int]:
+    """The ramp as a schedule and the number of its steps.
+
+    Raises: TypeError or ValueError if it is not one rising schedule of learning rates above 0, where that is concrete.
+    """
+    if steps is not None:
+        check_whole(caller, "steps", steps)
+    if ramp is None:
+        return Geometric(1e-6, 10.0, 169 if steps is None else max(steps - 1, 1)), 170 if steps is None else int(steps)
+    climb = ScheduleRule().convert(caller, "ramp", ramp)
+    if is_batch(climb):
+        raise argument_error(ValueError, caller, "ramp", "one schedule, not a batch", ramp, "vmap lrax.range_test over ramps")
+    if steps is None:
+        if climb.length is None or not is_concrete(climb.length) or np.ndim(climb.length):
+            raise argument_error(ValueError, caller, "steps", "given where the ramp's length is not one concrete number", None)
+        steps = int(climb.length) + 1
+    if all(is_concrete(leaf) and np.ndim(leaf) == 0 for leaf in jax.tree.leaves(climb)):
+        with jax.ensure_compile_time_eval():
+            rates = np.asarray(_at(climb, np.arange(steps, dtype=np.int32)))
+        if not (rates > 0).all() or (np.diff(rates) < 0).any():
+            remedy = "give lrax.Geometric(1e-6, 10.0, steps), the lower learning rate first"
+            raise argument_error(ValueError, caller, "ramp", "a schedule of rising learning rates above 0", ramp, remedy)
+    return climb, int(steps)
+
+
+@jax.jit
+def _at(schedule: Schedule, counts: jax.Array) -> jax.Array:
+    return schedule(counts)
+
+
+def _run_rules(caller: str, smoothing: RunRule | None, stop: RunRule | None) -> tuple[RunRule, RunRule]:
+    """The smoother and the stop rule as pytrees."""
+    for name, rule, needs in (
+        ("smoothing", smoothing, "a function count -> weight of the new loss, such as lrax.finder.RunningMean(0.3)"),
+        ("stop", stop, "a function run -> whether to stop, such as lrax.finder.TimesFirst(2.0)"),
+    ):
+        if rule is not None and not callable(rule):
+            raise argument_error(TypeError, caller, name, needs, rule)
+    wrap = CallableRule()
+    smoothing = wrap.convert(caller, "smoothing", RunningMean() if smoothing is None else smoothing)
+    return smoothing, wrap.convert(caller, "stop", never if stop is None else stop)

@@ -1,221 +1,300 @@
-"""What a range test found: curves, why it ended, and what they suggest."""
+"""What `lrax.find_lr` returns: one peak learning rate, how sure it is, and the curves and runs that it was read from."""
 
 import dataclasses
 import html
+import math
 import os
-import pathlib
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
 
+import jax
 import numpy as np
+import numpy.typing as npt
 
 from lrax._pictures import inline, paragraph
-from lrax.fields._errors import argument_error, check_call, name_of, plural
-from lrax.finder._curve import SMOOTH, Curve, SuggestionRule
-from lrax.finder._explain import contradiction, ended_too_soon, explain
-from lrax.finder._fall import MOST, Crossed, crossed, fall
-from lrax.finder._group_table import draw_groups, group_table, plot_groups
-from lrax.finder._heights import POWERS, scaled
-from lrax.finder._named import check_rule
-from lrax.finder._runs import Runs
-from lrax.schedules._base import Schedule
-from lrax.training._batches import told
+from lrax.fields._errors import argument_error, plural
+from lrax.finder._curve import SCALE, SOON, Curve, why_nothing
+from lrax.finder._rescale import Plan, plan_of
+from lrax.schedules._base import Function, RateFunction, Schedule
+from lrax.training._batches import AGAIN, told
 from lrax.training._core import Reason
+from lrax.training._evaluating import SIGNS, WRONG, contradicts
+from lrax.training._storage import checked, load, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+FIRST = 20
+"""The median of this many first losses of a ramp is the loss before anything was learnt."""
+
+FLAT = 0.05
+"""A loss that has made less than this part of its size has not left its plateau."""
+
+UNBOUNDED = 100.0
+"""A loss that dropped by more than this many times its start (its size, or its scatter) has no lower bound."""
+
+NO_BOUND = "the loss has no lower bound that training could reach, so the lowest one says little: give `evaluation` a metric"
+NEGATIVE = "the loss is negative: if it is a surrogate, such as that of a policy gradient, judge by `evaluation`"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Runs:
+    """Short runs of a search: whole schedules of the plan's shape from one state on common batches, by rising peaks.
+
+    Attributes:
+      peaks: the peak of the plan that each run stands for, float32 of shape (runs,). Its own is higher where best peaks fall
+        with the length.
+      steps: the length of each run, int32 of shape (runs,).
+      losses: the mean loss at the end of each, float32 of shape (runs,); infinite where a run diverged.
+      scores: what ranks them, float32 of shape (runs,), lower is better: their losses; or with an evaluation the metric after
+        the last step, negated for `goal="max"`; infinite where a run diverged.
+      steps_run: how many steps were made in all: a run that diverges stops.
+    """
+
+    peaks: npt.NDArray[np.float32]
+    steps: npt.NDArray[np.int32]
+    losses: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+    steps_run: int
+
+    def __len__(self) -> int:
+        return len(self.peaks)
+
+    @property
+    def best(self) -> int:
+        """The place of the best run."""
+        return int(np.argmin(self.scores))
+
+
+NOTHING = np.zeros(0, np.float32)
+NO_RUNS = Runs(NOTHING, np.zeros(0, np.int32), NOTHING, NOTHING, 0)
+
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class FinderResult:
-    """The outcome of a range test.
+    """The peak learning rate for a plan, and what it was read from.
 
     Attributes:
-      curves: a curve for each seed.
-      reason: why the test ended, or why it suggests nothing; `explanation` says it with numbers, and what to do.
-      suggestion: a rate for a run of some 500 updates, between the best that stays and the best peak of one that falls to 0; or
-        None where the curves, and the short runs, do not support one. `schedule` gives the height for a run of yours.
-      band: the rates between which the best may lie: of the tasks measured, it did for four in five. Wider than usual
-        where seeds, or runs, do not agree. None where nothing was trained at the rates around, or without a suggestion.
-      runs: the short runs of each seed that the suggestion was read from; none where a rule read it off a ramp.
-      refined: the longer runs that it was refined by, if they were asked for.
-      groups: by their patterns, what was found for each group of parameters with the others held, if groups were asked for.
-      grows: whether twice the gradients make twice the update, as with SGD, or not, as with Adam and Lion: best rates move
-        otherwise then, see `schedule`. None where that is not known, as for an update of your own.
+      peak: the peak learning rate for the plan, or None where the test does not support one; `explanation` says why.
+      interval: where the best peak may be. For four of five measured tasks it was; wider where the runs do not show an end.
+      plan: the schedule that will be trained, as it was given.
+      total_steps: its length in steps.
+      reason: why the ramp ended, or why there is no peak.
+      curves: the ramp, a `Curve`; several ramps if several were run.
+      runs: the short runs, a `Runs`.
+      groups: by their patterns, the result for each group of parameters with the others frozen, if groups were asked for.
+      scale_invariant: whether a step does not change with the scale of the gradients, as with Adam and Lion, unlike SGD; None
+        where that is not known, as for a step function of your own. Best peaks move differently, see `rescale`.
+      budget: the steps that the search was allowed.
+      evaluated: whether an evaluation judged the runs; `curves[0].goal` is its goal.
       left_out: how many partial batches, each the last of a pass over an iterable, were left out.
       ended: whether the data ended before all steps were made.
-      fault: which batch holds a NaN or an infinity that made its loss not finite, in words; "" if none does.
-
-    Source: Smith 2015, Cyclical learning rates for training neural networks, section 3.3.
+      fault: which batch holds a NaN or an infinity that made its loss not finite; "" if none does.
     """
 
-    curves: tuple[Curve, ...]
+    peak: float | None
+    interval: tuple[float, float] | None
+    plan: Schedule
+    total_steps: int
     reason: Reason
-    suggestion: float | None
-    band: tuple[float, float] | None = None
-    runs: tuple[Runs, ...] = ()
-    refined: Runs | None = None
+    curves: tuple[Curve, ...]
+    runs: Runs = NO_RUNS
     groups: "Mapping[str, FinderResult]" = dataclasses.field(default_factory=dict)
-    grows: bool | None = None
+    scale_invariant: bool | None = None
+    budget: int = 0
+    evaluated: bool = False
     left_out: int = 0
     ended: bool = False
     fault: str = ""
 
     @property
-    def multiples(self) -> dict[str, float]:
-        """What each group suggests over what all parameters together do: the `groups` of `lrax.by_path`.
+    def schedule(self) -> Schedule:
+        """The plan at its peak learning rate, ready to train: of its own class where its fields can hold that, else a `Scale`.
 
-        Groups that suggest nothing are left out, and follow the schedule itself there.
+        Raises: ValueError if there is no peak.
         """
-        known = {pattern: one.suggestion for pattern, one in self.groups.items() if one.suggestion is not None}
-        return {} if self.suggestion is None else {pattern: rate / self.suggestion for pattern, rate in known.items()}
+        peak = self._known_peak("schedule")
+        with jax.ensure_compile_time_eval():  # it may be read inside jit
+            return self._plan().at(peak)
 
-    def schedule(self, shape: Any, total_steps: int | None = None) -> Schedule:
-        """`shape`, whatever its height, at the height at which it should train best.
+    def rescale(self, schedule: RateFunction, total_steps: int | None = None) -> Schedule:
+        """Another plan at its peak learning rate, by theory from the peak of this one.
 
-        Between shapes the height is translated by `lrax.theory.lr_ratio`, and between lengths a best rate falls with the
-        length to the power of 0.4 (0.25 where `grows` is None). Where updates grow with the gradients, best rates stand near an
-        edge: it is the square root of the ratio there, and the power is 0.15. `docs/finder.md` says how far it may be off.
+        The reason: a bound on the last iterate (`lrax.theory.lr_ratio`) says how the best peaks of two shapes compare; for an
+        optimizer that is not scale-invariant it is the square root of the ratio, since best peaks are near an edge there. With
+        the length the best peak falls to the power of 0.4 (scale-invariant), 0.15 (not) or 0.25 (not known). The answer is less
+        sure than that of a search for the other plan.
 
         Args:
-          shape: a schedule, or a callable `count -> rate`, whose rates are at least 0.
-          total_steps: the updates of your run, an int; by default the length of `shape`. A recipe that waits for its total
-            is given it.
-
-        A schedule of more than a million steps is sampled at some 100,000 of them: see `lrax.theory.bound` for the error.
+          schedule: a schedule, or a callable `count -> learning rate`, of at least 0; its own peak is ignored.
+          total_steps: the length of the run, an int; by default the length of `schedule`.
 
         Returns: the schedule with its learning rates multiplied by one number: of the same class where its fields can hold
           that, else as a `lrax.Scale` of it.
 
-        Raises: ValueError if there is no suggestion, if no length is known, or if the rates are below 0 or all 0.
+        Raises: ValueError if there is no peak, if no length is known, or if the learning rates are below 0 or all 0.
 
         >>> loss_fn = lambda params, batch: jnp.mean((params - batch) ** 2)
         >>> learner = lrax.Learner.create(loss_fn, jnp.zeros(3), optax.sgd)
         >>> found = lrax.find_lr(learner, jnp.ones((8, 3)), batch_size=4, key=jax.random.key(0))
-        >>> constant = found.schedule(lrax.Constant(1.0), total_steps=10_000)
-        >>> cosine = found.schedule(lrax.warmup_cosine(1.0, warmup_steps=1_000, total_steps=10_000))
-        >>> print(f"{cosine.peak / constant.value:.1f} times as high")
-        1.8 times as high
+        >>> constant = found.rescale(lrax.Constant(1.0), total_steps=1_000)
+        >>> print(f"{found.peak / constant.value:.1f} times as high")
+        1.7 times as high
         """
-        if self.suggestion is None:
-            raise ValueError(f"FinderResult.schedule: find_lr made no suggestion ({self.reason}): {self.explanation}")
-        return scaled(self.suggestion, shape, total_steps, POWERS[self.grows])
+        peak = self._known_peak("rescale")
+        with jax.ensure_compile_time_eval():
+            other = plan_of("FinderResult.rescale", "schedule", schedule, total_steps)
+            return other.at(other.peak_from(self._plan(), peak, self.scale_invariant))
 
     @property
-    def rates(self) -> np.ndarray[Any, Any]:
-        """The rate of each update of the longest curve, float32 of shape (updates,)."""
-        return self._longest().rates
+    def group_factors(self) -> dict[str, float]:
+        """The peak of each group over the peak of all parameters together: the `groups` of `lrax.by_path`.
 
-    @property
-    def losses(self) -> np.ndarray[Any, Any]:
-        """The loss of each update, measured before its rate acted: the median over seeds, float32 of shape (updates,).
-
-        `curves` has those of each seed.
+        A group without a peak is left out, and follows the schedule itself there.
         """
-        return self._median("losses")
-
-    @property
-    def smoothed(self) -> np.ndarray[Any, Any]:
-        """The smoothed loss of each update: the median over seeds, float32 of shape (updates,)."""
-        return self._median("smoothed")
-
-    @property
-    def evaluations(self) -> np.ndarray[Any, Any]:
-        """Where the longest curve was evaluated, float32 of shape (evaluations, 2): the rate before, and the metric."""
-        return self._longest().evaluations
-
-    @property
-    def updates(self) -> int:
-        """How many updates the longest curve has."""
-        return len(self.rates)
+        if self.peak is None:
+            return {}
+        return {pattern: one.peak / self.peak for pattern, one in self.groups.items() if one.peak is not None}
 
     @property
     def steps_run(self) -> int:
-        """How many updates were made in all, over all seeds, ramps, runs and groups."""
-        ramps = sum(len(curve.rates) for curve in self.curves)
-        runs = sum(runs.steps_run for runs in (*self.runs, *filter(None, [self.refined])))
-        return ramps + runs + sum(group.steps_run for group in self.groups.values())
+        """How many steps were made in all: ramps, short runs and groups."""
+        ramps = sum(int(curve.steps_run) for curve in self.curves)
+        return ramps + self.runs.steps_run + sum(group.steps_run for group in self.groups.values())
 
     @property
     def explanation(self) -> str:
-        """Why the test ended, with the numbers of its curve, and what to do where there is something to do."""
-        ended = sum(curve.reason is Reason.DATA_ENDED for curve in self.curves)
-        short = f"; the data ended in {ended} of the tests" if ended and self.reason is not Reason.DATA_ENDED else ""
-        last = (self.refined,) if self.refined else self.runs
-        why = explain(self.reason, self.suggestion, self.curves, last, self.refined is not None, self.fault)
-        too_soon = self.ended and self.reason is not Reason.DATA_ENDED
-        notes = told(self.left_out, too_soon, self.fault)
-        return why + short + notes + contradiction(self.curves, (*self.runs, *filter(None, [self.refined])))
+        """What the answer was read from and how sure it is, with numbers; what to do next where there is something to do."""
+        ramp = self.curves[0]
+        if self.reason is Reason.INTERRUPTED:
+            why = f"it was interrupted after {plural(self.steps_run, 'step')}; what it had measured is kept"
+        elif not len(self.runs):
+            ended = self.reason is Reason.DATA_ENDED and ramp.reason is not Reason.DATA_ENDED
+            why = (
+                f"the data ended in the short runs and could not be iterated again: {AGAIN}"
+                if ended
+                else why_nothing(ramp, False)
+            )
+        else:
+            why = self._of_runs(ramp)
+        doubts = self.doubts() or [NEGATIVE] * (not self.evaluated and self._start()[0] < 0)
+        notes = told(self.left_out, self.ended and self.reason is not Reason.DATA_ENDED, self.fault)
+        return why + notes + "".join(f"; {text}" for text in doubts)
 
-    @check_call
-    def suggest(
-        self, rule: SuggestionRule, width: float = SMOOTH, of: Literal["losses", "evaluations"] = "losses"
-    ) -> float | None:
-        """What another rule suggests: the median over seeds, or None where most of the curves do not support one.
+    def _of_runs(self, ramp: Curve) -> str:
+        """What the short runs say."""
+        runs, lengths = self.runs, f"{self.runs.steps.min()} to {self.runs.steps.max()}"
+        steps = lengths if runs.steps.min() < runs.steps.max() else str(runs.steps.max())
+        tried = f"{plural(len(runs), 'run')} of {steps} steps with peaks from {runs.peaks[0]:.2g} to {runs.peaks[-1]:.2g}"
+        best, loss = float(runs.peaks[runs.best]), float(runs.losses[runs.best])
+        if self.peak is None:
+            if not np.isfinite(loss) and self.fault:
+                return f"{tried} all ended at a loss that was not finite"
+            return f"{tried} all diverged: {SCALE}" if self._has_diverged() else f"{why_nothing(ramp, False)}; nor in {tried}"
+        said = f"{tried}: the lowest loss at the end, {loss:.3g}, was at {best:.2g}"
+        if self.evaluated:
+            metric = SIGNS[ramp.goal] * float(runs.scores[runs.best])
+            said = f"{tried}: the best by the evaluation, {metric:.3g} (at a loss of {loss:.3g}), was at {best:.2g}"
+        longer = 2 * self.budget < self.total_steps
+        more = f"budget={2 * self.budget} makes longer runs" if longer else "lrax.race compares whole runs"
+        start = self._start()[0]
+        if start - loss < FLAT * abs(start):
+            said += f"; no run has left the plateau that it began on: {more}"
+        elif len({*runs.steps.tolist()}) == 1 and runs.best in (0, len(runs) - 1):
+            side, beyond = ("highest", "higher") if runs.best else ("lowest", "lower")
+            said += f"; it was the {side} of them, so the best may be {beyond}: {more}"
+        else:
+            said += f"; for a narrower interval, {more}"
+        tiny = len(ramp.learning_rates) and best < SOON * ramp.learning_rates[0]
+        return f"{said}; a peak that low is a sign of large inputs or targets: {SCALE}" if tiny else said
 
-        Args:
-          rule: `(rates, losses) -> rate`, such as `lrax.finder.steepest`.
-          width: half the width, in decades, of the window of `lrax.finder.smooth` that the rule sees it under; 0 for none.
-          of: what is read: the losses, or the `"evaluations"`, with the other sign where a larger metric is better.
+    def _has_diverged(self) -> bool:
+        """Whether the losses at the ends of all runs are above those of the start."""
+        start, scatter = self._start()
+        return not float(self.runs.losses.min()) <= start + scatter
 
-        Raises: TypeError if `rule` is no function of two arguments or returns something else than one rate.
-        """
-        check_rule("FinderResult.suggest", rule)
-        return combine([curve.suggest(rule, width, of) for curve in self.curves])[0]
+    def _start(self) -> tuple[float, float]:
+        """The loss before anything was learnt, and how far the first losses are above it."""
+        first = self.curves[0].losses[:FIRST]
+        first = first[np.isfinite(first)]
+        return (float(np.median(first)), float(np.ptp(first))) if len(first) else (math.nan, math.nan)
+
+    def doubts(self) -> list[str]:
+        """What `find_lr` warns of: a loss that drops without a bound, or a metric that is worst where the loss is lowest."""
+        if self.evaluated:
+            return [WRONG[self.curves[0].goal]] if self._is_contradicted() else []
+        start, scatter = self._start()
+        losses = np.concatenate([self.runs.losses, *(curve.losses for curve in self.curves)])
+        lowest = float(losses[np.isfinite(losses)].min(initial=math.inf))
+        return [NO_BOUND] if lowest < 0 and start - lowest > UNBOUNDED * max(abs(start), scatter) else []
+
+    def _is_contradicted(self) -> bool:
+        """Whether the metric is worst where the loss is lowest, on the ramp and at the ends of runs."""
+        losses, scores = [self.runs.losses], [self.runs.scores]
+        for curve in self.curves:
+            rates, means = curve.smooth()
+            finite = np.isfinite(means)
+            at, metrics = curve.made.evaluations.T
+            if finite.any() and len(at):
+                losses.append(np.interp(np.log(at), np.log(rates[finite]), means[finite]))
+                scores.append(SIGNS[curve.goal] * metrics)
+        return contradicts(self._start()[0], np.concatenate(losses), np.concatenate(scores))
+
+    def __float__(self) -> float:
+        return math.nan if self.peak is None else self.peak
 
     def __repr__(self) -> str:
-        return f"<FinderResult: {self}>"
+        return f"<FinderResult: {self._headline()}>"
 
     def __str__(self) -> str:
-        return self._first_line() + ("\n" + group_table(self.groups) if self.groups else "")
+        return f"{self._headline()} ({self.steps_run} steps run)" + (f"\n{self._table()}" if self.groups else "")
 
-    def _first_line(self) -> str:
-        peak = "" if self.suggestion is None else "; found.schedule(plan) has the peak for your schedule"
-        return self._sentence() + peak
+    @property
+    def title(self) -> str:
+        """The answer alone: the peak learning rate for which plan."""
+        name = "the schedule" if isinstance(self.plan, Function) else type(self.plan).__name__
+        peak = "" if self.peak is None else f" {self.peak:.3g}"
+        return f"peak learning rate{peak} for {name} of {self.total_steps:,} steps"
 
-    def _sentence(self) -> str:
-        rate = "no suggestion" if self.suggestion is None else f"suggested rate {self.suggestion:.3g}"
-        band = f" (the best may lie from {self.band[0]:.2g} to {self.band[1]:.2g})" if self.band else ""
-        seeds = f", {len(self.curves)} seeds," if len(self.curves) > 1 else ""
-        why = self.explanation if self.runs and self.suggestion is not None else f"{self.reason}: {self.explanation}"
-        return f"{rate}{band}{seeds} after {plural(self.steps_run, 'update')} ({why})"
+    def _headline(self) -> str:
+        if self.peak is None:
+            return f"no {self.title} ({self.reason}: {self.explanation})"
+        return self.title + (f", likely {self.interval[0]:.2g} to {self.interval[1]:.2g}" if self.interval else "")
+
+    def _table(self) -> str:
+        """A row a group: its peak, its interval, and what it was read from."""
+        rows = [("group", "peak", "interval", "read from")]
+        for pattern, one in self.groups.items():
+            peak = "none" if one.peak is None else f"{one.peak:.3g}"
+            interval = f"{one.interval[0]:.2g} to {one.interval[1]:.2g}" if one.interval else ""
+            rows.append((pattern or "(rest)", peak, interval, one.explanation))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
     def _repr_html_(self) -> str:
-        whole = inline(paragraph(self._first_line()), self.plot, self._sentence())
-        if not self.groups:
-            return whole
-        table = group_table(self.groups)
-        return whole + inline(f"<pre>{html.escape(table)}</pre>", lambda axes: draw_groups(self.groups, axes), table)
+        text = f"{self._headline()} ({self.steps_run} steps run)"
+        table = f"<pre>{html.escape(self._table())}</pre>" if self.groups else ""
+        return inline(paragraph(text) + paragraph(self.explanation) + table, self.plot, text)
 
-    @check_call
-    def plot(self, axes: "Axes | None" = None, rules: Sequence[SuggestionRule] = ()) -> "Axes":
-        """Draws loss over rate, with the suggestion, what it was read from, its band and other rules' marks. Needs matplotlib.
+    def plot(self, axes: "Axes | None" = None) -> "Axes":
+        """Draws the ramp and the ends of the short runs over the peak learning rate, and marks `peak`. Needs matplotlib.
 
-        Dots are losses, and the line is their mean over the rates around; where the loss blows up the line is the losses
-        themselves. What lies above the axes, or is not finite, is marked at their upper edge. What `evaluate` gave is drawn on
-        an axis of its own, at the right.
+        Dots are the losses of the ramp, markers the end losses of the short runs at the plan's peak that they stand for.
+        `Curve.plot` of `curves[0]` draws the ramp alone, with other suggestion rules.
 
         Args:
           axes: where to draw; by default new axes.
-          rules: other suggestion rules to mark, such as `(lrax.finder.steepest, lrax.finder.valley)`.
 
         Returns: the axes.
 
-        Raises: ImportError if matplotlib is not installed; TypeError if `rules` are not rules.
+        Raises: ImportError if matplotlib is not installed.
         """
-        from lrax.finder._picture import Marks, plot_test
+        from lrax.finder._picture import plot_search
 
-        if callable(rules):
-            raise argument_error(
-                TypeError, "FinderResult.plot", "rules", "a sequence of rules", rules, "give (lrax.finder.steepest,)"
-            )
-        for rule in rules:
-            check_rule("FinderResult.plot", rule)
-        others = [(name_of(rule), self.suggest(rule)) for rule in rules]
-        unsure = self.suggestion is not None and not (self.runs or self.refined)
-        too_soon = float(self.rates[-1]) if unsure and ended_too_soon(self._longest()) else None
-        marks = Marks(self.suggestion, self.band, self._read_from(), others, too_soon, self.runs, self.refined)
-        return plot_test(self.curves, marks, self._sentence(), axes)
+        title = self.title if self.peak is not None else f"no {self.title} ({self.reason})"
+        ends = self.runs.peaks, self.runs.losses
+        curves = [curve.made for curve in self.curves]
+        return plot_search(curves, ends, self.runs.steps, self.peak, self.interval, title, axes)
 
     def plot_groups(self) -> "list[Axes]":
         """Draws a panel for each group of parameters into a new figure. Needs matplotlib.
@@ -224,61 +303,96 @@ class FinderResult:
 
         Raises: ImportError if matplotlib is not installed; ValueError if there are no groups.
         """
-        return plot_groups(self)
+        from lrax.finder._picture import plot_panels
+
+        if not self.groups:
+            remedy = "give lrax.find_lr groups=, or draw it with plot"
+            raise argument_error(ValueError, "FinderResult.plot_groups", "found", "a result with groups", self, remedy)
+        peaks = {pattern: "no peak" if one.peak is None else f"{one.peak:.3g}" for pattern, one in self.groups.items()}
+        return plot_panels({f"{pattern or '(rest)'}: {peaks[pattern]}": one.plot for pattern, one in self.groups.items()})
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes all of it to one plain JSON file, whole or not at all.
+        """Writes the whole result to one file, or nothing.
 
         Args:
           path: the file; one that exists is replaced.
-        """
-        from lrax.finder._file import write
 
-        write(self, pathlib.Path(path))
+        Raises: OSError if it cannot be written.
+        """
+        save("FinderResult.save", path, "FinderResult", _plain(self))
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> "FinderResult":
-        """Reads a file that `save` wrote: the same numbers, which can be suggested from and plotted again.
+        """Reads a file that `save` wrote. A plan that was a function has its shape, and has to be given to `rescale` again.
 
-        Raises: OSError if there is no such file or it cannot be read; ValueError, which names the file and the part, if it is
-          something else, of a newer format, or damaged; TypeError if `path` is not a path.
+        Raises: FileNotFoundError if there is no such file; ValueError, which names the file and the part, if it is something
+          else, of a newer format, or damaged; TypeError if `path` is not a path.
         """
-        from lrax.finder._file import read
+        return load("FinderResult.load", path, "FinderResult", _result_from)
 
-        if not isinstance(path, str | os.PathLike):
-            raise argument_error(TypeError, "FinderResult.load", "path", "a path", path)
-        return _made(read(pathlib.Path(path)))
+    def _plan(self) -> Plan:
+        return plan_of("FinderResult", "plan", self.plan, self.total_steps)
 
-    def _read_from(self) -> list[Crossed]:
-        """Where each curve has made the share of its fall that the suggestion was read from; empty if it was not."""
-        read = [fall(*curve.extended()) for curve in self.curves]
-        known = [float(rate) if np.isfinite(rate) else None for rate in read]
-        median = combine(known)[0]
-        if self.runs or median is None or self.suggestion is None or not np.isclose(median, self.suggestion, rtol=1e-3):
-            return []
-        return [crossed(*curve.extended(), MOST) for curve in self.curves]
-
-    def _longest(self) -> Curve:
-        return max(self.curves, key=lambda curve: len(curve.rates))
-
-    def _median(self, field: str) -> np.ndarray[Any, Any]:
-        if len(self.curves) == 1:
-            return getattr(self.curves[0], field)
-        padded = np.full((len(self.curves), self.updates), np.nan, np.float32)
-        for row, curve in zip(padded, self.curves, strict=True):
-            row[: len(curve.rates)] = getattr(curve, field)
-        return np.median(np.where(np.isnan(padded), np.inf, padded), axis=0)  # what has diverged counts as high
+    def _known_peak(self, name: str) -> float:
+        if self.peak is None:
+            raise ValueError(f"FinderResult.{name}: find_lr found no peak ({self.reason}): {self.explanation}")
+        return self.peak
 
 
-def _made(plain: dict[str, Any]) -> FinderResult:
-    """A result of the parts that were read from a file."""
-    return FinderResult(**{**plain, "groups": {pattern: _made(one) for pattern, one in plain["groups"].items()}})
+CURVE = {"learning_rates": "float[steps]", "losses": "float[steps]", "smoothed": "float[steps]"}
+RUNS = {"peaks": "float[runs]", "steps": "int[runs]", "losses": "float[runs]", "scores": "float[runs]", "steps_run": int}
+"""The arrays of both in a file."""
 
 
-def combine(suggestions: Sequence[float | None]) -> tuple[float | None, tuple[float, float] | None]:
-    """The median of what each seed suggests and what they span; None if fewer than half of them suggest anything."""
-    rates = [rate for rate in suggestions if rate is not None]
-    if 2 * len(rates) < len(suggestions) or not rates:
-        return None, None
-    band = (min(rates), max(rates)) if len(suggestions) > 1 else None
-    return float(np.exp(np.median(np.log(rates)))), band
+def _plain(found: FinderResult) -> dict[str, object]:
+    """A result as a nest of what a file can hold."""
+    fields = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
+    curves = [{**dataclasses.asdict(curve.made), "reason_code": int(curve.reason_code)} for curve in found.curves]
+    groups = {pattern: _plain(one) for pattern, one in found.groups.items()}
+    interval = None if found.interval is None else list(found.interval)
+    runs = dataclasses.asdict(found.runs)
+    return {**fields, "curves": curves, "runs": runs, "groups": groups, "interval": interval, "reason": str(found.reason)}
+
+
+def _result_from(content: object) -> FinderResult:
+    """The result of the content of a file."""
+    goals: tuple[Literal["min"], Literal["max"]] = ("min", "max")
+    parts = checked(
+        content,
+        peak=(None, float),
+        interval=(None, list),
+        total_steps=int,
+        reason=tuple(map(str, Reason)),
+        curves=list,
+        runs=dict,
+        groups=dict,
+        scale_invariant=(None, bool),
+        budget=int,
+        evaluated=bool,
+        left_out=int,
+        ended=bool,
+        fault=str,
+    )
+    plan = content["plan"] if isinstance(content, dict) and "plan" in content else None
+    if not parts["curves"] or not isinstance(plan, Schedule):
+        raise ValueError("it has no curves, or no plan")
+    curves = []
+    for one in parts["curves"]:
+        its = checked(one, **CURVE, evaluations="float[n, two]", reason_code=int, goal=goals, left_out=int, fault=str)
+        if its["evaluations"].shape[1] != 2 or its["reason_code"] >= len(Reason):
+            raise ValueError("its `curves` are not those of a range test")
+        curves.append(Curve(**{**its, "reason_code": np.int32(its["reason_code"])}))
+    interval = parts["interval"] and tuple(map(_lr, parts["interval"]))
+    if interval and (len(interval) != 2 or interval[0] > interval[1]):
+        raise ValueError("its `interval` is not two learning rates, the lower first")
+    peak = None if parts["peak"] is None else _lr(parts["peak"])
+    groups = {str(pattern): _result_from(one) for pattern, one in parts["groups"].items()}
+    runs = Runs(**checked(parts["runs"], **RUNS))
+    made = {"plan": plan, "peak": peak, "interval": interval, "curves": tuple(curves), "groups": groups, "runs": runs}
+    return FinderResult(**{**parts, **made, "reason": Reason(parts["reason"])})
+
+
+def _lr(value: object) -> float:
+    if not isinstance(value, float) or not 0 < np.float32(value) < np.inf:
+        raise ValueError(f"it has the learning rate {value!r:.40}")
+    return value

@@ -1,7 +1,8 @@
-"""When a range test stops: rules are functions of the run; these are small pytrees.
+"""While a range test runs: the weights of its smoothed loss, and when it stops. All are small pytrees.
 
-Both thresholds are measured from a loss in units of the curve's own scale, so that they also make sense for losses that are
-negative or near zero. A loss that is not finite stops a test under every rule.
+A smoother is a function of the 0-based number of the step: the weight of its loss in the running mean. A stop rule is a
+function of the run (`steps`, `smoothed`, `first`, `lowest`, ...). Thresholds are measured from a loss in units of the curve's
+own scale, so that they also make sense for losses that are negative or near zero. A loss that is not finite always stops.
 """
 
 import dataclasses
@@ -10,11 +11,14 @@ from typing import Annotated, Any, final
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 
+from lrax.fields._errors import is_concrete
 from lrax.fields._rules import Delay, Rate, Rule, default
 from lrax.fields._value import Value
 from lrax.training._core import Run
 
+Weight = Annotated[Any, Rule("a weight in [0, 1)", low=0, high=float(np.nextafter(np.float32(1), np.float32(0))))]
 Factor = Annotated[Any, Rule("a finite number above 1", low=1, open=True)]
 
 UNREACHED = float(np.finfo(np.float32).max)
@@ -22,8 +26,52 @@ UNREACHED = float(np.finfo(np.float32).max)
 
 
 @final
+class RunningMean(Value):
+    """Smoothing by a running mean that begins at the first loss: `past` of the mean so far, the rest of the new loss.
+
+    Args:
+      past: weight of the past, in [0, 1).
+
+    Raises: ValueError if `past` is outside [0, 1).
+
+    >>> print(RunningMean(past=0.3)(jnp.arange(3)))
+    [1.  0.7 0.7]
+    """
+
+    past: Weight = 0.3
+
+    def __call__(self, count: jax.Array) -> jax.Array:
+        return jnp.where(count == 0, 1.0, 1.0 - self.past)
+
+
+@final
+class DebiasedMean(Value):
+    r"""Smoothing by an exponential average without the bias of its start: the weighted mean of all losses so far.
+
+    The weight of the new loss is $(1 - past) / (1 - past^{k + 1})$ at the 0-based step $k$, so the mean of a constant loss is
+    that loss from the first step on.
+
+    Args:
+      past: weight of the past, in [0, 1).
+
+    Raises: ValueError if `past` is outside [0, 1).
+
+    Source: Kingma & Ba 2015, section 3; fastai's and Lightning's finders use past = 0.98.
+
+    >>> print(DebiasedMean(past=0.5)(jnp.arange(3)))
+    [1.        0.6666667 0.5714286]
+    """
+
+    past: Weight = 0.98
+
+    def __call__(self, count: jax.Array) -> jax.Array:
+        total = -jnp.expm1((count + 1).astype(jnp.float32) * jnp.log(jnp.maximum(self.past, 1e-30)))
+        return (1.0 - self.past) / total
+
+
+@final
 class TimesFirst(Value):
-    r"""Stops when the smoothed loss passes `factor` times the first loss, after at least `min_updates`.
+    r"""Stops when the smoothed loss is more than `factor` times the first loss, after at least `min_steps` steps.
 
     $$smoothed > first + (factor - 1)\,\max(|first|,\; first - lowest)$$
 
@@ -31,106 +79,95 @@ class TimesFirst(Value):
 
     Args:
       factor: > 1.
-      min_updates: no stop before this many updates.
+      min_steps: no stop before this many steps.
 
-    Raises: ValueError if `factor` is not above 1 or `min_updates` is negative.
+    Raises: ValueError if `factor` is not above 1 or `min_steps` is negative.
 
     Source: MXNet's tutorial "Learning Rate Finder".
 
     >>> TimesFirst()
-    TimesFirst(factor=2.0, min_updates=20)
+    TimesFirst(factor=2.0, min_steps=20)
     """
 
     factor: Factor = 2.0
-    min_updates: Delay = default(20)
+    min_steps: Delay = default(20)
 
     def __call__(self, run: Run) -> jax.Array:
         scale = jnp.maximum(jnp.abs(run.first), run.first - run.lowest)
-        return (run.smoothed > run.first + (self.factor - 1) * scale) & (run.steps >= self.min_updates)
+        return (run.smoothed > run.first + (self.factor - 1) * scale) & (run.steps >= self.min_steps)
 
 
 @final
-class TimesUsual(Value):
-    r"""Stops when the smoothed loss passes `factor` times the usual loss of the start, after at least `min_updates`.
+class TimesMedian(Value):
+    r"""Stops when the smoothed loss is more than `factor` times the median of the first losses.
 
-    $$smoothed > usual + (factor - 1)\,\max(|usual|,\; spread,\; usual - lowest)$$
+    $$smoothed > median + (factor - 1)\,\max(|median|,\; spread,\; median - lowest)$$
 
-    This is the default of `lrax.find_lr`. `TimesFirst` compares with the loss of the first batch alone. That may be a tenth of
-    the next one where batches are small, or where most of them lack the rare examples. Here `usual` is the median of the first
-    losses, and `spread` is how far the highest of them is above it. `from_losses` reads both off the first `min_updates` losses
-    of a ramp. Until then it stops nothing.
+    This is the default. `TimesFirst` compares with the loss of the first batch alone, which may be a tenth of the next one
+    where batches are small or rare examples matter. `spread` is how far the highest of the first losses is above their
+    median. A range test reads both off the first `min_steps` losses, with `from_losses`; until then the rule stops nothing.
 
     Args:
       factor: > 1.
-      min_updates: no stop before this many steps.
-      usual: the usual loss of the start.
-      spread: how far losses of the start lie above it.
+      min_steps: no stop before this many steps.
+      median: the median of the first losses.
+      spread: how far losses are above it.
 
-    Raises: ValueError if `factor` is not above 1 or `min_updates` is negative.
+    Raises: ValueError if `factor` is not above 1 or `min_steps` is negative.
     """
 
-    factor: Factor = 10.0
-    min_updates: Delay = default(20)
-    usual: Rate = default(UNREACHED)
+    factor: Factor = 2.0
+    min_steps: Delay = default(20)
+    median: Rate = default(UNREACHED)
     spread: Rate = default(0.0)
 
     def __call__(self, run: Run) -> jax.Array:
-        scale = jnp.maximum(jnp.maximum(jnp.abs(self.usual), self.spread), self.usual - run.lowest)
-        return (run.smoothed > self.usual + (self.factor - 1) * scale) & (run.steps >= self.min_updates)
+        scale = jnp.maximum(jnp.maximum(jnp.abs(self.median), self.spread), self.median - run.lowest)
+        return (run.smoothed > self.median + (self.factor - 1) * scale) & (run.steps >= self.min_steps)
 
-    def from_losses(self, losses: np.ndarray[Any, Any]) -> "TimesUsual":
-        """This rule with `usual` and `spread` of losses that a ramp measured; itself if none of them is finite.
+    def from_losses(self, losses: npt.NDArray[np.float32] | jax.Array) -> "TimesMedian":
+        """This rule with the numbers of the first losses of a ramp.
 
-        `usual` is the median of the first `min_updates` of them, `spread` is read off all. If the last of those first losses
-        are all higher than the highest of their first half, the loss already diverges there, and only this half counts.
+        If the last quarter of them is higher than all of their first half, the loss already diverges there, and only this half
+        counts.
         """
-        losses = losses[np.isfinite(losses)].astype(np.float64)
-        first = losses[: int(self.min_updates)]
-        if not len(first):
-            return self
-        half, last = first[: -(-len(first) // 2)], first[3 * len(first) // 4 :]
-        if last.min() > half.max():
-            first = losses = half
-        usual = float(np.median(first))
-        return dataclasses.replace(self, usual=usual, spread=min(float(losses.max()) - usual, UNREACHED))
+        xp: Any = np if is_concrete(losses) else jnp
+        half, last = losses[: -(-len(losses) // 2)], losses[3 * len(losses) // 4 :]
+        diverges = last.min() > half.max()
+        median = xp.where(diverges, xp.median(half), xp.median(losses))
+        highest = xp.where(diverges, half.max(), losses.max())
+        return dataclasses.replace(self, median=median, spread=xp.minimum(highest - median, UNREACHED))
+
+    @property
+    def limit(self) -> float:
+        """The loss that stops a run which has not dropped."""
+        return float(self.median) + (float(self.factor) - 1) * max(abs(float(self.median)), float(self.spread))
 
 
 @final
 class TimesBest(Value):
-    r"""Stops when the smoothed loss passes `factor` times its lowest value, after at least `min_updates`.
+    r"""Stops when the smoothed loss is more than `factor` times its lowest value, after at least `min_steps` steps.
 
     $$smoothed > lowest + (factor - 1)\,\max\!\left(|lowest|,\; \tfrac{1}{10}(first - lowest)\right)$$
 
-    For a positive loss that is exactly `factor` times the lowest, until the loss has fallen to a tenth of how far it fell; from
-    there on the distance it fell is the measure, so that noise around zero stops nothing.
+    For a positive loss that is exactly `factor` times the lowest, until the loss has dropped to a tenth of its drop. From there
+    on the drop is the scale, so that noise around zero stops nothing.
 
     Args:
       factor: > 1.
-      min_updates: no stop before this many updates.
+      min_steps: no stop before this many steps.
 
-    Raises: ValueError if `factor` is not above 1 or `min_updates` is negative.
+    Raises: ValueError if `factor` is not above 1 or `min_steps` is negative.
 
     Source: fastai's and Lightning's finders stop at 4 times the best smoothed loss, torch-lr-finder's at 5 times.
 
     >>> TimesBest(factor=5)
-    TimesBest(factor=5.0, min_updates=10)
+    TimesBest(factor=5.0, min_steps=10)
     """
 
     factor: Factor = 4.0
-    min_updates: Delay = default(10)
+    min_steps: Delay = default(10)
 
     def __call__(self, run: Run) -> jax.Array:
         scale = jnp.maximum(jnp.abs(run.lowest), (run.first - run.lowest) / 10)
-        return (run.smoothed > run.lowest + (self.factor - 1) * scale) & (run.steps >= self.min_updates)
-
-
-@final
-class NeverStop(Value):
-    """Stops only when a loss is not finite.
-
-    >>> NeverStop()
-    NeverStop()
-    """
-
-    def __call__(self, run: Run) -> jax.Array:
-        return jnp.zeros((), jnp.bool_)
+        return (run.smoothed > run.lowest + (self.factor - 1) * scale) & (run.steps >= self.min_steps)
