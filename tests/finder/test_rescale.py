@@ -48,7 +48,7 @@ def test_a_schedule_has_its_own_peak(case):
     found, plain, counts = rescaled(schedule, 0.0193, steps), Scale(schedule, 0.0193), np.arange(steps + 10, dtype=np.int32)
     one, other = (np.asarray(jax.jit(lambda each: each(counts))(each)) for each in (found, plain))
     np.testing.assert_allclose(one, other, rtol=4 * 2.0**-23, atol=2.0**-23 * np.abs(other).max())
-    unscalable = lrax.Function | lrax.schedules.Noise | lrax.schedules.power
+    unscalable = lrax.Function | lrax.schedules.Noise | lrax.schedules.warmup_power
     kept = type(schedule).__module__.startswith("lrax.") and not isinstance(schedule, unscalable)
     assert isinstance(found, Scale) != kept
 
