@@ -158,8 +158,8 @@ print(
 found.plot()
 
 # %% [markdown]
-# The first number is the peak for a warm-up-cosine and comes from short runs. The other two rules take the steepest point of the curve. On a noisy curve this can be anywhere: here at a learning rate that
-# overshoots and at one that does nothing. (They are applied to lrax's ramp. On their own ramps, which are longer or end lower, they do better: see
+# The first number is the peak for a warm-up and a cosine. It comes from short runs. The other two rules take the steepest point of the curve. On a noisy curve this can be
+# anywhere: here at a learning rate that overshoots and at one that does nothing. (They are applied to lrax's ramp. On their own ramps, which are longer or end lower, they do better: see
 # [the benchmark of the suggestions](../../benchmarks/finder/README.md).)
 #
 # ## Equivalents

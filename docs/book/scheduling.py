@@ -184,7 +184,7 @@ shapes = {
 }
 schedules = {name: found.rescale(shape, steps) for name, shape in shapes.items()}
 axes = lrax.plot(schedules, steps)
-axes.set_title("Six schedules, each at the peak that the finder gives it")
+axes.set_title("Six schedules, each at the peak that the finder gives")
 
 # %% [markdown]
 # The six are the runs of one sweep. All have the same key, and so the same batches in the same order. Only the learning rate differs.
@@ -250,7 +250,9 @@ few, seeds = (30_720, 2) if full else (640, 1)
 short_steps = few // batch_size
 usual = float(found.rescale(lrax.warmup_cosine(1.0, warmup_steps=0.05, total_steps=short_steps))(short_steps // 20))
 constants = [lrax.Constant(rate) for rate in usual * 2.0 ** np.arange(-4, 2)]
-powers = [lrax.Polynomial(usual * 2.0**height, 0.0, short_steps, power) for power in (0.5, 1.0, 2.0, 4.0) for height in (0, 1)]
+powers = [
+    lrax.Polynomial(usual * 2.0**doublings, 0.0, short_steps, power) for power in (0.5, 1.0, 2.0, 4.0) for doublings in (0, 1)
+]
 warmups = [
     lrax.warmup_cosine(times * usual, warmup_steps=warmup, total_steps=short_steps)
     for warmup in (0, 0.01, 0.05, 0.2)
@@ -296,7 +298,7 @@ for schedule, error in zip(constants, errors(slice(0, 6)), strict=True):
 # [the other page](advanced_schedules.md) does for nine shapes.
 
 # %%
-print("power" + "".join(f"{f'peak {usual * 2.0**height:.3f}':>14}" for height in (0, 1)))
+print("power" + "".join(f"{f'peak {usual * 2.0**doublings:.3f}':>14}" for doublings in (0, 1)))
 for power, row in zip((0.5, 1, 2, 4), np.reshape(errors(slice(6, 14)), (4, 2)), strict=True):
     print(f"{power:5}" + "".join(f"{error:14.2%}" for error in row))
 lrax.plot({f"power {power}": lrax.Polynomial(1.0, 0.0, short_steps, power) for power in (0.5, 1, 2, 4)}, short_steps)
@@ -360,9 +362,9 @@ def chain(schedule, noise, key):
 
 falling = lrax.Power(0.03, power=-0.55, timescale=length / (30 ** (1 / 0.55) - 1))  # to a thirtieth
 ways = {
-    "no noise, falling rate": (falling, 0.0),
-    "noise, constant rate": (lrax.Constant(0.03), 1.0),
-    "noise, falling rate": (falling, 1.0),
+    "no noise, decaying": (falling, 0.0),
+    "noise, constant": (lrax.Constant(0.03), 1.0),
+    "noise, decaying": (falling, 1.0),
 }
 rates, noises = zip(*ways.values(), strict=True)
 several, keys = lrax.grid(list(rates), jax.random.split(jax.random.key(7), 16))

@@ -107,7 +107,7 @@ found.plot()
 clock = lrax.Clock(batch_size * context)  # tokens per step
 tokens = int(clock.seen(2 * short))
 shape = lrax.wsd(1.0, warmup_steps=0.05, cooldown_steps=0.2, total_steps=tokens)  # counts are tokens
-plan = found.rescale(clock.to_steps(shape))  # counts are updates, and the height is right
+plan = found.rescale(clock.to_steps(shape))  # counts are steps, at the right peak
 print(f"{tokens:,} tokens are {lrax.steps_for(tokens=tokens, clock=clock)} steps")
 twice = lrax.Clock(2 * batch_size * context)
 print(f"at twice the batch size, {lrax.steps_for(tokens=tokens, clock=twice)}")
