@@ -16,7 +16,7 @@ def test_readme_runs_as_it_stands(capsys):
     mpl.use("Agg")
     names = {}
     exec(compile(python_blocks("README.md"), "README.md", "exec"), names)
-    assert "suggested rate" in capsys.readouterr().out
+    assert "peak learning rate" in capsys.readouterr().out
     assert names["losses"].shape == (32,)
 
 
