@@ -32,7 +32,7 @@ def test_the_main_job_runs(tmp_path):
     """The example finds a rate, trains, prints its table and draws two pictures."""
     command = [sys.executable, ROOT / "examples" / "find_and_train.py", "--updates", "20", "--out", tmp_path]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "suggested rate" in run.stdout
+    assert "peak learning rate" in run.stdout
     assert re.search(r"one-cycle +\d\.\d+ +\d+\.\d %", run.stdout)
     assert {path.name for path in tmp_path.iterdir()} == {"range_test.png", "schedules.png"}
     assert "training: 100%" in run.stderr
