@@ -147,7 +147,7 @@ def batches(epoch):
 # %%
 epoch_steps, *boundaries = [lrax.steps_for(epochs=epoch, dataset_size=size, batch_size=batch_size) for epoch in (1, 4, 7, 9)]
 drops = lrax.MultiStep(0.03, factor=0.1, boundaries=boundaries)
-print(epoch_steps, "updates an epoch;", drops)
+print(epoch_steps, "steps per epoch;", drops)
 
 # %% [markdown]
 # Pass the schedule to SGD with momentum; the optimizer counts. For the log, `lrax.last_lr` reads the learning rate of the last step from the optimizer's state.
@@ -160,7 +160,7 @@ for epoch in range(epochs):
         params, opt_state, loss = update(tx, params, opt_state, *batch)
         losses.append(loss)
     mean, rate = np.mean(losses[-epoch_steps:]), lrax.last_lr(opt_state, drops)
-    print(f"epoch {epoch + 1:2}: loss {mean:.4f}, rate {rate:.5f}, right on new digits {accuracy(params):.1%}")
+    print(f"epoch {epoch + 1:2}: loss {mean:.4f}, learning rate {rate:.5f}, test accuracy {accuracy(params):.1%}")
 
 # %% [markdown]
 # The learning rate is as planned: three decays, and 0.00003 in the last epoch. The first decay helps. In epoch 5 the loss falls from 0.083 to 0.033, and the test
@@ -184,7 +184,7 @@ def train_by_hand(rate_of):
             params, opt_state, loss = update(by_hand, params, opt_state, *batch)
             losses.append(loss)
         mean, rate = np.mean(losses[-epoch_steps:]), lrax.last_lr(opt_state)
-        print(f"epoch {epoch + 1:2}: loss {mean:.4f}, rate {rate:.5f}, right on new digits {accuracy(params):.1%}")
+        print(f"epoch {epoch + 1:2}: loss {mean:.4f}, learning rate {rate:.5f}, test accuracy {accuracy(params):.1%}")
     return losses
 
 
@@ -205,11 +205,11 @@ undropped = train_by_hand(lrax.Constant(0.03))
 
 # %%
 _, axes = plt.subplots(layout="constrained")
-axes.semilogy(np.array(undropped), label="0.03 all along", color="0.6", linewidth=0.9)
-axes.semilogy(np.array(losses), label="dropped by ten at the dotted lines", linewidth=0.9)
+axes.semilogy(np.array(undropped), label="constant 0.03", color="0.6", linewidth=0.9)
+axes.semilogy(np.array(losses), label="divided by ten at the dotted lines", linewidth=0.9)
 for boundary in boundaries:
     axes.axvline(boundary, color="black", linestyle=":", linewidth=1)
-axes.set(xlabel="update count", ylabel="loss of the batch")
+axes.set(xlabel="step", ylabel="loss of the batch")
 axes.grid(alpha=0.3)
 axes.legend()
 
