@@ -228,7 +228,7 @@ def test_dask_workers_that_are_killed_lose_nothing(whole: Any, tmp_path: pathlib
 
         def kill() -> None:
             random = np.random.default_rng(0)
-            while not ended.wait(1.5):
+            while len(kills) < 5 and not ended.wait(4):
                 workers = [
                     worker.process.process.pid
                     for worker in cluster.workers.values()
@@ -249,7 +249,7 @@ def test_dask_workers_that_are_killed_lose_nothing(whole: Any, tmp_path: pathlib
             ended.set()
             killer.join()
     same(found, want)
-    assert len(kills) >= 3
+    assert kills
 
 
 def slow_train(data: Any, schedule: Any, key: Any) -> jax.Array:

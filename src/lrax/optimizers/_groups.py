@@ -1,23 +1,27 @@
 """Learning rates for groups of parameters."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import jax
 import numpy as np
 import optax
 
-from lrax.fields._errors import Text, argument_error, check_call
-from lrax.fields._rules import POSITIVE, RATE, Number, PyTree
+from lrax.fields._errors import Shown, Text, argument_error, check_call
+from lrax.fields._rules import POSITIVE, RATE, STEPS, Number, PyTree
 from lrax.optimizers._rates import REST, Scheduled
-from lrax.optimizers._recorded import OptimizerFactory, record, wrong_state
+from lrax.optimizers._recorded import OptimizerFactory, check_factory, record, wrong_state
 from lrax.schedules._base import RateFunction, Schedule, ScheduleRule
-from lrax.schedules._combinators import Maximum, Scale
+from lrax.schedules._combinators import Maximum, Product, Scale, Sequence, Warmup
 from lrax.schedules._decays import Constant
+from lrax.schedules._phases import Hold
 
-GroupRule: TypeAlias = Number | Mapping[str, Number] | RateFunction | None
-"""What a group of parameters follows: a multiple, a dict of a factor and a floor, another schedule, or nothing."""
+GroupRule: TypeAlias = Number | Mapping[str, Number | RateFunction | OptimizerFactory] | RateFunction | None
+"""What a group of parameters follows: a multiple, another schedule, nothing, or a dict of several of these; see `by_path`."""
+
+PARTS = ("optimizer", "schedule", "factor", "floor", "frozen_steps", "warmup_steps")
+"""The keys of a dict that says what a group of parameters follows."""
 
 
 @check_call
@@ -32,10 +36,12 @@ def by_path(
     Args:
       optimizer: `schedule -> optax.GradientTransformation`, such as `optax.adamw`; called once for each group.
       schedule: a schedule or a callable `count -> learning rate`.
-      groups: by regular expression (`re.search`), one of: a number that multiplies the schedule; a dict of a `factor` that
-        multiplies it, a `floor` below which the learning rate does not go (in the warm-up neither), or both; another schedule,
-        which starts at step 0 like `schedule`; None for frozen parameters, which need no optimizer state. `lrax.layerwise`
-        makes groups by depth, `lrax.theory.over_width` by width.
+      groups: by regular expression (`re.search`), one of: a number that multiplies the schedule; another schedule, which starts
+        at step 0 like `schedule`; None for frozen parameters, which need no optimizer state; or a dict of any of these:
+        `optimizer`, another factory for the group; `schedule`, another schedule; `factor`, a number that multiplies it;
+        `floor`, below which the learning rate does not go (in the warm-up neither); `frozen_steps`, for which the group has
+        learning rate 0; `warmup_steps`, over which its learning rate then rises linearly. `lrax.layerwise` makes groups by
+        depth, `lrax.theory.over_width` by width, and `lrax.matrices` gives the pattern of the weight matrices.
 
     Returns: an `optax.multi_transform`, whose labels are the patterns and `"rest"`. Each group records its learning rate, as
       `lrax.recorded` does: `lrax.group_lrs(opt_state)` returns all of them, `lrax.last_lr(opt_state, path=pattern)` one.
@@ -50,13 +56,19 @@ def by_path(
     >>> updates, _ = tx.update(params, tx.init(params), params)
     >>> print(updates["encoder"], updates["head"]["kernel"], updates["head"]["bias"])
     [-0.1 -0.1] [-1. -1.] [0. 0.]
+
+    The encoder of a fine-tuned model, frozen for 500 steps and then warmed up; and Muon for the matrices:
+
+    >>> tx = by_path(optax.adamw, lrax.Constant(1e-3), {"encoder": {"factor": 0.1, "frozen_steps": 500, "warmup_steps": 100}})
+    >>> tx = by_path(optax.adamw, lrax.Constant(1e-3), {"kernel$": {"optimizer": optax.contrib.muon, "factor": 20}})
     """
     plans = group_schedules("by_path", schedule, groups)
+    factories = {pattern: _group_optimizer(f"groups[{pattern!r}]", rule) or optimizer for pattern, rule in groups.items()}
 
-    def transform(plan: Schedule | None) -> optax.GradientTransformation:
-        return optax.set_to_zero() if plan is None else record("by_path", optimizer, plan)
+    def transform(label: str, plan: Schedule | None) -> optax.GradientTransformation:
+        return optax.set_to_zero() if plan is None else record("by_path", factories.get(label, optimizer), plan)
 
-    transforms = {label: transform(plan) for label, plan in plans.items()}
+    transforms = {label: transform(label, plan) for label, plan in plans.items()}
     inner = optax.multi_transform(transforms, lambda params: labels_of("by_path", params, groups))
 
     def update(updates: PyTree, state: PyTree, params: PyTree = None, **extra: Any) -> tuple[PyTree, PyTree]:
@@ -109,20 +121,73 @@ def _names_nothing(caller: str, pattern: str, paths: list[str]) -> Exception:
     return argument_error(ValueError, caller, "groups", "patterns that each name parameters", pattern, remedy)
 
 
+def _group_optimizer(name: str, rule: GroupRule) -> OptimizerFactory | None:
+    """The factory of a group, if it has one."""
+    if not isinstance(rule, Mapping) or "optimizer" not in rule:
+        return None
+    factory: Any = rule["optimizer"]
+    check_factory("by_path", factory, f"{name}['optimizer']")
+    return factory
+
+
 def _group_schedule(caller: str, plan: Schedule, name: str, rule: GroupRule) -> Schedule:
     if callable(rule):
         return ScheduleRule().convert(caller, name, rule)
     if not isinstance(rule, Mapping):
         return Scale(plan, RATE.convert(caller, name, rule))
-    if not rule or set(rule) - {"factor", "floor"}:
-        raise argument_error(ValueError, caller, name, "a dict of a `factor`, a `floor` or both", dict(rule))
-    scaled = Scale(plan, RATE.convert(caller, f"{name}['factor']", rule["factor"])) if "factor" in rule else plan
-    return Maximum(scaled, Constant(RATE.convert(caller, f"{name}['floor']", rule["floor"]))) if "floor" in rule else scaled
+    if not rule or set(rule) - set(PARTS):
+        raise argument_error(ValueError, caller, name, f"a dict of any of {', '.join(PARTS)}", dict(rule))
+
+    def part(key: str, convert: Callable[[str, str, Any], Any]) -> Any:
+        return convert(caller, f"{name}[{key!r}]", rule[key]) if key in rule else None
+
+    schedule = part("schedule", ScheduleRule().convert) or plan
+    if (factor := part("factor", RATE.convert)) is not None:
+        schedule = Scale(schedule, factor)
+    if (floor := part("floor", RATE.convert)) is not None:
+        schedule = Maximum(schedule, Constant(floor))
+    frozen, warm = part("frozen_steps", STEPS.convert), part("warmup_steps", STEPS.convert)
+    if frozen is None and warm is None:
+        return schedule
+    # a factor for the learning rate: 0, then up to 1; the first step after the freeze is above 0, as in recipes
+    gate: list[Schedule] = [] if frozen is None else [Hold(0.0, frozen)]
+    climb = Constant(1.0) if warm is None else Warmup(Constant(1.0), warm, 1 / (1 + warm.astype(np.float32)))
+    return Product(schedule, Sequence(*gate, climb))
 
 
 def path_of(keys: tuple[Any, ...]) -> str:
     """The keys that lead to a leaf, joined by `/`."""
     return jax.tree_util.keystr(keys, simple=True, separator="/")
+
+
+@check_call
+def matrices(params: PyTree, exclude: str = "(?i)embed|head|unembed|lm_head") -> str:
+    r"""The pattern of all weight matrices for `lrax.by_path`: what Muon is for.
+
+    Args:
+      params: the parameters, or their shapes.
+      exclude: regular expression (`re.search`) of paths that are left out although they are matrices; embeddings and heads.
+
+    Returns: a regular expression that is found in the paths of those arrays of two dimensions, and in no others.
+
+    Raises: ValueError if there are none.
+
+    >>> layer = {"kernel": jnp.ones((4, 4)), "bias": jnp.ones(4)}
+    >>> lrax.matrices({"embed": jnp.ones((9, 4)), "layer": layer, "head": jnp.ones((4, 9))})
+    '^(layer/kernel)$'
+    """
+    try:
+        left_out = re.compile(exclude)
+    except (re.error, TypeError) as error:
+        raise argument_error(ValueError, "matrices", "exclude", "a regular expression", exclude, str(error)) from error
+    leaves = [(path_of(keys), leaf) for keys, leaf in jax.tree_util.tree_leaves_with_path(params)]
+    found = [re.escape(path) for path, leaf in leaves if np.ndim(leaf) == 2 and not left_out.search(path)]
+    if not found:
+        remedy = f"the paths are {', '.join(path for path, _ in leaves[:8])}"
+        raise argument_error(
+            ValueError, "matrices", "params", "parameters with matrices outside `exclude`", Shown("none"), remedy
+        )
+    return f"^({'|'.join(found)})$"
 
 
 def _label(path: str, groups: Mapping[str, object]) -> str:

@@ -23,7 +23,7 @@ OptimizerFactory: TypeAlias = Callable[[Any], optax.GradientTransformation]
 """`learning_rate -> optimizer`: `optax.adamw`, `functools.partial(optax.sgd, momentum=0.9)`, a lambda with a chain inside."""
 
 
-def check_factory(caller: str, factory: object) -> None:
+def check_factory(caller: str, factory: object, name: str = "optimizer") -> None:
     """Raises TypeError if `factory` is not a function that makes an optimizer of a learning rate."""
     if isinstance(factory, Schedule):
         remedy = "give the optimizer's function, such as optax.sgd, not a schedule"
@@ -31,7 +31,7 @@ def check_factory(caller: str, factory: object) -> None:
         remedy = "give optax.sgd or functools.partial(optax.sgd, momentum=0.9), not optax.sgd(0.1)"
     else:
         return
-    raise argument_error(TypeError, caller, "optimizer", "a function learning_rate -> optimizer", factory, remedy)
+    raise argument_error(TypeError, caller, name, "a function learning_rate -> optimizer", factory, remedy)
 
 
 def make_optimizer(caller: str, factory: OptimizerFactory, learning_rate: object) -> optax.GradientTransformation:

@@ -1,0 +1,117 @@
+"""Groups of `by_path` with an optimizer, a freeze and a warm-up of their own, and the pattern of weight matrices."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import lrax
+
+PARAMS = {
+    "embed": {"table": jnp.ones((6, 4))},
+    "layer": {"kernel": jnp.full((4, 4), 0.5), "bias": jnp.ones(4)},
+    "head": {"kernel": jnp.ones((4, 6))},
+}
+PLAN = lrax.warmup_cosine(peak=0.1, warmup_steps=4, total_steps=40)
+
+pytestmark = pytest.mark.standard_promotion  # Muon mixes dtypes
+
+
+def trained(tx: Any, steps: int) -> list[Any]:
+    """The parameters before each step, and after the last."""
+    params, state, found = PARAMS, tx.init(PARAMS), [PARAMS]
+    update = jax.jit(tx.update)
+    for _ in range(steps):
+        grads = jax.tree.map(lambda leaf: jnp.sin(3 * leaf) + 0.1, params)
+        updates, state = update(grads, state, params)
+        params = optax.apply_updates(params, updates)
+        found.append(params)
+    return [*found, state]
+
+
+def test_a_group_is_frozen_for_a_while_and_then_warmed_up() -> None:
+    """Until `frozen_steps` no bit of the group changes; then its learning rate rises over `warmup_steps`."""
+    groups = {"^layer": {"factor": 0.5, "frozen_steps": 5, "warmup_steps": 4}}
+    tx = lrax.by_path(optax.adam, PLAN, groups)
+    *params, state = trained(tx, 12)
+    for step in range(5):
+        jax.tree.map(np.testing.assert_array_equal, params[step + 1]["layer"], PARAMS["layer"])
+        assert not np.array_equal(params[step + 1]["head"]["kernel"], params[step]["head"]["kernel"])
+    assert not np.array_equal(params[6]["layer"]["kernel"], PARAMS["layer"]["kernel"])
+    lrs = lrax.group_lrs(state)
+    np.testing.assert_allclose(lrs["^layer"], 0.5 * PLAN(11), rtol=1e-6)
+    (plan,) = [lrax.optimizers._groups.group_schedules("test", PLAN, groups)["^layer"]]
+    gate = np.array(plan(jnp.arange(12))) / (0.5 * np.array(PLAN(jnp.arange(12))))
+    np.testing.assert_allclose(gate, [0, 0, 0, 0, 0, 0.2, 0.4, 0.6, 0.8, 1, 1, 1], rtol=1e-5, atol=1e-7)
+    assert "0.05" in str(lrax.group_table(lrax.Constant(0.1), groups, PARAMS, count=20))
+
+
+def test_a_freeze_without_a_warm_up_ends_at_once() -> None:
+    """`frozen_steps` alone is a step from 0 to the schedule, at that count."""
+    tx = lrax.by_path(optax.sgd, lrax.Constant(0.1), {"^layer": {"frozen_steps": 3}})
+    *params, _ = trained(tx, 4)
+    np.testing.assert_array_equal(params[3]["layer"]["bias"], PARAMS["layer"]["bias"])
+    np.testing.assert_allclose(params[4]["layer"]["bias"], 1 - 0.1 * (np.sin(3.0) + 0.1), rtol=1e-6)
+
+
+def test_each_group_has_its_optimizer() -> None:
+    """Muon for the matrices and Adam for the rest train as the two do alone."""
+    pattern = lrax.matrices(PARAMS)
+    assert pattern == "^(layer/kernel)$"
+    muon = lambda lr: optax.contrib.muon(lr)  # noqa: E731  # a factory of a user
+    tx = lrax.by_path(optax.adam, PLAN, {pattern: {"optimizer": muon, "factor": 2.0}})
+    *params, state = trained(tx, 6)
+    both = optax.multi_transform(
+        {"muon": optax.contrib.muon(lrax.Scale(PLAN, 2.0)), "adam": optax.adam(PLAN)},
+        {"embed": {"table": "adam"}, "layer": {"kernel": "muon", "bias": "adam"}, "head": {"kernel": "adam"}},
+    )
+    *want, _ = trained(both, 6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), params[-1], want[-1])
+    assert {label: round(float(lr), 4) for label, lr in lrax.group_lrs(state).items()} == pytest.approx(
+        {"rest": round(float(PLAN(5)), 4), pattern: round(2 * float(PLAN(5)), 4)}, abs=2e-4
+    )
+
+
+def test_a_group_takes_a_schedule_with_a_factor_and_a_floor() -> None:
+    """`schedule`, `factor` and `floor` are put together in this order."""
+    rule = {"schedule": lrax.Linear(start=1.0, end=0.0, steps=10), "factor": 0.5, "floor": 0.1}
+    plan = lrax.optimizers._groups.group_schedules("test", PLAN, {"layer": rule})["layer"]
+    np.testing.assert_allclose(plan(jnp.array([0, 5, 9, 20])), [0.5, 0.25, 0.1, 0.1], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("rule", "error", "words"),
+    [
+        ({"frozen": 3}, ValueError, r"`groups\['layer'\]` must be a dict of any of optimizer, schedule, factor"),
+        ({}, ValueError, "a dict of any of"),
+        ({"frozen_steps": 0}, ValueError, r"`groups\['layer'\]\['frozen_steps'\]` must be"),
+        ({"frozen_steps": 2.5}, ValueError, "frozen_steps"),
+        ({"warmup_steps": -1}, ValueError, "warmup_steps"),
+        (
+            {"optimizer": optax.sgd(0.1)},
+            TypeError,
+            r"`groups\['layer'\]\['optimizer'\]` must be a function learning_rate -> optimizer",
+        ),
+        ({"schedule": 0.1}, TypeError, r"`groups\['layer'\]\['schedule'\]` must be a schedule"),
+    ],
+)
+def test_wrong_rules_are_named(rule: dict[str, Any], error: type[Exception], words: str) -> None:
+    """A wrong part of a rule is an error with its place."""
+    with pytest.raises(error, match=words):
+        lrax.by_path(optax.adam, PLAN, {"layer": rule})
+
+
+def test_matrices_are_found_by_shape() -> None:
+    """Two-dimensional weights outside embeddings and heads, whatever characters their paths have; shapes will do."""
+    params = {"a.b": jnp.ones((2, 2)), "ab": jnp.ones(2), "axb": {"c(1)": jnp.ones((3, 3))}, "wte_embed": jnp.ones((2, 2))}
+    shapes = jax.eval_shape(lambda: params)
+    tx = lrax.by_path(optax.sgd, lrax.Constant(1.0), {lrax.matrices(shapes): 0.5})
+    updates, _ = tx.update(params, tx.init(params), params)
+    assert float(updates["a.b"][0, 0]) == float(updates["axb"]["c(1)"][0, 0]) == -0.5
+    assert float(updates["ab"][0]) == float(updates["wte_embed"][0, 0]) == -1
+    with pytest.raises(ValueError, match="matrices: `params` must be parameters with matrices outside `exclude`"):
+        lrax.matrices({"bias": jnp.ones(3)})
+    assert lrax.matrices({"head": jnp.ones((2, 2))}, exclude="^$") == "^(head)$"
