@@ -54,7 +54,7 @@ def schedules() -> Iterator[tuple[str, str, Callable[[], Any]]]:
     yield "logarithmic warm-up, cosine", "lrax", lambda: lrax.Warmup(lrax.Cosine(0.1, 0.0, UPDATES), 1000, 0.0, "logarithmic")
     yield "cosine to a power", "lrax", lambda: lrax.Cooldown(lrax.Constant(0.1), 0, UPDATES, 0.0, "cosine", 1.5)
     yield "cosine to a power", "optax", lambda: optax.cosine_decay_schedule(0.1, UPDATES, exponent=1.5)
-    yield "REX", "lrax", lambda: lrax.Rex(0.1, 0.0, UPDATES, 0.3)
+    yield "REX", "lrax", lambda: lrax.schedules.Rex(0.1, 0.0, UPDATES, 0.3)
     yield "hyperbolic", "lrax", lambda: lrax.schedules.Hyperbolic(0.1, 0.0, UPDATES, 2 * UPDATES)
     yield "exponential hyperbolic", "lrax", lambda: lrax.schedules.ExpHyperbolic(0.1, 1e-4, UPDATES, 2 * UPDATES)
     yield "stretched by 1.5, cosine", "lrax", lambda: lrax.Stretch(lrax.Cosine(0.1, 0.0, UPDATES), 1.5)

@@ -110,7 +110,7 @@ MEASURED: dict[str, Measured] = {
     "InverseSqrt": Measured(lambda n: [lrax.InverseSqrt(0.3, timescale) for timescale in (1.0, float(n))], 4),
     "OneMinusSqrt": Measured(between(lrax.OneMinusSqrt)),
     "OneMinusSquare": Measured(between(kinds.OneMinusSquare)),
-    "Rex": Measured(between(lrax.Rex)),
+    "Rex": Measured(between(lrax.schedules.Rex)),
     "Relaxation": Measured(between(kinds.Relaxation), lambda s: 8 + abs(math.log(float(s.ratio)))),
     "Relaxation, ratio 1e-4": Measured(between(kinds.Relaxation, 1e-4), lambda s: 8 + abs(math.log(float(s.ratio)))),
     "Tanh": Measured(between(kinds.Tanh), bound_of_tanh),
@@ -120,9 +120,11 @@ MEASURED: dict[str, Measured] = {
         lambda n: [kinds.Warp(kind(*ends, n), 3.0) for kind in (lrax.Linear, lrax.Cosine) for ends in ENDS],
         bound_of_warp,
     ),
-    "InverseTime": Measured(lambda n: [lrax.InverseTime(0.3, timescale) for timescale in (1.0, float(n))], 4),
+    "InverseTime": Measured(lambda n: [lrax.schedules.InverseTime(0.3, timescale) for timescale in (1.0, float(n))], 4),
     "Power": Measured(
-        lambda n: [lrax.Power(4.6, power, timescale) for power in (-0.51, -2.0, 0.5) for timescale in (1.0, float(n))],
+        lambda n: [
+            lrax.schedules.Power(4.6, power, timescale) for power in (-0.51, -2.0, 0.5) for timescale in (1.0, float(n))
+        ],
         lambda s: 4 + 2 * abs(float(s.power)),
     ),
     "PolynomialRestarts": Measured(

@@ -7,7 +7,7 @@ from accuracy_cases import ENDS, Measured
 from lrax import schedules as kinds
 
 KINDS: dict[str, Measured] = {
-    "Rex, beta": Measured(lambda n: [lrax.Rex(*ends, n, beta) for ends in ENDS for beta in (0.01, 3.0)]),
+    "Rex, beta": Measured(lambda n: [lrax.schedules.Rex(*ends, n, beta) for ends in ENDS for beta in (0.01, 3.0)]),
     "Hyperbolic": Measured(
         lambda n: [kinds.Hyperbolic(*ends, n - n // 3, n) for ends in ENDS] + [kinds.Hyperbolic(0.3, 0.0, n, n)],
         changes=lambda n: [n - n // 3, n],

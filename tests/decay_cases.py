@@ -27,7 +27,7 @@ DECAYS: dict[str, Case] = {
         lambda scale: lrax.Function(jax.tree_util.Partial(by_square_root, jnp.asarray(scale, jnp.float32))), {"scale": 0.1}
     ),
     "InverseSqrt": Case(lrax.InverseSqrt, {"start": 0.1, "timescale": 100.0}),
-    "InverseTime": Case(lrax.InverseTime, {"start": 0.1, "timescale": 100.0}),
+    "InverseTime": Case(lrax.schedules.InverseTime, {"start": 0.1, "timescale": 100.0}),
     "Knots": Case(
         lrax.schedules.Knots, {"values": [0.1, 0.5, 0.01], "counts": [0, 28, 96], "parts": [0.0, 0.25, 0.0]}, (28, 96)
     ),
@@ -51,7 +51,7 @@ DECAYS: dict[str, Case] = {
     "PolynomialRestarts": Case(
         lrax.schedules.PolynomialRestarts, {"start": 1.0, "end": 0.01, "steps": 100, "power": 2.0}, (100, 200, 300)
     ),
-    "Power": Case(lrax.Power, {"start": 4.6, "power": -0.51, "timescale": 2.0}),
+    "Power": Case(lrax.schedules.Power, {"start": 4.6, "power": -0.51, "timescale": 2.0}),
     "Spline": Case(lrax.Spline, {"values": [0.1, 1.0, 0.5, 0.5, 0.2], "counts": [5, 100, 200, 250, 300]}, (5, 100, 200, 250)),
     "Spline: two values": Case(lrax.Spline, {"values": [0.1, 1.0], "counts": [5, 100]}, (5, 100)),
     "StepDecay": Case(lrax.StepDecay, {"start": 1.0, "factor": 0.5, "every": 250, "floor": 0.1}, (250, 500, 1000)),

@@ -49,7 +49,7 @@ PHASES: dict[str, Case] = {
     "Polynomial": Case(lrax.Polynomial, {"start": 1.0, "end": 0.01, "steps": 1000, "power": 2.0}, (1000,)),
     "Polynomial: square root to zero": Case(lrax.Polynomial, {"start": 1.0, "end": 0.0, "steps": 1000, "power": 0.5}, (1000,)),
     "Relaxation": Case(lrax.schedules.Relaxation, {"start": 0.1, "end": 0.0, "steps": 100, "ratio": 0.1}, (100,)),
-    "Rex": Case(lrax.Rex, {"start": 0.1, "end": 0.001, "steps": 100, "beta": 0.3}, (100,)),
+    "Rex": Case(lrax.schedules.Rex, {"start": 0.1, "end": 0.001, "steps": 100, "beta": 0.3}, (100,)),
     "Tanh": Case(lrax.schedules.Tanh, {"start": 0.1, "end": 0.001, "steps": 100, "first": -7.0, "last": 3.0}, (70, 100)),
     "Triangle": Case(lrax.Triangle, {"low": 1.0, "high": 2.0, "steps": 1000, "rise": 0.2}, (200, 1000)),
     "Triangle: one minus the square root": Case(

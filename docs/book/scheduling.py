@@ -328,7 +328,7 @@ for warmup, row in zip((0, 0.01, 0.05, 0.2), np.reshape(errors(slice(14, 22)), (
 # (Welling & Teh 2011, *Bayesian learning via stochastic gradient Langevin dynamics*). A step is half the learning rate times the gradient of the log posterior, plus
 # that noise. The batches make noise too, but its variance has the *square* of the learning rate. As the learning rate decays, the injected noise dominates, and the
 # visited points are a sample of the posterior. The sum of the learning rates must be infinite and the sum of their squares finite. The paper uses a (b + t)^-γ, which
-# is `lrax.Power`.
+# is `lrax.schedules.Power`.
 #
 # The problem is that of the paper, with two unknown numbers: 100 observations from a mixture of two normal distributions, whose means are the first number and the sum
 # of both. A batch has ten observations. There are three methods with 16 chains each.
@@ -360,7 +360,7 @@ def chain(schedule, noise, key):
     return jax.lax.scan(update, jax.random.normal(key, (2,)), jnp.arange(length))[1][kept]
 
 
-falling = lrax.Power(0.03, power=-0.55, timescale=length / (30 ** (1 / 0.55) - 1))  # to a thirtieth
+falling = lrax.schedules.Power(0.03, power=-0.55, timescale=length / (30 ** (1 / 0.55) - 1))  # to a thirtieth
 ways = {
     "no noise, decaying": (falling, 0.0),
     "noise, constant": (lrax.Constant(0.03), 1.0),

@@ -43,13 +43,11 @@ from lrax.schedules._decays import (
     Constant,
     Exponential,
     InverseSqrt,
-    InverseTime,
     MultiStep,
-    Power,
     StepDecay,
 )
 from lrax.schedules._display import plot, table
-from lrax.schedules._phases import Cosine, Geometric, Hold, Linear, OneMinusSqrt, Polynomial, Rex, Triangle
+from lrax.schedules._phases import Cosine, Geometric, Hold, Linear, OneMinusSqrt, Polynomial, Triangle
 from lrax.schedules._plan import branch, extend
 from lrax.schedules._recipes import (
     cyclical,
@@ -86,7 +84,6 @@ __all__ = [
     "Geometric",
     "Hold",
     "InverseSqrt",
-    "InverseTime",
     "Learner",
     "Linear",
     "Maximum",
@@ -97,10 +94,8 @@ __all__ = [
     "Piecewise",
     "PiecewiseConstant",
     "Polynomial",
-    "Power",
     "Product",
     "Repeat",
-    "Rex",
     "Scale",
     "Schedule",
     "ScheduleLike",

@@ -24,7 +24,7 @@ PHASES = {
     "OneMinusSqrt": lrax.OneMinusSqrt,
     "OneMinusSquare": lrax.schedules.OneMinusSquare,
     "Relaxation": lrax.schedules.Relaxation,
-    "Rex": lrax.Rex,
+    "Rex": lrax.schedules.Rex,
     "Tanh": lrax.schedules.Tanh,
     "Hyperbolic": lambda start, end, steps: lrax.schedules.Hyperbolic(start, end, steps, steps),
     "ExpHyperbolic": lambda start, end, steps: lrax.schedules.ExpHyperbolic(start, end, steps, steps),

@@ -64,7 +64,7 @@ def bound_of(schedule: Any) -> float:
         lrax.Geometric: lambda s: 4 + abs(math.log(s.end) - math.log(s.start)) / 2,
         lrax.schedules.Relaxation: lambda s: 8 + abs(math.log(s.ratio)),
         lrax.Exponential: lambda s: 4 + abs(math.log(s.factor)),
-        lrax.Power: lambda s: 4 + 2 * abs(s.power),
+        lrax.schedules.Power: lambda s: 4 + 2 * abs(s.power),
         lrax.schedules.Tanh: lambda s: 8 + 2 * (abs(s.first) + abs(s.last)),
     }
     return float(stated.get(type(schedule), lambda s: 4.0)(schedule))
@@ -82,8 +82,8 @@ FINITE: dict[str, tuple[lrax.Schedule, list[int]]] = {
     "a ramp over all of float32": (lrax.Geometric(1e-25, 1e25, 10), [0, 1, 5, 9, 10]),
     "and back": (lrax.Geometric(1e25, 1e-25, 10), [0, 1, 5, 9, 10]),
     "a tiny timescale": (lrax.InverseSqrt(1.0, 2e-38), [0, 1, 100, 2**31 - 1]),
-    "a tiny timescale of a large rate": (lrax.InverseTime(1e10, 2e-38), [0, 1, 100, 2**31 - 1]),
-    "a tiny timescale to a power": (lrax.Power(1.0, -0.51, 2e-38), [0, 1, 100, 2**31 - 1]),
+    "a tiny timescale of a large rate": (lrax.schedules.InverseTime(1e10, 2e-38), [0, 1, 100, 2**31 - 1]),
+    "a tiny timescale to a power": (lrax.schedules.Power(1.0, -0.51, 2e-38), [0, 1, 100, 2**31 - 1]),
     "the smallest ratio": (lrax.schedules.Relaxation(1.0, 0.5, 10, 1.2e-38), [0, 1, 5, 9, 10]),
     "a short piece of a tangent": (lrax.schedules.Tanh(1.0, 0.0, 2, 0.0, 1e-4), [0, 1, 2]),
     "a shorter one": (lrax.schedules.Tanh(1.0, 0.25, 8, 0.5, 0.5 + 2e-7), list(range(9))),

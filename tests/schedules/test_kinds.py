@@ -126,7 +126,7 @@ def test_a_factor_of_time_may_be_traced() -> None:
 def test_lengths_of_0_that_are_traced() -> None:
     """A length of 0 that arrives as a tracer leaves every new kind finite, at its end."""
     cases = {
-        "Rex": lambda steps: lrax.Rex(0.1, 0.01, steps, 0.3),
+        "Rex": lambda steps: lrax.schedules.Rex(0.1, 0.01, steps, 0.3),
         "Cooldown": lambda steps: lrax.Cooldown(lrax.Constant(0.1), 0, steps, 0.01, power=3),
         "Warmup": lambda steps: lrax.Warmup(lrax.Constant(0.01), steps, 0.1, "logarithmic", 2.0),
         "Hyperbolic": lambda steps: kinds.Hyperbolic(0.1, 0.01, steps, steps),
