@@ -120,7 +120,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=15, help="default: %(default)s")
     options = parser.parse_args()
-    head = ["test", "runs", "full, ms", "stopped, ms", "ratio: median (quartiles)", "fraction of steps, longest run"]
+    head = ["test", "runs", "full, ms", "stopped, ms", "ratio: median (quartiles)", "steps of the longest run"]
     print(machine(), table(head, rows(options.pairs)), sep="\n\n")
 
 
