@@ -52,8 +52,8 @@ IN_BOTH: dict[str, tuple[Measured, Callable[[int], list[optax.Schedule]]]] = {
         MEASURED["Exponential"],
         lambda n: [optax.exponential_decay(0.3, n, factor) for factor in (0.1, 0.9, 1.5)],
     ),
-    "Exponential, every update": (
-        MEASURED["Exponential, every update"],
+    "Exponential, every step": (
+        MEASURED["Exponential, every step"],
         lambda n: [optax.exponential_decay(0.3, 1, 1 - 30 / n if n > 1e6 else 0.9)],
     ),
     "Piecewise, linear, not from 0": (
@@ -84,7 +84,7 @@ def ulp(errors: list[float]) -> str:
 
 
 def compared() -> Iterator[list[str]]:
-    """A row a kind and length: lrax and optax."""
+    """A row for each schedule and length: lrax and optax."""
     for name, (measured, peers) in IN_BOTH.items():
         for steps in LENGTHS:
             counts = jnp.asarray(measured.counts(steps))
@@ -96,7 +96,7 @@ def compared() -> Iterator[list[str]]:
 
 
 def every() -> Iterator[list[str]]:
-    """A row a kind: lrax alone, at every length, and the bound that is promised."""
+    """A row for each schedule: lrax alone, at every length, and the bound that is promised."""
     for name, measured in (MEASURED | KINDS).items():
         results = [measured.errors(steps) for steps in LENGTHS]
         bounds = [measured.bound_of(schedule) for schedule, _ in results[0]]
@@ -106,9 +106,9 @@ def every() -> Iterator[list[str]]:
 def main() -> None:
     """Prints both tables."""
     print(f"Worst error in float32 ulp of the value. {machine()}\n")
-    print(table(["kind", "length", "lrax", "optax"], compared()))
-    print("\nEvery kind of lrax, by its length\n")
-    print(table(["kind", *(f"{steps:,}" for steps in LENGTHS), "promised"], every()))
+    print(table(["schedule", "length", "lrax", "optax"], compared()))
+    print("\nEvery schedule class of lrax, by length\n")
+    print(table(["schedule", *(f"{steps:,}" for steps in LENGTHS), "promised"], every()))
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=9, help="default: %(default)s")
     parser.add_argument("--sizes", nargs="+", type=int, default=[1, 2, 4, 8, 16, 32, 64])
     options = parser.parse_args()
-    head = ["lanes", "block", "µs an update", "÷ first size", f"stopped ÷ full ({STOPS[0] / UPDATES:.3f} of the updates)"]
+    head = ["runs", "block", "µs per step", "÷ first size", f"stopped ÷ full ({STOPS[0] / UPDATES:.3f} of the steps)"]
     print(machine(), table(head, rows(options.sizes, options.turns)), sep="\n\n")
 
 

@@ -120,7 +120,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=15, help="default: %(default)s")
     options = parser.parse_args()
-    head = ["test", "lanes", "full, ms", "stopped, ms", "ratio: median (quartiles)", "updates of the longest lane"]
+    head = ["test", "runs", "full, ms", "stopped, ms", "ratio: median (quartiles)", "steps of the longest run"]
     print(machine(), table(head, rows(options.pairs)), sep="\n\n")
 
 

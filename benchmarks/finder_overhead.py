@@ -82,7 +82,7 @@ def main() -> None:
         times = [f"{bare * 1e3:.2f}", f"{test * 1e3:.2f}", f"{middle:.2f} ({low:.2f} to {high:.2f})"]
         rows.append([type(model).__name__, str(batch_size), *times])
     print(
-        machine(), table(["model", "batch", "bare update, ms", "range test, ms", "ratio: median (quartiles)"], rows), sep="\n\n"
+        machine(), table(["model", "batch", "bare step, ms", "range test, ms", "ratio: median (quartiles)"], rows), sep="\n\n"
     )
 
 

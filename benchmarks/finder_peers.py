@@ -165,7 +165,7 @@ def main() -> None:
             np.savez(path, inputs=inputs, labels=labels)
             rows += compare(task, path, options)
             print(f"{task}: load {os.getloadavg()[0]:.1f}", file=sys.stderr)
-    print(f"{machine()}; {name_of('torch')}, threads: {options.threads}; {UPDATES} updates, {options.pairs} turns\n")
+    print(f"{machine()}; {name_of('torch')}, threads: {options.threads}; {UPDATES} steps, {options.pairs} turns\n")
     print(table(HEAD, rows))
 
 

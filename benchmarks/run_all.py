@@ -38,10 +38,10 @@ class Benchmark(NamedTuple):
 
 
 BENCHMARKS = {
-    "finder_peers": Benchmark("Range test beside its peers", ("--pairs", "2", "--processes", "1")),
-    "finder_overhead": Benchmark("Range test over the bare update", ("--pairs", "3")),
+    "finder_peers": Benchmark("Range test compared with other libraries", ("--pairs", "2", "--processes", "1")),
+    "finder_overhead": Benchmark("Range test over the bare step", ("--pairs", "3")),
     "first_call": Benchmark("The first search", ("--processes", "1")),
-    "blocks": Benchmark("Updates to a block", ("--turns", "1")),
+    "blocks": Benchmark("Steps in a block", ("--turns", "1")),
     "early_stop": Benchmark("Early stop", ("--pairs", "3")),
     "sweep": Benchmark("Sweeps", ("--pairs", "1", "--updates", "20")),
     "accuracy": Benchmark("Accuracy of schedules"),

@@ -178,7 +178,7 @@ def main() -> None:
             work[name].append(time.process_time() - spent)
             print(f"turn {turn}: {name} {times[name][-1]:.2f} s", file=sys.stderr, flush=True)
     ours = times["lrax.sweep"]
-    print(f"{machine()}; {options.rates} rates, {options.updates} updates, {options.pairs} turns\n")
+    print(f"{machine()}; {options.rates} learning rates, {options.updates} steps, {options.pairs} turns\n")
     print("| way | cold, s | ÷ lrax | warm, s | ÷ lrax (spread) | processor, s | ÷ lrax | difference below rate 0.1 |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, taken in times.items():

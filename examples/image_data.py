@@ -104,7 +104,7 @@ def _fashion_mnist(source: pathlib.Path | None, cache: pathlib.Path) -> Images:
             splits = {split: _pair(*(paths[file] for file in files)) for split, files in _FILES.items()}
             _prepare(tfds, splits, cache, scratch)
         print(f"reading Fashion-MNIST from {folder} (about 10 s)", file=sys.stderr)
-        # TFDS, ArrayRecord, protobuf and Pillow each raise kinds of their own.
+        # TFDS, ArrayRecord, protobuf and Pillow each raise their own exceptions.
         with _remedy(f"the prepared data in {folder} cannot be read", "delete that folder and run again", Exception):
             sources = tfds.data_source("fashion_mnist", data_dir=cache, download=False)
             return Images(*_read(sources["train"]), *_read(sources["test"]))
@@ -123,7 +123,7 @@ def _download(tfds: Any, folder: str) -> dict[str, pathlib.Path]:
     """The path of each of the four files, by file name, once TFDS has it in `folder` and has compared its checksum."""
     address = tfds.image_classification.FashionMNIST.URL  # the one that TFDS holds the checksums of
     urls = {file: address + file for files in _FILES.values() for file in files}
-    # urllib, requests, the file system and TFDS each raise kinds of their own.
+    # urllib, requests, the file system and TFDS each raise their own exceptions.
     with _remedy("Fashion-MNIST cannot be downloaded", _SOURCE, Exception):
         # TFDS tries each address eleven times, with pauses that grow to minutes: ask for a small file first.
         urllib.request.build_opener().open(urls["t10k-labels-idx1-ubyte.gz"], timeout=10).close()
@@ -190,10 +190,10 @@ def _module(name: str, extra: str) -> Any:
 
 
 @contextlib.contextmanager
-def _remedy(problem: str, remedy: str, *kinds: type[Exception]) -> Iterator[None]:
-    """Turns errors of these kinds into one line: the problem, what the error says of it, the remedy."""
+def _remedy(problem: str, remedy: str, *errors: type[Exception]) -> Iterator[None]:
+    """Turns these errors into one line: the problem, what the error says of it, the remedy."""
     try:
         yield
-    except kinds as error:
+    except errors as error:
         cause = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataUnavailable(f"{problem} ({cause}): {remedy}") from error

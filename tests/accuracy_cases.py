@@ -94,7 +94,7 @@ MEASURED: dict[str, Measured] = {
         4,
         lambda n: [n // 7 * k for k in range(1, 8)],
     ),
-    "StepDecay, every update": Measured(lambda n: [lrax.StepDecay(0.3, 1 - 30 / n if n > 1e6 else 0.9, 1)], 4),
+    "StepDecay, every step": Measured(lambda n: [lrax.StepDecay(0.3, 1 - 30 / n if n > 1e6 else 0.9, 1)], 4),
     "MultiStep": Measured(
         lambda n: [lrax.MultiStep(0.3, factor, [n // 5, n // 2, n - 1]) for factor in (0.1, 0.5)],
         4,
@@ -104,7 +104,7 @@ MEASURED: dict[str, Measured] = {
         lambda n: [lrax.Exponential(0.3, factor, n) for factor in (0.1, 0.9, 1.5)],
         lambda s: 4 + abs(math.log(float(s.factor))),
     ),
-    "Exponential, every update": Measured(
+    "Exponential, every step": Measured(
         lambda n: [lrax.Exponential(0.3, 1 - 30 / n if n > 1e6 else 0.9)], lambda s: 4 + abs(math.log(float(s.factor)))
     ),
     "InverseSqrt": Measured(lambda n: [lrax.InverseSqrt(0.3, timescale) for timescale in (1.0, float(n))], 4),
@@ -239,7 +239,7 @@ MEASURED: dict[str, Measured] = {
         ],
         changes=lambda n: [n // 3, n],
     ),
-    "cyclical, by its height": Measured(
+    "cyclical, by its peak": Measured(
         lambda n: [lrax.cyclical(0.01, 0.3, n // 7, amplitude_factor=0.5)], changes=lambda n: [n // 14, n // 7, n // 7 * 2]
     ),
     "sgdr, with a warm-up": Measured(

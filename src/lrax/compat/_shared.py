@@ -69,7 +69,7 @@ ConcreteDelay: TypeAlias = Annotated[Any, CONCRETE, DELAY]
 Goal: TypeAlias = Annotated[Literal["min", "max"], Choice(("min", "max"))]
 Threshold: TypeAlias = Annotated[Literal["rel", "abs"], Choice(("rel", "abs"))]
 
-MOMENTUM = "leave it out; the momentum is a schedule of its own, "
+MOMENTUM = "leave it out; the momentum has its own schedule, "
 ELSEWHERE = {
     "last_epoch": "leave it out, because a schedule has no state; lrax.Shift(schedule, last_epoch + 1) is one that is resumed",
     "verbose": "leave it out; lrax.table(schedule) shows the learning rates",

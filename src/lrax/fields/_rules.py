@@ -123,7 +123,7 @@ class Rule:
         except jax.errors.TracerArrayConversionError:  # a list that holds tracers
             array = jnp.asarray(value)
         if array.size == 0 and not isinstance(value, np.ndarray | jax.Array):
-            return array  # an empty list has no dtype of its own; its shape is the mistake
+            return array  # an empty list has no dtype; its shape is the mistake
         wanted = jnp.integer if self.dtype is np.int32 and not is_concrete(array) else jnp.number
         if jnp.issubdtype(array.dtype, wanted) and not jnp.issubdtype(array.dtype, jnp.complexfloating):
             return array

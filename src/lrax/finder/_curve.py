@@ -138,7 +138,7 @@ class Curve:
           rule: `(learning_rates, losses) -> learning rate`, such as `lrax.finder.steepest`; it is given NumPy arrays, float32
             of shape (n,), with NaN losses where the loss was not finite, and for a decade behind a curve that diverged.
           width: half the width, in decades, of the window of `lrax.finder.smooth` that the rule sees it under; 0 for none.
-          of: what is read: the losses, or the `"evaluations"`, with the other sign where a larger metric is better.
+          of: the values to read: the losses, or the `"evaluations"`, with the other sign where a larger metric is better.
 
         Raises: TypeError if `rule` is not a function of two arguments or returns something else than one learning rate.
         """

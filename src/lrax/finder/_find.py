@@ -142,7 +142,7 @@ class Rates:
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """One search: what is trained, on what, for which plan, within how many steps."""
+    """One search: its learner and data, the plan, and the budget of steps."""
 
     learner: Learner
     source: Source

@@ -31,7 +31,7 @@ Points = tuple[Numbers, Numbers]
 
 
 class Curve(Protocol):
-    """What is drawn of a range test: a `lrax.finder.Curve`, which calls this module."""
+    """The parts of a `lrax.finder.Curve` that a picture shows. The curve calls this module."""
 
     @property
     def losses(self) -> Numbers: ...

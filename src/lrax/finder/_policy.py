@@ -82,7 +82,7 @@ def find_peak(
 ) -> Answer:
     """Makes short runs around the drop of a ramp, and reads the peak for the plan off their ends.
 
-    First a few, evenly apart. Then one after the other, where it tells most: beyond the best if that is outermost, else beside
+    First a few, evenly apart. Then one after the other, where it tells most: beyond the best if that is outermost, else next to
     the best. The answer is the bottom of the parabola through the best score and its neighbours, in the logarithm of the peak.
 
     Args:

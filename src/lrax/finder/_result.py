@@ -42,8 +42,8 @@ class Runs:
     """Short runs of a search: whole schedules of the plan's shape from one state on common batches, by rising peaks.
 
     Attributes:
-      peaks: the peak of the plan that each run stands for, float32 of shape (runs,). Its own is higher where best peaks fall
-        with the length.
+      peaks: the peak of the full plan that each run supports, float32 of shape (runs,). The run's own peak is higher where best
+        peaks fall with the length.
       steps: the length of each run, int32 of shape (runs,).
       losses: the mean loss at the end of each, float32 of shape (runs,); infinite where a run diverged.
       scores: what ranks them, float32 of shape (runs,), lower is better: their losses; or with an evaluation the metric after
@@ -84,7 +84,7 @@ class FinderResult:
       runs: the short runs, a `Runs`.
       groups: by their patterns, the result for each group of parameters with the others frozen, if groups were asked for.
       scale_invariant: whether a step does not change with the scale of the gradients, as with Adam and Lion, unlike SGD; None
-        where that is not known, as for a step function of your own. Best peaks move differently, see `rescale`.
+        where that is not known, as for your own step function. Best peaks move differently, see `rescale`.
       budget: the steps that the search was allowed.
       evaluated: whether an evaluation judged the runs; `curves[0].goal` is its goal.
       left_out: how many partial batches, each the last of a pass over an iterable, were left out.

@@ -519,7 +519,7 @@ class Repeat(Wrapper):
 
 @final
 class Wave(Schedule):
-    r"""A cosine wave for ever, from `high` to `low` and back; its period need not be whole.
+    r"""A cosine wave without an end, from `high` to `low` and back; its period need not be whole.
 
     $$\eta(t) = low + (high - low)\,\tfrac{1 + \cos 2 \pi s}{2}, \quad s = waves \cdot t / steps$$
 

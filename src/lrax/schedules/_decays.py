@@ -1,4 +1,4 @@
-"""Schedules without a length: they decay for ever, or stay."""
+"""Schedules without a length: decays without an end, and constants."""
 
 from typing import Annotated, Literal, final
 
@@ -44,7 +44,7 @@ def growth(count: jax.Array, timescale: Float) -> tuple[jax.Array, jax.Array]:
 
 @final
 class Constant(Schedule):
-    r"""Stays at `value` for ever.
+    r"""Stays at `value` at every count.
 
     $$\eta(t) = value$$
 

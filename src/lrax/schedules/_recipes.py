@@ -1,7 +1,7 @@
 """Recipes: schedules that only combine other schedules.
 
 A recipe is a value like any other schedule: its fields are the arguments of its call, and its parts are built from them
-whenever a learning rate is asked for. So it shows, saves, compares, batches and checks the arguments of its call, by the code
+whenever a learning rate is computed. So it shows, saves, compares, batches and checks the arguments of its call, by the code
 for any other schedule. `dataclasses.replace(schedule, peak=0.2)` moves everything that depends on the peak, and a batch is one
 of peaks, not of parts that have to agree. Two alternatives were rejected: functions whose call is recovered from what they
 built (`noam` loses its arguments, and a `Triangle` has three possible calls), and a wrapper of both the call and the parts,
@@ -193,7 +193,7 @@ def decayed(recipe: "warmup_cosine | warmup_linear", new: Build, phase: type[Cos
 
 
 class MayEnd(Recipe):
-    """A recipe that warms up and decays for ever, or is cooled down at last.
+    """A recipe that warms up and decays, without an end or with a final cool-down.
 
     It has the fields `warmup_steps`, `total_steps`, `cooldown_steps` and `end`, and may have `mode`.
     """
@@ -526,7 +526,7 @@ class one_cycle_momentum(Recipe):  # noqa: N801
 
 @final
 class cyclical(Recipe):  # noqa: N801
-    """Triangles between `low` and `high`, for ever.
+    """Triangles between `low` and `high`, repeated without an end.
 
     Both learning rates may change from cycle to cycle (`value_factor`), or the amplitude `high - low` above a fixed `low`: by a
     factor from cycle to cycle (`amplitude_factor`; 0.5 is "triangular2"), or by any schedule of the step count (`amplitude`;
@@ -745,7 +745,7 @@ class warmup_power(MayEnd):  # noqa: N801
     Raises: ValueError if the parts leave no step of the total, or a number is out of range.
 
     Source: Shen et al. 2024, Power scheduler: a batch size and token number agnostic learning rate scheduler; the defaults are
-      theirs, for models in the maximal update parametrization.
+      the paper's, for models in the maximal update parametrization.
 
     >>> schedule = warmup_power(peak=0.02, warmup_steps=100, batch_size=128, step_tokens=128 * 4096)
     >>> print([f"{rate:.4f}" for rate in schedule(jnp.array([0, 100, 100_000]))])

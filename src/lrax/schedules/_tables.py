@@ -286,7 +286,7 @@ def inner_slope(here: jax.Array, beyond: jax.Array, own: jax.Array, other: jax.A
     """The slope at a knot between two pieces, as a multiple of that of one of them, and 3 less that; both are at least 0.
 
     `here` and `beyond` are the rises of that piece and of the other, `own` and `other` their fractions of the length of both.
-    The slope is the harmonic mean of theirs with weights `own + 1` and `other + 1`, and 0 where they differ in sign.
+    The slope is the harmonic mean of the two slopes with weights `own + 1` and `other + 1`, and 0 where they differ in sign.
     """
     steep, shallow = here * other, beyond * own  # in proportion to the slopes
     level = (own + 1) * steep + (other + 1) * shallow

@@ -1,4 +1,4 @@
-"""What is read from runs: their scores and peaks, the settings that they are seeds of, and how sure a ranking is."""
+"""Scores and peaks of runs, the settings that they are seeds of, and how certain a ranking is."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -97,7 +97,7 @@ def check_score(caller: str, score: Score | None, metrics: Any) -> None:
     except Exception as error:  # whatever the function raises
         raise argument_error(TypeError, caller, "score", needs, score, str(error).strip().partition("\n")[0]) from error
     real = jnp.floating, jnp.integer
-    if getattr(result, "shape", None) != () or not any(jnp.issubdtype(result.dtype, kind) for kind in real):
+    if getattr(result, "shape", None) != () or not any(jnp.issubdtype(result.dtype, dtype) for dtype in real):
         raise argument_error(TypeError, caller, "score", needs, result)
 
 
@@ -145,7 +145,7 @@ class Margin(NamedTuple):
     """How far the best setting is ahead of the next.
 
     Attributes:
-      ahead: the next one's score less the best one's: the mean of the differences, seed by seed.
+      ahead: the score of the next setting minus that of the best: the mean of the differences, seed by seed.
       error: its standard error over the seeds, NaN for one seed.
       seeds: how many seeds each has.
     """

@@ -28,7 +28,7 @@ Train: TypeAlias = Callable[..., Any]
 """`(schedule, *others) -> metrics`: a pure function that trains."""
 
 GROUPS = 16
-"""On the workers of an executor a sweep is divided into at least so many groups, unless `max_parallel` is given."""
+"""On the workers of an executor a sweep is divided into at least this many groups, unless `max_parallel` is given."""
 
 Finished: TypeAlias = tuple[np.ndarray[Any, Any], list[np.ndarray[Any, Any]]]
 """Some runs, and the leaves of their metrics."""

@@ -25,11 +25,11 @@ from lrax.training._memory import tree_bytes
 from lrax.training._notes import called_by, calling
 
 ENDED = object()
-"""Stands for the next batch of an iterable that has no more."""
+"""Represents the next batch of an iterable that has ended."""
 
 
 AGAIN = "give a list or a loader that can be iterated again"
-"""What is said of data that ended."""
+"""The remedy for data that ended."""
 
 BEFORE = 3
 """Batches with finite losses that one whose loss is not finite is compared with."""
@@ -134,7 +134,7 @@ def _mixed(bits: Any) -> Any:
 class ArrayBatches:
     """Batches of arrays with a common leading axis, drawn without replacement, epoch after epoch.
 
-    Every epoch has an order of its own. What is left of an epoch when no full batch remains is dropped for that epoch. A batch
+    Every epoch has its own order. What is left of an epoch when no full batch remains is dropped for that epoch. A batch
     is never larger than the data.
     """
 
@@ -253,15 +253,15 @@ def _holds_batches(data: PyTree, batch_size: int) -> bool:
     """
     if not isinstance(data, list) or not data:
         return False
-    kinds, lengths = set(), []
+    structures, lengths = set(), []
     for part in data:
         leaves, structure = jax.tree.flatten(part)
         if not leaves or not all(isinstance(leaf, np.ndarray | jax.Array) and leaf.ndim for leaf in leaves):
             return False
         nested = not jax.tree_util.all_leaves([part])
-        kinds.add((structure, None if nested else tuple((leaf.shape[1:], leaf.dtype) for leaf in leaves)))
+        structures.add((structure, None if nested else tuple((leaf.shape[1:], leaf.dtype) for leaf in leaves)))
         lengths += [leaf.shape[0] for leaf in leaves]
-    return len(kinds) == 1 and ((nested and len(data) > 1) or max(lengths) <= batch_size)
+    return len(structures) == 1 and ((nested and len(data) > 1) or max(lengths) <= batch_size)
 
 
 def _array_batches(caller: str, data: PyTree, batch_size: int, transform: Callable[[PyTree], PyTree] | None) -> ArrayBatches:
@@ -289,7 +289,7 @@ def _is_explicit(leaf: object) -> bool:
     sharding = None if is_traced(leaf) else getattr(leaf, "sharding", None)
     if not isinstance(sharding, NamedSharding) or sharding.is_fully_replicated:
         return False
-    return any(kind != AxisType.Auto for kind in sharding.mesh.axis_types)
+    return any(axis != AxisType.Auto for axis in sharding.mesh.axis_types)
 
 
 class Stream(Iterator[PyTree]):

@@ -552,5 +552,5 @@ def is_rising(losses: Floats) -> bool:
 
 @jax.jit
 def copied(state: PyTree) -> PyTree:
-    """A state in memory of its own, by one program."""
+    """A copy of a state, made by one program."""
     return jax.tree.map(lambda leaf: jnp.copy(strong(leaf)), state)

@@ -1,6 +1,6 @@
 """Evaluations of runs: a metric of the state, on data that they do not train on.
 
-Runs are trained to where an evaluation is due by the programs that train them anyway, and the metric is a program of its own.
+Runs are trained to where an evaluation is due by the programs that train them anyway, and the metric is a separate program.
 So nothing changes in training, and curves are the same with and without, from either loop.
 """
 
@@ -117,8 +117,8 @@ def make_evaluator(caller: str, evaluation: object, state: PyTree) -> Evaluator 
         remedy = f"it raised: {reason or type(error).__name__}; {_meant(metric, state)}"
         raise argument_error(TypeError, caller, "evaluation.metric", NEEDS, metric, remedy) from error
     found = traced.returned
-    kinds = jnp.floating, jnp.integer
-    if getattr(found, "shape", None) != () or not any(jnp.issubdtype(found.dtype, kind) for kind in kinds):
+    real = jnp.floating, jnp.integer
+    if getattr(found, "shape", None) != () or not any(jnp.issubdtype(found.dtype, dtype) for dtype in real):
         raise argument_error(TypeError, caller, "evaluation.metric", NEEDS, metric, f"it returned {found}")
     return Evaluator(traced, evaluation.every, evaluation.goal)
 

@@ -316,7 +316,7 @@ def check_params(caller: str, params: PyTree) -> None:
 
 def _model_remedy(node: object) -> str | None:
     for (module, name), remedy in MODELS.items():
-        kind = getattr(sys.modules.get(module), name, None)
-        if isinstance(kind, type) and isinstance(node, kind):
+        model = getattr(sys.modules.get(module), name, None)
+        if isinstance(model, type) and isinstance(node, model):
             return remedy
     return None

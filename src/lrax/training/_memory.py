@@ -70,7 +70,7 @@ def plan(jaxpr: Any, count: int, one_program: bool) -> Plan:
 
 
 def plan_for_state(state_bytes: int, count: int, programs: int) -> Plan:
-    """How to train `count` runs on the CPU, each with a state of so many bytes, by so many programs at a time."""
+    """How to train `count` runs on the CPU, each with a state of `state_bytes`, by `programs` programs at a time."""
     share = -(-count // programs)
     fast = max(1, CACHE // max(state_bytes, 1))
     if fast >= share:
@@ -80,7 +80,7 @@ def plan_for_state(state_bytes: int, count: int, programs: int) -> Plan:
 
 
 def plan_runs(state_bytes: int, count: int, in_turn: bool, one_program: bool) -> Plan:
-    """How to train `count` runs of a learner with a state of so many bytes.
+    """How to train `count` runs of a learner with a state of `state_bytes`.
 
     `in_turn` if its updates are slow under vmap, `one_program` if only one may run at a time.
     """
@@ -103,7 +103,7 @@ def even(count: int, most: int) -> int:
 
 
 def fit(plan: Plan, needed: int) -> Plan:
-    """The plan, with fewer runs if a program that needs so many bytes does not fit into the memory that is free."""
+    """The plan, with fewer runs if a program that needs this many bytes does not fit into the free memory."""
     free = free_bytes()
     if free is None or needed * plan.programs <= free:
         return plan
@@ -212,7 +212,7 @@ def check_mesh(caller: str, mesh: Mesh | None, axis: str) -> None:
         raise argument_error(TypeError, caller, "mesh", "a jax.sharding.Mesh", mesh)
     if axis not in mesh.shape:
         raise argument_error(ValueError, caller, "axis", f"an axis of the mesh, {' or '.join(map(repr, mesh.shape))}", axis)
-    if any(kind != AxisType.Auto for kind in mesh.axis_types):
+    if any(axis_type != AxisType.Auto for axis_type in mesh.axis_types):
         remedy = "make it with jax.sharding.Mesh(devices, names)"
         raise argument_error(ValueError, caller, "mesh", "a mesh whose axes are Auto", mesh, remedy)
 

@@ -25,7 +25,7 @@ class Caller(NamedTuple):
 
     Attributes:
       name: of the function of lrax that the user has called.
-      source: where its batch comes from, in words.
+      source: a description of where its batch comes from.
     """
 
     name: str = "learner.step"

@@ -56,7 +56,7 @@ class GroupStep:
 def in_group(caller: str, learner: Learner, groups: Sequence[str], number: int, frozen_lr: float) -> Learner:
     """The learner with one of its groups trained.
 
-    A leaf of the optimizer's state belongs to the parameter that its path ends with, as momenta do.
+    A leaf of the optimizer's state belongs to the parameter that its path ends with, as momentum does.
 
     Raises: ValueError for a pattern that is not one, or names no parameter.
     """

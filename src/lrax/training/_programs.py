@@ -4,8 +4,8 @@
 jitted function lives, so do the arrays in its closure. Here a function is known by the text of what it traces to. The arrays
 that it closes over become arguments, so a program stores none of them and is the same for other data.
 
-What is read of a traced program is public in `jax.extend.core`; no parameter of an equation is read by its name, since those
-change with JAX's versions. Programs inside a program are found wherever a parameter holds them.
+This file reads only those parts of a traced program that are public in `jax.extend.core`. It reads no parameter of an equation
+by its name, since the names change with JAX's versions, and finds programs inside a program wherever a parameter has them.
 """
 
 import collections

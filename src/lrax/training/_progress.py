@@ -1,4 +1,4 @@
-"""A progress bar, if it is asked for."""
+"""An optional progress bar."""
 
 import contextlib
 import sys
@@ -15,7 +15,7 @@ def progress_bar(total: int, label: str, unit: str, shown: bool) -> Iterator[Cal
     by which it says what is left begins then. Where less is done than was planned, because a test stopped, the bar ends at what
     was done. Without a standard error there is no bar.
 
-    Raises: ImportError if a bar is asked for and tqdm is not installed.
+    Raises: ImportError if a bar is requested and tqdm is not installed.
     """
     if not shown:
         yield lambda done, loaded=False: None

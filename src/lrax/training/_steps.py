@@ -116,15 +116,15 @@ class Steps:
 
         Raises: ValueError if it is of another shape than `MOST` before.
         """
-        kind = None if self._drawn else signature(batch)
-        if kind not in self._programs:
+        shape = None if self._drawn else signature(batch)
+        if shape not in self._programs:
             if len(self._programs) == MOST:
                 remedy = "pad batches to a few lengths (buckets), for each shape compiles a program"
                 shown = Shown(f"{shapes_of(batch)} as {place}")
                 needs = f"batches of at most {MOST} different shapes"
                 raise argument_error(ValueError, self._caller, "data", needs, shown, remedy)
             self._add(batch, self._trace(batch, f"{place} of `data`", settle=False))
-        return self._programs[kind]
+        return self._programs[shape]
 
     def of_first(self) -> tuple[Program, list[Any]]:
         """The same for the first batch."""
@@ -142,8 +142,8 @@ class Steps:
             needs = "a function whose learners have one step function"
             raise argument_error(ValueError, self._caller, "initialize", needs, list(self._learners), remedy)
         program, consts = traced[0].program, traced[0].consts
-        kind = None if self._drawn else signature(batch)
-        self._programs[kind] = program, consts if self._mesh is None else everywhere(consts, self._mesh)
+        shape = None if self._drawn else signature(batch)
+        self._programs[shape] = program, consts if self._mesh is None else everywhere(consts, self._mesh)
 
     def _trace(self, batch: PyTree, source: str, settle: bool) -> list[Traced]:
         """The step of each different learner on a batch."""
@@ -250,9 +250,9 @@ def check_returned(caller: str, state: PyTree, returned: PyTree, was: str = "") 
 
 def _is_nnx(state: PyTree) -> bool:
     """Whether a state contains one of Flax NNX."""
-    kind = getattr(sys.modules.get("flax.nnx"), "State", None)
-    return kind is not None and any(
-        isinstance(node, kind) for node in jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, kind))
+    state_class = getattr(sys.modules.get("flax.nnx"), "State", None)
+    return state_class is not None and any(
+        isinstance(node, state_class) for node in jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, state_class))
     )
 
 
@@ -275,7 +275,7 @@ class Counts(NamedTuple):
     Attributes:
       place: of its state.
       mini_step, gradient_step: its counts.
-      outer: whether there is another inside it, whose steps count in place of its own.
+      outer: whether there is another inside it, whose steps count in place of those of this one.
       inner: whether it is inside another.
       skips: whether it may skip batches.
     """
