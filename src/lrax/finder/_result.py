@@ -90,6 +90,8 @@ class FinderResult:
       left_out: how many partial batches, each the last of a pass over an iterable, were left out.
       ended: whether the data ended before all steps were made.
       fault: which batch holds a NaN or an infinity that made its loss not finite; "" if none does.
+
+    Source: Smith 2015, Cyclical learning rates for training neural networks, section 3.3, for the ramp.
     """
 
     peak: float | None
