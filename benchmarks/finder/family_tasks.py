@@ -106,7 +106,7 @@ def family_report_tasks() -> tuple[Task, ...]:
     """Eight runs: convolutions, norms, label noise, residual blocks, images as targets, Muon on dense nets."""
     pixels = (mnist()[0], mnist()[0])
     rows = (
-        ("pooled conv mnist adamw", pooled_start, pooled_loss, mnist(), 32, optax.adamw, 2500, 1e-3),
+        ("long pooled conv mnist adamw", pooled_start, pooled_loss, mnist(), 32, optax.adamw, 2500, 1e-3),
         ("pooled conv mnist nesterov", pooled_start, pooled_loss, mnist(), 32, nesterov, 2500, 0.1),
         ("layer norm mnist momentum", dense(196, 48, 48, 10), layer_norm_loss, mnist(), 48, momentum, 5000, 0.1),
         ("batch norm mnist sgd", dense(196, 48, 48, 10), batch_norm_loss, mnist(), 48, optax.sgd, 5000, 0.1),

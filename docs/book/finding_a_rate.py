@@ -194,7 +194,7 @@ found.curves[0].plot(rules=[lrax.finder.edge, lrax.finder.steepest])
 # The ramp stops at ten times the median of its first 20 losses, because the part beyond the minimum helps to locate it. `lrax.range_test` runs a ramp alone, with the stop
 # rule, the smoothing and the learning rates that you give it.
 #
-# The ramp and the runs use at most 300 batches. Arrays are drawn epoch after epoch, each in a new order. You can also pass any iterable of batches, such as a loader of
+# The ramp and the runs use at most 500 batches. Arrays are drawn epoch after epoch, each in a new order. You can also pass any iterable of batches, such as a loader of
 # Grain or PyTorch. It is restarted at its end, so pass the loader and not `iter(loader)`:
 #
 # ```python

@@ -41,7 +41,7 @@ def test_the_budget_counts_every_step(budget):
     """The ramp and all short runs together take at most the budget; a larger one makes more or longer runs."""
     found = find(budget=budget)
     assert found.steps_run == found.curves[0].steps_run + found.runs.steps_run <= max(budget, 40)
-    assert len(found.runs) >= 2
+    assert len(found.runs) >= (1 if budget < 100 else 2)
     assert found.peak is not None
 
 

@@ -121,7 +121,7 @@ def test_an_interrupt_keeps_the_groups_that_ended():
 
     def interrupted():
         for count in itertools.count():
-            if count == 100:
+            if count == 150:  # two searches of 60 steps have ended
                 raise KeyboardInterrupt
             yield DATA[:4]
 

@@ -1,93 +1,130 @@
-"""The search: which short runs are made within a budget, and what is read off their ends."""
+"""The search policy: short runs placed one after the other."""
+
+import math
 
 import numpy as np
 import pytest
 
-from lrax.finder._policy import POWERS, _next, bottom, find_peak, ramp_steps
+from lrax.finder._policy import PRIOR, find_peak, middle, ramp_steps, run_lengths
 
 RATES = np.geomspace(1e-7, 100.0, 100)
-RAMP = RATES, 1 / (1 + (RATES / 0.01) ** 2) + 0.01
+LOSSES = 0.5 + 0.5 / (1 + (RATES / 0.01) ** 2)
 
 
-def train_to(best, made, width=1.0):
-    """Runs that end lowest at a peak; too high ones diverge."""
+def bowl(best, low=0.2, over=0.4):
+    """Runs whose loss is lowest at `best`, steeper above it, and that diverge far above it."""
 
     def train(peaks, steps):
-        made.extend((peak, steps) for peak in peaks)
-        return [float("inf") if peak > 30 * best else 0.01 + (np.log10(peak / best) / width) ** 2 for peak in peaks]
+        away = np.log10(np.asarray(peaks) / best)
+        kept = np.exp(-np.where(away < 0, np.abs(away / 1.1) ** 1.5, (away / over) ** 2))
+        return [float(loss) if far < 1 else math.inf for loss, far in zip(1 - (1 - low) * kept, away, strict=True)]
 
     return train
 
 
-@pytest.mark.parametrize("best", [0.01, 0.05, 0.3])
-@pytest.mark.parametrize("budget", [400, 900, 3_000])
-def test_the_best_peak_is_found(best, budget):
-    """Where the best peak falls as the policy supposes, it is found within the budget, and the interval contains it."""
-    made = []
-    run_steps = max(budget // 4, 100) if budget < 600 else budget // 6
-    at_length = best * (10_000 / run_steps) ** POWERS[False]
-    answer = find_peak(*RAMP, 100 + budget, 10_000, train_to(at_length, made), False)
-    assert abs(np.log10(answer.peak / best)) < 0.3
-    assert answer.low < best < answer.high
-    assert sum(steps for _, steps in made) <= budget
+@pytest.mark.parametrize("budget", [100, 150, 300, 500, 1000])
+def test_runs_take_the_budget(budget):
+    """The ramp and the runs take the whole budget, and no run takes more than half of what the ramp leaves."""
+    ramp = ramp_steps(budget)
+    lengths = run_lengths(budget - ramp, 4000)
+    assert ramp + sum(lengths) == budget
+    assert max(lengths) <= (budget - ramp + 1) // 2
+    assert lengths[1:] == sorted(lengths[1:])
 
 
-def test_a_search_has_few_constants_for_its_lengths():
-    """The ramp has at most a third of the budget, and no run is longer than the plan."""
-    assert [ramp_steps(budget) for budget in (20, 150, 300, 5_000)] == [7, 50, 100, 100]
-    made = []
-    find_peak(*RAMP, 1_000, 60, train_to(0.1, made), False)
-    assert max(steps for _, steps in made) <= 60
+@pytest.mark.parametrize("best", [0.004, 0.03, 0.2])
+def test_finds_the_bottom(best):
+    """Where the best peak does not depend on the length, the answer is at most three times lower, or 1.3 times higher."""
+    answer = find_peak(RATES, LOSSES, 500, 600, bowl(best), scale_invariant=False)
+    assert best / 3 < answer.peak < 1.3 * best
+    assert answer.low < best < 1.2 * answer.high
+    assert answer.steps == 500
+    assert [run.steps for run in answer.runs] == [50, 50, 100, 200]
 
 
-def test_the_peak_falls_with_the_length():
-    """From the length of the runs to that of the plan, the peak falls more where the optimizer is scale-invariant."""
-    made = []
-    less, more = (find_peak(*RAMP, 500, 10_000, train_to(0.05, made), invariant) for invariant in (False, True))
-    assert made[-1][1] == 100
-    assert more.peak / less.peak == pytest.approx(0.01**0.25, rel=0.01)
+def test_follows_the_unit_of_the_learning_rate():
+    """Learning rates that are ten times as high give an answer that is ten times as high."""
+    once = find_peak(RATES, LOSSES, 300, 4000, bowl(0.03))
+    tens = find_peak(10 * RATES, LOSSES, 300, 4000, bowl(0.3))
+    np.testing.assert_allclose(np.array(tens[:3]) / np.array(once[:3]), 10.0, rtol=1e-6)
 
 
-def test_the_lengths_of_runs():
-    """By default there are four runs of 50 steps; a larger budget makes them longer; a tiny one makes two."""
-    for budget, number, steps in ((300, 4, 50), (500, 4, 100), (1_000, 6, 150), (120, 4, 5)):
-        made = []
-        find_peak(*RAMP, budget, 10_000, train_to(0.1, made), False)
-        assert (len(made), made[0][1]) == ((number, steps) if budget > 120 else (2, 10))
+def test_does_not_depend_on_the_unit_of_the_loss():
+    """Losses that are a thousand times as high give the same answer."""
+    train = bowl(0.03)
+    once = find_peak(RATES, LOSSES, 300, 4000, train)
+    scaled = find_peak(RATES, 1000 * LOSSES, 300, 4000, lambda peaks, steps: [1000 * loss for loss in train(peaks, steps)])
+    np.testing.assert_allclose(scaled[:4], once[:4], rtol=1e-6)
 
 
-def test_runs_that_all_diverge_give_no_peak():
-    """If no score is finite there is no answer."""
-    assert np.isnan(find_peak(*RAMP, 500, 1_000, lambda peaks, steps: [float("inf")] * len(peaks)).peak)
+def test_reads_losses_below_zero():
+    """Losses that pass 0 give an answer near the best peak."""
+    train = bowl(0.03)
+    answer = find_peak(RATES, LOSSES - 0.7, 500, 4000, lambda peaks, steps: [loss - 0.7 for loss in train(peaks, steps)], False)
+    assert 0.03 / 10 < answer.peak < 0.03
 
 
-@pytest.mark.parametrize(
-    ("scores", "expected"),
-    [
-        ({-2: 3.0, 0: 2.0, 2: 1.0}, 4),  # still falling: beyond
-        ({-2: 1.0, 0: 2.0, 2: 3.0}, -4),
-        ({-2: 3.0, 0: 1.0, 2: 2.0}, 1),  # between the best and its better neighbour
-        ({-2: 2.0, 0: 1.0, 2: np.inf}, -1),
-        ({-1: 2.0, 0: 1.0, 1: 3.0}, -3),  # nothing lies between: beyond that side
-        ({-2: np.inf, 0: np.inf, 2: np.inf}, -4),  # too high, all of them
-        ({-2: 2.31, 0: 2.30, 2: 2.29}, 6),  # on a plateau: twice as far
-        ({-2: 2.31, 0: 2.30, 2: np.inf}, 1),
-    ],
-)
-def test_one_more_run_goes_where_it_tells_most(scores, expected):
-    """It goes beyond an outermost best, else beside the best on its better side."""
-    assert _next(scores) == expected
+def test_goes_down_where_runs_diverge():
+    """If every run diverges, every run is lower than the one before, and the answer is lower than all."""
+    answer = find_peak(RATES, LOSSES, 300, 4000, lambda peaks, steps: [math.inf for _ in peaks])
+    peaks = [run.peak for run in answer.runs]
+    assert peaks == sorted(peaks, reverse=True)
+    assert answer.peak < peaks[-1]
 
 
-def test_the_bottom_lies_between_the_runs():
-    """The bottom of a parabola through uneven places is found; it is never nearer to a neighbour than to the best."""
-    places = [-4, -1, 0]
-    assert bottom(places, [-((x + 1.5) ** 2) * -1 - 5 for x in places]) == pytest.approx(-1.5)
-    assert bottom([-2, 0, 2], [1.1, 1.0, np.inf]) < 0
-    assert bottom([-2, 0, 2], [np.inf, 1.0, 1.1]) > 0
-    assert -1 <= bottom([-2, 0, 2], [1.0 + 1e-9, 1.0, 50.0]) < 0
-    assert bottom([-2, 0, 2], [1.0, 1.0, 1.0]) == -2
-    assert bottom([0, 2], [2.0, 1.0]) == 2
-    uneven = [([0, 4, 5], [100, 1, 1.0001], 4.5), ([0, 4, 5], [1.0001, 1, 100], 2), ([0, 1, 5], [100, 1, 1.0001], 3)]
-    for places, scores, half_way in uneven:
-        assert bottom(places, scores) == pytest.approx(half_way, abs=1e-3)
+def test_longer_runs_that_like_lower_peaks_lower_the_answer():
+    """Where the best peak falls with the length of the runs, the answer is lower than where it does not."""
+
+    def train(peaks, steps):
+        return bowl(0.05 * (50 / steps) ** 0.8)(peaks, steps)
+
+    assert find_peak(RATES, LOSSES, 500, 4000, train).peak < 0.7 * find_peak(RATES, LOSSES, 500, 4000, bowl(0.05)).peak
+
+
+def test_a_ramp_without_a_fall_has_no_middle():
+    """Flat and rising ramps have no middle, and the search still gives an answer."""
+    assert math.isnan(middle(RATES, np.ones(100)))
+    assert math.isnan(middle(RATES, 1 + RATES))
+    assert math.isfinite(find_peak(RATES, np.ones(100), 300, 4000, bowl(0.03)).peak)
+
+
+@pytest.mark.parametrize("times", [10.0, 30.0])
+def test_leaves_the_plateau_above(times):
+    """Runs that are all far too high, and end just below the first loss, do not pass for the best: the ramp fell further."""
+    losses = np.where(RATES < 3e-3, 0.2 + 0.8 / (1 + RATES / 1e-4), 0.97)
+    best = 2e-3 / times
+
+    def train(peaks, steps):
+        return [
+            0.96 if peak > 2.5 * best else loss for peak, loss in zip(peaks, bowl(best, low=0.1)(peaks, steps), strict=True)
+        ]
+
+    assert find_peak(RATES, losses, 300, 320, train, scale_invariant=True).peak < 1.3 * best
+
+
+def test_leaves_a_plateau_below():
+    """Runs far below the best peak that do not fall send the search up, though the ramp fell a little there."""
+    losses = np.where(RATES < 1e-3, 1 - 0.04 / (1 + (3e-5 / RATES) ** 2), 0.96)
+
+    def train(peaks, steps):
+        return [0.99 if peak < 3e-3 else loss for peak, loss in zip(peaks, bowl(0.03)(peaks, steps), strict=True)]
+
+    answer = find_peak(RATES, losses, 500, 600, train, scale_invariant=False)
+    assert 0.03 / 5 < answer.peak < 0.03
+
+
+@pytest.mark.parametrize("best", [0.01, 0.03, 0.1])
+@pytest.mark.parametrize("blown", [math.inf, math.nan, 1e9])
+def test_stays_below_an_edge(best, blown):
+    """Where runs blow up right above the best peak, the answer is below it, and not far."""
+
+    def train(peaks, steps):
+        return [blown if peak > 1.1 * best else loss for peak, loss in zip(peaks, bowl(best)(peaks, steps), strict=True)]
+
+    assert best / 5 < find_peak(RATES, LOSSES, 500, 600, train, scale_invariant=False).peak < 1.1 * best
+
+
+def test_more_steps_narrow_the_interval():
+    """The interval is narrower after 1,000 steps than after 300, and never narrower than the drift of the plan's best peak."""
+    widths = [math.log10(a.high / a.low) for a in (find_peak(RATES, LOSSES, b, 4000, bowl(0.03), True) for b in (300, 1000))]
+    assert 2 * 1.28 * PRIOR.drift * 0.9 < widths[1] < widths[0]

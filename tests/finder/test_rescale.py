@@ -27,7 +27,7 @@ def test_a_plan_is_squeezed_into_a_run():
 def test_other_shapes_and_lengths():
     """Shapes relate as the theory says; longer runs have lower peaks where the optimizer is scale-invariant."""
     cosine, constant = lrax.Cosine(1.0, 0.0, 500), lrax.Constant(5.0)
-    for invariant, power, exponent in ((True, 0.4, 1.0), (False, 0.15, 0.5), (None, 0.25, 1.0)):
+    for invariant, power, exponent in ((True, 0.3, 1.0), (False, 0.0, 0.5), (None, 0.15, 1.0)):
         found = found_at(0.1, plan=cosine, total_steps=500, scale_invariant=invariant)
         ratio = float(lrax.theory.lr_ratio(cosine, constant, 500)) ** exponent
         assert float(found.rescale(constant, 500)(0)) == pytest.approx(0.1 * ratio, rel=1e-3)
@@ -73,7 +73,7 @@ def test_the_length_of_a_plan_costs_nothing():
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert most < 100e6
-    np.testing.assert_allclose(np.array(peaks) / peaks[0], (lengths[0] / lengths) ** 0.4, rtol=0.02)
+    np.testing.assert_allclose(np.array(peaks) / peaks[0], (lengths[0] / lengths) ** 0.3, rtol=0.02)
     whole = plan_of("find_lr", "schedule", lrax.Linear(1.0, 0.0, 2**19), None)
     np.testing.assert_allclose(plan.squeezed(50), whole.squeezed(50), atol=1e-4)
 

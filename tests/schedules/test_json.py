@@ -161,5 +161,5 @@ def test_names_of_kinds() -> None:
     del docstring
     with pytest.raises(ValueError, match=r"`custom_types` must be classes whose names are unique"):
         lrax.from_json(lrax.to_json(lrax.Constant(0.1)), custom_types=[mine])
-    with pytest.raises(TypeError, match=r"`kinds` must be a list of subclasses"):
+    with pytest.raises(TypeError, match=r"`custom_types` must be a list of subclasses"):
         lrax.from_json(lrax.to_json(lrax.Constant(0.1)), custom_types=[Roulette(0.1, 0.2)])  # type: ignore[list-item]

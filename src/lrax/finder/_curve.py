@@ -47,7 +47,7 @@ GAINED = 0.05
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Curve:
-    """What a range test measured: a pytree. Inside `jit` and `vmap` the arrays have room for all steps and end in NaN.
+    """What a range test measured: a pytree. Inside `jit` and `vmap` the arrays have room for all steps and end in infinities.
 
     Attributes:
       learning_rates: of each step that was made, float32 of shape (steps,).
@@ -76,7 +76,7 @@ class Curve:
     def steps_run(self) -> int:
         """How many steps were made: an int, or for traced or several curves an integer array."""
         if any_traced(self.losses) or np.ndim(self.losses) > 1:
-            return (~jnp.isnan(self.learning_rates)).sum(axis=-1)  # type: ignore[return-value]
+            return jnp.isfinite(self.learning_rates).sum(axis=-1)  # type: ignore[return-value]
         return len(self.made.learning_rates)
 
     @property
@@ -90,15 +90,15 @@ class Curve:
 
         Raises: ValueError for several curves in one, as `vmap` makes them.
         """
-        if isinstance(self.losses, np.ndarray) and self.losses.ndim == 1 and not np.isnan(self.learning_rates).any():
+        if isinstance(self.losses, np.ndarray) and self.losses.ndim == 1 and np.isfinite(self.learning_rates).all():
             return self
         if np.ndim(self.losses) != 1:
             remedy = "take one: jax.tree.map(lambda leaf: leaf[0], curves)"
             raise argument_error(ValueError, "Curve", "losses", "of shape (steps,)", np.shape(self.losses), remedy)
         arrays = jax.device_get((self.learning_rates, self.losses, self.smoothed, self.evaluations))
         rates, losses, smoothed, evaluations = map(np.asarray, arrays)
-        steps = int((~np.isnan(rates)).sum())
-        evaluations = evaluations[~np.isnan(evaluations[:, 0])]
+        steps = int(np.isfinite(rates).sum())
+        evaluations = evaluations[np.isfinite(evaluations[:, 0])]
         code, rest = np.int32(self.reason_code), (self.goal, self.left_out, self.fault)
         return Curve(rates[:steps], losses[:steps], smoothed[:steps], evaluations, code, *rest)
 

@@ -29,7 +29,7 @@ from lrax.training._probes import in_group, scale_invariant
 from lrax.training._progress import progress_bar
 from lrax.training._steps import check_learner
 
-STEPS, BUDGET, FEWEST_STEPS = 1_000, 300, 20
+STEPS, BUDGET, FEWEST_STEPS = 1_000, 500, 20
 """The steps of a plan that has no length; the budget by default, and the smallest one."""
 
 LOWEST, HIGHEST = 1e-7, 100.0
@@ -102,7 +102,7 @@ def find_lr(
     >>> learner = lrax.Learner.create(loss_fn, jnp.zeros(3), optax.sgd)
     >>> found = find_lr(learner, jnp.ones((8, 3)), batch_size=4, key=jax.random.key(0), total_steps=500)
     >>> print(f"{found.peak:.1f}: {found.schedule}")
-    0.8: warmup_cosine(peak=0.8, warmup_steps=0.1, total_steps=500)
+    1.2: warmup_cosine(peak=1.24, warmup_steps=0.1, total_steps=500)
     """
     check_learner("find_lr", learner, key)
     plan = warmup_cosine(peak=1.0, total_steps=total_steps or STEPS, warmup_steps=0.1) if schedule is None else schedule
@@ -191,7 +191,8 @@ class Search:
         """The result of the short runs that follow a ramp, if its loss shows where to make them."""
         (ramp,), trainer = partial.curves, short.trainer
         peak, interval, reason = None, None, ramp.reason
-        rates, losses = ramp.extended()
+        # short runs are judged by the metric, where there is one: then the ramp is read by it, too
+        rates, losses = ramp.extended("losses" if self.evaluation is None else "evaluations")
         if reason is not Reason.DATA_ENDED and not trainer.notes.fault and len(ramp.paired()[0]) > FEWEST:
             answer = find_peak(
                 rates, losses, self.budget + len(rates) - len(ramp.losses), self.plan.steps, short, partial.scale_invariant

@@ -1,161 +1,341 @@
-"""The search: which short runs to make within a budget of steps, and what peak learning rate they support. NumPy only.
+"""The peak learning rate of a plan from a ramp and a few short runs, each a whole schedule of the plan's shape.
 
-A ramp says where the loss drops and where it diverges, and no more: its curve at a learning rate depends on all those before.
-Short runs say which peak trains best. Each is a whole schedule, warm-up and descent, squeezed into a few steps: what the noise
-of a high learning rate leaves behind shows at once where the learning rate comes down.
+A run is described by how much of the possible fall of the loss it makes. That depends on how far its peak lies from the best
+peak of its length, and the best peak moves with the length by a power. The best peak, the power, the growth of the fall with
+the length and two widths are not known: a grid of hypotheses holds their probabilities. Every run is placed where the
+hypotheses differ most about its outcome, and the answer is the peak of the lowest expected regret. This module needs NumPy
+alone.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-from lrax.finder._rules import FEWEST, center
+Array: TypeAlias = np.ndarray[Any, Any]
+Train: TypeAlias = Callable[[Sequence[float], int], Sequence[float]]
+"""`train(peaks, steps)` trains a whole schedule of the plan's shape at each peak, all from one state and on the same batches,
+and returns the loss at the end of each: the mean of the last quarter, or of an evaluation; not finite where a run diverged."""
 
-Train = Callable[[Sequence[float], int], Sequence[float]]
-"""`(peaks, steps) -> scores`: trains whole schedules of the plan's shape, of this many steps, at each peak, all from one state
-and on common batches. A lower score is better; a run that diverged has an infinite one."""
+FEWEST = 33
+"""The steps of the shortest runs where the budget allows more than one of this length."""
 
-RAMP, USUAL, SHORTEST = 100, 100, 10
-"""Steps of the ramp; of a short run, where the budget allows it; and of the shortest one."""
+COVERED = 0.8
+"""The probability of the interval."""
 
-FEW, MOST = 4, 6
-"""The fewest and the most short runs. With a larger budget the runs are longer."""
-
-ABOVE = 10**0.5
-"""The best peak of a short run over the learning rate at 75 % of the ramp's drop: the median of the choosing tasks."""
-
-BELOW = 0.1
-"""The same over the learning rate where the ramp diverged: where its drop is lost in the noise, short runs begin from there."""
-
-GRID = 0.25
-"""Peaks are on a grid of this many decades around the middle."""
-
-WIDE = 2
-"""How many places of the grid the first runs are apart."""
-
-FLAT = 0.05
-"""Scores within this part of the highest of them are not significantly different: runs that have not left a plateau, say."""
-
-BAND = 4.0, 5.0
-"""How many times below and above the answer the best peaks were for four tasks in five."""
-
-BEYOND = 3.0
-"""How much further the best may be where the best run was the last one tried, or where all runs ended about the same."""
-
-
-POWERS = {False: 0.15, True: 0.4, None: 0.25}
+POWERS = {False: 0.0, True: 0.3, None: 0.15}
 """Best peaks fall with the length of a run to this power, by whether the optimizer is scale-invariant (None: not known).
 
 The gradients of a run get smaller as it goes on, and with them the steps of SGD, but not those of Adam or Lion.
 """
 
 
+@dataclasses.dataclass(frozen=True)
+class Prior:
+    """What is assumed before the first run; distances are in decades of the learning rate.
+
+    Attributes:
+      above: the best peak of a run of 100 steps over the middle of a ramp of 100 steps from 1e-7 to 100.
+      pace: how much more that is for a ramp with ten times as many steps a decade.
+      spread: the scale of the best peak of a run of 100 steps about that; its distribution is Student's.
+      power_spread: the standard deviation of the power with which best peaks fall with the length of a run; see `POWERS`.
+      drift: the standard deviation of the plan's best peak about what the power says.
+      below, over: how far below and over the best peak a run makes 1/e of the fall.
+      below_factors, over_factors: what these two are multiplied with, by hypothesis.
+      edge: the same as `over` for runs that blew up, of which only the side is known.
+      noise: the standard deviation of a run's fall about this description, as a fraction of the fall of the best run.
+      tails: the degrees of freedom of both of Student's distributions.
+      growth, growth_spread: the fall of the best run grows with its length to a power of this mean and standard deviation.
+      most: how many times the largest fall that was seen the fall of the best run may be.
+      aversion: the regret of a peak is the part of the fall that it misses, to this power.
+    """
+
+    above: float = 0.5
+    pace: float = 0.4
+    spread: float = 0.5
+    power_spread: float = 0.35
+    drift: float = 0.25
+    below: float = 1.25
+    over: float = 0.5
+    below_factors: tuple[float, ...] = (0.7, 1.0, 1.4)
+    over_factors: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0)
+    edge: float = 0.2
+    noise: float = 0.1
+    tails: float = 3.0
+    growth: float = 0.3
+    growth_spread: float = 0.15
+    most: float = 3.0
+    aversion: float = 2.0
+
+
+PRIOR = Prior()
+"""The constants that were chosen; `benchmarks/finder/README.md` says how."""
+
+
+class Run(NamedTuple):
+    """A run: its peak learning rate, its steps, and the loss at its end."""
+
+    peak: float
+    steps: int
+    loss: float
+
+
 class Answer(NamedTuple):
-    """The peak for the plan, NaN if all short runs diverged; the best peak may be from `low` to `high`."""
+    """What a search found.
+
+    Attributes:
+      peak: the peak learning rate for the plan.
+      low, high: an interval that contains the best peak with a probability of 0.8.
+      regret: the expected regret of the peak, in [0, 1].
+      steps: the steps of the ramp and of all runs.
+      runs: all runs in their order.
+    """
 
     peak: float
     low: float
     high: float
+    regret: float
+    steps: int
+    runs: tuple[Run, ...]
 
 
 def ramp_steps(budget: int) -> int:
-    """The steps of the ramp within a budget."""
-    return min(RAMP, max(budget // 3, FEWEST + 2))
+    """The steps of the ramp: a third of a budget, at least 30 (or half of a small budget) and at most 100.
+
+    >>> ramp_steps(40), ramp_steps(100), ramp_steps(150), ramp_steps(1000)
+    (20, 33, 50, 100)
+    """
+    return min(max(budget // 3, min(30, budget // 2)), 100)
 
 
-def middle_of(learning_rates: npt.NDArray[np.float32], losses: npt.NDArray[np.float32]) -> float:
-    """Where short runs should begin: above the drop of a ramp, or, where that is lost in the noise, below its end."""
-    at_center = float(center(learning_rates, losses))
-    return ABOVE * at_center if math.isfinite(at_center) else BELOW * float(learning_rates[np.isfinite(losses)][-1])
+def run_lengths(steps: int, plan: int, fewest: int = FEWEST) -> list[int]:
+    """The steps of each run, in their order: the last run takes half of what there is, the one before it half of the rest.
+
+    No run is longer than a third of the plan, unless it is the only one; none is longer than the plan.
+
+    >>> run_lengths(200, 4000), run_lengths(400, 4000), run_lengths(40, 300), run_lengths(400, 300)
+    ([50, 50, 100], [50, 50, 100, 200], [40], [50, 50, 100, 100, 100])
+    """
+    lengths = []
+    while steps >= 2 * fewest:
+        lengths.append(min(steps // 2, max(plan // 3, fewest)))
+        steps -= lengths[-1]
+    return [min(one, plan) for one in reversed([*lengths, steps])] if steps > 0 else []
 
 
 def find_peak(
-    learning_rates: npt.NDArray[np.float32],
-    losses: npt.NDArray[np.float32],
+    learning_rates: Array,
+    losses: Array,
     budget: int,
     total_steps: int,
     train: Train,
     scale_invariant: bool | None = None,
+    prior: Prior = PRIOR,
 ) -> Answer:
-    """Makes short runs around the drop of a ramp, and reads the peak for the plan off their ends.
-
-    First a few, evenly apart. Then one after the other, where it tells most: beyond the best if that is outermost, else next to
-    the best. The answer is the bottom of the parabola through the best score and its neighbours, in the logarithm of the peak.
+    """The peak learning rate for a plan.
 
     Args:
       learning_rates: of a ramp, up to where it stopped, float (n,), rising, > 0.
-      losses: the loss after a step at each, not finite where the ramp diverged, float (n,).
-      budget: the steps of the ramp and all short runs.
-      total_steps: of the plan.
-      train: makes runs.
-      scale_invariant: whether a step does not change with the scale of the gradients; None if that is not known.
+      losses: its losses, float (n,); not finite where it diverged.
+      budget: the steps that ramp and runs may take together.
+      total_steps: of the schedule that will be trained.
+      train: trains short runs; see `Train`. It is called once for each run.
+      scale_invariant: whether a step does not change with the scale of the gradients; None if this is not known.
+      prior: the constants.
+
+    >>> def train(peaks, steps):  # the loss is lowest at 0.1
+    ...     return [float(1 - 0.8 * np.exp(-4 * np.log10(peak / 0.1) ** 2)) for peak in peaks]
+    >>> rates = np.geomspace(1e-7, 100, 100)
+    >>> losses = 0.5 + 0.5 / (1 + (rates / 0.01) ** 2)
+    >>> answer = find_peak(rates, losses, 500, 4000, train, scale_invariant=False)
+    >>> print(f"{answer.peak:.2f} after {answer.steps} steps")
+    0.05 after 500 steps
     """
-    middle = middle_of(learning_rates, losses)
-    left = max(budget - len(learning_rates), 2)
-    number = min(max(left // USUAL, FEW), MOST, max(left // SHORTEST, 2))
-    steps = min(left // number, total_steps)
-    first = (-WIDE // 2, WIDE // 2) if number == 2 else (-WIDE, 0, WIDE)
-    scores: dict[int, float] = {}
-    while len(scores) < number:
-        places = list(first) if not scores else [_next(scores)]
-        found = train([middle * 10 ** (GRID * place) for place in places], steps)
-        scores |= {place: float(score) for place, score in zip(places, found, strict=True)}
-    places = sorted(scores)
-    ordered = [scores[place] for place in places]
-    lowest = bottom(places, ordered)
-    if lowest is None:
-        return Answer(math.nan, math.nan, math.nan)
-    peak = middle * 10 ** (GRID * lowest) * (steps / total_steps) ** POWERS[scale_invariant]
-    best, flat = int(np.argmin(ordered)), are_flat(ordered)
-    further = [BEYOND if flat or best == end else 1.0 for end in (0, len(places) - 1)]
-    return Answer(peak, peak / BAND[0] / further[0], peak * BAND[1] * further[1])
+    rates, losses = np.asarray(learning_rates, float), np.asarray(losses, float)
+    beliefs = Beliefs.after_ramp(rates, losses, total_steps, scale_invariant, prior)
+    spent = len(rates)
+    for steps in run_lengths(budget - spent, total_steps):
+        peak = beliefs.next(steps)
+        (loss,) = train([peak], steps)
+        beliefs.learn(Run(peak, steps, float(loss)))
+        spent += steps
+    return beliefs.answer(spent)
 
 
-def _next(scores: dict[int, float]) -> int:
-    """Where one more run tells most; on a plateau, higher."""
-    tried = sorted(scores)
-    best = min(tried, key=scores.__getitem__)
-    flat = are_flat([score for score in scores.values() if math.isfinite(score)])
-    if best == tried[0] or not math.isfinite(scores[best]):
-        return tried[0] - WIDE
-    if best == tried[-1]:
-        return best + WIDE * (2 if flat else 1)
-    below, above = (tried[tried.index(best) + side] for side in (-1, 1))
-    near, far = (above, below) if flat or scores[above] < scores[below] else (below, above)
-    between = [place for place in ((best + near) // 2, (best + far) // 2) if place not in scores]
-    return between[0] if between else tried[-1] + WIDE if near > best else tried[0] - WIDE
+def middle(rates: Array, losses: Array) -> float:
+    """The learning rate at which a ramp has made three quarters of its fall; NaN if the loss does not fall.
 
-
-def are_flat(scores: Sequence[float] | npt.NDArray[np.float32]) -> bool:
-    """Whether there are scores, all finite, within a twentieth of the highest of them."""
-    return bool(len(scores) and np.isfinite(scores).all() and np.ptp(scores) <= FLAT * np.max(np.abs(scores)))
-
-
-def bottom(places: Sequence[float], scores: Sequence[float]) -> float | None:
-    """Where the parabola through the lowest score and its two neighbours is lowest, half-way to either at most.
-
-    Scores above 0 are compared on a logarithmic scale. A neighbour that diverged counts as twice as far above the lowest as the
-    other would be at its distance. Without two neighbours it is the place of the lowest; None if all diverged.
-
-    >>> bottom([-2, 0, 2], [4.0, 1.0, 4.0]), bottom([0, 1, 2], [3.0, 2.0, 1.0]), bottom([0, 1], [float("inf")] * 2)
-    (0.0, 2, None)
+    The first level is the median of the losses at the first two decades of learning rates. Losses are averaged over half a
+    decade to either side, and blow-ups are cut half a fall above the first level.
     """
-    i = int(np.argmin(scores))
-    if not math.isfinite(scores[i]):
-        return None
-    if not 0 < i < len(places) - 1:
-        return places[i]
-    left, right = places[i] - places[i - 1], places[i + 1] - places[i]
-    three = np.array(scores[i - 1 : i + 2])
-    below, _, above = np.log(three) - np.log(three[1]) if three[1] > 0 else three - three[1]
-    if not math.isfinite(below) and not math.isfinite(above):
-        return places[i]
-    above = above if math.isfinite(above) else 2 * below * right / left
-    below = below if math.isfinite(below) else 2 * above * left / right
-    if left * above + right * below <= 0:
-        return places[i]
-    moved = 0.5 * (right**2 * below - left**2 * above) / (left * above + right * below)
-    return float(places[i] + moved)  # at most half-way, because both rises are at least 0
+    finite = np.isfinite(losses)
+    early = (rates <= 100 * rates[0]) & finite
+    if not early.any() or len(rates) < 5:
+        return math.nan
+    base = float(np.median(losses[early]))
+    noise = (1.5 * np.median(np.abs(losses[early] - base)) + 1e-5 * abs(base)) * math.sqrt(1.57 / early.sum() + 1 / 20)
+    depths = np.where(finite, base - losses, -np.inf)
+    depths = np.maximum(depths, -0.5 * max(np.sort(depths)[-4], 0.0))
+    places = np.log10(rates)
+    weights = np.maximum(0.55 - np.abs(places[:, None] - places), 0.0)
+    means = weights @ depths / weights.sum(axis=1)
+    whole = means.max()
+    if not whole > noise or not means.argmax() > 0:
+        return math.nan
+    lowest = np.flatnonzero(means >= whole - min(noise, whole / 4))[-1]
+    before = np.flatnonzero((means < 0.5 * whole) & (np.arange(len(means)) < lowest))
+    half = before[-1] if len(before) else 0
+    after = half + 1 + int(np.argmax(means[half + 1 :] >= 0.75 * whole))
+    part = (0.75 * whole - means[after - 1]) / max(means[after] - means[after - 1], 1e-30)
+    return float(10 ** (places[after - 1] + min(max(part, 0.0), 1.0) * (places[after] - places[after - 1])))
+
+
+def lowest_of(losses: Array) -> float:
+    """The lowest mean of five losses of a ramp that are next to each other."""
+    means = np.convolve(np.where(np.isfinite(losses), losses, np.inf), np.full(5, 0.2), "valid")
+    return float(means[np.isfinite(means)].min(initial=np.inf))
+
+
+def student(deviations: Array, freedom: float) -> Array:
+    """The logarithm of the density of Student's distribution, up to a constant."""
+    return -(freedom + 1) / 2 * np.log1p(deviations**2 / freedom)
+
+
+@dataclasses.dataclass
+class Beliefs:
+    """Hypotheses about the best peak, the power of the length, the growth and the two widths, and what is known of them.
+
+    Attributes:
+      plan: the steps of the plan.
+      usual: the usual loss before training.
+      lowest: the lowest loss of the ramp, a mean of five; the best run of 100 steps ends at least as low.
+      prior: the constants.
+      best: log10 of the best peak of a run of 100 steps, by hypothesis, float (hypotheses,).
+      power: best peaks fall with the length to this power, float (hypotheses,).
+      growth: the fall of the best run grows with the length to this power, float (hypotheses,).
+      below, over: widths, float (hypotheses,).
+      weights: log of the prior probability, up to a constant, float (hypotheses,).
+      runs: all runs so far, in their order.
+    """
+
+    plan: int
+    usual: float
+    lowest: float
+    prior: Prior
+    best: Array
+    power: Array
+    growth: Array
+    below: Array
+    over: Array
+    weights: Array
+    runs: list[Run] = dataclasses.field(default_factory=list)
+
+    @classmethod
+    def after_ramp(cls, rates: Array, losses: Array, plan: int, scale_invariant: bool | None, prior: Prior) -> "Beliefs":
+        """What a ramp tells. One whose loss does not fall tells only where it stopped, for a wide prior below that."""
+        center, spread = middle(rates, losses), prior.spread
+        if not math.isfinite(center):
+            center, spread = float(rates[-1]) / 50, 2 * prior.spread
+        pace = (len(rates) - 1) / max(math.log10(rates[-1] / rates[0]), 1e-9)
+        center = math.log10(center) + prior.above + prior.pace * math.log10(pace / 11)
+        first = losses[: max(5, min(len(losses) // 5, 20))]
+        first = first[np.isfinite(first)]
+        places = np.arange(-20, 21) / 5
+        scores = np.array([-1.8, -0.9, 0.0, 0.9, 1.8])
+        axes = (places, scores, np.array([-1.2, 0.0, 1.2]), np.log(prior.below_factors), np.log(prior.over_factors))
+        away, score, grown, below, over = (axis.ravel() for axis in np.meshgrid(*axes, indexing="ij"))
+        # Student's: small falls at low learning rates (plateaus) draw the middle of some ramps far too low.
+        weights = student(away, prior.tails) - 0.5 * (score**2 + grown**2 + (below / 0.35) ** 2 + (over / 0.7) ** 2)
+        power = POWERS[scale_invariant] + prior.power_spread * score
+        growth = prior.growth + prior.growth_spread * grown
+        widths = prior.below * np.exp(below), prior.over * np.exp(over)
+        best, usual = center + spread * away, float(np.median(first))
+        return cls(plan, usual, lowest_of(losses), prior, best, power, growth, *widths, weights)
+
+    def learn(self, run: Run) -> None:
+        """Takes a run into account; a loss that is not finite is infinite."""
+        self.runs.append(run if math.isfinite(run.loss) else run._replace(loss=math.inf))
+
+    def at(self, steps: int) -> Array:
+        """log10 of the best peak of runs of so many steps, by hypothesis."""
+        return self.best - self.power * math.log10(steps / 100)
+
+    def kept(self, peaks: Any, steps: int) -> Array:
+        """The part of the best run's fall that runs at these log10 peaks make, by hypothesis."""
+        away = np.asarray(peaks)[..., None] - self.at(steps)
+        return np.exp(-np.where(away < 0, (np.abs(away) / self.below) ** 1.5, (np.abs(away) / self.over) ** 2))
+
+    def expected(self, run: Run, top: float) -> Array:
+        """The part of the best run's fall that a run should make, by hypothesis; runs that end above `top` blew up.
+
+        A run that blew up was over the best peak, but how far is not known: on many tasks an edge comes right after it.
+        """
+        if run.loss <= top:
+            return self.kept(math.log10(run.peak), run.steps)
+        away = math.log10(run.peak) - self.at(run.steps)
+        return np.exp(-((np.maximum(away, 0.0) / self.prior.edge) ** 2))
+
+    def falls(self) -> Array:
+        """How far the loss of the ramp and of every run fell: of its logarithm, unless a loss is not above 0."""
+        losses = np.array([self.lowest, *(run.loss for run in self.runs)])
+        finite = np.isfinite(losses)
+        if self.usual > 0 and (losses[finite] > 0).all():
+            falls = math.log(self.usual) - np.log(np.where(finite, np.maximum(losses, 1e-12 * self.usual), self.usual))
+        else:
+            falls = np.where(finite, self.usual - losses, 0.0)
+        return np.maximum(falls, 0.0)
+
+    def posterior(self) -> tuple[Array, Array]:
+        """The probability of every hypothesis, and the fall of the best run of 100 steps under each."""
+        prior, weights = self.prior, self.weights.copy()
+        whole = np.ones_like(weights)
+        if self.runs:
+            lengths = np.array([run.steps for run in self.runs])[:, None] / 100
+            ramp, *falls = self.falls()
+            top = 2 * self.usual - min([self.lowest, self.usual, *(run.loss for run in self.runs)])
+            seen = np.array(falls)[:, None] / lengths**self.growth
+            kept = np.stack([self.expected(run, top) for run in self.runs])
+            scale = np.maximum(seen.max(axis=0), max(ramp, 1e-9))
+            fitted = (seen * kept).sum(axis=0) / np.maximum((kept**2).sum(axis=0), 1e-9)
+            whole = np.clip(fitted, np.maximum(0.8 * scale, ramp), prior.most * scale)
+            deviations = (seen - whole * kept) / (scale * prior.noise)
+            # A run may fall less than it should for many reasons; that it falls much more has none.
+            likely = np.where(deviations > 0, np.maximum(-0.5 * deviations**2, -30.0), student(deviations, prior.tails))
+            weights += likely.sum(axis=0)
+        probabilities = np.exp(weights - weights.max())
+        return probabilities / probabilities.sum(), whole
+
+    def next(self, steps: int) -> float:
+        """The peak of the next run, of so many steps: where the hypotheses differ most about its fall.
+
+        The first run is at the expected best peak.
+        """
+        probabilities, whole = self.posterior()
+        best = self.at(steps)
+        expected = probabilities @ best
+        if not self.runs:
+            return float(10**expected)
+        spread = max(math.sqrt(probabilities @ (best - expected) ** 2), 0.15)
+        peaks = expected + np.linspace(-1.6, 1.6, 13) * spread
+        whole = whole * (steps / 100) ** self.growth
+        falls = np.minimum(self.kept(peaks, steps) * whole / (probabilities @ whole), 1.4)
+        variances = falls**2 @ probabilities - (falls @ probabilities) ** 2
+        return float(10 ** peaks[int(np.argmax(variances))])
+
+    def answer(self, spent: int) -> Answer:
+        """The peak of the lowest expected regret, and the interval."""
+        probabilities, _ = self.posterior()
+        best = self.at(self.plan)
+        # The drift, a normal distribution, is three points at -3**0.5, 0 and 3**0.5 standard deviations.
+        shifts, parts = 3**0.5 * self.prior.drift * np.array([-1.0, 0.0, 1.0]), np.array([1.0, 4.0, 1.0]) / 6
+        answers = probabilities @ best + np.arange(-40, 41) / 25
+        missed = [(1 - self.kept(answers - shift, self.plan)) ** self.prior.aversion @ probabilities for shift in shifts]
+        expected = parts @ np.array(missed)
+        places, chances = np.add.outer(shifts, best).ravel(), np.outer(parts, probabilities).ravel()
+        order = np.argsort(places)
+        summed = np.cumsum(chances[order]) - 0.5 * chances[order]
+        low, high = np.interp([(1 - COVERED) / 2, (1 + COVERED) / 2], summed, places[order])
+        peak = answers[int(np.argmin(expected))]
+        return Answer(float(10**peak), float(10**low), float(10**high), float(expected.min()), spent, tuple(self.runs))

@@ -76,7 +76,7 @@ def range_test(
       donate: gives the memory of the learner's state away, for models that fit only once.
       progress: shows a progress bar (needs tqdm).
 
-    Returns: a `lrax.finder.Curve`, a pytree. Inside jit and vmap its arrays have shape (steps,) and end in NaN where the test
+    Returns: a `lrax.finder.Curve`, a pytree. Inside jit and vmap its arrays have shape (steps,) and are infinite where the test
       stopped before; outside they are NumPy arrays of the steps that were made.
 
     Raises: TypeError or ValueError for data, a ramp or a step function that cannot be used, before anything runs. An interrupt
@@ -186,13 +186,14 @@ def _traced(
         if halt:
             numbers = cast(TimesMedian, run.stop).from_losses(rows[:halt, 1])
             after = after._replace(stop=jax.tree.map(lambda new, old: jnp.where(until == halt, new, old), numbers, run.stop))
-        metric = jnp.nan if evaluator is None else jnp.asarray(evaluator.metric(after.state), jnp.float32)
-        evaluated = jnp.where(after.reason == RUNNING, jnp.stack([after.learning_rate, metric]), jnp.nan)
+        metric = jnp.inf if evaluator is None else jnp.asarray(evaluator.metric(after.state), jnp.float32)
+        evaluated = jnp.where(after.reason == RUNNING, jnp.stack([after.learning_rate, metric]), jnp.inf)
         return (after._replace(history=None), rows), evaluated
 
-    begun = run, jnp.full((steps + capacity, 3), jnp.nan, jnp.float32)
+    # infinite, not NaN, where no step was made: `jax_debug_nans` may be on
+    begun = run, jnp.full((steps + capacity, 3), jnp.inf, jnp.float32)
     (run, rows), evaluated = jax.lax.scan(segment, begun, jnp.asarray(stops))
-    rows = jnp.where(jnp.arange(steps)[:, None] < run.steps, rows[:steps], jnp.nan)
+    rows = jnp.where(jnp.arange(steps)[:, None] < run.steps, rows[:steps], jnp.inf)
     reason = jnp.where(run.reason == RUNNING, CODES[Reason.COMPLETED], run.reason).astype(jnp.int32)
     evaluated = evaluated[np.isin(stops, due)] if evaluator else evaluated[:0]
     goal = "min" if evaluation is None else evaluation.goal

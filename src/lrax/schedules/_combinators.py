@@ -41,6 +41,7 @@ from lrax.schedules._intmath import (
     fraction_of,
     fractions,
     multiply_divide,
+    multiply_lengths,
     power_complement,
     real_fractions,
     times_power,
@@ -511,7 +512,7 @@ class Repeat(Wrapper):
         if self.total_steps is not None:
             return self.total_steps
         length = self.schedule.length
-        return None if length is None else times_ratio(length, self.times, np.int32(1))
+        return None if length is None else multiply_lengths(length, self.times)
 
     def resized(self, length: Int) -> "Repeat | None":
         return None if self.total_steps is None else dataclasses.replace(self, total_steps=length)

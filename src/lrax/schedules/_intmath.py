@@ -68,6 +68,15 @@ def add_lengths(*lengths: Any) -> Any:
     return total
 
 
+def multiply_lengths(length: Any, times: Any) -> Any:
+    """A length taken `times` times, at most 2**31 - 1; in few operations, for nested schedules ask for it at each level."""
+    array = array_module(length, times)
+    zero, one, largest = np.array([0, 1, LARGEST], np.int32)
+    length, times = array.maximum(length, zero), array.maximum(times, one)
+    fits = length <= largest // times
+    return array.where(fits, array.where(fits, length, zero) * times, largest)
+
+
 def times_ratio(number: Any, numerator: Any, denominator: Any, up: bool = False) -> Any:
     """`number * numerator / denominator` rounded down or up, at most 2**31 - 1; `numerator * denominator` fits int32.
 
