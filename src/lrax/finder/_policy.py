@@ -259,7 +259,7 @@ class Beliefs:
         self.runs.append(run if math.isfinite(run.loss) else run._replace(loss=math.inf))
 
     def at(self, steps: int) -> Array:
-        """log10 of the best peak of runs of so many steps, by hypothesis."""
+        """log10 of the best peak of runs of this many steps, by hypothesis."""
         return self.best - self.power * math.log10(steps / 100)
 
     def kept(self, peaks: Any, steps: int) -> Array:
@@ -308,7 +308,7 @@ class Beliefs:
         return probabilities / probabilities.sum(), whole
 
     def next(self, steps: int) -> float:
-        """The peak of the next run, of so many steps: where the hypotheses differ most about its fall.
+        """The peak of the next run, of this many steps: where the hypotheses differ most about its fall.
 
         The first run is at the expected best peak.
         """
