@@ -31,8 +31,6 @@ CELLS = {
         rates = lrax.Constant(jnp.geomspace(1e-3, 10.0, 12))
         """,
     "Learner": "learner",
-    "schedule": "lrax.warmup_cosine(0.3, warmup_steps=500, total_steps=5000)",
-    "batch": "lrax.Cosine(jnp.geomspace(1e-3, 1.0, 12), 0.0, 1000)",
     "table": "lrax.table(lrax.MultiStep(0.1, 0.1, [1876, 3283, 4221]))",
     "FinderResult": "lrax.find_lr(learner, data, progress=True, **options)",
     "SweepResult": "lrax.run_sweep(lambda schedule: 1.0 + (schedule(0) - 0.3) ** 2, rates)",
@@ -47,13 +45,10 @@ SEEN = """
         return 0.05 + 0.2126 * r + 0.7152 * g + 0.0722 * b;
     };
     const page = light(getComputedStyle(document.body).backgroundColor);
-    const contrast = colour => Math.max(light(colour), page) / Math.min(light(colour), page);
     const all = query => [...document.querySelectorAll(query)];
     return {
         pictures: all(".jp-OutputArea img").map(node => node.complete && node.naturalWidth > 400 && box(node).width > 400),
-        lines: all(".jp-OutputArea polyline").map(node => contrast(getComputedStyle(node).stroke)),
-        texts: all(".jp-OutputArea svg text").map(node => contrast(getComputedStyle(node).fill)),
-        outside: all(".jp-OutputArea img, .jp-OutputArea svg, .jp-OutputArea table, .jp-OutputArea svg text")
+        outside: all(".jp-OutputArea img, .jp-OutputArea table")
             .filter(node => box(node).right > innerWidth || box(node).left < 0).length,
         fonts: all(".jp-OutputArea pre[style]").map(node => getComputedStyle(node).fontFamily),
         dark: page < 0.1,
@@ -88,7 +83,7 @@ def shown(executed):
     return {name: cell["outputs"] for name, cell in zip(CELLS, executed["cells"], strict=True)}
 
 
-@pytest.mark.parametrize("name", ["schedule", "batch", "table", "FinderResult", "SweepResult", "RaceResult"])
+@pytest.mark.parametrize("name", ["table", "FinderResult", "SweepResult", "RaceResult"])
 def test_displays_are_well_formed(shown, name):
     """What is displayed is HTML whose tags are closed, in the order in which they were opened."""
     (html,) = [output["data"]["text/html"] for output in shown[name] if "text/html" in output.get("data", {})]
@@ -110,7 +105,7 @@ def test_a_learner_is_a_line(shown):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_browser_shows_it(executed, tmp_path, theme):
-    """In a browser every picture loads, nothing leaves the page, and lines and numbers can be read on light and on dark."""
+    """In a browser every picture loads and nothing leaves the page, on light and on dark."""
     from nbconvert import HTMLExporter
     from selenium import webdriver
 
@@ -131,9 +126,6 @@ def test_a_browser_shows_it(executed, tmp_path, theme):
     assert said == []
     assert seen["dark"] == (theme == "dark")
     assert seen["pictures"] == [True] * 3
-    assert len(seen["lines"]) == 13
-    assert min(seen["lines"]) >= 3  # what WCAG asks for where a line alone tells something
-    assert min(seen["texts"]) > 4.5
     assert seen["outside"] == 0
     assert all("monospace" in font for font in seen["fonts"])
     assert len(seen["fonts"]) == 1

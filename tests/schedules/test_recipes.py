@@ -10,6 +10,7 @@ import optax
 import pytest
 
 import lrax
+from problems import enable_x64
 
 
 def test_tutorial_one_cycle() -> None:
@@ -217,3 +218,19 @@ def test_parts_are_not_checked_inside_a_trace() -> None:
     finally:
         sys.setprofile(None)
     assert 0 < len(calls) <= 60
+
+
+def test_parts_of_recipes_have_narrow_numbers() -> None:
+    """With 64 bits on, and with any NumPy, a recipe makes its parts of int32 and float32: it has the same learning rates."""
+    plans = [
+        lrax.sgdr(peak=0.9, end=0.1, cycle_steps=35, length_factor=1, warmup_steps=3),
+        lrax.warmup_cosine(peak=0.1, warmup_steps=4, total_steps=40),
+        lrax.warmup_inverse_sqrt(peak=0.1, warmup_steps=4, total_steps=60, cooldown_steps=5),
+        lrax.schedules.warmup_power(0.1, 4, 8, 16, total_steps=40, cooldown_steps=5),
+        lrax.wsd_s(peak=0.1, ends=[20, 40], warmup_steps=4, cooldown_steps=5, total_steps=60),
+    ]
+    want = [np.asarray(plan(jnp.arange(60))) for plan in plans]
+    with enable_x64(True):
+        for plan, rates in zip(plans, want, strict=True):
+            np.testing.assert_allclose(plan(jnp.arange(60)), rates, rtol=1e-6, atol=1e-9)
+            np.testing.assert_allclose(jax.jit(plan)(jnp.arange(60)), rates, rtol=1e-6, atol=1e-9)

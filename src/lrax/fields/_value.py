@@ -161,10 +161,22 @@ def unchecked(value_class: type[V], *args: object, **fields: object) -> V:
     """A value with fields that are stored as they are: numbers that were checked before, or cannot be, inside a trace."""
     self = object.__new__(value_class)
     named = {value_class._variadic: args} if value_class._variadic else dict(zip(value_class._rules, args, strict=False))
-    vars(self).update(named | fields)
+    vars(self).update({name: _narrow(value) for name, value in (named | fields).items()})
     if len(vars(self)) < len(value_class._rules):
         vars(self).update(_defaults(value_class) | vars(self))
     return self
+
+
+NARROW = {"i": np.int32, "f": np.float32}
+"""What Python's numbers and NumPy's wide ones become: NumPy widens int32 where a Python int is added to it, as JAX does not."""
+
+
+def _narrow(value: object) -> object:
+    """A number as it would be stored if it was checked."""
+    if type(value) in (int, float) or (isinstance(value, np.ndarray | np.generic) and value.dtype.itemsize == 8):
+        array = np.asarray(value)
+        return array.astype(NARROW[array.dtype.kind])[()] if array.dtype.kind in NARROW else value
+    return value
 
 
 @functools.cache
