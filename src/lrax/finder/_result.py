@@ -144,9 +144,17 @@ class FinderResult:
         1.7 times as high
         """
         peak = self._known_peak("rescale")
-        with jax.ensure_compile_time_eval():
+
+        def rescaled() -> Schedule:
             other = plan_of("FinderResult.rescale", "schedule", schedule, total_steps)
             return other.at(other.peak_from(self._plan(), peak, self.scale_invariant))
+
+        try:
+            return rescaled()
+        except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError):
+            # inside jit: evaluated on the spot. Elsewhere it is not, because JAX 0.7 has no loops there.
+            with jax.ensure_compile_time_eval():
+                return rescaled()
 
     @property
     def group_factors(self) -> dict[str, float]:
