@@ -81,12 +81,12 @@ def of_lrax(task: Task, keys: jax.Array) -> dict[str, Outcome]:
         spent = np.array([result.steps_run for result in results])
         bands = np.array([result.interval or (math.nan, math.nan) for result in results])
         found[name] = for_all(rates([result.peak for result in results]), spent, bands)
-        own = {kind: rates([height(task, kind, result) for result in results]) for kind in KINDS}
+        own = {kind: rates([peak_for(task, kind, result) for result in results]) for kind in KINDS}
         found[name + OWN] = Outcome(own, spent)
     return found
 
 
-def height(task: Task, kind: str, result: lrax.FinderResult) -> float | None:
+def peak_for(task: Task, kind: str, result: lrax.FinderResult) -> float | None:
     """The highest rate of a schedule of this kind, for the whole run of the task."""
     if result.peak is None:
         return None

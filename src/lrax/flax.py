@@ -40,10 +40,10 @@ try:
 except ImportError as error:
     raise missing_extra("lrax.flax", "flax", "flax") from error
 
+from lrax.fields._rules import PyTree
 from lrax.fields._value import NEW_CLASS_HOOKS
 from lrax.optimizers._recorded import OptimizerFactory, check_factory, optimizer_at
 from lrax.schedules._base import Schedule
-from lrax.training._core import PyTree
 from lrax.training._learner import Learner, ValueAndGrad, make_learner
 from lrax.training._notes import calling, shapes_of
 from lrax.training._programs import call

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from lrax.finder._policy import PRIOR, find_peak, middle, ramp_steps, run_lengths
+from lrax.finder._policy import PRIOR, find_peak, ramp_steps, run_lengths
+from lrax.finder._rules import center
 
 RATES = np.geomspace(1e-7, 100.0, 100)
 LOSSES = 0.5 + 0.5 / (1 + (RATES / 0.01) ** 2)
@@ -83,8 +84,8 @@ def test_longer_runs_that_like_lower_peaks_lower_the_answer():
 
 def test_a_ramp_without_a_fall_has_no_middle():
     """Flat and rising ramps have no middle, and the search still gives an answer."""
-    assert math.isnan(middle(RATES, np.ones(100)))
-    assert math.isnan(middle(RATES, 1 + RATES))
+    assert math.isnan(center(RATES, np.ones(100)))
+    assert math.isnan(center(RATES, 1 + RATES))
     assert math.isfinite(find_peak(RATES, np.ones(100), 300, 4000, bowl(0.03)).peak)
 
 

@@ -166,7 +166,10 @@ MISTAKES = {
         lambda: lrax.Spline([0.1, 0.2, 0.3], [1, 5]),
         r"Spline: `values` must be at least two, as many as",
     ),
-    "time that stands": (lambda: lrax.Stretch(lrax.Constant(0.1), 0), r"Stretch: `every` must be a number of steps above 0"),
+    "time that does not pass": (
+        lambda: lrax.Stretch(lrax.Constant(0.1), 0),
+        r"Stretch: `every` must be a number of steps above 0",
+    ),
     "time that runs back": (lambda: lrax.Stretch(lrax.Constant(0.1), -1.5), r"Stretch: `every` must be a number of steps"),
     "a ratio whose product is too large": (
         lambda: lrax.Stretch(lrax.Constant(0.1), Ratio(np.int32(100_001), np.int32(100_000))),

@@ -29,7 +29,7 @@ RECIPES = {
     "one_cycle_two_phase": lrax.schedules.one_cycle_two_phase(0.01, 0.25, 1e-5, warmup_steps=30, total_steps=100),
     "one_cycle_momentum": lrax.one_cycle_momentum(0.85, 0.95, 500),
     "cyclical": lrax.cyclical(0.1, 0.3, 500, 0.9),
-    "cyclical with a height": lrax.cyclical(0.1, 0.3, 500, amplitude=lrax.Exponential(1.0, 0.999)),
+    "cyclical with an amplitude": lrax.cyclical(0.1, 0.3, 500, amplitude=lrax.Exponential(1.0, 0.999)),
     "sgdr": lrax.sgdr(0.1, 0.0, 250, 1.2),
     "sgdr with a warm-up": lrax.sgdr(0.1, 0.01, 250, 1, 0.5, 20),
 }

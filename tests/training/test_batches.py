@@ -74,8 +74,8 @@ def test_batches_of_other_shapes_train_as_by_hand(case):
 def test_runs_side_by_side_see_other_shapes_too():
     """In a race every run, alone or in a group, trains on each batch as it is; so does an optimizer that accumulates them."""
     batches, rates = SHAPES["a token budget"], np.float32([0.05, 0.1, 0.2])
-    for lanes in (1, 3):
-        result = lrax.race(LEARNER, batches, lrax.Constant(rates), rungs=5, execution=lrax.Execution(max_parallel=lanes))
+    for together in (1, 3):
+        result = lrax.race(LEARNER, batches, lrax.Constant(rates), rungs=5, execution=lrax.Execution(max_parallel=together))
         for rate, losses in zip(rates, result.losses, strict=True):
             np.testing.assert_allclose(losses, by_hand(LEARNER, batches, [rate] * 5), rtol=2e-5)
     twice = lrax.Learner.create(pooled, jnp.ones(()), lambda rate: optax.MultiSteps(optax.sgd(rate), 2))

@@ -213,12 +213,12 @@ def choice(caller: str, name: str, value: object, words: Sequence[str]) -> str:
     return value
 
 
-def check_whole(caller: str, name: str, value: object) -> None:
-    """Raises if a value is not an integer of at least 1."""
+def check_whole(caller: str, name: str, value: object, low: int = 1) -> None:
+    """Raises if a value is not an integer of at least `low`."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool):
-        raise argument_error(TypeError, caller, name, "an integer of at least 1", value)
-    if value < 1:
-        raise argument_error(ValueError, caller, name, "an integer of at least 1", value)
+        raise argument_error(TypeError, caller, name, f"an integer of at least {low}", value)
+    if value < low:
+        raise argument_error(ValueError, caller, name, f"an integer of at least {low}", value)
 
 
 def check_arity(caller: str, name: str, function: Callable[..., object], signature: str, arguments: int) -> None:

@@ -120,7 +120,7 @@ def plot_search(
             look: dict[str, Any] = {"color": ORANGE, "markersize": 6, "linewidth": 1, "zorder": 4}
             axes.plot(ends[0][its], ends[1][its], "Dsov^P"[i % 6] + "-", label=f"ends of runs of {length} steps", **look)
         axes.set_xlabel("learning rate of the ramp, peak of the plan")
-        axes.set_ylabel("loss after a step, or at the end of a run")
+        axes.set_ylabel("loss")
     if peak is not None:
         axes.axvline(peak, color=ANSWER, linestyle="--", label=f"peak {peak:.3g}")
     _legend(axes)

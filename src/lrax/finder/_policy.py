@@ -3,8 +3,7 @@
 A run is described by how much of the possible fall of the loss it makes. That depends on how far its peak lies from the best
 peak of its length, and the best peak moves with the length by a power. The best peak, the power, the growth of the fall with
 the length and two widths are not known: a grid of hypotheses holds their probabilities. Every run is placed where the
-hypotheses differ most about its outcome, and the answer is the peak of the lowest expected regret. This module needs NumPy
-alone.
+hypotheses differ most about its outcome, and the answer is the peak of the lowest expected regret.
 """
 
 import dataclasses
@@ -13,6 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+
+from lrax.finder._rules import center
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Train: TypeAlias = Callable[[Sequence[float], int], Sequence[float]]
@@ -164,34 +165,6 @@ def find_peak(
     return beliefs.answer(spent)
 
 
-def middle(rates: Array, losses: Array) -> float:
-    """The learning rate at which a ramp has made three quarters of its fall; NaN if the loss does not fall.
-
-    The first level is the median of the losses at the first two decades of learning rates. Losses are averaged over half a
-    decade to either side, and blow-ups are cut half a fall above the first level.
-    """
-    finite = np.isfinite(losses)
-    early = (rates <= 100 * rates[0]) & finite
-    if not early.any() or len(rates) < 5:
-        return math.nan
-    base = float(np.median(losses[early]))
-    noise = (1.5 * np.median(np.abs(losses[early] - base)) + 1e-5 * abs(base)) * math.sqrt(1.57 / early.sum() + 1 / 20)
-    depths = np.where(finite, base - losses, -np.inf)
-    depths = np.maximum(depths, -0.5 * max(np.sort(depths)[-4], 0.0))
-    places = np.log10(rates)
-    weights = np.maximum(0.55 - np.abs(places[:, None] - places), 0.0)
-    means = weights @ depths / weights.sum(axis=1)
-    whole = means.max()
-    if not whole > noise or not means.argmax() > 0:
-        return math.nan
-    lowest = np.flatnonzero(means >= whole - min(noise, whole / 4))[-1]
-    before = np.flatnonzero((means < 0.5 * whole) & (np.arange(len(means)) < lowest))
-    half = before[-1] if len(before) else 0
-    after = half + 1 + int(np.argmax(means[half + 1 :] >= 0.75 * whole))
-    part = (0.75 * whole - means[after - 1]) / max(means[after] - means[after - 1], 1e-30)
-    return float(10 ** (places[after - 1] + min(max(part, 0.0), 1.0) * (places[after] - places[after - 1])))
-
-
 def lowest_of(losses: Array) -> float:
     """The lowest mean of five losses of a ramp that are next to each other."""
     means = np.convolve(np.where(np.isfinite(losses), losses, np.inf), np.full(5, 0.2), "valid")
@@ -235,11 +208,11 @@ class Beliefs:
     @classmethod
     def after_ramp(cls, rates: Array, losses: Array, plan: int, scale_invariant: bool | None, prior: Prior) -> "Beliefs":
         """What a ramp tells. One whose loss does not fall tells only where it stopped, for a wide prior below that."""
-        center, spread = middle(rates, losses), prior.spread
-        if not math.isfinite(center):
-            center, spread = float(rates[-1]) / 50, 2 * prior.spread
+        middle, spread = float(center(rates, losses)), prior.spread
+        if not math.isfinite(middle):
+            middle, spread = float(rates[-1]) / 50, 2 * prior.spread
         pace = (len(rates) - 1) / max(math.log10(rates[-1] / rates[0]), 1e-9)
-        center = math.log10(center) + prior.above + prior.pace * math.log10(pace / 11)
+        middle = math.log10(middle) + prior.above + prior.pace * math.log10(pace / 11)
         first = losses[: max(5, min(len(losses) // 5, 20))]
         first = first[np.isfinite(first)]
         places = np.arange(-20, 21) / 5
@@ -251,7 +224,7 @@ class Beliefs:
         power = POWERS[scale_invariant] + prior.power_spread * score
         growth = prior.growth + prior.growth_spread * grown
         widths = prior.below * np.exp(below), prior.over * np.exp(over)
-        best, usual = center + spread * away, float(np.median(first))
+        best, usual = middle + spread * away, float(np.median(first))
         return cls(plan, usual, lowest_of(losses), prior, best, power, growth, *widths, weights)
 
     def learn(self, run: Run) -> None:

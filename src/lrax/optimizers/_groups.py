@@ -13,9 +13,10 @@ from lrax.fields._rules import POSITIVE, RATE, STEPS, Number, PyTree
 from lrax.optimizers._rates import REST, Scheduled
 from lrax.optimizers._recorded import OptimizerFactory, check_factory, record, wrong_state
 from lrax.schedules._base import RateFunction, Schedule, ScheduleRule
-from lrax.schedules._combinators import Maximum, Product, Scale, Sequence, Warmup
+from lrax.schedules._combinators import Maximum, Product, Scale, Sequence
 from lrax.schedules._decays import Constant
 from lrax.schedules._phases import Hold
+from lrax.schedules._recipes import warmed
 
 GroupRule: TypeAlias = Number | Mapping[str, Number | RateFunction | OptimizerFactory] | RateFunction | None
 """What a group of parameters follows: a multiple, another schedule, nothing, or a dict of several of these; see `by_path`."""
@@ -149,10 +150,10 @@ def _group_schedule(caller: str, plan: Schedule, name: str, rule: GroupRule) -> 
     frozen, warm = part("frozen_steps", STEPS.convert), part("warmup_steps", STEPS.convert)
     if frozen is None and warm is None:
         return schedule
-    # a factor for the learning rate: 0, then up to 1; the first step after the freeze is above 0, as in recipes
-    gate: list[Schedule] = [] if frozen is None else [Hold(0.0, frozen)]
-    climb = Constant(1.0) if warm is None else Warmup(Constant(1.0), warm, 1 / (1 + warm.astype(np.float32)))
-    return Product(schedule, Sequence(*gate, climb))
+    if frozen is None:
+        return warmed(schedule, warm)
+    climb = Constant(1.0) if warm is None else warmed(Constant(1.0), warm)
+    return Product(schedule, Sequence(Hold(0.0, frozen), climb))
 
 
 def path_of(keys: tuple[Any, ...]) -> str:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from lrax.fields._errors import argument_error, check_call
 from lrax.fields._rules import LARGEST, whole_number
 from lrax.schedules._base import Schedule, ScheduleRule
-from lrax.schedules._display import plot
+from lrax.schedules._display import plot, rates_at
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -92,7 +92,7 @@ class Report:
         furthest = max([self.total_steps, *(one.step + 1 for one in self.findings)])
         axes = plot(self.schedule, min(furthest + furthest // 10 + 1, LARGEST), axes)
         axes.axvline(self.total_steps, color="0.5", linestyle=":", label="end of the run")
-        values = _values(self.schedule, np.array([one.step for one in self.findings] or [0], np.int64))
+        values = _evaluator(self.schedule)(np.array([one.step for one in self.findings] or [0]))
         for number, (one, value) in enumerate(zip(self.findings, values, strict=False), 1):
             axes.plot([one.step], [value], "o", color="C3", label=f"{number}. {one.code}, step {one.step:,}")
             axes.annotate(str(number), (one.step, value), textcoords="offset points", xytext=(4, 4), color="C3")
@@ -154,8 +154,8 @@ def check(
     if warmup_steps is not None:
         warmup_steps = whole_number("check", "warmup_steps", warmup_steps, 0, LARGEST)
     per_epoch = _steps_per_epoch(dataset_size, batch_size, epochs)
-    counts = _counts(whole, total)
-    run = Sampled(whole, total, counts, _values(whole, counts))
+    counts, evaluate = _counts(whole, total), _evaluator(whole)
+    run = Sampled(evaluate, total, counts, evaluate(counts))
     if not np.all(np.isfinite(run.values)):
         step = run.first(~np.isfinite(run.values))
         found = [Finding("not_finite", step, f"the learning rate at step {step:,} is {run.at(step):g}")]
@@ -170,9 +170,9 @@ def check(
 
 @dataclasses.dataclass(frozen=True)
 class Sampled:
-    """A schedule's values at counts of its run, from 0 to the last step."""
+    """A schedule's values at counts of its run, from 0 to the last step, and a function for its values at others."""
 
-    schedule: Schedule
+    evaluate: Callable[[Counts], Values]
     total: int
     counts: Counts
     values: Values
@@ -193,7 +193,7 @@ class Sampled:
 
     def at(self, count: int) -> float:
         """The value at one count."""
-        return float(_values(self.schedule, np.array([count]))[0])
+        return float(self.evaluate(np.array([count]))[0])
 
     def boundary(self, low: int, high: int, holds: Callable[[float], bool]) -> int:
         """The first count above `low`, where a condition fails, from which it holds: by bisection."""
@@ -225,14 +225,18 @@ def _counts(schedule: Schedule, total: int) -> Counts:
     return counts[(counts >= 0) & (counts < total)]
 
 
-def _values(schedule: Schedule, counts: Counts) -> Values:
-    """The values at some counts; of a function that cannot be traced, one call for each."""
-    given = np.asarray(counts, np.int32)
-    try:
-        return np.asarray(jax.jit(jax.vmap(schedule))(given), np.float64)
-    except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError):
-        function = getattr(schedule, "function", schedule)
-        return np.array([float(function(int(count))) for count in given])
+def _evaluator(schedule: Schedule) -> Callable[[Counts], Values]:
+    """Gives the values at some counts, all by one program; of a function that cannot be traced, by one call for each."""
+    traced = jax.jit(jax.vmap(schedule))
+    function = getattr(schedule, "function", schedule)
+
+    def values(counts: Counts) -> Values:
+        try:
+            return rates_at(traced, counts)
+        except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError):
+            return np.array([float(function(int(count))) for count in counts])
+
+    return values
 
 
 def _start(run: Sampled, warmup_steps: int | None) -> Iterator[Finding]:
@@ -281,7 +285,7 @@ def _after(run: Sampled) -> Iterator[Finding]:
     most = min(AFTER * run.total, LARGEST)
     near = np.arange(run.total, min(run.total + 64, most))
     counts = np.unique(np.concatenate([near, np.linspace(run.total, most, 4096).astype(np.int64)]))
-    later = _values(run.schedule, counts)
+    later = run.evaluate(counts)
     higher = (later > run.last + HIGH * run.peak) & (counts <= 4 * run.total)
     if np.any(higher) and run.last < run.peak:
         step = int(counts[np.argmax(higher)])

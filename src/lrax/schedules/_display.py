@@ -159,7 +159,7 @@ def table(schedules: Any | Sequence[Any] | Mapping[str, Any], steps: int | None 
         found |= boundaries(function, line, steps)
     even = np.linspace(0, steps, max(rows - len(found), 2)).astype(np.int64)
     counts = sorted(found | {int(count) for count in even})
-    columns = [_rates(function, np.array(counts)) for function in functions]
+    columns = [rates_at(function, np.array(counts)) for function in functions]
     heads = [label if len(label) <= HEAD else f"[{i}]" for i, label in enumerate(lines)] if len(lines) > 1 else ["rate"]
     legend = [f"{head} {label}" for head, label in zip(heads, lines, strict=True) if head not in (label, "rate")]
     cells = [["count", *map(str, counts)]]
@@ -176,7 +176,7 @@ def boundaries(function: Callable[[Any], Any], schedule: Schedule, steps: int) -
     if not marks:
         return set()
     around = np.maximum(np.array(marks)[:, None] + np.arange(-2, 1), 0)
-    before, across = np.abs(np.diff(_rates(function, around.ravel()).reshape(-1, 3))).T
+    before, across = np.abs(np.diff(rates_at(function, around.ravel()).reshape(-1, 3))).T
     jumps = across > 4 * before
     return {*marks, *(mark - 1 for mark, jump in zip(marks, jumps, strict=True) if jump)}
 
@@ -185,7 +185,7 @@ def _bar(rate: float, largest: float) -> str:
     return "#" * round(BAR * rate / largest) if 0 < rate <= largest else ""
 
 
-def _rates(function: Callable[[Any], Any], counts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def rates_at(function: Callable[[Any], Any], counts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The learning rates at some counts."""
     padded = np.zeros(-(-counts.size // POINTS) * POINTS, np.int32)
     padded[: counts.size] = np.minimum(counts, LARGEST)

@@ -34,7 +34,11 @@ class Batch(NamedTuple):
 
     def each(self) -> tuple[Schedule, ...]:
         """The schedule of each run."""
-        return self.listed or tuple(take(self.schedules, run) for run in range(self.runs))
+        return tuple(map(self.one, range(self.runs)))
+
+    def one(self, run: int) -> Schedule:
+        """The schedule of one run."""
+        return take(self.schedules, run) if self.listed is None else self.listed[run]
 
 
 @final

@@ -119,11 +119,14 @@ class _Waiting:
     def __init__(self) -> None:
         self._tasks: dict[Any, Any] = {}
         self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._polled: set[Any] = set()  # jobs of submitit are futures without callbacks
 
     def add(self, future: Any, task: object) -> None:
         self._tasks[future] = task
         if hasattr(future, "add_done_callback"):
             future.add_done_callback(self._ended.put)
+        else:
+            self._polled.add(future)
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         while self._tasks:
@@ -134,8 +137,9 @@ class _Waiting:
         while True:
             with contextlib.suppress(queue.Empty):
                 return self._ended.get(timeout=0.1)
-            for future in self._tasks:  # jobs of submitit are futures without callbacks
-                if not hasattr(future, "add_done_callback") and future.done():
+            for future in self._polled:
+                if future.done():
+                    self._polled.remove(future)
                     return future
 
     def cancel(self) -> None:

@@ -10,11 +10,12 @@ import jax
 import numpy as np
 
 from lrax.fields._errors import any_traced, argument_error, check_call
+from lrax.fields._rules import PyTree
 from lrax.schedules._base import Schedule
 from lrax.sweeps._batch import Batch, as_batch, check_execution, take
 from lrax.sweeps._results import RaceResult, contradiction
 from lrax.sweeps._score import check_fraction, peak_lrs
-from lrax.training._core import PROGRESS, PyTree, Reason, Run, part_of
+from lrax.training._core import PROGRESS, Reason, Run, part_of
 from lrax.training._driver import Execution, Source, Trainer, make_trainer
 from lrax.training._evaluating import Evaluation
 from lrax.training._learner import Learner, factory_of

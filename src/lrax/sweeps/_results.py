@@ -10,10 +10,11 @@ import jax
 import numpy as np
 
 from lrax.fields._errors import argument_error, check_call, is_concrete, is_key
+from lrax.fields._rules import PyTree
 from lrax.schedules._base import Schedule
 from lrax.schedules._display import composition, labels
 from lrax.sweeps import _plots
-from lrax.sweeps._batch import Batch, as_batch, check_arrays
+from lrax.sweeps._batch import Batch, as_batch, check_arrays, take
 from lrax.sweeps._score import Margin, Score, Setting, check_score, default_scores, margin_of, peak_lrs, ranked, settings_of
 from lrax.sweeps._tables import BEST, ROWS, Table, end_of_range, names_of, not_finite, notebook, ranges_of, write_csv
 from lrax.training._batches import AGAIN, told
@@ -23,8 +24,6 @@ from lrax.training._storage import Path, by_path, checked, load, reason_of, rest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-PyTree = Any
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -266,12 +265,12 @@ class SweepResult:
         return _plots.plot_settings(self.settings, np.asarray(losses, np.float64), axes)
 
 
-def part_of_result(result: SweepResult, runs: np.ndarray[Any, Any]) -> SweepResult:
+def part_of_result(result: SweepResult, runs: Sequence[int]) -> SweepResult:
     """The result of some of the runs."""
-    numbers = {int(run): i for i, run in enumerate(runs)}
+    numbers = {run: i for i, run in enumerate(runs)}
     return SweepResult(
         tuple(result.schedules[run] for run in runs),
-        jax.tree.map(lambda leaf: leaf[runs], result.metrics),
+        take(result.metrics, np.array(runs)),
         result.scores[runs],
         result.peaks[runs],
         result.plan,

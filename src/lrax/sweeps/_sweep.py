@@ -166,7 +166,7 @@ def run_sweep(
     if stored is not None:
         stored.close()
     result = sweep_result(batch, program.result(), score, str(program.plan))
-    return result if part is None else part_of_result(result, chosen)
+    return result if part is None else part_of_result(result, chosen.tolist())
 
 
 def _on_workers(executor: Executor, train: Train, batch: Batch, size: int, runs: np.ndarray[Any, Any]) -> Iterator[Finished]:
@@ -220,27 +220,30 @@ class Program:
         places = -(-batch.runs // devices)
         if execution.max_parallel is not None:
             self.plan = Plan(min(-(-execution.max_parallel // devices), places) * devices, 1, "as given")
-            if here:
-                self._compiled = self._compile()
-        elif not here:  # the memory of the workers is not known: groups are small, so that all workers have some
-            one_program = spans_devices((self.shared, batch.others, self.traced.jaxpr.consts))
-            planned = plan(self.traced.jaxpr.jaxpr, places, one_program)
-            self.plan = planned._replace(runs=min(planned.runs, -(-batch.runs // GROUPS)))
         else:
             one_program = spans_devices((self.shared, batch.others, self.traced.jaxpr.consts))
             self.plan = plan(self.traced.jaxpr.jaxpr, places, one_program)
             if self._mesh is not None:
                 self.plan = Plan(self.plan.runs * devices, 1, f"over {devices} places of the mesh axis {self._axis!r}")
+        if here:
             self._compiled = self._compile()
-            fitting = fit(self.plan, needed_bytes(self._compiled))
-            if fitting.runs < self.plan.runs:
-                self.plan = fitting._replace(runs=max(devices, even(batch.runs, fitting.runs) // devices * devices))
-                self._compiled = self._compile()
-            self.plan = self.plan._replace(programs=fitting.programs)
+            if execution.max_parallel is None:
+                self._fit(devices)
+        elif execution.max_parallel is None:
+            # the workers' memory is not known: groups are small, so that all workers have some
+            self.plan = self.plan._replace(runs=min(self.plan.runs, -(-batch.runs // GROUPS)))
         shapes = jax.tree.leaves_with_path(jax.eval_shape(_without_keys, self.traced.out_info))
         if not shapes:
             raise ValueError("sweep: `train` must return metrics, a pytree of arrays, got one without arrays")
         self.metrics = {jax.tree_util.keystr(path): np.zeros((batch.runs, *one.shape), one.dtype) for path, one in shapes}
+
+    def _fit(self, devices: int) -> None:
+        """Takes fewer runs at a time, and compiles again, if what was compiled needs more memory than there is."""
+        fitting = fit(self.plan, needed_bytes(self._compiled))
+        if fitting.runs < self.plan.runs:
+            self.plan = fitting._replace(runs=max(devices, even(self.runs, fitting.runs) // devices * devices))
+            self._compiled = self._compile()
+        self.plan = self.plan._replace(programs=fitting.programs)
 
     def run(self, runs: np.ndarray[Any, Any]) -> Iterator[Finished]:
         """Trains some runs; yields groups of them with the leaves of their metrics, as they end."""

@@ -4,12 +4,13 @@ import dataclasses
 import inspect
 import traceback
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from lrax.fields._errors import argument_error, check_arity, check_whole, name_of
+from lrax.fields._rules import PyTree
 from lrax.sweeps._batch import Batch, chosen_runs, take
 from lrax.sweeps._executor import Executor, run_tasks
 from lrax.sweeps._results import SweepResult, part_of_result
@@ -17,8 +18,6 @@ from lrax.sweeps._score import Score, default_scores, peak_lrs
 from lrax.training._programs import digest
 from lrax.training._progress import progress_bar
 from lrax.training._storage import Folder, Path, checked
-
-PyTree: TypeAlias = Any
 
 
 class Trained(NamedTuple):
@@ -44,12 +43,12 @@ def run_trainers(
     reports = _takes_report(train)
     if not reports:
         check_arity("run_sweep", "train", train, f"train(schedule{', other' * len(batch.others)})", 1 + len(batch.others))
-    check_whole("run_sweep", "retries", retries + 1 if isinstance(retries, int) else retries)
+    check_whole("run_sweep", "retries", retries, low=0)
     stored = None if folder is None else Folder.create("run_sweep", folder, "sweep", _identity(train, batch))
-    done = {} if stored is None else {run: one for run, one in stored.load("run-*.lrax", _read) if run < batch.runs}
-    chosen = chosen_runs(batch.runs, 1, part)
-    left = [int(run) for run in chosen if int(run) not in done or done[int(run)].error]
-    done = {run: one for run, one in done.items() if run not in left}
+    loaded = [] if stored is None else stored.load("run-*.lrax", _read)
+    done = {run: one for run, one in loaded if run < batch.runs and not one.error}  # what failed is trained again
+    chosen = chosen_runs(batch.runs, 1, part).tolist()
+    left = [run for run in chosen if run not in done]
     job = Trainer(train, batch, reports, retries)
     with progress_bar(len(chosen), "sweep", "run", progress) as show:
         show(len(chosen) - len(left), loaded=True)
@@ -61,7 +60,8 @@ def run_trainers(
     if stored is not None:
         stored.close()
     where = "one at a time" if executor is None else f"each on a worker of a {type(executor).__name__}"
-    return _result(batch, {run: done[run] for run in map(int, chosen)}, score, where, chosen if part else None)
+    result = _result(batch, {run: done[run] for run in chosen}, score, where)
+    return result if part is None else part_of_result(result, chosen)
 
 
 def _trained(job: "Trainer", runs: list[int], executor: Executor | None) -> Iterator[tuple[int, Trained]]:
@@ -93,7 +93,7 @@ class Trainer:
         for _ in range(self.retries + 1):
             reported: list[tuple[int, dict[str, Any]]] = []
             given = {"report": lambda step, metrics, to=reported: to.append((int(step), dict(metrics)))} if self.reports else {}
-            schedule, *others = self.batch.each()[run], *(take(other, run) for other in self.batch.others)
+            schedule, others = self.batch.one(run), take(self.batch.others, run)
             try:
                 metrics = self.train(schedule, *others, **given)
                 metrics = _columns(reported) if metrics is None and reported else metrics
@@ -127,9 +127,7 @@ def _as_numbers(leaf: object) -> np.ndarray[Any, Any]:
     return array
 
 
-def _result(
-    batch: Batch, done: dict[int, Trained], score: Score | None, where: str, chosen: np.ndarray[Any, Any] | None
-) -> SweepResult:
+def _result(batch: Batch, done: dict[int, Trained], score: Score | None, where: str) -> SweepResult:
     """The result of all runs: those that failed, or belong to other parts, have NaN."""
     good = {run: one.metrics for run, one in done.items() if not one.error}
     errors = {run: one.error for run, one in sorted(done.items()) if one.error}
@@ -146,8 +144,7 @@ def _result(
         scores[run] = _default_score(one) if score is None else float(score(one))
     scores[~np.isfinite(scores)] = np.nan
     peaks = np.asarray(peak_lrs(batch.schedules))
-    result = SweepResult(batch.each(), metrics, scores, peaks, where, errors)
-    return result if chosen is None else part_of_result(result, chosen)
+    return SweepResult(batch.each(), metrics, scores, peaks, where, errors)
 
 
 def _default_score(metrics: PyTree) -> float:

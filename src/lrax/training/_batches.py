@@ -20,7 +20,7 @@ import numpy.typing as npt
 from jax.sharding import AxisType, NamedSharding
 
 from lrax.fields._errors import Shown, argument_error, check_arity, check_whole, is_concrete, is_traced, plural
-from lrax.training._core import PyTree
+from lrax.fields._rules import PyTree
 from lrax.training._memory import tree_bytes
 from lrax.training._notes import called_by, calling
 

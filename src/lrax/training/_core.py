@@ -13,8 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-PyTree: TypeAlias = Any
-"""A pytree of unknown structure."""
+from lrax.fields._rules import PyTree
 
 StepFn: TypeAlias = Callable[[PyTree, PyTree, jax.Array], tuple[PyTree, jax.Array]]
 """`(state, batch, learning_rate) -> (state, loss)`: one optimizer step; the loss is that of `batch` before the step."""

@@ -18,6 +18,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from lrax.fields._errors import argument_error, check_whole, choice
+from lrax.fields._rules import PyTree
 from lrax.training._batches import BEFORE, ENDED, ArrayBatches, DataNotes, SampledBatches, Stream, as_batches, fault_of
 from lrax.training._core import (
     NEVER,
@@ -25,7 +26,6 @@ from lrax.training._core import (
     RUNNING,
     UNSMOOTHED,
     Floats,
-    PyTree,
     Reason,
     Run,
     finish,

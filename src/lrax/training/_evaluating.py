@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lrax.fields._errors import argument_error, check_arity, check_whole, choice, name_of
-from lrax.training._core import PyTree, Reason, Run
+from lrax.fields._rules import PyTree
+from lrax.training._core import Reason, Run
 from lrax.training._programs import Traced, trace
 
 Goal: TypeAlias = Literal["min", "max"]

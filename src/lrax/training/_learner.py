@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrax.fields._errors import Shown, argument_error, check_arity, check_call, is_key, name_of, plural
-from lrax.fields._rules import Leaf, Static, default
+from lrax.fields._rules import Leaf, PyTree, Static, default
 from lrax.fields._value import Value
 from lrax.optimizers._recorded import OptimizerFactory, RatedOptimizer, check_factory
-from lrax.training._core import PyTree, StepFn
+from lrax.training._core import StepFn
 from lrax.training._notes import calling, shapes_of
 from lrax.training._programs import call
 

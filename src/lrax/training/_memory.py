@@ -19,7 +19,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from lrax.fields._errors import argument_error, is_key
-from lrax.training._core import PyTree
+from lrax.fields._rules import PyTree
 from lrax.training._programs import has_convolution, loop_state_bytes
 
 Item = TypeVar("Item")

@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lrax.fields._rules import PyTree
 from lrax.optimizers._groups import check_pattern, labels_of
 from lrax.optimizers._recorded import RatedOptimizer
-from lrax.training._core import PyTree, StepFn
+from lrax.training._core import StepFn
 from lrax.training._learner import Learner, LossStep
 from lrax.training._programs import call
 

@@ -17,7 +17,7 @@ import threading
 import types
 import weakref
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import jax
 import jax.extend.core
@@ -27,8 +27,7 @@ import numpy.typing as npt
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from lrax.fields._errors import any_traced, is_key
-
-PyTree: TypeAlias = Any
+from lrax.fields._rules import PyTree
 
 SHAPES = 32
 """Programs of one function, for different shapes, that are stored for a caller."""

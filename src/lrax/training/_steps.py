@@ -14,9 +14,10 @@ import optax
 from jax.sharding import Mesh
 
 from lrax.fields._errors import NEEDS_NUMBERS, Shown, any_traced, argument_error, check_whole, is_key, is_traced
+from lrax.fields._rules import PyTree
 from lrax.optimizers._difference import differences
 from lrax.training._batches import ArrayBatches, SampledBatches
-from lrax.training._core import PyTree, StepFn, strong
+from lrax.training._core import StepFn, strong
 from lrax.training._learner import Learner, LossStep
 from lrax.training._memory import everywhere
 from lrax.training._notes import called_by, calling, shapes_of
