@@ -116,7 +116,7 @@ def plain(value: float) -> str:
     return f"{value:.6g}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
 
 
-def log_if_wide(axes: "Axes", values: npt.NDArray[Any]) -> bool:
+def log_if_wide(axes: "Axes", values: npt.NDArray[np.number]) -> bool:
     """Makes the upright axis logarithmic if all finite values are positive and span more than `WIDE`; returns whether."""
     finite = np.asarray(values)[np.isfinite(values)]
     wide = bool(finite.size and finite.min() > 0 and finite.max() > WIDE * finite.min())
@@ -125,7 +125,7 @@ def log_if_wide(axes: "Axes", values: npt.NDArray[Any]) -> bool:
     return wide
 
 
-def set_loss_axis(axes: "Axes", losses: npt.NDArray[Any], above: float) -> float:
+def set_loss_axis(axes: "Axes", losses: npt.NDArray[np.number], above: float) -> float:
     """Fits the upright axis to losses that may have diverged, with losses up to `above`; returns its upper end."""
     finite = losses[np.isfinite(losses)]
     if not finite.size:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrax.fields._errors import argument_error, check_call, is_concrete
-from lrax.fields._rules import Offset
+from lrax.fields._rules import Int, Offset
 from lrax.fields._value import is_batch, ranks
 from lrax.schedules._base import Function, Schedule, ScheduleRule, Schedules
 from lrax.training._driver import Execution
@@ -58,7 +58,7 @@ class Either(Schedule):
         return jax.lax.switch(self.index, branches, count)
 
     @property
-    def length(self) -> Any:
+    def length(self) -> Int | None:
         lengths = [option.length for option in self.options]
         if any(length is None for length in lengths):
             return None

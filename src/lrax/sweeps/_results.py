@@ -579,7 +579,7 @@ def _schedule_rows(schedules: Sequence[Schedule], peaks: np.ndarray[Any, Any]) -
     return [{"class": composition(one), "schedule": repr(one), "peak": _decimal(peak)} for one, peak in pairs]
 
 
-def _decimal(value: np.floating[Any]) -> float:
+def _decimal(value: np.floating) -> float:
     """A float32 as the shortest decimal that is it: 0.1, not 0.10000000149.
 
     >>> _decimal(np.float32(0.1))
