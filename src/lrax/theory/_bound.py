@@ -2,7 +2,7 @@
 
 import functools
 import math
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -364,6 +364,10 @@ def _safe(number: jax.Array) -> jax.Array:
     return jnp.where(number > 0, number, 1)
 
 
+Compensated: TypeAlias = tuple[jax.Array, jax.Array]
+"""A sum and its rounding error."""
+
+
 def _tails(numbers: jax.Array) -> jax.Array:
     """The sum of each number and all later ones, along the last axis, to an ulp or two.
 
@@ -376,11 +380,11 @@ def _tails(numbers: jax.Array) -> jax.Array:
     padding = [(0, 0)] * (numbers.ndim - 1) + [(0, rows * side - length)]
     grid = jnp.pad(numbers, padding).reshape(*numbers.shape[:-1], rows, side)
 
-    def add(total: Any, number: jax.Array) -> tuple[Any, Any]:
+    def add(total: Compensated, number: jax.Array) -> tuple[Compensated, Compensated]:
         high, low = _added(total, number)
         return (high, low), (high, low)
 
-    def add_row(total: Any, row: Any) -> tuple[Any, Any]:
+    def add_row(total: Compensated, row: Compensated) -> tuple[Compensated, Compensated]:
         high, low = _added(total, row[0])
         return (high, low + row[1]), total
 
@@ -394,7 +398,7 @@ def _tails(numbers: jax.Array) -> jax.Array:
     return jnp.moveaxis(tails, 0, -1).reshape(*numbers.shape[:-1], rows * side)[..., :length]
 
 
-def _added(so_far: tuple[jax.Array, jax.Array], number: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _added(so_far: Compensated, number: jax.Array) -> Compensated:
     """A sum and its rounding error after one more addition (Knuth's two-sum)."""
     high, low = so_far
     total = high + number
