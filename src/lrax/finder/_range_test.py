@@ -14,15 +14,12 @@ from lrax.finder._stop import RunningMean, TimesMedian
 from lrax.schedules._base import CallableRule, RateFunction, Schedule, ScheduleRule
 from lrax.schedules._phases import Geometric
 from lrax.training._batches import ArrayBatches, SampledBatches, as_batches
-from lrax.training._core import CODES, RUNNING, Reason, Run, never, start, strong, train
+from lrax.training._core import CODES, RUNNING, Reason, Run, StopRule, never, start, strong, train
 from lrax.training._driver import Execution, Interrupted, Source, Trainer, make_trainer
 from lrax.training._evaluating import Evaluation, make_evaluator
 from lrax.training._learner import Learner
 from lrax.training._progress import progress_bar
 from lrax.training._steps import Steps, check_accumulate
-
-RunRule = Callable[..., object]
-"""A smoother, count -> weight of the new loss, or a stop rule, run -> whether to stop."""
 
 TWICE = TimesMedian(2.0)
 """The default stop rule."""
@@ -40,8 +37,8 @@ def range_test(
     batch_size: int | None = None,
     ramp: RateFunction | None = None,
     steps: int | None = None,
-    smoothing: RunRule | None = None,
-    stop: RunRule | None = TWICE,
+    smoothing: RateFunction | None = None,
+    stop: StopRule | None = TWICE,
     evaluation: Evaluation | None = None,
     transform: Callable[[object], object] | None = None,
     accumulate: int = 1,
@@ -136,7 +133,7 @@ def run_ramp(trainer: Trainer, run: Run, steps: int) -> Run:
     return run
 
 
-def halt_of(stop: RunRule, steps: int) -> int:
+def halt_of(stop: StopRule, steps: int) -> int:
     """After how many steps a `TimesMedian` is given its numbers; 0 for another rule, or a test that ends before."""
     halt = int(stop.min_steps) if isinstance(stop, TimesMedian) and is_concrete(stop.min_steps) else 0
     return halt if halt < steps else 0
@@ -160,8 +157,8 @@ def _traced(
     source: Source,
     ramp: Schedule,
     steps: int,
-    smoothing: RunRule,
-    stop: RunRule,
+    smoothing: RateFunction,
+    stop: StopRule,
     evaluation: Evaluation | None,
 ) -> Curve:
     """The range test inside a program: segments between evaluations, if there are any, in one scan."""
@@ -230,7 +227,7 @@ def _at(schedule: Schedule, counts: jax.Array) -> jax.Array:
     return schedule(counts)
 
 
-def _run_rules(caller: str, smoothing: RunRule | None, stop: RunRule | None) -> tuple[RunRule, RunRule]:
+def _run_rules(caller: str, smoothing: RateFunction | None, stop: StopRule | None) -> tuple[RateFunction, StopRule]:
     """The smoother and the stop rule as pytrees."""
     for name, rule, needs in (
         ("smoothing", smoothing, "a function count -> weight of the new loss, such as lrax.finder.RunningMean(0.3)"),

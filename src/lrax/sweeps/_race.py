@@ -220,13 +220,15 @@ def _identity(trainer: Trainer, batch: Batch, order: PyTree, rules: tuple[object
     if trainer.reads_on:
         needs, remedy = "left out where the data is an iterable", "give arrays or a sampler, which can be read from any step on"
         raise argument_error(ValueError, "race", "folder", needs, "a folder", remedy)
-    if found := callbacks(trainer.closed) or (evaluator and callbacks(evaluator.metric.closed)):
+    assert trainer.steps is not None  # only an iterable may yield nothing
+    closed = trainer.steps.first.closed
+    if found := callbacks(closed) or (evaluator and callbacks(evaluator.metric.closed)):
         needs, remedy = f"left out where the step or the metric has a {found[0]}", "values from Python may be others next time"
         raise argument_error(ValueError, "race", "folder", needs, "a folder", remedy)
     metric = "" if evaluator is None else repr((evaluator.every, evaluator.goal, program_digest(evaluator.metric.closed)))
     return {
         "schedules": digest(batch.schedules),
-        "learner, or arrays in it": digest(trainer.states[0]) + program_digest(trainer.closed),
+        "learner, or arrays in it": digest(trainer.states[0]) + program_digest(closed),
         "data or key": digest((jax.tree.leaves(trainer.batches), order)),
         "rungs, `keep`, `tail` or `accumulate`": repr(rules),
         "evaluation": metric,

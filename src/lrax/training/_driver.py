@@ -19,6 +19,7 @@ from jax.sharding import Mesh
 
 from lrax.fields._errors import argument_error, check_whole, choice
 from lrax.fields._rules import PyTree
+from lrax.schedules._base import RateFunction
 from lrax.training._batches import BEFORE, ENDED, ArrayBatches, DataNotes, SampledBatches, Stream, as_batches, fault_of
 from lrax.training._core import (
     NEVER,
@@ -28,6 +29,7 @@ from lrax.training._core import (
     Floats,
     Reason,
     Run,
+    StopRule,
     finish,
     measured_by,
     start,
@@ -48,7 +50,7 @@ from lrax.training._memory import (
     spans_devices,
     tree_bytes,
 )
-from lrax.training._programs import Program, call, has_convolution
+from lrax.training._programs import Consts, Program, call, has_convolution
 from lrax.training._steps import Steps, check_accumulate
 
 Loop: TypeAlias = Literal["scan", "python"]
@@ -61,6 +63,10 @@ Reading at every step costs 3 % of one of LeNet's on two cores, where the host t
 
 FEW = 16
 """How many states are stacked by one program: one with an argument for each of a thousand would compile for a minute."""
+
+
+Rows: TypeAlias = list[list[jax.Array]]
+"""By stack what its steps measured, one array a step."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -163,11 +169,6 @@ class Trainer:
     looked: set[tuple[int, int]] = dataclasses.field(default_factory=set)
 
     @property
-    def closed(self) -> Any:
-        """The traced step, as a closed jaxpr; None if an iterable yields nothing."""
-        return None if self.steps is None else self.steps.first.closed
-
-    @property
     def reads_on(self) -> bool:
         """Whether the batches come from an iterable, which cannot be read twice."""
         return isinstance(self.batches, Iterator)
@@ -178,11 +179,11 @@ class Trainer:
 
     def start(
         self,
-        schedule: Callable[[Any], Any],
+        schedule: RateFunction,
         *,
         state: PyTree = None,
-        smoothing: Callable[[Any], Any] = UNSMOOTHED,
-        stop: Callable[[Any], Any] = NEVER,
+        smoothing: RateFunction = UNSMOOTHED,
+        stop: StopRule = NEVER,
         order: PyTree = None,
     ) -> Run:
         """A run before its first step, by default from the state of the first learner."""
@@ -281,16 +282,17 @@ class Trainer:
         jitted = program.jitted(train_program, self.capacity, self.accumulate, same, donated=donated)
         arrays = jax.tree.leaves(self.batches)
 
-        def arguments(run: Run) -> tuple[Any, ...]:
+        def arguments(run: Run) -> tuple[PyTree, ...]:
             return consts, run.state, run._replace(state=None), arrays, np.int32(until)
 
-        def run_one(call: Callable[..., Any], run: Run, number: int) -> Run:
+        def run_one(call: Callable[..., PyTree], run: Run, number: int) -> Run:
             state, progress, history = call(*arguments(run))
             progress, history = jax.device_get((progress, history))
             self.report((until - begun) * self.accumulate * number)
             return run._replace(state=state, history=history, **progress)
 
         found: list[Run] = [_measured(run._replace(state=None), []) for run in stacks]  # until it is trained
+        calls: Iterator[Callable[..., PyTree]]
         if programs == 1 or len(stacks) == 1:
             calls = itertools.repeat(jitted)
         else:  # threads do not see the caller's configuration of JAX
@@ -311,7 +313,7 @@ class Trainer:
         rounds = [range(len(stacks))] if self.reads_on else [range(i, i + 1) for i in range(len(stacks))]
         copies = not (self.execution.donate or jnp.ndim(stacks[0].steps))
         found = [run._replace(state=copied(run.state)) if copies else run for run in stacks]
-        rows: list[list[Any]] = [[] for _ in stacks]
+        rows: Rows = [[] for _ in stacks]
         ended = False
         try:
             for members in rounds:
@@ -324,7 +326,14 @@ class Trainer:
         return [finish(run, Reason.DATA_ENDED) for run in found] if ended else found
 
     def _one_round(
-        self, found: list[Run], members: range, rows: list[list[Any]], sizes: list[int], begun: int, until: int, same: bool
+        self,
+        found: list[Run],
+        members: range,
+        rows: Rows,
+        sizes: list[int],
+        begun: int,
+        until: int,
+        same: bool,
     ) -> bool:
         """Trains some of the stacks; `found` and `rows` grow. Returns whether the data ended.
 
@@ -333,7 +342,7 @@ class Trainer:
         """
         assert self.steps is not None
         arrays = None if self.reads_on else jax.tree.leaves(self.batches)
-        pending: collections.deque[list[Any]] = collections.deque(maxlen=1 + LATE)
+        pending: collections.deque[list[jax.Array]] = collections.deque(maxlen=1 + LATE)
         for number in range(begun * self.accumulate, until * self.accumulate):
             batch = next(self.batches, ENDED) if self.reads_on else None
             if batch is ENDED:
@@ -447,10 +456,10 @@ def train_program(
     capacity: int,
     accumulate: int,
     same_batches: bool,
-    consts: list[Any],
+    consts: Consts,
     state: PyTree,
     rest: Run,
-    arrays: list[Any],
+    arrays: list[PyTree],
     until: jax.Array,
 ) -> tuple[PyTree, dict[str, jax.Array], jax.Array]:
     """`train` of a run in two parts, its state and the rest: what changed, and the history."""
@@ -471,7 +480,7 @@ def step_program(
     accumulate: int,
     same_batches: bool,
     draws: bool,
-    consts: list[Any],
+    consts: Consts,
     state: PyTree,
     rest: Run,
     source: PyTree,
@@ -537,7 +546,7 @@ def _continued(run: Run, after: Run) -> Run:
     return run._replace(history=np.concatenate([run.history, after.history[:made]]), **changed)
 
 
-def _measured(run: Run, rows: list[Any]) -> Run:
+def _measured(run: Run, rows: list[jax.Array]) -> Run:
     """On the host: a run with the rows of its steps, (3,) or (runs, 3) each, as its history."""
     progress = jax.device_get({name: getattr(run, name) for name in PROGRESS})
     none: Floats = np.empty((*np.shape(progress["reason"]), 0, 3), np.float32)
