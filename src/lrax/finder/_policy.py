@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from lrax.finder._rules import center
 
-Array: TypeAlias = np.ndarray[Any, Any]
+Array: TypeAlias = npt.NDArray[np.floating]
 Train: TypeAlias = Callable[[Sequence[float], int], Sequence[float]]
 """`train(peaks, steps)` trains a whole schedule of the plan's shape at each peak, all from one state and on the same batches,
 and returns the loss at the end of each: the mean of the last quarter, or of an evaluation; not finite where a run diverged."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import numpy.typing as npt
 
 from lrax.fields._errors import any_traced, argument_error, check_call
 from lrax.fields._rules import PyTree
@@ -147,7 +148,7 @@ class _State:
     runs: tuple[Run, ...]
     going: tuple[int, ...]
     spare: int | None
-    rungs: np.ndarray[Any, Any]
+    rungs: npt.NDArray[np.int32]
     ends: tuple[int, ...]
     over: bool
 

@@ -17,7 +17,7 @@ from lrax.training._core import StepFn
 from lrax.training._notes import calling, shapes_of
 from lrax.training._programs import call
 
-ValueAndGrad: TypeAlias = Callable[[Callable[[PyTree, PyTree], Any], PyTree, PyTree], Any]
+ValueAndGrad: TypeAlias = Callable[[Callable[[PyTree, PyTree], PyTree], PyTree, PyTree], Any]
 """`(loss, params, batch) -> (loss, gradients)`, where `loss(params, batch)` has everything else bound."""
 
 
@@ -44,7 +44,7 @@ class LossStep:
       caller: the function that errors name.
     """
 
-    loss_fn: Callable[..., Any]
+    loss_fn: Callable[..., PyTree]
     optimizer: RatedOptimizer
     keeps_aux: bool
     has_key: bool
@@ -81,7 +81,7 @@ class LossStep:
         return f"loss_fn(params, {'aux, ' * self.keeps_aux}batch{', key' * self.has_key})"
 
     def _gradient(
-        self, loss_of: Callable[[PyTree, PyTree], Any], params: PyTree, batch: PyTree
+        self, loss_of: Callable[[PyTree, PyTree], PyTree], params: PyTree, batch: PyTree
     ) -> tuple[jax.Array, PyTree, PyTree]:
         """The loss, the auxiliary state after it, and the gradients."""
         if self.value_and_grad is None:
@@ -188,7 +188,7 @@ class Learner(Value):
     @staticmethod
     @check_call
     def create(
-        loss_fn: Callable[..., Any],
+        loss_fn: Callable[..., PyTree],
         params: PyTree,
         optimizer: OptimizerFactory,
         *,
@@ -254,7 +254,7 @@ def factory_of(learner: Learner) -> OptimizerFactory | None:
 
 def make_learner(
     caller: str,
-    loss_fn: Callable[..., Any],
+    loss_fn: Callable[..., PyTree],
     params: PyTree,
     optimizer: OptimizerFactory,
     *,
