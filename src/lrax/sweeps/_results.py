@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -371,7 +371,9 @@ class RaceResult:
         return None if self.winner is None else int(np.sum(~np.isnan(self.losses[self.winner])))
 
     @check_call
-    def opt_state_for(self, optimizer: optax.GradientTransformation, opt_state: PyTree = None, params: PyTree = None) -> PyTree:
+    def opt_state_for(
+        self, optimizer: optax.GradientTransformation | optax.MultiSteps, opt_state: PyTree = None, params: PyTree = None
+    ) -> PyTree:
         """The winner's optimizer state, for an optimizer that follows the winner's schedule: to train on with optax.
 
         Args:
