@@ -235,7 +235,7 @@ def test_a_batch_with_a_nan_is_named():
     [
         (ValueError, "`batch_size` must be given with arrays", {"batch_size": None}),
         (ValueError, "`batch_size` must be an integer of at least 1, got 0", {"batch_size": 0}),
-        (TypeError, "`batch_size` must be an integer of at least 1, got 2.5", {"batch_size": 2.5}),
+        (ValueError, "`batch_size` must be an integer of at least 1, got 2.5", {"batch_size": 2.5}),
         (ValueError, "common leading axis", {"data": (np.zeros((4, 2)), np.zeros(5))}),
         (ValueError, "at least one example", {"data": (np.zeros((0, 3)), np.zeros(0))}),
         (TypeError, "`data` must be arrays where `batch_size` is given", {"data": ["a", "b"]}),

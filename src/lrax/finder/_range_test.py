@@ -1,5 +1,6 @@
 """The range test: train while the learning rate climbs. Smith 2015."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Literal, cast
 
@@ -7,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._errors import any_traced, argument_error, check_call, check_whole, choice, is_concrete
+from lrax.fields._errors import any_traced, argument_error, check_call, choice, is_concrete
+from lrax.fields._rules import whole_number
 from lrax.fields._value import is_batch
 from lrax.finder._curve import Curve, curve_of
 from lrax.finder._stop import RunningMean, TimesMedian
@@ -127,7 +129,7 @@ def run_ramp(trainer: Trainer, run: Run, steps: int) -> Run:
         every = trainer.evaluator.every if trainer.evaluator else None
         if every:
             (run,) = trainer.train([run], halt - halt % every)
-        (run,) = trainer.without_evaluation().train([run], halt)
+        (run,) = dataclasses.replace(trainer, evaluator=None).train([run], halt)
         run = run if run.why else run._replace(stop=stop.from_losses(run.losses))
     (run,) = trainer.train([run], steps)
     return run
@@ -167,7 +169,7 @@ def _traced(
         remedy = "call it outside jit and vmap for an iterable"
         raise argument_error(TypeError, "range_test", "data", "arrays or a sampler key -> batch", source.data, remedy)
     traced = Steps("range_test", [learner], batches, None, source.key)  # checks the step function
-    check_accumulate("range_test", traced, source.accumulate)
+    accumulate = check_accumulate("range_test", traced, source.accumulate)
     (state,), order = traced.states, batches.order(source.key)  # type: ignore[arg-type]  # `Steps` has checked the key
     evaluator = make_evaluator("range_test", evaluation, state)
     run = start(state, ramp, smoothing=smoothing, stop=stop, order=order)
@@ -178,7 +180,7 @@ def _traced(
 
     def segment(progress: tuple[Run, jax.Array], until: jax.Array) -> tuple[tuple[Run, jax.Array], jax.Array]:
         run, rows = progress
-        after = train(learner.step, run, batches.fetch, until, capacity=capacity, accumulate=source.accumulate)
+        after = train(learner.step, run, batches.fetch, until, capacity=capacity, accumulate=accumulate)
         rows = jax.lax.dynamic_update_slice_in_dim(rows, after.history, run.steps, 0)
         if halt:
             numbers = cast(TimesMedian, run.stop).from_losses(rows[:halt, 1])
@@ -203,9 +205,9 @@ def _ramp(caller: str, ramp: RateFunction | None, steps: int | None) -> tuple[Sc
     Raises: TypeError or ValueError if it is not one rising schedule of learning rates above 0, where that is concrete.
     """
     if steps is not None:
-        check_whole(caller, "steps", steps)
+        steps = whole_number(caller, "steps", steps)
     if ramp is None:
-        return Geometric(1e-6, 10.0, 169 if steps is None else max(steps - 1, 1)), 170 if steps is None else int(steps)
+        return Geometric(1e-6, 10.0, 169 if steps is None else max(steps - 1, 1)), 170 if steps is None else steps
     climb = ScheduleRule().convert(caller, "ramp", ramp)
     if is_batch(climb):
         raise argument_error(ValueError, caller, "ramp", "one schedule, not a batch", ramp, "vmap lrax.range_test over ramps")
@@ -219,7 +221,7 @@ def _ramp(caller: str, ramp: RateFunction | None, steps: int | None) -> tuple[Sc
         if not (rates > 0).all() or (np.diff(rates) < 0).any():
             remedy = "give lrax.Geometric(1e-6, 10.0, steps), the lower learning rate first"
             raise argument_error(ValueError, caller, "ramp", "a schedule of rising learning rates above 0", ramp, remedy)
-    return climb, int(steps)
+    return climb, steps
 
 
 @jax.jit

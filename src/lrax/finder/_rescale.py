@@ -13,7 +13,7 @@ from lrax.schedules._base import RateFunction, Schedule, ScheduleRule
 from lrax.schedules._combinators import Product, Scale
 from lrax.schedules._phases import Cosine
 from lrax.schedules._recipes import noam
-from lrax.theory._bound import evenly, is_long, lr_ratio, planned, sampled, scheduled
+from lrax.theory._bound import evenly, is_long, lr_ratio, rates_of, sampled, scheduled
 
 FIELDS = ("peak", "start", "end", "low", "high", "value", "values", "floor")
 """Fields of the schedules of lrax that hold learning rates."""
@@ -81,7 +81,7 @@ def plan_of(caller: str, name: str, schedule: RateFunction, total_steps: int | N
     if is_long(plan, steps):
         rates, highest = evenly(plan, steps), float(sampled(plan, steps).rates.max())
     else:
-        rates = np.asarray(planned(caller, name, plan, steps))
+        rates = np.asarray(rates_of(plan, steps))
         highest = float(rates.max())
     if not np.isfinite(rates).all() or rates.min() < 0 or highest <= 0:
         needs, remedy = "a schedule with learning rates above 0, and none below", "any peak will do: only its shape counts"

@@ -10,8 +10,8 @@ import jax
 import numpy as np
 import numpy.typing as npt
 
-from lrax.fields._errors import argument_error, check_arity, check_whole, name_of
-from lrax.fields._rules import PyTree
+from lrax.fields._errors import argument_error, check_arity, name_of
+from lrax.fields._rules import PyTree, whole_number
 from lrax.sweeps._batch import Batch, chosen_runs, take
 from lrax.sweeps._executor import Executor, run_tasks
 from lrax.sweeps._results import SweepResult, part_of_result
@@ -44,7 +44,7 @@ def run_trainers(
     reports = _takes_report(train)
     if not reports:
         check_arity("run_sweep", "train", train, f"train(schedule{', other' * len(batch.others)})", 1 + len(batch.others))
-    check_whole("run_sweep", "retries", retries, low=0)
+    retries = whole_number("run_sweep", "retries", retries, low=0)
     stored = None if folder is None else Folder.create("run_sweep", folder, "sweep", _identity(train, batch))
     loaded = [] if stored is None else stored.load("run-*.lrax", _read)
     done = {run: one for run, one in loaded if run < batch.runs and not one.error}  # what failed is trained again

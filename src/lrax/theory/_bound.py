@@ -90,7 +90,7 @@ def is_long(schedule: Schedule, steps: int) -> bool:
 def planned(caller: str, name: str, given: object, total_steps: object) -> jax.Array:
     """The learning rates of a schedule, or those that were given, float32 of shape (steps,)."""
     if callable(given):
-        return _rates(*scheduled(caller, name, given, total_steps))
+        return rates_of(*scheduled(caller, name, given, total_steps))
     needs = "a schedule, a function count -> learning rate, or learning rates: real numbers of shape (steps,)"
     rates = as_array(given)
     if rates.ndim != 1 or rates.dtype.kind not in "iuf":
@@ -113,8 +113,8 @@ def _length(caller: str, schedule: Schedule) -> object:
 
 
 @functools.partial(jax.jit, static_argnums=1)
-def _rates(schedule: Schedule, steps: int) -> jax.Array:
-    """In one program; fails for a batch of schedules, which needs `jax.vmap`."""
+def rates_of(schedule: Schedule, steps: int) -> jax.Array:
+    """The learning rates of one schedule, shape (steps,), in one program; a batch of schedules needs `jax.vmap`."""
     return jnp.broadcast_to(schedule(jnp.arange(steps, dtype=jnp.int32)), (steps,))
 
 

@@ -199,11 +199,11 @@ def step(step_fn: StepFn, run: Run, batch: PyTree, until: jax.Array | int, accum
     completed = going & (begun.microsteps >= accumulate)
     measured = record(run, learning_rate, begun.loss_sum / accumulate)
 
-    def chosen(name: str) -> Any:
-        new, now, old = (getattr(one, name) for one in (measured, begun, run))
-        return jnp.where(completed, new, jnp.where(going, now, old))
-
-    after = run._replace(**{name: chosen(name) for name in PROGRESS})
+    chosen: dict[str, Any] = {
+        name: jnp.where(completed, getattr(measured, name), jnp.where(going, getattr(begun, name), getattr(run, name)))
+        for name in PROGRESS
+    }
+    after = run._replace(**chosen)
     moves = going & (after.reason == RUNNING)
     return after._replace(state=jax.tree.map(lambda new, old: jnp.where(moves, new, old), state, run.state))
 

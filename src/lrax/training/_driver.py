@@ -7,7 +7,6 @@ convolutions on the CPU, whose gradients XLA runs many times slower inside any l
 import collections
 import dataclasses
 import functools
-import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, TypeAlias
@@ -17,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from lrax.fields._errors import argument_error, check_whole, choice
-from lrax.fields._rules import PyTree
+from lrax.fields._errors import argument_error, choice
+from lrax.fields._rules import PyTree, whole_number
 from lrax.schedules._base import RateFunction
 from lrax.training._batches import BEFORE, ENDED, ArrayBatches, DataNotes, SampledBatches, Stream, as_batches, fault_of
 from lrax.training._core import (
@@ -126,11 +125,10 @@ class Execution:
     axis: str = "runs"
 
     def __post_init__(self) -> None:
-        parallel: object = self.max_parallel
         if self.loop is not None:
             choice("Execution", "loop", self.loop, ("scan", "python"))
-        if parallel is not None:
-            check_whole("Execution", "max_parallel", parallel)
+        if self.max_parallel is not None:
+            object.__setattr__(self, "max_parallel", whole_number("Execution", "max_parallel", self.max_parallel))
         check_mesh("Execution", self.mesh, self.axis)
 
 
@@ -189,10 +187,6 @@ class Trainer:
         """A run before its first step, by default from the state of the first learner."""
         return start(self.states[0] if state is None else state, schedule, smoothing=smoothing, stop=stop, order=order)
 
-    def without_evaluation(self) -> "Trainer":
-        """The same, evaluating nothing."""
-        return dataclasses.replace(self, evaluator=None)
-
     def evaluated_at_end(self) -> "Trainer":
         """The same, evaluating only where it trains to."""
         return dataclasses.replace(self, evaluator=self.evaluator and dataclasses.replace(self.evaluator, every=None))
@@ -225,18 +219,22 @@ class Trainer:
         if self.steps is None:
             return [finish(run, Reason.DATA_ENDED) for run in runs]
         after = list(runs)
-        due = sorted((i for i, run in enumerate(runs) if run.why is None and run.steps < until), key=lambda i: runs[i].steps)
-        for begun, members in itertools.groupby(due, key=lambda i: int(runs[i].steps)):
-            indices = list(members)
+        due: dict[int, list[int]] = {}
+        for i, run in enumerate(runs):
+            if run.why is None and run.steps < until:
+                due.setdefault(int(run.steps), []).append(i)
+        for begun, indices in sorted(due.items()):
             plan = self.plan([runs[i] for i in indices])
             for stop in [until] if self.evaluator is None else self.evaluator.stops(begun, until):
                 try:  # runs that stop on the way stay in their group, so that the next segment has the same program
                     group = self._segment([after[i] for i in indices], stop, plan)
                     group = group if self.evaluator is None else self.evaluator(group)
                 except Interrupted as interrupt:
-                    interrupt.runs = _replaced(after, indices, interrupt.runs)
+                    by_index = dict(zip(indices, interrupt.runs, strict=True))
+                    interrupt.runs = [by_index.get(i, run) for i, run in enumerate(after)]
                     raise
-                after = _replaced(after, indices, group)
+                for i, run in zip(indices, group, strict=True):
+                    after[i] = run
         return after
 
     def _segment(self, runs: list[Run], until: int, plan: Plan) -> list[Run]:
@@ -285,24 +283,19 @@ class Trainer:
         def arguments(run: Run) -> tuple[PyTree, ...]:
             return consts, run.state, run._replace(state=None), arrays, np.int32(until)
 
-        def run_one(call: Callable[..., PyTree], run: Run, number: int) -> Run:
-            state, progress, history = call(*arguments(run))
-            progress, history = jax.device_get((progress, history))
-            self.report((until - begun) * self.accumulate * number)
-            return run._replace(state=state, history=history, **progress)
-
         found: list[Run] = [_measured(run._replace(state=None), []) for run in stacks]  # until it is trained
-        calls: Iterator[Callable[..., PyTree]]
-        if programs == 1 or len(stacks) == 1:
-            calls = itertools.repeat(jitted)
-        else:  # threads do not see the caller's configuration of JAX
-            calls = itertools.repeat(jitted.lower(*arguments(stacks[0])).compile())
+        programs = min(programs, len(stacks))
+        # threads do not see the caller's configuration of JAX
+        train_one = jitted if programs == 1 else jitted.lower(*arguments(stacks[0])).compile()
 
-        def keep(place: int) -> None:
-            found[place] = run_one(next(calls), stacks[place], sizes[place])
+        def run_one(place: int) -> None:
+            state, progress, history = train_one(*arguments(stacks[place]))
+            progress, history = jax.device_get((progress, history))
+            self.report((until - begun) * self.accumulate * sizes[place])
+            found[place] = stacks[place]._replace(state=state, history=history, **progress)
 
         try:
-            for _ in run_side_by_side(keep, range(len(stacks)), min(programs, len(stacks))):
+            for _ in run_side_by_side(run_one, range(len(stacks)), programs):
                 pass
         except KeyboardInterrupt as interrupt:
             raise Interrupted(found) from interrupt
@@ -419,8 +412,7 @@ def make_trainer(
         batch = batches.peek()
     steps = None if batch is ENDED else Steps(caller, learners, batches, batch, source.key, mesh)
     states = [learner.state for learner in learners] if steps is None else steps.states
-    if steps is not None:
-        check_accumulate(caller, steps, source.accumulate)
+    accumulate = source.accumulate if steps is None else check_accumulate(caller, steps, source.accumulate)
     _check_donated(caller, states[0], execution.donate)
     evaluator = make_evaluator(caller, evaluation, states[0])
     traced = [] if steps is None else steps.traced
@@ -431,7 +423,7 @@ def make_trainer(
         steps=steps,
         states=states,
         batches=everywhere(batches, mesh) if drawn and mesh is not None else batches,
-        accumulate=int(source.accumulate),
+        accumulate=accumulate,
         capacity=capacity,
         execution=execution,
         python=python,
@@ -531,12 +523,6 @@ def unstacked(run: Run, size: int, same: bool) -> list[Run]:
     parts = {name: getattr(run, name) for name in ("state", "history", *PROGRESS)}
     rest = run._replace(schedule=None, smoothing=None, stop=None, order=None)  # type: ignore[arg-type]  # they are not read
     return [rest._replace(**jax.tree.map(lambda leaf, i=i: leaf[i], parts)) for i in range(size)]
-
-
-def _replaced(runs: list[Run], indices: list[int], new: list[Run]) -> list[Run]:
-    """Runs with some of them replaced."""
-    by_index = dict(zip(indices, new, strict=True))
-    return [by_index.get(i, run) for i, run in enumerate(runs)]
 
 
 def _continued(run: Run, after: Run) -> Run:

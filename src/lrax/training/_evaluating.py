@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from jax.typing import ArrayLike
 
-from lrax.fields._errors import argument_error, check_arity, check_whole, choice, name_of
-from lrax.fields._rules import PyTree
+from lrax.fields._errors import argument_error, check_arity, choice, name_of
+from lrax.fields._rules import PyTree, whole_number
 from lrax.training._core import Reason, Run
 from lrax.training._programs import Traced, trace
 
@@ -64,7 +64,7 @@ class Evaluation:
             raise argument_error(TypeError, "Evaluation", "metric", NEEDS, self.metric)
         check_arity("Evaluation", "metric", self.metric, "(state) -> metric", 1)
         if self.every is not None:
-            check_whole("Evaluation", "every", self.every)
+            object.__setattr__(self, "every", whole_number("Evaluation", "every", self.every))
         choice("Evaluation", "goal", self.goal, tuple(SIGNS))
 
 

@@ -56,9 +56,10 @@ class LossStep:
         key, used = jax.random.split(state.key) if self.has_key else (None, None)
         before = (state.aux,) if self.keeps_aux else ()
         last = (used,) if self.has_key else ()
+        form = f"loss_fn(params, {'aux, ' * self.keeps_aux}batch{', key' * self.has_key})"
 
         def loss_of(params: PyTree, batch: PyTree) -> Any:
-            with calling(self._form, f"`loss_fn` of {self.caller}", params=params, batch=batch):
+            with calling(form, f"`loss_fn` of {self.caller}", params=params, batch=batch):
                 returned = self.loss_fn(params, *before, batch, *last)
             loss, aux = self._read(returned)
             return (loss, aux) if self.keeps_aux else loss
@@ -74,11 +75,6 @@ class LossStep:
         with calling("optimizer(learning_rate).update", f"`optimizer` of {self.caller}", params=state.params):
             params, opt_state = self.optimizer.apply(grads, state.opt_state, state.params, lr, extra)
         return TrainingState(params, opt_state, aux if self.keeps_aux else state.aux, key), loss
-
-    @property
-    def _form(self) -> str:
-        """How the loss function is called."""
-        return f"loss_fn(params, {'aux, ' * self.keeps_aux}batch{', key' * self.has_key})"
 
     def _gradient(
         self, loss_of: Callable[[PyTree, PyTree], PyTree], params: PyTree, batch: PyTree

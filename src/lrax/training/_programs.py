@@ -97,7 +97,7 @@ class Traced(NamedTuple):
 
     def __call__(self, *args: PyTree) -> PyTree:
         """The function, compiled."""
-        return self.program.jitted(_call, inside=any_traced((self.consts, args)))(self.consts, *args)
+        return self.program.jitted(Program.__call__, inside=any_traced((self.consts, args)))(self.consts, *args)
 
 
 _shared: "collections.OrderedDict[Hashable, Program]" = collections.OrderedDict()
@@ -146,10 +146,6 @@ def _program(closed: ClosedJaxpr, structure: Hashable, returned: PyTree, program
         if len(_shared) > MOST:
             _shared.popitem(last=False)
         return found
-
-
-def _call(program: Program, consts: Consts, *args: PyTree) -> PyTree:
-    return program(consts, *args)
 
 
 def same_program(one: ClosedJaxpr, other: ClosedJaxpr) -> bool:
@@ -213,7 +209,7 @@ def _hides(closed: ClosedJaxpr) -> bool:
     if any(len(getattr(program, "consts", ())) for program in programs_in(closed) if program is not closed):
         return True
     for equation in equations(closed):
-        if "callback" in equation.primitive.name or equation.effects or any(_is_array(place) for place in equation.invars):
+        if "callback" in equation.primitive.name or equation.effects or any(map(_is_array, equation.invars)):
             return True
         rule = equation.primitive.name.startswith(("custom_jvp_call", "custom_vjp_call"))  # whose functions are for derivatives
         values = [] if rule else jax.tree.leaves(equation.params)

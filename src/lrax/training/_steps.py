@@ -15,8 +15,8 @@ import optax
 from jax.extend.core import ClosedJaxpr
 from jax.sharding import Mesh
 
-from lrax.fields._errors import NEEDS_NUMBERS, Shown, any_traced, argument_error, check_whole, is_key, is_traced
-from lrax.fields._rules import PyTree
+from lrax.fields._errors import NEEDS_NUMBERS, Shown, any_traced, argument_error, is_key, is_traced
+from lrax.fields._rules import PyTree, whole_number
 from lrax.optimizers._difference import differences
 from lrax.training._batches import ArrayBatches, SampledBatches
 from lrax.training._core import StepFn, strong
@@ -299,18 +299,18 @@ class Counts(NamedTuple):
         return bool(self.mini_step == begun.mini_step and self.gradient_step - begun.gradient_step == 1)
 
 
-def check_accumulate(caller: str, steps: Steps, accumulate: int) -> None:
-    """Raises if an `optax.MultiSteps` in the state does not make one optimizer step of `accumulate` batches.
+def check_accumulate(caller: str, steps: Steps, accumulate: int) -> int:
+    """`accumulate` as an integer; raises unless each `optax.MultiSteps` in the state makes one step of that many batches.
 
     After that many batches its `gradient_step` must have grown by 1 and its `mini_step` be where it was. Where one is inside
     another, the inner one has to have made one step. The counts go on from the state at hand, so a number of batches that
     changes along the run is checked for the first step alone. One that skips a batch by its own rule, or that the step does
     not call, passes.
     """
-    check_whole(caller, "accumulate", accumulate)
+    accumulate = whole_number(caller, "accumulate", accumulate)
     begun = _concrete(multi_steps(steps.states[0], "state"))
     if not begun:
-        return
+        return accumulate
     rounds, counts_after = [begun], _counter(steps)
     for number in range(accumulate):
         rounds.append(counts_after(rounds[-1], number))
@@ -329,6 +329,7 @@ def check_accumulate(caller: str, steps: Steps, accumulate: int) -> None:
         needs = f"{next(made, f'more than {LONGEST}')}, the batches of step {begun[innermost].gradient_step} of the "
         remedy = "give the number of batches to one optimizer step"
         raise argument_error(ValueError, caller, "accumulate", f"{needs}optax.MultiSteps at {before.place}", accumulate, remedy)
+    return accumulate
 
 
 def _concrete(counts: list[Counts]) -> list[Counts]:
