@@ -15,6 +15,7 @@ from lrax.finder._curve import Curve, curve_of
 from lrax.finder._stop import RunningMean, TimesMedian
 from lrax.schedules._base import CallableRule, RateFunction, Schedule, ScheduleRule
 from lrax.schedules._phases import Geometric
+from lrax.theory._bound import lrs_at
 from lrax.training._batches import ArrayBatches, SampledBatches, as_batches
 from lrax.training._core import CODES, RUNNING, Reason, Run, StopRule, never, start, strong, train
 from lrax.training._driver import Execution, Interrupted, Source, Trainer, make_trainer
@@ -200,10 +201,7 @@ def _traced(
 
 
 def _ramp(caller: str, ramp: RateFunction | None, steps: int | None) -> tuple[Schedule, int]:
-    """The ramp as a schedule and the number of its steps.
-
-    Raises: TypeError or ValueError if it is not one rising schedule of learning rates above 0, where that is concrete.
-    """
+    """The ramp as a schedule and the number of its steps; raises if it is not one rising schedule of learning rates above 0."""
     if steps is not None:
         steps = whole_number(caller, "steps", steps)
     if ramp is None:
@@ -217,16 +215,11 @@ def _ramp(caller: str, ramp: RateFunction | None, steps: int | None) -> tuple[Sc
         steps = int(climb.length) + 1
     if all(is_concrete(leaf) and np.ndim(leaf) == 0 for leaf in jax.tree.leaves(climb)):
         with jax.ensure_compile_time_eval():
-            rates = np.asarray(_at(climb, np.arange(steps, dtype=np.int32)))
+            rates = np.asarray(lrs_at(climb, np.arange(steps, dtype=np.int32)))
         if not (rates > 0).all() or (np.diff(rates) < 0).any():
             remedy = "give lrax.Geometric(1e-6, 10.0, steps), the lower learning rate first"
             raise argument_error(ValueError, caller, "ramp", "a schedule of rising learning rates above 0", ramp, remedy)
     return climb, steps
-
-
-@jax.jit
-def _at(schedule: Schedule, counts: jax.Array) -> jax.Array:
-    return schedule(counts)
 
 
 def _run_rules(caller: str, smoothing: RateFunction | None, stop: StopRule | None) -> tuple[RateFunction, StopRule]:

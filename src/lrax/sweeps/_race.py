@@ -213,10 +213,7 @@ FILE = "race.lrax"
 
 
 def _identity(trainer: Trainer, batch: Batch, order: PyTree, rules: tuple[object, ...]) -> dict[str, str]:
-    """What a race is, for a folder.
-
-    Raises: ValueError for data that cannot be read again, and for a learner or a metric that calls Python.
-    """
+    """What a race is, for a folder; raises for data that cannot be read again, and for a step or metric that calls Python."""
     evaluator = trainer.evaluator
     if trainer.reads_on:
         needs, remedy = "left out where the data is an iterable", "give arrays or a sampler, which can be read from any step on"
@@ -250,10 +247,7 @@ def _bare(run: Run) -> Run:
 
 
 def _read(content: dict[str, Any], first: _State) -> _State:
-    """The race in a file, whose runs are those of `first`.
-
-    Raises: ValueError for anything that is not a race of these runs.
-    """
+    """The race in a file, whose runs are those of `first`; raises ValueError for anything else."""
     arrays = {"rungs": "int[runs]", "going": "int[going]", "ends": "int[ends]"}
     parts = checked(content, runs=list, spare=(None, int), over=bool, **arrays)
     going, ends, rungs = tuple(parts["going"].tolist()), tuple(parts["ends"].tolist()), parts["rungs"]

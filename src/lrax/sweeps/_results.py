@@ -584,11 +584,7 @@ def _schedule_rows(schedules: Sequence[Schedule], peaks: npt.NDArray[np.float32]
 
 
 def _decimal(value: np.floating) -> float:
-    """A float32 as the shortest decimal that is it: 0.1, not 0.10000000149.
-
-    >>> _decimal(np.float32(0.1))
-    0.1
-    """
+    """A float32 as the shortest decimal that is it: 0.1, not 0.10000000149."""
     return float(str(value))
 
 

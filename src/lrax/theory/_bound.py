@@ -58,18 +58,19 @@ def sampled(schedule: Schedule, steps: int) -> Sampled:
         inside = (np.arange(EACH) + np.random.default_rng(0).random((len(widths), EACH))) / EACH
         counts = np.minimum(edges[:-1, None] + (inside * widths[:, None]).astype(np.int64), steps - 1)
         padded = np.pad(counts.ravel(), (0, -counts.size % (CELLS * EACH)), mode="edge")  # so that all lengths share a program
-        rates = np.asarray(_rates_at(schedule, padded.astype(np.int32)))
+        rates = np.asarray(lrs_at(schedule, padded.astype(np.int32)))
     return Sampled(widths, rates[: counts.size].reshape(counts.shape))
 
 
 def evenly(schedule: Schedule, steps: int) -> npt.NDArray[np.float32]:
     """The learning rates of a long schedule at `EVEN` evenly spaced steps, shape (EVEN,)."""
     with jax.ensure_compile_time_eval():
-        return np.asarray(_rates_at(schedule, ((np.arange(EVEN) + 0.5) * (steps / EVEN)).astype(np.int32)))
+        return np.asarray(lrs_at(schedule, ((np.arange(EVEN) + 0.5) * (steps / EVEN)).astype(np.int32)))
 
 
 @jax.jit
-def _rates_at(schedule: Schedule, counts: jax.Array) -> jax.Array:
+def lrs_at(schedule: Schedule, counts: jax.Array) -> jax.Array:
+    """The learning rates of one schedule at some counts, in one program."""
     return jnp.broadcast_to(schedule(counts), counts.shape)
 
 

@@ -319,14 +319,7 @@ class Trainer:
         return [finish(run, Reason.DATA_ENDED) for run in found] if ended else found
 
     def _one_round(
-        self,
-        found: list[Run],
-        members: range,
-        rows: Rows,
-        sizes: list[int],
-        begun: int,
-        until: int,
-        same: bool,
+        self, found: list[Run], members: range, rows: Rows, sizes: list[int], begun: int, until: int, same: bool
     ) -> bool:
         """Trains some of the stacks; `found` and `rows` grow. Returns whether the data ended.
 

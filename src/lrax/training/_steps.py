@@ -339,10 +339,7 @@ def _concrete(counts: list[Counts]) -> list[Counts]:
 
 
 def _counter(steps: Steps) -> Callable[[list[Counts], int], list[Counts]]:
-    """A function of counts and the number of a batch: the counts after it. Nothing is trained.
-
-    Arrays that are traced count as zeros: the counts of a fresh state.
-    """
+    """A function of counts and the number of a batch: the counts after it. Traced arrays count as zeros. Nothing is trained."""
     program, consts = steps.of_first()
     with jax.ensure_compile_time_eval():
         consts, state = jax.tree.map(_stand_in, (consts, steps.states[0]))
