@@ -277,7 +277,8 @@ class ShortRuns:
     def __call__(self, peaks: Sequence[float], steps: int) -> list[float]:
         """The scores of runs of `steps` with these peaks."""
         shape, trainer = self.plan.squeezed(steps), self.trainer
-        # a run whose loss is not finite stops; no other, for a spike at the peak says little about the end
+        # A run whose loss is not finite stops; no other, for a spike at the peak says little about the end. A stop rule without a
+        # limit never stops, and of the same class as the ramp's it shares the ramp's program.
         starts = [self._start(peak * shape, TimesMedian()) for peak in peaks]
         trainer = trainer.evaluated_at_end()
         runs = (

@@ -147,7 +147,7 @@ class FinderResult:
 
         The reason: a bound on the last iterate (`lrax.theory.lr_ratio`) says how the best peaks of two shapes compare; for an
         optimizer that is not scale-invariant it is the square root of the ratio, since best peaks are near an edge there. With
-        the length the best peak falls to the power of 0.4 (scale-invariant), 0.15 (not) or 0.25 (not known). The answer is less
+        the length the best peak falls to the power of 0.3 (scale-invariant), 0 (not) or 0.15 (not known). The answer is less
         sure than that of a search for the other plan.
 
         Args:
