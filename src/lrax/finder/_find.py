@@ -277,8 +277,8 @@ class ShortRuns:
     def __call__(self, peaks: Sequence[float], steps: int) -> list[float]:
         """The scores of runs of `steps` with these peaks."""
         shape, trainer = self.plan.squeezed(steps), self.trainer
-        # A run whose loss is not finite stops; no other, for a spike at the peak says little about the end. A stop rule without a
-        # limit never stops, and of the same class as the ramp's it shares the ramp's program.
+        # A run whose loss is not finite stops; no other, for a spike at the peak says little about the end. A stop rule
+        # without a limit never stops; it is of the class of the ramp's, so that both share one program.
         starts = [self._start(peak * shape, TimesMedian()) for peak in peaks]
         trainer = trainer.evaluated_at_end()
         runs = (
