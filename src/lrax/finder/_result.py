@@ -93,11 +93,11 @@ NO_RUNS = Runs(NOTHING, np.zeros(0, np.int32), NOTHING, NOTHING, 0)
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class FinderResult:
-    """The peak learning rate for a plan, and what it was read from.
+    """The peak learning rate for a schedule, and the measurements behind it.
 
     Attributes:
       peak: the peak learning rate for the plan, or None where the test does not support one; `explanation` says why.
-      interval: where the best peak may be. For four of five measured tasks it was; wider where the runs do not show an end.
+      interval: where the best peak may be, with a probability of 80 %; wider if the runs do not show one of its ends.
       plan: the schedule that will be trained, as it was given.
       total_steps: its length in steps.
       reason: why the ramp ended, or why there is no peak.

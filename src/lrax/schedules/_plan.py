@@ -75,7 +75,7 @@ class Extension(Wrapper):
 
 @check_call
 def extend(schedule: RateFunction, total_steps: Whole, at: Whole, mode: Literal["stretch", "hold"] = "stretch") -> Schedule:
-    """A longer run: up to count `at` the old learning rates, from there on the rest of the plan, slowed down.
+    """Extends a run: keeps the learning rates up to count `at`, then follows the rest of the schedule more slowly.
 
     Args:
       schedule: the plan so far, with a length.
@@ -108,9 +108,9 @@ def extend(schedule: RateFunction, total_steps: Whole, at: Whole, mode: Literal[
 
 @check_call
 def branch(schedule: RateFunction, total_steps: Whole, at: Whole, end: Number = 0.0, mode: ShapeName = "linear") -> Schedule:
-    """A cool-down that leaves a running schedule at count `at`: up to there the old learning rates, then down to `end`.
+    """Ends a run with a cool-down: keeps the learning rates up to count `at`, then decays to `end`.
 
-    Leave the stable phase of one long run at several counts, and each branch is a finished model of another training length.
+    Branches from the stable phase of one long run, at several counts, give finished models of several training lengths.
 
     Args:
       schedule: the plan so far, endless or with a length.
