@@ -52,7 +52,7 @@ def range_test(
     """The classic learning-rate range test: trains while the learning rate climbs, and returns the curve.
 
     It is pure: it may be jitted, vmapped over states, keys or ramps, and be a part of other programs. Nothing is mutated: the
-    learner's state is bit for bit what it was. `lrax.find_lr` goes on from such a curve to the peak for your schedule.
+    learner's state is bit for bit what it was. `lrax.find_lr` uses such a curve to find the peak for your schedule.
 
     Args:
       learner: a state and its step function; `lrax.Learner.create`, or `lrax.flax` for Flax models.

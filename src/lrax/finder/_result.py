@@ -98,7 +98,7 @@ class FinderResult:
     Attributes:
       peak: the peak learning rate for the plan, or None where the test does not support one; `explanation` says why.
       interval: where the best peak may be, with a probability of 80 %; wider if the runs do not show one of its ends.
-      plan: the schedule that will be trained, as it was given.
+      plan: the schedule that you are going to train with, as you passed it.
       total_steps: its length in steps.
       reason: why the ramp ended, or why there is no peak.
       curves: the ramp, a `Curve`; several ramps if several were run.

@@ -775,7 +775,7 @@ class Dips(Wrapper):
     $$\eta(t) = shape\!\left(schedule(b_k), end, \tfrac{t - b_k}{steps}\right) \quad (b_k \le t < ends_k), \qquad
     b_k = ends_k - steps$$
 
-    At count `ends[k]` the schedule goes on as if there had been no fall. The compiled size does not depend on their number.
+    At count `ends[k]` the schedule continues as if there had been no fall. The compiled size does not depend on their number.
 
     Args:
       schedule: a schedule or a callable `count -> learning rate`.

@@ -54,7 +54,7 @@ def race(
       data: as for `lrax.find_lr`: arrays with `batch_size`, a sampler `key -> batch`, or an iterable of batches.
       schedules: one schedule with a leading axis in some of its fields, or a list of schedules of any classes.
       rungs: steps of each rung; one number for a single rung, after which nothing more is trained.
-      keep: the fraction of the runs that goes on after a rung, in (0, 1], rounded up.
+      keep: the fraction of the runs that continues after a rung, in (0, 1], rounded up.
       key: random key that draws the batches; needed for arrays and samplers.
       batch_size: examples in a batch, for arrays.
 

@@ -104,7 +104,7 @@ def run_sweep(
         `SweepResult.plan` says what it was and why.
       folder: where each finished group of runs is saved, in one file, written whole or not at all. The same call again
         loads what is there and trains the rest. Several processes may share it. If a file cannot be written, on a full disk,
-        say, a RuntimeWarning says so, and the sweep goes on.
+        say, a RuntimeWarning says so, and the sweep continues.
       progress: shows a progress bar (needs tqdm).
       executor: trains the groups of runs on its workers: a `concurrent.futures.ProcessPoolExecutor` (with the start method
         "spawn"), Dask's `client.get_executor()`, a submitit or `mpi4py.futures` executor. Each worker compiles the program
@@ -113,7 +113,7 @@ def run_sweep(
         `part` then loads them all. The result has the runs of this part.
       traced: False for a training function in plain Python, with loaders, checkpoints and any framework: it is called with one
         schedule at a time, and may take a keyword `report`, a function `(step, metrics)`. It returns a pytree of numbers and
-        arrays, or None if it reports. A run that raises has failed: the others go on, and `SweepResult.errors` has its error.
+        arrays, or None if it reports. A run that raises does not stop the others; `SweepResult.errors` has its error.
       retries: how often a run that raised is started again, if `traced=False`.
 
     Returns: a `SweepResult`: the metrics, and what they say about the schedules.
