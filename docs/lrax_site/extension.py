@@ -28,7 +28,8 @@ class Docstrings(griffe.Extension):
         caller = docstrings.runtime(func.canonical_path)
         for parameter in func.parameters if callable(caller) else ():
             if re.fullmatch(r"[A-Z][A-Z0-9_]*", str(parameter.default)):
-                parameter.default = repr(inspect.signature(caller).parameters[parameter.name].default)
+                value = inspect.signature(caller).parameters[parameter.name].default
+                parameter.default = repr(value) if isinstance(value, int | float) else f"{type(value).__name__}(...)"
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Makes a page of the docstring."""
