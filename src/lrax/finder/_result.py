@@ -229,9 +229,9 @@ class FinderResult:
         if self.evaluated:
             metric = SIGNS[ramp.goal] * float(runs.scores[runs.best])
             said = f"{tried}: the best by the evaluation, {metric:.3g} (at a loss of {loss:.3g}), was at {best:.2g}"
-        said += f"; {self._compared()}" if self.comparison else ""
         if self.peak < best / 2:
             said += "; the answer is lower, because a peak that is too high costs more than one that is too low"
+        said += f"; {self._compared()}" if self.comparison else ""
         longer = 2 * self.budget < self.total_steps
         more = f"budget={2 * self.budget} makes longer runs" if longer else "lrax.race compares whole runs"
         start = self._start()[0]
