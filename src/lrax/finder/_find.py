@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lrax.fields._errors import argument_error, check_call
+from lrax.fields._rules import whole_number
 from lrax.finder._curve import Curve
 from lrax.finder._policy import POWERS, find_peak, ramp_steps
 from lrax.finder._range_test import EVERY, curve_from, execution_of, run_ramp, with_every
@@ -112,8 +113,10 @@ def find_lr(
     1.2: warmup_cosine(peak=1.24, warmup_steps=0.1, total_steps=500)
     """
     check_learner("find_lr", learner, key)
-    plan = warmup_cosine(peak=1.0, total_steps=total_steps or STEPS, warmup_steps=0.1) if schedule is None else schedule
-    its = plan_of("find_lr", "schedule", plan, total_steps, otherwise=STEPS)
+    if schedule is None:  # its length is known, and not read, which would be one more program
+        total_steps = STEPS if total_steps is None else whole_number("find_lr", "total_steps", total_steps)
+        schedule = warmup_cosine(peak=1.0, total_steps=total_steps, warmup_steps=0.1)
+    its = plan_of("find_lr", "schedule", schedule, total_steps, otherwise=STEPS)
     steps = _budget(budget, its.steps)
     execution = execution_of("find_lr", loop, progress)
     source = Source(data, key, batch_size, transform, accumulate)

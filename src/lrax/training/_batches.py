@@ -281,7 +281,9 @@ def _array_batches(caller: str, data: PyTree, batch_size: int, transform: Callab
     examples = int(lengths.pop())
     if examples == 0:
         raise ValueError(f"{caller}: `data` must hold at least one example, got none")
-    return ArrayBatches(jax.tree.map(jnp.asarray, data), min(batch_size, examples), transform)
+    # `jnp.asarray` of a NumPy array compiles a program for its shape
+    placed = jax.tree.map(lambda leaf: jax.device_put(leaf) if isinstance(leaf, np.ndarray) else jnp.asarray(leaf), data)
+    return ArrayBatches(placed, min(batch_size, examples), transform)
 
 
 def _is_explicit(leaf: object) -> bool:
