@@ -161,7 +161,7 @@ def spread(caller: str, schedule: Schedule, others: tuple[Any, ...] = ()) -> tup
 
 @check_call
 def grid(schedules: Schedule | Sequence[Schedule], *others: Any) -> tuple[Any, ...]:
-    """Every schedule with every seed, as arguments of `sweep`; the schedule changes slowest.
+    """Combines every schedule with every seed, as arguments of `sweep`; the schedule changes slowest.
 
     Args:
       schedules: one schedule whose fields have a leading axis, or a list of schedules; S of them.

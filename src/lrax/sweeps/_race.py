@@ -44,20 +44,22 @@ def race(
     folder: Path | None = None,
     progress: bool = False,
 ) -> RaceResult:
-    """Trains with all schedules for a rung, keeps the best, and goes on with fewer.
+    """Trains with all schedules for some steps, a rung, keeps the best, and continues with fewer.
 
-    Every run starts from the learner's state and sees the same batches, so that they differ by their schedules alone. Runs that
-    go on keep their states. A run whose loss was not finite is out. Nothing is mutated: the learner's state stays as it is.
+    Every run starts from the learner's state and sees the same batches, so they differ only by their schedules. Runs that
+    continue keep their states. A run whose loss was not finite is out. Nothing is mutated: the learner's state stays as it is.
 
     Args:
       learner: a state and its step.
       data: as for `lrax.find_lr`: arrays with `batch_size`, a sampler `key -> batch`, or an iterable of batches.
-      schedules: one schedule some of whose fields have a leading axis, or a list of schedules of any classes.
+      schedules: one schedule with a leading axis in some of its fields, or a list of schedules of any classes.
       rungs: steps of each rung; one number for a single rung, after which nothing more is trained.
-      keep: the fraction of the runs that goes on after a rung, in (0, 1], rounded up.
-      tail: the fraction of a rung's steps whose mean loss ranks the runs, in (0, 1]; see `lrax.sweeps.end_loss`.
+      keep: the fraction of the runs that continues after a rung, in (0, 1], rounded up.
       key: random key that draws the batches; needed for arrays and samplers.
       batch_size: examples in a batch, for arrays.
+
+    Other Args:
+      tail: the fraction of a rung's steps whose mean loss ranks the runs, in (0, 1]; see `lrax.sweeps.end_loss`.
       transform, accumulate: as for `lrax.find_lr`.
       evaluation: ranks the runs by a metric in place of their losses: by its mean over the evaluations in a rung's tail. A rung
         ends with an evaluation in any case. A run whose metric is not finite is out.

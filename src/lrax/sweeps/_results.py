@@ -367,7 +367,7 @@ class RaceResult:
 
     @property
     def count(self) -> int | None:
-        """The steps that the winner has made: the count at which its schedule goes on. None if every run diverged."""
+        """The steps that the winner has made: the count at which its schedule continues. None if every run diverged."""
         return None if self.winner is None else int(np.sum(~np.isnan(self.losses[self.winner])))
 
     @check_call

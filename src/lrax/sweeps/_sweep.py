@@ -47,7 +47,7 @@ def sweep(
       train: a pure function that trains with one schedule and returns metrics, a pytree of arrays. Items of `others` come after
         the schedule: `train(schedule, *others)`, each without its leading axis. Bind large arrays that all runs share with
         `jax.tree_util.Partial(train, data)`, which keeps them out of the compiled program.
-      schedules: one schedule some of whose fields are arrays with a leading axis, or a list of schedules of any classes.
+      schedules: one schedule with a leading axis in some of its fields, or a list of schedules of any classes.
       *others: pytrees of arrays with one leading axis, one entry for each run; random keys, say.
       execution: `lrax.Execution(max_parallel=8)` trains 8 runs at a time, the rest in turn; by default a number that fits the
         memory and is fast, see `lrax.run_sweep`. `Execution(mesh=mesh, axis="runs")` divides the runs over that axis of a
@@ -55,7 +55,7 @@ def sweep(
 
     Returns: the metrics, each with a leading axis for the runs; under `jit`, traced.
 
-    Raises: TypeError if `schedules` holds something else than schedules; ValueError if there is none, or there is no common
+    Raises: TypeError if `schedules` contains anything but schedules; ValueError if there is none, or there is no common
       leading axis.
 
     >>> def train(schedule):
@@ -97,12 +97,14 @@ def run_sweep(
       train, schedules, others: as for `lrax.sweep`.
       score: metrics of one run -> scalar, the lower the better; by default, if the metrics are one array, its
         `lrax.sweeps.end_loss`. A run has diverged if its score is not finite. Other metrics may hold NaN or inf.
+
+    Other Args:
       execution: as for `lrax.sweep`. By default, on an accelerator, as many runs at a time as fit into nine tenths of its free
         memory; on the CPU, groups whose state fits the caches, one group for each core, and single runs for convolutions.
         `SweepResult.plan` says what it was and why.
       folder: where each finished group of runs is saved, in one file, written whole or not at all. The same call again
         loads what is there and trains the rest. Several processes may share it. If a file cannot be written, on a full disk,
-        say, a RuntimeWarning says so, and the sweep goes on.
+        say, a RuntimeWarning says so, and the sweep continues.
       progress: shows a progress bar (needs tqdm).
       executor: trains the groups of runs on its workers: a `concurrent.futures.ProcessPoolExecutor` (with the start method
         "spawn"), Dask's `client.get_executor()`, a submitit or `mpi4py.futures` executor. Each worker compiles the program
@@ -111,7 +113,7 @@ def run_sweep(
         `part` then loads them all. The result has the runs of this part.
       traced: False for a training function in plain Python, with loaders, checkpoints and any framework: it is called with one
         schedule at a time, and may take a keyword `report`, a function `(step, metrics)`. It returns a pytree of numbers and
-        arrays, or None if it reports. A run that raises has failed: the others go on, and `SweepResult.errors` has its error.
+        arrays, or None if it reports. A run that raises does not stop the others; `SweepResult.errors` has its error.
       retries: how often a run that raised is started again, if `traced=False`.
 
     Returns: a `SweepResult`: the metrics, and what they say about the schedules.

@@ -102,7 +102,7 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class Execution:
-    """How runs are executed: what changes their speed and memory, not their results.
+    """How runs are executed; this changes their speed and memory, not their results.
 
     Args:
       loop: `"scan"` runs all steps in one program, `"python"` calls the compiled step; None for what suits the data and the
