@@ -5,8 +5,9 @@
 
 Until that many workers were killed (SIGKILL), a sweep of a traced function, a race of a learner and a race of a training
 function in plain Python take turns, each in a new folder. Prints a Markdown table. A task is a group of runs, or a rung of one
-run; a start is a task that a worker has begun. Ends with an error if a result differs from that of one process, or if more
-tasks were begun again than workers were killed. Needs dask[distributed].
+run; a start is a task that a worker has begun. A worker that is killed loses the task that it trains, and a result that the
+caller has not fetched. Ends with an error if a result differs from that of one process, or if more than two tasks were begun
+again for each worker that was killed. Needs dask[distributed].
 """
 
 import argparse
@@ -88,6 +89,15 @@ WORK = {
 """What is trained, and its number of tasks."""
 
 
+PATIENT = {
+    "distributed.comm.timeouts.connect": "300s",  # on a machine that is busy
+    "distributed.comm.timeouts.tcp": "300s",
+    "distributed.deploy.lost-worker-timeout": "600s",  # a local cluster gives a worker up that takes 15 s to start again
+    "distributed.scheduler.allowed-failures": 1000,  # and a task that was on 4 workers that died
+}
+"""Dask's configuration for workers that are killed all the time."""
+
+
 class Counting:
     """An executor whose workers write a line to a file when they begin a task."""
 
@@ -143,10 +153,7 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=5, help="seconds between two, on average; default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     options = parser.parse_args()
-    dask.config.set({"distributed.comm.timeouts.connect": "300s", "distributed.comm.timeouts.tcp": "300s"})  # a busy machine
-    dask.config.set(
-        {"distributed.scheduler.allowed-failures": 1000}
-    )  # by default Dask gives up a task that was on 4 killed workers
+    dask.config.set(PATIENT)
     wanted = {name: work() for name, (work, _) in WORK.items()}
     rows = {name: np.zeros(5) for name in WORK}  # calls, tasks, starts, kills, seconds
     with (
@@ -170,7 +177,7 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for name, (calls, tasks, starts, kills, seconds) in {**rows, "in all": sum(rows.values())}.items():
         print(f"| {name} | {calls:.0f} | {tasks:.0f} | {starts:.0f} | {starts - tasks:.0f} | {kills:.0f} | {seconds:.0f} |")
-        assert 0 <= starts - tasks <= kills, "more was trained again than workers were killed"
+        assert 0 <= starts - tasks <= 2 * kills, "more was trained again than workers were killed"
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
     python benchmarks/sweep_workers.py --turns 5
 
 One function sleeps for a second, which other programs on the machine hardly disturb; the other computes in NumPy on one thread
-for about half a second. The three ways take turns in one process; a ratio is the median of the ratios of turns, with their range.
+for about half a second. The three ways take turns in one process; a ratio is the median of the ratios of turns, with the range.
 Prints a Markdown table. Needs dask[distributed].
 """
 

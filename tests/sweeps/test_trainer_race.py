@@ -2,8 +2,11 @@
 
 import concurrent.futures
 import multiprocessing
+import os
 import pathlib
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -196,6 +199,41 @@ def test_workers_race_what_one_process_races(pool: Any, whole: Any, tmp_path: pa
     """Rungs on two processes give the same bits; their states travel."""
     assert_same(race(executor=pool, folder=tmp_path), whole)
     assert len(list(tmp_path.glob("run-*.lrax"))) == 11
+
+
+CALLER = """
+import sys, time
+import lrax
+from test_trainer_race import RUNGS, SCHEDULES, train
+
+def slowly(*arguments, **given):
+    time.sleep(0.2)
+    return train(*arguments, **given)
+
+result = lrax.run_sweep(slowly, SCHEDULES, traced=False, folder=sys.argv[1], **RUNGS)
+print(result, result.metrics["loss"].tolist(), result.states)
+"""
+
+
+@pytest.mark.slow
+def test_a_caller_that_is_killed_goes_on_from_the_folder(whole: Any, tmp_path: pathlib.Path) -> None:
+    """After SIGKILL in the second rung, what had ended is loaded by the next caller, and the race is the same."""
+    script, folder = tmp_path / "caller.py", tmp_path / "race"
+    script.write_text(CALLER)
+    paths = os.pathsep.join([str(pathlib.Path(__file__).parent), str(pathlib.Path(__file__).parents[1]), *sys.path])
+    call: dict[str, Any] = {"args": [sys.executable, str(script), str(folder)], "env": {**os.environ, "PYTHONPATH": paths}}
+    process = subprocess.Popen(**call)
+    for _ in range(1200):
+        if len(list(folder.glob("run-*.lrax"))) > 6:
+            break
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    ended = {file.name: file.stat().st_mtime_ns for file in folder.glob("run-*.lrax")}
+    assert 6 < len(ended) < 11
+    found = subprocess.run(**call, capture_output=True, text=True, check=True, timeout=300).stdout
+    assert found == f"{whole} {whole.metrics['loss'].tolist()} {whole.states}\n"
+    assert {name: (folder / name).stat().st_mtime_ns for name in ended} == ended
 
 
 BEGAN: list[float] = []

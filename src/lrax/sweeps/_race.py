@@ -68,10 +68,10 @@ def race(
         ends with an evaluation in any case. A run whose metric is not finite is out.
       execution: `lrax.Execution(max_parallel=8)` trains 8 runs at a time, the rest in turn; by default as many as is fast, and
         on an accelerator as many as fit its free memory four times. `loop="scan"` runs a rung as one program, `"python"` calls
-        the compiled step, which is faster for convolutions on the CPU. `mesh` and `axis` divide the runs over a device mesh of
-        this process.
+        the compiled step, which is faster for convolutions on the CPU. `mesh` and `axis` divide the runs over a device mesh,
+        also one of several processes, which make the same call.
       folder: where the race is saved after each rung, in one file that is written whole or not at all. The same call again goes
-        on after the last rung that ended. For arrays and samplers: an iterable cannot be read from where it was left.
+        on after the last rung that ended. For arrays and samplers, which can be read from any step on, and in one process.
       progress: shows a progress bar (needs tqdm).
       executor: trains the groups of runs of each rung on its workers, as for `lrax.run_sweep`; the states travel with them. The
         results are those of one process with the same `max_parallel`. For arrays and samplers.
@@ -98,10 +98,9 @@ def race(
         raise argument_error(TypeError, "race", "schedules", "arrays, not traced", schedules, remedy)
     check_learner("race", learner, key)
     execution = check_execution("race", execution, "donate")
-    if execution.mesh is not None and jax.process_count() > 1:
-        remedy = "divide the runs of a sweep over several processes, or race in one"
-        needs = "left out where there are several processes"
-        raise argument_error(ValueError, "race", "execution.mesh", needs, execution.mesh, remedy)
+    if folder is not None and execution.mesh is not None and jax.process_count() > 1:
+        needs, remedy = "left out where there are several processes", "a sweep over several processes can be saved"
+        raise argument_error(ValueError, "race", "folder", needs, folder, remedy)
     if executor is not None:
         check_executor("race", executor)
         check_execution("race", execution, "mesh")

@@ -5,6 +5,7 @@ import inspect
 import itertools
 import pickle
 import traceback
+import types
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -145,15 +146,16 @@ def _check_trainer(train: Callable[..., PyTree], batch: Batch, races: bool) -> b
         raise argument_error(TypeError, "run_sweep", "train", "a function schedule -> metrics", train)
     others = ", other" * len(batch.others)
     try:
-        taken = set(inspect.signature(train).parameters)
+        parameters = inspect.signature(train).parameters
     except (TypeError, ValueError):
-        taken = set()
-    if races and (lacking := [name for name in ("report", "until", "state") if name not in taken]):
+        parameters = types.MappingProxyType({})
+    lacking = [name for name in ("report", "until", "state") if name not in parameters]
+    if races and lacking and not any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
         needs = f"a function train(schedule{others}, report, until, state) with `rungs`"
         raise argument_error(TypeError, "run_sweep", "train", needs, train, f"it has no {' and no '.join(lacking)}")
-    if "report" not in taken:
+    if not races and "report" not in parameters:
         check_arity("run_sweep", "train", train, f"train(schedule{others})", 1 + len(batch.others))
-    return "report" in taken
+    return races or "report" in parameters
 
 
 def _described(raised: Exception) -> str:
