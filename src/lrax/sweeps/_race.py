@@ -87,23 +87,11 @@ def race(
     >>> print(result.schedule, result.steps_run)
     Constant(value=0.1) 96
     """
-    lengths = check_rungs("race", rungs)
-    if lengths[0] < 2:
-        needs = "at least 2 steps in the first rung: the first loss is measured before any learning rate has acted"
-        raise argument_error(ValueError, "race", "rungs", needs, rungs)
+    lengths = _check_rungs(rungs)
     keep, tail = check_fraction("race", "keep", keep), check_fraction("race", "tail", tail)
-    batch = as_batch("race", schedules)
-    if any_traced(batch.schedules):
-        remedy = "call race outside jit, or train inside it with lrax.sweep"
-        raise argument_error(TypeError, "race", "schedules", "arrays, not traced", schedules, remedy)
+    batch = _check_schedules(schedules)
     check_learner("race", learner, key)
-    execution = check_execution("race", execution, "donate")
-    if folder is not None and execution.mesh is not None and jax.process_count() > 1:
-        needs, remedy = "left out where there are several processes", "a sweep over several processes can be saved"
-        raise argument_error(ValueError, "race", "folder", needs, folder, remedy)
-    if executor is not None:
-        check_executor("race", executor)
-        check_execution("race", execution, "mesh")
+    execution = _check_places(execution, folder, executor)
     sizes = itertools.accumulate(lengths[1:], lambda size, _: part_of(size, keep), initial=batch.runs)
     total = sum(size * length for size, length in zip(sizes, lengths, strict=True))
     source = Source(data, key, batch_size, transform, accumulate)
@@ -114,8 +102,11 @@ def race(
     ):
         trainer = make_trainer("race", [learner], source, report=show, **options)
         if executor is not None and trainer.reads_on:
-            remedy = "give arrays or a sampler, which every worker can draw from"
-            raise argument_error(ValueError, "race", "executor", "left out where the data is an iterable", executor, remedy)
+            needs, remedy = (
+                "left out where the data is an iterable",
+                "give arrays or a sampler, which every worker can draw from",
+            )
+            raise argument_error(ValueError, "race", "executor", needs, executor, remedy)
         now = _State.first(trainer, batch, trainer.order(key))
         plan, stored = str(trainer.plan(now.runs)), None
         if folder is not None:
@@ -137,6 +128,34 @@ def race(
     if wrong := contradiction(result):
         warnings.warn(f"race: {wrong}", stacklevel=3)
     return result
+
+
+def _check_rungs(rungs: object) -> tuple[int, ...]:
+    lengths = check_rungs("race", rungs)
+    if lengths[0] < 2:
+        needs = "at least 2 steps in the first rung: the first loss is measured before any learning rate has acted"
+        raise argument_error(ValueError, "race", "rungs", needs, rungs)
+    return lengths
+
+
+def _check_schedules(schedules: Schedule | Sequence[Schedule]) -> Batch:
+    batch = as_batch("race", schedules)
+    if any_traced(batch.schedules):
+        remedy = "call race outside jit, or train inside it with lrax.sweep"
+        raise argument_error(TypeError, "race", "schedules", "arrays, not traced", schedules, remedy)
+    return batch
+
+
+def _check_places(execution: Execution | None, folder: Path | None, executor: Executor | None) -> Execution:
+    """The execution, checked with where the race is saved and which workers train it."""
+    execution = check_execution("race", execution, "donate")
+    if folder is not None and execution.mesh is not None and jax.process_count() > 1:
+        needs, remedy = "left out where there are several processes", "a sweep over several processes can be saved"
+        raise argument_error(ValueError, "race", "folder", needs, folder, remedy)
+    if executor is not None:
+        check_executor("race", executor)
+        check_execution("race", execution, "mesh")
+    return execution
 
 
 @dataclasses.dataclass
