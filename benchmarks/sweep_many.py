@@ -3,7 +3,7 @@
     python benchmarks/sweep_many.py
     python benchmarks/sweep_many.py --runs 2000 8000
 
-Each line is a process of its own: the caller of a sweep on two workers. Runs of a traced function are trained in groups of 100;
+Each line is a separate process: the caller of a sweep on two workers. Runs of a traced function are trained in groups of 100;
 a training function in plain Python is a task for each run. Seconds are those of the clock. Processor seconds and memory (the
 highest resident set, less that before the sweep) are those of the caller alone, which has Dask's scheduler in it. Prints a
 Markdown table. Needs dask[distributed].
