@@ -1,0 +1,70 @@
+"""The pages on other libraries, executed where those are installed: each section after the beginning of its page."""
+
+import pathlib
+import re
+
+import matplotlib as mpl
+import pytest
+
+from pages import ROOT, python_blocks
+
+REQUIRED = {
+    "docs/logging.md": {
+        "TensorBoard": ["tensorboardX"],
+        "Weights & Biases": ["wandb"],
+        "MLflow": ["mlflow"],
+        "Trackio": ["trackio"],
+        "Inside jit": [],
+    },
+    "docs/optuna.md": {"Ask, train, tell": ["optuna"], "Stop bad trials early": ["optuna"]},
+}
+"""The sections of a page with code, and the modules that each needs."""
+
+
+def sections(page: str) -> tuple[str, dict[str, str]]:
+    """The code above the first section of a page, and that of each section that has some."""
+    beginning, *rest = re.split(r"^## ", (ROOT / page).read_text(), flags=re.MULTILINE)
+    code = {
+        part.partition("\n")[0]: "\n".join(re.findall(r"```python\n(.*?)```", part, re.DOTALL)) for part in [beginning, *rest]
+    }
+    first, *others = code.items()
+    return first[1], {title: source for title, source in others if source}
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loggers write to a folder of the test, and nowhere else."""
+    mpl.use("Agg")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path))
+    for name in ("WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
+        monkeypatch.setenv(name, str(tmp_path))
+
+
+@pytest.mark.parametrize("page", REQUIRED)
+def test_every_section_is_listed(page: str) -> None:
+    """No section with code is left out."""
+    assert set(sections(page)[1]) == set(REQUIRED[page])
+
+
+@pytest.mark.slow
+@pytest.mark.standard_promotion  # of optax's optimizers
+@pytest.mark.filterwarnings("ignore")  # of the other libraries
+@pytest.mark.parametrize(("page", "title"), [(page, title) for page, titles in REQUIRED.items() for title in titles])
+def test_sections_run(page: str, title: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The code of a section runs after that of the beginning, where its library is installed."""
+    for module in REQUIRED[page][title]:
+        pytest.importorskip(module)
+    beginning, others = sections(page)
+    exec(compile(f"{beginning}\n{others[title]}", f"{page}: {title}", "exec"), {})
+
+
+@pytest.mark.slow
+@pytest.mark.standard_promotion
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("page", ["docs/own_loop.md", "docs/loaders.md"])
+def test_pages_run(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The Python of a page runs from its first line to its last."""
+    pytest.importorskip("grain")
+    exec(compile(python_blocks(page), page, "exec"), {})
+    assert "Best: peak" in capsys.readouterr().out
