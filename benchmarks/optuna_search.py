@@ -2,9 +2,9 @@
 
     python benchmarks/optuna_search.py
 
-Each method chooses a peak and the fraction of the steps before the decay by 32 runs of one seed. Its choice is trained again with
-16 new seeds. The table has the mean end loss of the choice over that of the best choice of any method on the task: the median and the
-range over five searches.
+Each method chooses a peak and the fraction of the steps before the decay by 32 runs of one seed. Its choice is trained again
+with 16 new seeds. The table has the mean end loss of the choice over that of the best choice of any method on the task: the
+median and the range over five searches.
 """
 
 import functools

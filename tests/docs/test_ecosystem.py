@@ -2,10 +2,12 @@
 
 import pathlib
 import re
+from typing import Any
 
 import matplotlib as mpl
 import pytest
 
+import lrax
 from pages import ROOT, python_blocks
 
 REQUIRED = {
@@ -62,9 +64,35 @@ def test_sections_run(page: str, title: str, capsys: pytest.CaptureFixture[str])
 @pytest.mark.slow
 @pytest.mark.standard_promotion
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("page", ["docs/own_loop.md", "docs/loaders.md"])
-def test_pages_run(page: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The Python of a page runs from its first line to its last."""
+def test_data_loaders_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """The Python of the page on data loaders runs from its first line to its last."""
     pytest.importorskip("grain")
-    exec(compile(python_blocks(page), page, "exec"), {})
+    exec(compile(python_blocks("docs/loaders.md"), "docs/loaders.md", "exec"), {})
     assert "Best: peak" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.standard_promotion
+@pytest.mark.filterwarnings("ignore")
+def test_a_loop_runs_and_goes_on_from_its_checkpoint(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The page on training loops runs, and a run that is interrupted reports what an undisturbed one does, to the last bit."""
+    pytest.importorskip("grain")
+    names: dict[str, Any] = {}
+    exec(compile(python_blocks("docs/own_loop.md"), "docs/own_loop.md", "exec"), names)
+    assert "Best: peak" in capsys.readouterr().out
+    schedule, whole, again = lrax.warmup_cosine(0.01, warmup_steps=0.1, total_steps=12), {}, {}
+    names["train"](tmp_path / "whole", schedule, 0, 1, whole.__setitem__)
+
+    def interrupt(step: int, metrics: dict[str, float]) -> None:
+        again[step] = metrics
+        if len(again) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        names["train"](tmp_path / "again", schedule, 0, 1, interrupt)
+    calls: list[int] = []
+    step = names["train_step"]
+    names["train_step"] = lambda *given: calls.append(1) or step(*given)
+    names["train"](tmp_path / "again", schedule, 0, 1, again.__setitem__)
+    assert len(calls) == 4  # of twelve: those of the last epoch
+    assert again == whole

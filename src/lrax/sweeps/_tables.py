@@ -204,8 +204,8 @@ def frame_of(caller: str, rows: Sequence[dict[str, Any]]) -> "DataFrame":
     frame = pandas.DataFrame(rows)
     for name in frame:
         types = {type(row[name]) for row in rows}
-        for kind, dtype in ((bool, "boolean"), (int, "Int64"), (float, "float64")):
-            if types == {kind, type(None)}:
+        for number, dtype in ((bool, "boolean"), (int, "Int64"), (float, "float64")):
+            if types == {number, type(None)}:
                 frame[name] = pandas.array([row[name] for row in rows], dtype=dtype)
     return frame
 
