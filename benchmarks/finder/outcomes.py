@@ -18,8 +18,8 @@ from finder.training import curves
 
 SEEDS = 5
 OURS: dict[str, dict[str, Any]] = {
+    "lrax, budget=300": {"budget": 300},
     "lrax (default)": {},
-    "lrax, budget=500": {"budget": 500},
     "lrax, budget=750": {"budget": 750},
 }
 """Arguments of `lrax.find_lr`."""

@@ -16,8 +16,8 @@ def update(task: Task, params: Any, state: Any, batch: Any, rate: jax.Array) -> 
     return optax.apply_updates(params, change), state, loss
 
 
-def train(task: Task, params: Any, stream: jax.Array, rates: jax.Array) -> tuple[Any, jax.Array]:
-    """The parameters after a run at these rates, and the loss before every update."""
+def train(task: Task, params: Any, stream: jax.Array, rates: jax.Array, with_state: bool = False) -> tuple[Any, jax.Array]:
+    """The parameters after a run at these rates, with the optimizer's state if asked for, and the loss before every update."""
 
     def body(carry: Any, inputs: Any) -> Any:
         key, rate = inputs
@@ -25,8 +25,8 @@ def train(task: Task, params: Any, stream: jax.Array, rates: jax.Array) -> tuple
         return tuple(carry), loss
 
     begin = (params, task.optimizer(1.0).init(params))
-    (end, _), losses = jax.lax.scan(body, begin, (jax.random.split(stream, rates.shape[0]), rates))
-    return end, losses
+    (end, state), losses = jax.lax.scan(body, begin, (jax.random.split(stream, rates.shape[0]), rates))
+    return (end, state) if with_state else end, losses
 
 
 @functools.partial(jax.jit, static_argnames="task")

@@ -10,7 +10,7 @@ import base64
 import html
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from lrax.fields._errors import missing_extra
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
+    from matplotlib.axis import Axis, XAxis, YAxis
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Colormap
 
@@ -31,7 +31,7 @@ COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY)
 """Of separate lines: those that have no other meaning."""
 ANSWER, GONE = RED, "0.35"
 """Of what a picture is drawn for, and of what diverged or left the axes."""
-STYLES: tuple[Any, ...] = ("-.", ":", (0, (6, 2, 1, 2, 1, 2)), (0, (1, 3)), (0, (8, 4)))
+STYLES: tuple[str | tuple[int, tuple[int, ...]], ...] = ("-.", ":", (0, (6, 2, 1, 2, 1, 2)), (0, (1, 3)), (0, (8, 4)))
 """Dashes that differ without colours, in addition to the plain and the dashed line."""
 SIZE = (6.0, 3.6)
 """Inches of a picture in a notebook and in the documentation."""
@@ -82,7 +82,7 @@ def new_axes() -> "Axes":
     return plt.subplots(layout="constrained")[1]
 
 
-def set_plain_log(axis: Any) -> None:
+def set_plain_log(axis: "XAxis | YAxis") -> None:
     """Makes the scale of `axes.xaxis` or `axes.yaxis` logarithmic, with plain numbers at its ticks, such as 0.01."""
     getattr(axis.axes, f"set_{axis.axis_name}scale")("log")
     plain_ticks(axis)
@@ -95,7 +95,7 @@ def plain_ticks(axis: "Axis") -> None:
     class Spaced(LogLocator):
         """As many numbers in a decade as fit."""
 
-        def tick_values(self, vmin: float, vmax: float) -> Any:
+        def tick_values(self, vmin: float, vmax: float) -> "Sequence[float]":
             decades = abs(math.log10(vmax / vmin)) if vmin > 0 and vmax > 0 else 9.0
             self.set_params(
                 subs=(1,) if decades > 4 else (1, 3) if decades > 2 else (1, 2, 5) if decades > 0.8 else range(1, 10)
@@ -116,7 +116,7 @@ def plain(value: float) -> str:
     return f"{value:.6g}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
 
 
-def log_if_wide(axes: "Axes", values: npt.NDArray[Any]) -> bool:
+def log_if_wide(axes: "Axes", values: npt.NDArray[np.number]) -> bool:
     """Makes the upright axis logarithmic if all finite values are positive and span more than `WIDE`; returns whether."""
     finite = np.asarray(values)[np.isfinite(values)]
     wide = bool(finite.size and finite.min() > 0 and finite.max() > WIDE * finite.min())
@@ -125,7 +125,7 @@ def log_if_wide(axes: "Axes", values: npt.NDArray[Any]) -> bool:
     return wide
 
 
-def set_loss_axis(axes: "Axes", losses: npt.NDArray[Any], above: float) -> float:
+def set_loss_axis(axes: "Axes", losses: npt.NDArray[np.number], above: float) -> float:
     """Fits the upright axis to losses that may have diverged, with losses up to `above`; returns its upper end."""
     finite = losses[np.isfinite(losses)]
     if not finite.size:

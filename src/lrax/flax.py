@@ -31,6 +31,7 @@ from typing import Any
 import jax
 import numpy as np
 import optax
+from jax.typing import ArrayLike
 
 from lrax.fields._errors import Shown, argument_error, check_arity, check_call, missing_extra, name_of
 
@@ -53,8 +54,8 @@ __all__ = ["from_nnx", "from_train_state", "from_train_step"]
 
 @check_call
 def from_train_state(
-    state: Any,
-    loss_fn: Callable[..., Any],
+    state: PyTree,
+    loss_fn: Callable[..., PyTree],
     optimizer: OptimizerFactory,
     *,
     aux: str | None = None,
@@ -109,10 +110,10 @@ def from_train_state(
 @check_call
 def from_nnx(
     model: nnx.Module,
-    loss_fn: Callable[..., Any],
+    loss_fn: Callable[..., PyTree],
     optimizer: OptimizerFactory,
     *,
-    state: nnx.Optimizer[Any] | None = None,
+    state: nnx.Optimizer[nnx.Module] | None = None,
     wrt: Any = nnx.Param,
     key: jax.Array | None = None,
     has_aux: bool = False,
@@ -161,11 +162,11 @@ def from_nnx(
 
 @check_call
 def from_train_step(
-    state: Any,
-    train_step: Callable[..., Any],
+    state: PyTree,
+    train_step: Callable[..., PyTree],
     optimizer: OptimizerFactory,
     *,
-    loss: str | Callable[[Any], Any] = "loss",
+    loss: str | Callable[[PyTree], ArrayLike] = "loss",
     hyperparameter: str = "learning_rate",
 ) -> Learner:
     """A learner from a train step that you have already, of linen or of NNX.
@@ -231,7 +232,7 @@ def from_train_step(
 CALLER = "from_train_step"
 
 
-def check_one(caller: str, state: Any) -> None:
+def check_one(caller: str, state: PyTree) -> None:
     """Raises ValueError if a train state is replicated over devices."""
     if np.ndim(getattr(state, "step", 0)):
         remedy = "give flax.jax_utils.unreplicate(state)"
@@ -242,16 +243,16 @@ def check_one(caller: str, state: Any) -> None:
 class TrainStep:
     """A user's train step, and where its loss is; equal for equal parts."""
 
-    train_step: Callable[..., Any]
+    train_step: Callable[..., PyTree]
     optimizer: OptimizerFactory
-    loss: str | Callable[[Any], Any]
+    loss: str | Callable[[PyTree], ArrayLike]
     hyperparameter: str
 
-    def __call__(self, rate: Any, make_args: Callable[[Any], tuple[Any, ...]]) -> Any:
+    def __call__(self, rate: jax.Array, make_args: Callable[[optax.GradientTransformation], tuple[PyTree, ...]]) -> PyTree:
         """What the step returns for the arguments that `make_args` makes with an optimizer at this learning rate."""
         inner, used = optimizer_at(CALLER, self.optimizer, rate, self.hyperparameter), []
 
-        def update(*args: Any, **extra: Any) -> tuple[Any, Any]:
+        def update(*args: PyTree, **extra: object) -> tuple[PyTree, PyTree]:
             used.append(True)
             return inner.update(*args, **extra)
 
@@ -264,7 +265,7 @@ class TrainStep:
             raise argument_error(ValueError, CALLER, "train_step", needs, self.train_step, remedy)
         return returned
 
-    def loss_in(self, returned: Any, outputs: Sequence[Any]) -> jax.Array:
+    def loss_in(self, returned: PyTree, outputs: Sequence[PyTree]) -> jax.Array:
         """The loss in what the step returned; `outputs` are its parts without the state."""
         if callable(self.loss):
             found, what = self.loss(returned), "a function that returns a scalar"
@@ -276,7 +277,7 @@ class TrainStep:
             raise argument_error(TypeError, CALLER, "loss", what, shown, remedy)
         return found  # type: ignore[return-value]
 
-    def _named(self, name: str, outputs: Sequence[Any]) -> Any:
+    def _named(self, name: str, outputs: Sequence[PyTree]) -> PyTree:
         entries = [_entries(output) for output in outputs]
         named = [those[name] for those in entries if name in those]
         scalars = [output for output in outputs if hasattr(output, "dtype") and np.ndim(output) == 0]
@@ -293,7 +294,7 @@ class TrainStep:
         raise argument_error(ValueError, CALLER, "loss", needs, name, remedy)
 
 
-def _entries(output: Any) -> dict[str, Any]:
+def _entries(output: PyTree) -> dict[str, PyTree]:
     """The named parts of a dict, a dataclass or a named tuple."""
     if isinstance(output, Mapping):
         return {key: value for key, value in output.items() if isinstance(key, str)}
@@ -318,7 +319,7 @@ class FlaxStep(abc.ABC):
         return call(self._step, state, batch, lr)
 
     @abc.abstractmethod
-    def _step(self, state: PyTree, batch: PyTree, lr: jax.Array) -> tuple[Any, jax.Array]:
+    def _step(self, state: PyTree, batch: PyTree, lr: jax.Array) -> tuple[PyTree, jax.Array]:
         """The state and the loss after a step."""
 
 
@@ -326,7 +327,7 @@ class FlaxStep(abc.ABC):
 class StateStep(FlaxStep):
     """The step function of a train step that returns its state."""
 
-    def _step(self, state: PyTree, batch: PyTree, lr: jax.Array) -> tuple[Any, jax.Array]:
+    def _step(self, state: PyTree, batch: PyTree, lr: jax.Array) -> tuple[PyTree, jax.Array]:
         returned = self.step(lr, lambda tx: (_with(state, tx), batch))
         parts = list(returned) if type(returned) in (tuple, list) else [returned]
         places = [i for i, part in enumerate(parts) if isinstance(part, type(state))]
@@ -337,7 +338,7 @@ class StateStep(FlaxStep):
         return _with(after, state.tx), self.step.loss_in(returned, parts)
 
 
-def _with(state: Any, tx: Any) -> Any:
+def _with(state: PyTree, tx: optax.GradientTransformation) -> PyTree:
     """A train state with another optimizer."""
     return state.replace(tx=tx) if hasattr(state, "replace") else dataclasses.replace(state, tx=tx)
 
@@ -348,10 +349,10 @@ class ObjectsStep(FlaxStep):
 
     graph: "Graph"
 
-    def _step(self, state: PyTree, batch: PyTree, lr: jax.Array) -> tuple[Any, jax.Array]:
+    def _step(self, state: PyTree, batch: PyTree, lr: jax.Array) -> tuple[PyTree, jax.Array]:
         objects = self.graph.merged(state)
 
-        def arguments(tx: Any) -> tuple[Any, ...]:
+        def arguments(tx: optax.GradientTransformation) -> tuple[PyTree, ...]:
             (optimizer,) = (part for _, part in nnx.iter_graph(objects) if isinstance(part, nnx.Optimizer))
             optimizer.tx = tx
             return (*objects, batch)
@@ -382,7 +383,7 @@ class Graph:
     filters: tuple[Any, ...]  # what the variables are divided by
 
     @staticmethod
-    def of(node: Any, *filters: Any) -> "tuple[Graph, list[Any]]":
+    def of(node: Any, *filters: Any) -> "tuple[Graph, list[PyTree]]":
         """The structure of NNX objects, and their states as pytrees of arrays, one for each filter.
 
         The objects stay as they are. Sown variables are left out: they belong to the call that sowed them.
@@ -392,11 +393,11 @@ class Graph:
         graph, *states = nnx.split(copied, *filters)
         return Graph(graph, filters), [pure(state) for state in states]
 
-    def merged(self, *states: Any) -> Any:
+    def merged(self, *states: PyTree) -> Any:
         """New objects with these states."""
         return nnx.merge(self.graph, *map(flat, states), **COPIES)
 
-    def states(self, node: Any) -> list[Any]:
+    def states(self, node: Any) -> list[PyTree]:
         """The states of such objects after a step, without sown variables."""
         nnx.pop(node, nnx.Intermediate)
         parts: Any = nnx.split(node, *self.filters)
@@ -407,11 +408,11 @@ class Graph:
 class ModelLoss:
     """The loss of an NNX model as a pure function of its arrays; equal for equal parts."""
 
-    loss_fn: Callable[..., Any]
+    loss_fn: Callable[..., PyTree]
     graph: Graph
     has_metrics: bool = False
 
-    def __call__(self, trained: Any, others: Any, batch: Any, *key: jax.Array) -> tuple[Any, Any]:
+    def __call__(self, trained: PyTree, others: PyTree, batch: PyTree, *key: jax.Array) -> tuple[PyTree, PyTree]:
         """The loss, and the other variables after it, with the metrics if the loss has some."""
         model = self.graph.merged(trained, others)
         with calling(f"loss_fn(model, batch{', key' * len(key)})", "`loss_fn` of from_nnx", batch=batch):
@@ -429,12 +430,12 @@ class Whole(nnx.Variable[Any]):
     """
 
 
-def pure(state: Any) -> Any:
+def pure(state: PyTree) -> PyTree:
     """An NNX state as a pytree of plain arrays, with one node for each variable."""
     return jax.tree.map(lambda node: _value(node) if is_variable(node) else node, state, is_leaf=is_variable)
 
 
-def _value(variable: Any) -> Any:
+def _value(variable: nnx.Variable[Any]) -> PyTree:
     value = raw(variable)
     arrays = jax.tree.map(lambda leaf: leaf[...] if isinstance(leaf, jax.Array) else leaf, value)  # mutable ones are read so
     return arrays if jax.tree_util.all_leaves([value]) else Whole(arrays)
@@ -445,22 +446,22 @@ def raw(variable: Any) -> Any:
     return variable.get_raw_value() if RAW else variable.raw_value
 
 
-def flat(state: Any) -> Any:
+def flat(state: PyTree) -> PyTree:
     """A state that `pure` made as Flax merges it: paths and values."""
     return jax.tree.map(lambda leaf: raw(leaf) if is_variable(leaf) else leaf, nnx.to_flat_state(state), is_leaf=is_variable)
 
 
-def is_variable(node: Any) -> bool:
+def is_variable(node: object) -> bool:
     """Whether a node of a state is an NNX variable."""
     return isinstance(node, nnx.Variable)
 
 
-def state_of(schedule: Schedule) -> dict[str, Any]:
+def state_of(schedule: Schedule) -> dict[str, jax.Array]:
     """The numbers of a schedule by their paths; words and flags are left to the target."""
     return {jax.tree_util.keystr(path)[1:]: leaf for path, leaf in jax.tree.leaves_with_path(schedule)}
 
 
-def restored(schedule: Schedule, state: Mapping[str, Any]) -> Schedule:
+def restored(schedule: Schedule, state: Mapping[str, jax.Array]) -> Schedule:
     """`schedule` with the numbers of `state`; raises ValueError if they belong to another class of schedule."""
     names = list(state_of(schedule))
     if set(names) != set(state):

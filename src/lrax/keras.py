@@ -5,7 +5,6 @@ Say so before Keras is imported: `KERAS_BACKEND=jax` in the environment.
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,9 +24,10 @@ if keras.backend.backend() != "jax":
         "before Keras is imported"
     )
 
+from lrax.fields._rules import PyTree
 from lrax.optimizers._recorded import OptimizerFactory
+from lrax.schedules._base import RateFunction, ScheduleRule
 from lrax.schedules._base import Schedule as LraxSchedule
-from lrax.schedules._base import ScheduleRule
 from lrax.schedules._serialise import from_json, to_json
 from lrax.training._learner import Learner, make_learner
 
@@ -51,27 +51,27 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
     0.0100
     """
 
-    def __init__(self, schedule: Any) -> None:
+    def __init__(self, schedule: RateFunction | str) -> None:
         if isinstance(schedule, str):
             schedule = from_json(schedule)
         self.schedule: LraxSchedule = ScheduleRule().convert("lrax.keras.Schedule", "schedule", schedule)
 
-    def __call__(self, step: Any) -> jax.Array:
+    def __call__(self, step: jax.typing.ArrayLike) -> jax.Array:
         """The learning rate of a step, counted from 0."""
         return self.schedule(keras.ops.cast(step, "int32"))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, str]:
         """The schedule as JSON text."""
         return {"schedule": to_json(self.schedule)}
 
 
 @check_call
 def from_keras(
-    model: Any,
-    loss: Any,
+    model: keras.Model,
+    loss: str | Callable[..., jax.Array],
     optimizer: OptimizerFactory,
     *,
-    opt_state: Any = None,
+    opt_state: PyTree = None,
     hyperparameter: str = "learning_rate",
 ) -> Learner:
     """A learner from a Keras model on the JAX backend; the model is read and never changed.
@@ -119,10 +119,10 @@ def from_keras(
 class KerasLoss:
     """The loss of a Keras model as a pure function of its variables."""
 
-    model: Any
-    loss: Callable[..., Any]
+    model: keras.Model
+    loss: Callable[..., jax.Array]
 
-    def __call__(self, trained: Any, others: Any, batch: Any) -> tuple[jax.Array, Any]:
+    def __call__(self, trained: PyTree, others: PyTree, batch: PyTree) -> tuple[jax.Array, PyTree]:
         """The loss, and the other variables after it."""
         if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
             needs = "(inputs, targets) or (inputs, targets, weights)"

@@ -14,6 +14,7 @@ import pytest
 import lrax
 from compilations import compilations
 from lrax.finder import Reason
+from lrax.finder._rules import is_ordered
 from problems import linear_learner, nothing, regression, same, scripted, squared_error
 
 pytestmark = pytest.mark.standard_promotion  # of optax's optimizers
@@ -218,6 +219,82 @@ def test_a_loss_without_a_bound_is_warned_of():
     assert "the loss is negative" in lrax.find_lr(likelihood, lambda key: jnp.zeros(1), key=KEY).explanation
 
 
+def in_classes(order):
+    """Batches of 16 of a mixture of twelve clusters, and a learner that tells them apart."""
+    random = np.random.default_rng(0)
+    labels = np.repeat(np.arange(12), 80)
+    inputs = (random.normal(size=(12, 8))[labels] + 0.5 * random.normal(size=(960, 8))).astype(np.float32)
+    places = np.arange(960) if order == "sorted" else random.permutation(960)
+    batches = [(inputs[at], labels[at]) for at in places.reshape(-1, 16)]
+
+    def loss_fn(weights, batch):
+        return optax.softmax_cross_entropy_with_integer_labels(batch[0] @ weights, batch[1]).mean()
+
+    weights = random.normal(size=(8, 12)).astype(np.float32)
+    return lrax.Learner.create(loss_fn, jnp.asarray(weights), optax.sgd), batches
+
+
+def test_sorted_data_are_warned_of():
+    """Batches in the order of their classes are warned of, unless all data judge; shuffled ones are not."""
+    learner, batches = in_classes("sorted")
+    with pytest.warns(UserWarning, match="^find_lr: batches that follow each other have similar losses .* shuffle the data"):
+        found = lrax.find_lr(learner, batches)
+    assert "shuffle the data" in found.explanation
+    everything = jax.tree.map(lambda *parts: np.concatenate(parts), *batches)
+    judge = lrax.Evaluation(lambda state: learner.step(state, everything, 0.0)[1])
+    assert "shuffle" not in lrax.find_lr(learner, batches, evaluation=judge).explanation
+    assert "shuffle" not in lrax.find_lr(*in_classes("shuffled")).explanation
+
+
+def test_chance_and_trends_are_not_an_order():
+    """Of independent losses, with a trend or with what a ramp does to them, at most one in a thousand looks sorted."""
+    random, rates = np.random.default_rng(0), np.geomspace(1e-7, 100, 100)
+    drop = 1 - 0.8 / (1 + (0.03 / rates) ** 2) + (rates > 3)
+    ramps = drop + random.uniform(0.03, 0.3, (1000, 1)) * random.normal(size=(1000, 100))
+    assert (
+        sum(is_ordered(rates, ramp + trend) for ramp, trend in zip(ramps, np.outer(range(1000), rates > 0), strict=True)) <= 1
+    )
+    rising = np.linspace(0, 0.5, 100)  # as the weight of a loss does
+    assert not is_ordered(rates, drop + rising)
+    assert not any(is_ordered(rates, ramp + rising) for ramp in ramps[:100])
+    assert not is_ordered(rates, np.ones(100))
+    assert not is_ordered(rates[:10], drop[:10])
+
+
+@pytest.mark.parametrize("goal", [None, "max"])
+def test_an_optimizer_without_a_learning_rate_is_compared(goal, tmp_path):
+    """Both ends are those of runs by hand on the same batches; which is better is said, with the steps that it cost."""
+    other = linear_learner(optax.contrib.prodigy)
+    batches = [(DATA[0][at], DATA[1][at]) for at in np.arange(64).reshape(4, 16)]
+    judge = None if goal is None else lrax.Evaluation(lambda state: -squared_error(state.params, DATA), goal=goal)
+    run = functools.partial(lrax.find_lr, linear_learner(optax.adam), batches, total_steps=1000, budget=300, evaluation=judge)
+    found, alone = run(compare=other), run()
+    assert (found.peak, found.interval, alone.comparison) == (alone.peak, alone.interval, None)
+    steps, own, its, steps_run = found.comparison
+    assert (steps, steps_run) == (found.runs.steps.max(), steps)
+    assert found.steps_run == alone.steps_run + 2 * steps
+    state, losses, step = other.state, [], jax.jit(other.step)
+    for i in range(steps):
+        state, loss = step(state, batches[i % 4], 1 - i / steps)
+        losses.append(float(loss))
+    expected = np.mean(losses[-steps // 4 :]) if goal is None else float(squared_error(state.params, DATA))
+    assert its == pytest.approx(expected, rel=1e-3)
+    better = "the plan is better" if own < its else "`compare` is better"
+    assert better in found.explanation
+    found.save(tmp_path / "found.lrax")
+    assert lrax.FinderResult.load(tmp_path / "found.lrax").comparison == found.comparison
+
+
+def test_a_comparison_that_diverges_is_said():
+    """A learner that diverges ends at infinity; one that is not a learner is named."""
+    wild = lrax.Learner.create(squared_error, linear_learner().state.params, lambda lr: optax.sgd(1e6 * lr))
+    found = find(compare=wild)
+    assert found.comparison.other == np.inf
+    assert "the run of `compare` diverged" in found.explanation
+    with pytest.raises(TypeError, match=r"find_lr: `compare` must be a lrax.Learner, .* optax.contrib.prodigy"):
+        find(compare=optax.contrib.prodigy)
+
+
 def test_a_batch_with_a_nan_is_named():
     """A batch that holds a NaN is named, and no peak is given."""
     inputs, targets = regression()
@@ -235,7 +312,7 @@ def test_a_batch_with_a_nan_is_named():
     [
         (ValueError, "`batch_size` must be given with arrays", {"batch_size": None}),
         (ValueError, "`batch_size` must be an integer of at least 1, got 0", {"batch_size": 0}),
-        (TypeError, "`batch_size` must be an integer of at least 1, got 2.5", {"batch_size": 2.5}),
+        (ValueError, "`batch_size` must be an integer of at least 1, got 2.5", {"batch_size": 2.5}),
         (ValueError, "common leading axis", {"data": (np.zeros((4, 2)), np.zeros(5))}),
         (ValueError, "at least one example", {"data": (np.zeros((0, 3)), np.zeros(0))}),
         (TypeError, "`data` must be arrays where `batch_size` is given", {"data": ["a", "b"]}),
@@ -248,7 +325,8 @@ def test_a_batch_with_a_nan_is_named():
         (TypeError, "`schedule` must be a schedule", {"schedule": 0.1}),
         (ValueError, "`schedule` must be a schedule with learning rates above 0", {"schedule": lrax.Linear(1.0, -1.0, 10)}),
         (ValueError, "`schedule` must be a schedule with learning rates above 0", {"schedule": lrax.Constant(0.0)}),
-        (ValueError, "`total_steps`", {"total_steps": 0}),
+        (ValueError, "find_lr: `total_steps`", {"total_steps": 0}),
+        (TypeError, "find_lr: `total_steps`", {"total_steps": "long"}),
         (ValueError, "`budget` must be at least 20 steps, got 10; give an int such as 300", {"budget": 10}),
         (TypeError, "`budget` must be a number of steps or a fraction of the plan, got 2.5", {"budget": 2.5}),
         (TypeError, "`learner` must be a lrax.Learner", {"learner": squared_error}),

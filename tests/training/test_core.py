@@ -39,6 +39,7 @@ def deep_learner(layers=8):
 @pytest.mark.parametrize("loop", ["scan", "python"])
 def test_a_first_search_compiles_few_programs_and_the_next_none(loop):
     """At most 5 programs from `Learner.create` to the suggestion, whatever the leaves; none when all is written again."""
+    jax.clear_caches()  # of what other tests have compiled
     deep_learner()  # what jnp itself compiles to make the parameters
     with compilations() as first:
         found = lrax.find_lr(deep_learner(), DATA, batch_size=7, key=KEY, loop=loop)

@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 import optax
 
 import lrax
@@ -102,3 +103,12 @@ at_a_number: optax.GradientTransformationExtraArgs = lrax.at_lr(functools.partia
 raced = lrax.race(learner, [jnp.ones((4, 3))], [schedule], rungs=4)
 if raced.schedule is not None:
     going_on = raced.opt_state_for(optax.sgd(raced.schedule, momentum=0.9))
+    accumulated = raced.opt_state_for(optax.MultiSteps(optax.sgd(raced.schedule, momentum=0.9), 4))
+losses: npt.NDArray[np.float32] = raced.losses
+diverged: npt.NDArray[np.bool_] = lrax.sweeps.SweepResult.create(schedule, np.ones(1)).diverged
+length: np.int32 | jax.Array | None = schedule.length
+steps: np.int32 | jax.Array = lrax.Cosine(0.1, 0.0, 100).length
+curve = lrax.range_test(learner, jnp.ones((8, 3)), batch_size=4, key=jax.random.key(0), stop=lambda run: run.smoothed > 9)
+curve = lrax.range_test(learner, [jnp.ones((4, 3))], smoothing=lambda count: 0.3, stop=lrax.finder.TimesBest(5))
+stepped = lrax.compat.torch.StepLR(0.1, step_size=30, gamma=0.5)
+plateau = lrax.compat.torch.ReduceLROnPlateau(0.1, factor=0.5, cooldown=np.int32(3))

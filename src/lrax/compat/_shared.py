@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, ParamSpec, TypeAlias, TypeVar, get_a
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 import optax
 
 from lrax.fields._errors import Shown, argument_error, bind, is_concrete
@@ -24,6 +25,7 @@ from lrax.fields._rules import (
     RATES,
     STEPS,
     Choice,
+    Converter,
     Number,
     Numbers,
     Rule,
@@ -53,19 +55,23 @@ class _Concrete:
 
 # Annotations of arguments. Unlike those of fields, what a function reads is what it was given.
 CONCRETE = _Concrete()
+NOT_NEGATIVE = Rule("a finite number, at least 0", low=0)
+FRACTIONAL = Rule("a number from 0 to 1", low=0, high=1)
 Rate: TypeAlias = Annotated[Number, RATE]
 Rates: TypeAlias = Annotated[Numbers, RATES]
 Positive: TypeAlias = Annotated[Number, POSITIVE]
-NotNegative: TypeAlias = Annotated[Any, Rule("a finite number, at least 0", low=0)]
-Factor: TypeAlias = Annotated[Any, Rule("a number above 0, at most 1", low=2.0**-126, high=1)]
-Fractional: TypeAlias = Annotated[Any, Rule("a number from 0 to 1", low=0, high=1)]
+NotNegative: TypeAlias = Annotated[Number, NOT_NEGATIVE]
+Factor: TypeAlias = Annotated[Number, Rule("a number above 0, at most 1", low=2.0**-126, high=1)]
+Fractional: TypeAlias = Annotated[Number, FRACTIONAL]
 Steps: TypeAlias = Annotated[Whole, STEPS]
 Delay: TypeAlias = Annotated[Whole, DELAY]
 Offset: TypeAlias = Annotated[Whole, OFFSET]
 Boundaries: TypeAlias = Annotated[Wholes, BOUNDARIES]
-ConcreteRate: TypeAlias = Annotated[Any, CONCRETE, RATE]
-ConcreteSteps: TypeAlias = Annotated[Any, CONCRETE, STEPS]
-ConcreteDelay: TypeAlias = Annotated[Any, CONCRETE, DELAY]
+ConcreteRate: TypeAlias = Annotated[Number, CONCRETE, RATE]
+ConcreteSteps: TypeAlias = Annotated[int, CONCRETE, STEPS]
+ConcreteDelay: TypeAlias = Annotated[int, CONCRETE, DELAY]
+ConcreteNumber: TypeAlias = Annotated[float, CONCRETE, NOT_NEGATIVE]
+ConcreteFraction: TypeAlias = Annotated[float, CONCRETE, FRACTIONAL]
 Goal: TypeAlias = Annotated[Literal["min", "max"], Choice(("min", "max"))]
 Threshold: TypeAlias = Annotated[Literal["rel", "abs"], Choice(("rel", "abs"))]
 
@@ -96,7 +102,7 @@ def checked(function: Callable[Arguments, Returned]) -> Callable[Arguments, Retu
     signature = inspect.signature(function)
     hints = get_type_hints(function, include_extras=True)
     rules = {name: _rules(hints.get(name)) for name in signature.parameters}
-    optional = {name for name in signature.parameters if hints.get(name, Any) is Any or _allows_none(hints[name])}
+    optional = {name for name in signature.parameters if _allows_none(hints[name])}
 
     @functools.wraps(function)
     def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Returned:
@@ -109,7 +115,7 @@ def checked(function: Callable[Arguments, Returned]) -> Callable[Arguments, Retu
                 remedy = "" if needed else "leave it out for its default"
                 raise argument_error(TypeError, function.__name__, name, "given", value, remedy)
             for rule in rules[name]:
-                leaf = rule.convert(function.__name__, name, value)
+                leaf: Any = rule.convert(function.__name__, name, value)
                 if isinstance(rule, Rule) and rule.dtype is np.int32:
                     bound.arguments[name] = int(leaf) if is_concrete(leaf) and not np.ndim(leaf) else leaf
         return function(*bound.args, **bound.kwargs)
@@ -120,7 +126,7 @@ def checked(function: Callable[Arguments, Returned]) -> Callable[Arguments, Retu
 
 
 def _bound(
-    function: Callable[..., object], signature: inspect.Signature, args: tuple[object, ...], kwargs: dict[str, Any]
+    function: Callable[..., object], signature: inspect.Signature, args: tuple[object, ...], kwargs: dict[str, object]
 ) -> inspect.BoundArguments:
     """`signature.bind`; the error for a call that was copied from code for another library says what to change."""
     caller, names = function.__name__, list(signature.parameters)
@@ -144,7 +150,7 @@ def is_optimizer(value: object) -> bool:
     return not isinstance(value, plain) and not callable(value)
 
 
-def _shown(parameter: inspect.Parameter, rules: tuple[Any, ...]) -> Any:
+def _shown(parameter: inspect.Parameter, rules: tuple[object, ...]) -> object:
     """The type of an argument in a few words."""
     if not rules:
         return parameter.annotation
@@ -157,19 +163,20 @@ def _allows_none(hint: object) -> bool:
     return hint is type(None) or any(_allows_none(part) for part in get_args(hint))
 
 
-def _rules(hint: object) -> tuple[Any, ...]:
+def _rules(hint: object) -> tuple[Converter, ...]:
     """The rules in an annotation, or in one of its alternatives."""
     return tuple(rule for part in (hint, *get_args(hint)) for rule in getattr(part, "__metadata__", ()))
 
 
-def holds(condition: Any) -> bool:
+def holds(condition: object) -> bool:
     """Whether a condition is concrete and holds everywhere."""
     return bool(is_concrete(condition) and np.all(np.asarray(condition)))
 
 
-def pick(condition: Any, this: Any, that: Any) -> Any:
+def pick(condition: npt.ArrayLike, this: Number, that: Number) -> Any:
     """`this` where a condition holds, which may be traced or an array, and `that` elsewhere."""
-    return jnp.where(condition, this, that) if np.ndim(condition) or not is_concrete(condition) else this if condition else that
+    concrete = is_concrete(condition) and not np.ndim(condition)
+    return (this if condition else that) if concrete else jnp.where(jnp.asarray(condition), this, that)
 
 
 WRONG = {"at most": np.greater, "below": np.greater_equal, "at least": np.less, "above": np.less_equal}
@@ -177,14 +184,14 @@ WRONG = {"at most": np.greater, "below": np.greater_equal, "at least": np.less, 
 
 
 def check_order(
-    caller: str, name: str, value: Any, relation: str, limit: Any, limit_name: str, remedy: str = "lower it"
+    caller: str, name: str, value: object, relation: str, limit: object, limit_name: str, remedy: str = "lower it"
 ) -> None:
     """Raises ValueError if `value` and `limit` are concrete and not in this relation, a key of `WRONG`."""
     if is_concrete(value) and is_concrete(limit) and np.any(WRONG[relation](np.asarray(value), np.asarray(limit))):
         raise argument_error(ValueError, caller, name, f"{relation} `{limit_name}` ({limit})", value, remedy)
 
 
-def after(warmup_steps: Any, steps: Any) -> Any:
+def after(warmup_steps: Whole, steps: Whole) -> Whole:
     """What is left of a length after a warm-up, at least 1."""
     rest = steps - warmup_steps
     return max(rest, 1) if isinstance(rest, int) else jnp.maximum(rest, 1)
@@ -192,26 +199,26 @@ def after(warmup_steps: Any, steps: Any) -> Any:
 
 def plateau(
     caller: str,
-    lr: Any,
+    lr: Number,
     mode: Literal["min", "max"],
-    factor: Any,
-    patience: Any,
-    threshold: Any,
+    factor: Number,
+    patience: Whole,
+    threshold: Number,
     threshold_mode: str,
-    cooldown: Any,
-    min_lr: Any,
+    cooldown: Whole,
+    min_lr: Number,
 ) -> optax.GradientTransformationExtraArgs:
     """`lrax.reduce_on_plateau` with PyTorch's arguments: it waits for one failure more than `patience`."""
     floor, tolerance = min_scale(caller, lr, min_lr), tolerances(threshold, threshold_mode)
     return reduce_on_plateau(factor, patience + 1, goal=mode, cooldown=cooldown, min_scale=floor, **tolerance)
 
 
-def tolerances(threshold: Any, threshold_mode: str) -> dict[str, Any]:
+def tolerances(threshold: Number, threshold_mode: str) -> dict[str, Any]:
     """The improvement that is needed, as arguments of `lrax.reduce_on_plateau`."""
     return {"rtol": threshold, "atol": 0.0} if threshold_mode == "rel" else {"rtol": 0.0, "atol": threshold}
 
 
-def min_scale(caller: str, lr: Any, min_lr: Any) -> Any:
+def min_scale(caller: str, lr: Number, min_lr: Number) -> Number:
     """The smallest learning rate as a fraction of the first."""
     check_order(caller, "min_lr", min_lr, "at most", lr, "lr")
     return min_lr / lr
@@ -238,7 +245,7 @@ TRIED = 512
 """`exponential` takes the best of this many values of `every`."""
 
 
-def exponential(start: Any, factor: Any, every: Any = 1, floor: Any = 0.0) -> Exponential:
+def exponential(start: Number, factor: Number, every: Whole = 1, floor: Number = 0.0) -> Exponential:
     """Multiplies by `factor` over every `every` steps; a Python float keeps the digits that float32 would lose.
 
     As a float32, 0.9999 is off by 2e-8, and its power to 100,000 by 2e-3. So the factor of about as many steps as halve (or
@@ -259,7 +266,7 @@ def _lost(factor: float) -> float:
     return abs(float(np.float32(factor)) / factor - 1)
 
 
-def step_decay(start: Any, factor: Any, every: Any, floor: Any = 0.0) -> Schedule:
+def step_decay(start: Number, factor: Number, every: Whole, floor: Number = 0.0) -> Schedule:
     """Multiplies by `factor` every `every` steps; a Python float that is multiplied many times keeps its digits.
 
     Those are the factors near 1, and all above 1 that float32 rounds, because a growing learning rate never becomes too small
@@ -275,7 +282,7 @@ def step_decay(start: Any, factor: Any, every: Any, floor: Any = 0.0) -> Schedul
     return StepDecay(start, factor, every, floor)
 
 
-def wave(caller: str, high: Any, low: Any, steps: Any, cycles: Any = 0.5) -> Schedule:
+def wave(caller: str, high: Number, low: Number, steps: Whole, cycles: Number = 0.5) -> Schedule:
     """An endless cosine wave, `cycles` of it in `steps` steps, which must be concrete unless it is half a one.
 
     >>> print([f"{lr:.2f}" for lr in wave("wave", 1.0, 0.0, 10, cycles=0.4)(jnp.array([0, 10, 25]))])

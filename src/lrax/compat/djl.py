@@ -8,7 +8,6 @@ the last digits, because it also calculates in float32. For `FixedPerVarTracker`
 """
 
 import math
-from collections.abc import Callable
 from typing import Annotated, Any
 
 import numpy as np
@@ -28,8 +27,8 @@ from lrax.compat._shared import (
     checked,
 )
 from lrax.fields._errors import argument_error, is_concrete
-from lrax.fields._rules import POSITIVE, Choice, Static
-from lrax.schedules._base import Function, Schedule
+from lrax.fields._rules import POSITIVE, Choice, Number, Static
+from lrax.schedules._base import Function, RateFunction, Schedule
 from lrax.schedules._combinators import Cycle, Product, Sequence, Shift, Stretch, Sum, Warmup
 from lrax.schedules._decays import Constant, Exponential, MultiStep
 from lrax.schedules._phases import Cosine, Linear, Polynomial
@@ -179,7 +178,7 @@ def CyclicalTracker(
     stepSizeDown: ConcreteDelay = 0,
     mode: Annotated[str, Choice(("TRIANGULAR", "TRIANGULAR2", "EXP_RANGE"))] = "TRIANGULAR",
     gamma: Factor = 1.0,
-    scaleFunction: Annotated[Callable[[Any], Any] | None, Static()] = None,
+    scaleFunction: Annotated[RateFunction | None, Static()] = None,
     scaleModeCycle: Annotated[bool, Static()] = True,
 ) -> Schedule:
     """Triangles between `baseValue` and `maxValue`, without end, whose amplitude may shrink.
@@ -241,11 +240,11 @@ def WarmUpTracker(
     return Shift(Warmup(mainTracker.schedule, warmUpSteps, warmUpBeginValue, mode), 1)
 
 
-def _triangle(low: Any, high: Any, up: int, down: int) -> Schedule:
+def _triangle(low: Number, high: Number, up: int, down: int) -> Schedule:
     return Sequence(Linear(low, high, up), Linear(high, low, down))
 
 
-def _only_one(caller: str, **limits: Any) -> None:
+def _only_one(caller: str, **limits: object) -> None:
     """Raises ValueError if more than one of the limits is given."""
     given = [name for name, limit in limits.items() if limit is not None]
     if len(given) > 1:

@@ -17,7 +17,7 @@ from lrax.compat._shared import (
     holds,
     step_decay,
 )
-from lrax.fields._errors import argument_error, as_array
+from lrax.fields._errors import argument_error, array_module, as_array
 from lrax.fields._rules import LARGEST_RATIO
 from lrax.schedules._base import Schedule
 from lrax.schedules._combinators import Cycle, Stretch, Sum, Warmup
@@ -61,7 +61,8 @@ def PiecewiseConstantDecay(boundaries: Boundaries, values: Rates) -> Schedule:
     >>> print(PiecewiseConstantDecay([2, 4], [1.0, 0.5, 0.1])(jnp.arange(6)))
     [1.  1.  1.  0.5 0.5 0.1]
     """
-    return Table(values, as_array(boundaries) + 1)
+    counts = as_array(boundaries)
+    return Table(values, array_module(counts).add(counts, 1))
 
 
 @checked

@@ -21,7 +21,7 @@ from lrax.compat._shared import (
     step_decay,
 )
 from lrax.fields._errors import argument_error, is_concrete
-from lrax.fields._rules import Choice
+from lrax.fields._rules import Choice, Number
 from lrax.schedules._base import Schedule
 from lrax.schedules._combinators import Sequence, Shift, Warmup
 from lrax.schedules._decays import Constant, MultiStep
@@ -141,14 +141,14 @@ def CosineScheduler(
     return _shifted("CosineScheduler", decay, base_lr, warmup_steps, warmup_begin_lr, warmup_mode)
 
 
-def _decay_steps(caller: str, max_update: Any, warmup_steps: Any) -> int:
+def _decay_steps(caller: str, max_update: int, warmup_steps: int) -> int:
     """The length of the decay alone; 0 if there is none."""
     if max_update == warmup_steps:
         raise argument_error(ValueError, caller, "max_update", f"more than `warmup_steps` ({warmup_steps})", max_update)
     return int(max(max_update - warmup_steps, 0))
 
 
-def _unshifted(caller: str, decay: Schedule, base_lr: Any, warmup_steps: int, begin: Any, mode: str) -> Schedule:
+def _unshifted(caller: str, decay: Schedule, base_lr: Number, warmup_steps: int, begin: Number, mode: str) -> Schedule:
     """A warm-up of step numbers below `warmup_steps`, and the decay as if there had been none."""
     check_order(caller, "warmup_begin_lr", begin, "at most", base_lr, "base_lr")
     if not warmup_steps:
@@ -157,7 +157,7 @@ def _unshifted(caller: str, decay: Schedule, base_lr: Any, warmup_steps: int, be
     return Shift(Sequence(climb, Shift(decay, int(warmup_steps) - 1)), 1)
 
 
-def _shifted(caller: str, decay: Schedule, base_lr: Any, warmup_steps: int, begin: Any, mode: Any) -> Schedule:
+def _shifted(caller: str, decay: Schedule, base_lr: Number, warmup_steps: int, begin: Number, mode: Any) -> Schedule:
     """A warm-up of step numbers below `warmup_steps`, and then the decay from its start."""
     check_order(caller, "warmup_begin_lr", begin, "at most", base_lr, "base_lr")
     return Shift(Warmup(decay, warmup_steps, begin, mode), 1)

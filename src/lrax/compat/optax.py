@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from lrax.compat._shared import (
-    CONCRETE,
+    ConcreteNumber,
     ConcreteSteps,
     Delay,
     NotNegative,
@@ -28,7 +28,7 @@ from lrax.compat._shared import (
     step_decay,
 )
 from lrax.fields._errors import argument_error, is_concrete
-from lrax.fields._rules import Choice, whole_number
+from lrax.fields._rules import Choice, Number, Whole, whole_number
 from lrax.schedules._base import RateFunction, Schedule
 from lrax.schedules._combinators import Clip, Cooldown, Maximum, Minimum, Sequence, Shift
 from lrax.schedules._decays import Constant
@@ -224,7 +224,7 @@ def sgdr_schedule(cosine_kwargs: Iterable[Mapping[str, Any]]) -> Schedule:
 
 
 @checked
-def join_schedules(schedules: Many[RateFunction], boundaries: Many[Any]) -> Schedule:
+def join_schedules(schedules: Many[RateFunction], boundaries: Many[Whole]) -> Schedule:
     """One schedule after the other, each from its own count 0, changing at the boundaries whatever their lengths.
 
     Args:
@@ -240,7 +240,7 @@ def join_schedules(schedules: Many[RateFunction], boundaries: Many[Any]) -> Sche
 
 
 @checked
-def piecewise_constant_schedule(init_value: Rate, boundaries_and_scales: Mapping[int, Any] | None = None) -> Schedule:
+def piecewise_constant_schedule(init_value: Rate, boundaries_and_scales: Mapping[int, Number] | None = None) -> Schedule:
     """Multiplies the learning rate by a factor at each boundary; `boundaries_and_scales` maps counts to factors, at least 0.
 
     >>> print(piecewise_constant_schedule(1.0, {2: 0.5, 4: 0.1})(jnp.arange(6)))
@@ -254,7 +254,7 @@ def piecewise_constant_schedule(init_value: Rate, boundaries_and_scales: Mapping
 def piecewise_interpolate_schedule(
     interpolate_type: Annotated[Literal["linear", "cosine"], Choice(("linear", "cosine"))],
     init_value: Rate,
-    boundaries_and_scales: Mapping[int, Any] | None = None,
+    boundaries_and_scales: Mapping[int, Number] | None = None,
 ) -> Schedule:
     """Interpolates between values, each the one before times a factor, reached at its boundary; the last one stays.
 
@@ -278,8 +278,8 @@ def piecewise_interpolate_schedule(
 def linear_onecycle_schedule(
     transition_steps: ConcreteSteps,
     peak_value: Rate,
-    pct_start: Annotated[NotNegative, CONCRETE] = 0.3,
-    pct_final: Annotated[NotNegative, CONCRETE] = 0.85,
+    pct_start: ConcreteNumber = 0.3,
+    pct_final: ConcreteNumber = 0.85,
     div_factor: Positive = 25.0,
     final_div_factor: Positive = 1e4,
 ) -> Schedule:
@@ -306,7 +306,7 @@ def linear_onecycle_schedule(
 def cosine_onecycle_schedule(
     transition_steps: ConcreteSteps,
     peak_value: Rate,
-    pct_start: Annotated[NotNegative, CONCRETE] = 0.3,
+    pct_start: ConcreteNumber = 0.3,
     div_factor: Positive = 25.0,
     final_div_factor: Positive = 1e4,
 ) -> Schedule:
@@ -319,16 +319,16 @@ def cosine_onecycle_schedule(
     return piecewise_interpolate_schedule("cosine", peak_value / div_factor, scales)
 
 
-def _later(schedule: Schedule, begin: Any) -> Schedule:
+def _later(schedule: Schedule, begin: Whole) -> Schedule:
     """A schedule that begins at count `begin`."""
     return schedule if holds(begin <= 0) else Shift(schedule, -pick(begin < 0, 0, begin))
 
 
-def _warmed(start: Any, peak: Any, warmup_steps: Any, schedule: Schedule) -> Schedule:
+def _warmed(start: Number, peak: Number, warmup_steps: Whole, schedule: Schedule) -> Schedule:
     return schedule if holds(warmup_steps == 0) else Sequence(Linear(start, peak, warmup_steps), schedule)
 
 
-def _cosine(start: Any, end: Any, steps: Any, power: Any) -> Schedule:
+def _cosine(start: Number, end: Number, steps: Whole, power: Number) -> Schedule:
     """Half a cosine to a power, which stays at `start` where that is 0."""
     if holds(power == 0):
         return Hold(start, steps)
@@ -337,7 +337,7 @@ def _cosine(start: Any, end: Any, steps: Any, power: Any) -> Schedule:
     return Cooldown(Constant(start), 0, steps, pick(power == 0, start, end), "cosine", pick(power == 0, 1.0, power))
 
 
-def _table(caller: str, init_value: Any, scales: Mapping[int, Any] | None) -> tuple[list[int], list[Any]]:
+def _table(caller: str, init_value: Number, scales: Mapping[int, Number] | None) -> tuple[list[int], list[Number]]:
     """The boundaries in order, and the value before, between and after them."""
     given = {whole_number(caller, "boundaries_and_scales", at, low=0): scale for at, scale in (scales or {}).items()}
     table = dict(sorted(given.items()))

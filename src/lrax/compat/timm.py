@@ -21,7 +21,7 @@ import math
 from collections.abc import Callable
 from collections.abc import Sequence as Many
 from fractions import Fraction
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 import optax
 
@@ -45,7 +45,7 @@ from lrax.compat._shared import (
 )
 from lrax.compat.torch import MultiStepLR
 from lrax.fields._errors import argument_error
-from lrax.fields._rules import LARGEST, LARGEST_RATIO, Choice, Rule, nearest_ratio, whole_number
+from lrax.fields._rules import LARGEST, LARGEST_RATIO, Choice, Number, Rule, Whole, nearest_ratio, whole_number
 from lrax.schedules._base import Schedule, curve_of
 from lrax.schedules._combinators import Cycle, Maximum, Product, Sequence, Shift, Stretch, Sum, Until, Warmup, Warp
 from lrax.schedules._decays import Constant, InverseSqrt, Noise, Power
@@ -62,10 +62,10 @@ __all__ = [
     "WSDLRScheduler",
 ]
 
-Mul: TypeAlias = Annotated[Any, CONCRETE, Rule(f"a number from 1 to {LARGEST_RATIO}", low=1, high=LARGEST_RATIO)]
-Ratio: TypeAlias = Annotated[Any, Rule("a number between 0 and 1, both excluded", low=0, high=1, open=True)]
+Mul: TypeAlias = Annotated[float, CONCRETE, Rule(f"a number from 1 to {LARGEST_RATIO}", low=1, high=LARGEST_RATIO)]
+Ratio: TypeAlias = Annotated[Number, Rule("a number between 0 and 1, both excluded", low=0, high=1, open=True)]
 NoiseRange: TypeAlias = Annotated[int | Many[int] | None, CONCRETE]
-Ends: TypeAlias = Callable[[Any, Any], Schedule]
+Ends: TypeAlias = Callable[[Number, Number], Schedule]
 """What makes a phase of its start and its end."""
 
 
@@ -179,7 +179,7 @@ def TanhLRScheduler(
     """
     first, last = (1 / (1 + math.exp(2 * float(at))) for at in (lb, ub))  # (1 - tanh) / 2
 
-    def phase(start: Any, end: Any) -> Schedule:
+    def phase(start: Number, end: Number) -> Schedule:
         begins, stops = (start * part + end * (1 - part) for part in (first, last))
         return Tanh(begins, stops, t_initial, lb, ub)
 
@@ -302,7 +302,7 @@ def WSDLRScheduler(
     check_order(caller, "lr_min", lr_min, "at most", lr, "lr")
     stable_t = t_initial - decay_t
 
-    def falls(start: Any, end: Any) -> Schedule:
+    def falls(start: Number, end: Number) -> Schedule:
         phases: dict[str, Callable[[], Schedule]] = {
             "linear": lambda: Linear(start, end, decay_t),
             "1-sqrt": lambda: OneMinusSqrt(start, end, decay_t),
@@ -330,10 +330,10 @@ def WSDLRScheduler(
 @checked
 def PlateauLRScheduler(
     lr: Positive,
-    decay_rate: Any = 0.1,
+    decay_rate: Rate = 0.1,
     patience_t: Delay = 10,
-    threshold: Any = 1e-4,
-    cooldown_t: Any = 0,
+    threshold: Rate = 1e-4,
+    cooldown_t: Delay = 0,
     lr_min: Rate = 0.0,
     mode: Goal = "max",
 ) -> optax.GradientTransformationExtraArgs:
@@ -352,12 +352,14 @@ def PlateauLRScheduler(
     return plateau("PlateauLRScheduler", lr, mode, decay_rate, patience_t, threshold, "rel", cooldown_t, lr_min)
 
 
-def _warmed(schedule: Schedule, lr: Any, steps: int, start: Any, prefix: bool) -> Schedule:
+def _warmed(schedule: Schedule, lr: Number, steps: int, start: Number, prefix: bool) -> Schedule:
     """A schedule after a warm-up, or with its beginning covered by one."""
     return Sequence(Linear(start, lr, steps), schedule if prefix else Shift(schedule, steps)) if steps else schedule
 
 
-def _noisy(caller: str, schedule: Schedule, places: int | Many[int] | None, fraction: Any, std: Any, seed: Any) -> Schedule:
+def _noisy(
+    caller: str, schedule: Schedule, places: int | Many[int] | None, fraction: Number, std: Number, seed: Whole
+) -> Schedule:
     """A schedule with noise from the first place on, and before the second if there is one."""
     if places is None:
         return schedule
@@ -373,13 +375,20 @@ def _noisy(caller: str, schedule: Schedule, places: int | Many[int] | None, frac
     return Product(schedule, Sequence(Hold(1.0, begin), *parts))
 
 
-def _warped(phase: Schedule, power: Any) -> Schedule:
+def _warped(phase: Schedule, power: Number) -> Schedule:
     """A phase whose time runs as a power; itself where that is 1."""
     return phase if isinstance(power, int | float) and power == 1 else Warp(phase, power)
 
 
 def _cycles(
-    caller: str, phase: Ends, lr: Any, lr_min: Any, t_initial: int, cycle_mul: float, cycle_decay: Any, cycle_limit: int
+    caller: str,
+    phase: Ends,
+    lr: Number,
+    lr_min: Number,
+    t_initial: int,
+    cycle_mul: float,
+    cycle_decay: Number,
+    cycle_limit: int,
 ) -> Schedule:
     """A phase a number of times, each longer and beginning lower, and then `lr_min`."""
     by = Fraction(*nearest_ratio(float(cycle_mul)))

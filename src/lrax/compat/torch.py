@@ -10,9 +10,8 @@ PyTorch calculates most learning rates from the one before, in Python floats; he
 
 import math
 from collections import Counter
-from collections.abc import Callable
 from collections.abc import Sequence as Many
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import optax
@@ -20,6 +19,7 @@ import optax
 from lrax.compat._shared import (
     CONCRETE,
     ConcreteDelay,
+    ConcreteFraction,
     ConcreteSteps,
     Delay,
     Factor,
@@ -37,7 +37,7 @@ from lrax.compat._shared import (
     step_decay,
 )
 from lrax.fields._errors import argument_error
-from lrax.fields._rules import Choice, Rule
+from lrax.fields._rules import Choice, Number, Rule, Whole
 from lrax.schedules._base import CallableRule, Function, RateFunction, Schedule
 from lrax.schedules._combinators import Cycle, Product, Scale, Sequence, Shift, Stretch, Sum, Until
 from lrax.schedules._decays import Constant, MultiStep
@@ -71,7 +71,7 @@ Strategy = Annotated[str, Choice(tuple(SHAPES))]
 
 
 @checked
-def LambdaLR(lr: Rate, lr_lambda: Annotated[Callable[[Any], Any], CallableRule()]) -> Schedule:
+def LambdaLR(lr: Rate, lr_lambda: Annotated[RateFunction, CallableRule()]) -> Schedule:
     """The learning rate times `lr_lambda`, a function of the count with `jnp` operations, which is static under `jit`.
 
     >>> print(LambdaLR(0.1, lambda count: 1 / (1 + count))(3))
@@ -180,7 +180,7 @@ def CosineAnnealingLR(lr: Rate, T_max: Steps, eta_min: Rate = 0.0) -> Schedule:
 
 
 @checked
-def CosineAnnealingWarmRestarts(lr: Rate, T_0: Steps, T_mult: Annotated[int | Any, TIMES] = 1, eta_min: Rate = 0.0) -> Schedule:
+def CosineAnnealingWarmRestarts(lr: Rate, T_0: Steps, T_mult: Annotated[Whole, TIMES] = 1, eta_min: Rate = 0.0) -> Schedule:
     """Falls from `lr` to `eta_min` along half a cosine, in `T_0` steps, then in `T_mult` times as many, and so on.
 
     Both are integers above 0.
@@ -199,7 +199,7 @@ def CyclicLR(
     step_size_down: Steps | None = None,
     mode: Annotated[str, Choice(("triangular", "triangular2", "exp_range"))] = "triangular",
     gamma: Positive = 1.0,
-    scale_fn: Annotated[Callable[[Any], Any] | None, CallableRule()] = None,
+    scale_fn: Annotated[RateFunction | None, CallableRule()] = None,
     scale_mode: Annotated[str, Choice(("cycle", "iterations"))] = "cycle",
 ) -> Schedule:
     """Triangles between `base_lr` and `max_lr`, without end, whose amplitude may shrink.
@@ -237,7 +237,7 @@ def OneCycleLR(
     total_steps: ConcreteSteps | None = None,
     epochs: ConcreteSteps | None = None,
     steps_per_epoch: ConcreteSteps | None = None,
-    pct_start: Annotated[Fractional, CONCRETE] = 0.3,
+    pct_start: ConcreteFraction = 0.3,
     anneal_strategy: Strategy = "cos",
     div_factor: Positive = 25.0,
     final_div_factor: Positive = 1e4,
@@ -274,7 +274,7 @@ def OneCycleMomentum(
     total_steps: ConcreteSteps | None = None,
     epochs: ConcreteSteps | None = None,
     steps_per_epoch: ConcreteSteps | None = None,
-    pct_start: Annotated[Fractional, CONCRETE] = 0.3,
+    pct_start: ConcreteFraction = 0.3,
     anneal_strategy: Strategy = "cos",
     base_momentum: Rate = 0.85,
     max_momentum: Rate = 0.95,
@@ -306,7 +306,7 @@ def _total(caller: str, total_steps: int | None, epochs: int | None, steps_per_e
 
 
 def _one_cycle(
-    caller: str, values: list[Any], total_steps: int, pct_start: float, shape: ShapeName, three_phase: bool
+    caller: str, values: list[Number], total_steps: int, pct_start: float, shape: ShapeName, three_phase: bool
 ) -> Schedule:
     """`values` at the ends of PyTorch's phases; a phase that would end before it begins is never entered."""
     peak = float(pct_start * total_steps) - 1
@@ -333,7 +333,7 @@ def _one_cycle(
 
 
 @checked
-def SequentialLR(schedulers: Many[RateFunction], milestones: Many[Any]) -> Schedule:
+def SequentialLR(schedulers: Many[RateFunction], milestones: Many[Whole]) -> Schedule:
     """One schedule after the other, each from its own count 0, changing at the milestones.
 
     Args:
@@ -377,11 +377,11 @@ def ChainedScheduler(lr: Rate, schedulers: Many[RateFunction]) -> Schedule:
 def ReduceLROnPlateau(
     lr: Positive,
     mode: Goal = "min",
-    factor: Any = 0.1,
+    factor: Rate = 0.1,
     patience: Delay = 10,
-    threshold: Any = 1e-4,
+    threshold: Rate = 1e-4,
     threshold_mode: Threshold = "rel",
-    cooldown: Any = 0,
+    cooldown: Delay = 0,
     min_lr: Rate = 0.0,
 ) -> optax.GradientTransformationExtraArgs:
     """PyTorch's `ReduceLROnPlateau`, as `lrax.reduce_on_plateau` after an optimizer at the learning rate `lr`.

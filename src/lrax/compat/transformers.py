@@ -13,8 +13,8 @@ import numpy as np
 import optax
 
 from lrax.compat._shared import (
-    CONCRETE,
     ConcreteDelay,
+    ConcreteNumber,
     ConcreteSteps,
     Delay,
     Fractional,
@@ -33,7 +33,7 @@ from lrax.compat._shared import (
     wave,
 )
 from lrax.fields._errors import argument_error, choice, is_concrete
-from lrax.fields._rules import Choice
+from lrax.fields._rules import Choice, Number, Whole
 from lrax.optimizers._plateau import greedy
 from lrax.schedules._base import Schedule
 from lrax.schedules._combinators import Repeat, Sequence, Shift, Until, Warmup
@@ -59,7 +59,6 @@ __all__ = [
 
 SHAPES: dict[str, ShapeName] = {"linear": "linear", "cosine": "cosine", "1-sqrt": "one_minus_sqrt"}
 Shape = Annotated[str, Choice(tuple(SHAPES))]
-Cycles = Annotated[NotNegative, CONCRETE]
 
 
 @checked
@@ -141,7 +140,7 @@ def get_wsd_schedule(
     warmup_type: Shape = "linear",
     decay_type: Shape = "cosine",
     min_lr_ratio: Fractional = 0.0,
-    num_cycles: Cycles = 0.5,
+    num_cycles: ConcreteNumber = 0.5,
 ) -> Schedule:
     """Climbs from `min_lr_ratio * lr` to `lr`, stays there, and falls back.
 
@@ -167,7 +166,7 @@ def get_wsd_schedule(
         if num_stable_steps < 0:
             needs = f"at least as long as warm-up and decay ({num_warmup_steps + num_decay_steps})"
             raise argument_error(ValueError, caller, "num_training_steps", needs, num_training_steps)
-    low: Any = lr * min_lr_ratio
+    low = lr * min_lr_ratio
     parts: list[Schedule] = [Hold(lr, num_stable_steps)] if num_stable_steps else []
     if num_decay_steps:
         parts.append(_falls(lr, low, num_decay_steps, decay_type, num_cycles))
@@ -177,7 +176,7 @@ def get_wsd_schedule(
     return Warmup(Sequence(*parts, Constant(low)), num_warmup_steps, low, mode)
 
 
-def _falls(lr: Any, low: Any, steps: int, decay_type: str, cycles: float) -> Schedule:
+def _falls(lr: Number, low: Number, steps: int, decay_type: str, cycles: float) -> Schedule:
     """What comes after the stable part."""
     if decay_type == "cosine" and cycles == 0.5:
         return Cosine(lr, low, steps)
@@ -188,7 +187,7 @@ def _falls(lr: Any, low: Any, steps: int, decay_type: str, cycles: float) -> Sch
 
 @checked
 def get_cosine_schedule_with_warmup(
-    lr: Rate, num_warmup_steps: Delay, num_training_steps: Steps, num_cycles: Cycles = 0.5
+    lr: Rate, num_warmup_steps: Delay, num_training_steps: Steps, num_cycles: ConcreteNumber = 0.5
 ) -> Schedule:
     """Climbs from 0 to `lr` in a straight line, and then follows a cosine wave, `num_cycles` of it up to the end.
 
@@ -222,7 +221,7 @@ def get_cosine_with_min_lr_schedule_with_warmup(
     lr: Rate,
     num_warmup_steps: Delay,
     num_training_steps: Steps,
-    num_cycles: Cycles = 0.5,
+    num_cycles: ConcreteNumber = 0.5,
     min_lr: NotNegative | None = None,
     min_lr_rate: Fractional | None = None,
 ) -> Schedule:
@@ -241,7 +240,7 @@ def get_cosine_with_min_lr_schedule_with_warmup_lr_rate(
     lr: Rate,
     num_warmup_steps: ConcreteDelay,
     num_training_steps: Steps,
-    num_cycles: Cycles = 0.5,
+    num_cycles: ConcreteNumber = 0.5,
     min_lr: NotNegative | None = None,
     min_lr_rate: Fractional | None = None,
     warmup_lr_rate: Fractional | None = None,
@@ -264,27 +263,29 @@ def get_cosine_with_min_lr_schedule_with_warmup_lr_rate(
     return Warmup(falls, num_warmup_steps - 1, start=lr * warmup_lr_rate)
 
 
-def _waved(caller: str, lr: Any, low: Any, warmup_steps: Any, steps: Any, cycles: Any) -> Schedule:
+def _waved(caller: str, lr: Number, low: Number, warmup_steps: Whole, steps: Whole, cycles: Number) -> Schedule:
     """A warm-up and a wave."""
     return Warmup(wave(caller, lr, low, after(warmup_steps, steps), cycles), warmup_steps)
 
 
-def _low(caller: str, lr: Any, min_lr: Any, fraction: Any) -> Any:
+def _low(caller: str, lr: Number, min_lr: Number | None, fraction: Number | None) -> Number:
     """The lowest learning rate, given as such or as a fraction of the highest."""
-    if (min_lr is None) == (fraction is None):
-        raise argument_error(ValueError, caller, "min_lr", "given, or `min_lr_rate`, and not both", min_lr)
-    return lr * fraction if min_lr is None else min_lr
+    if min_lr is not None and fraction is None:
+        return min_lr
+    if fraction is not None and min_lr is None:
+        return lr * fraction
+    raise argument_error(ValueError, caller, "min_lr", "given, or `min_lr_rate`, and not both", min_lr)
 
 
 @checked
 def get_reduce_on_plateau_schedule(
     lr: Positive,
     mode: Goal = "min",
-    factor: Any = 0.1,
+    factor: Rate = 0.1,
     patience: Delay = 10,
-    threshold: Any = 1e-4,
+    threshold: Rate = 1e-4,
     threshold_mode: Threshold = "rel",
-    cooldown: Any = 0,
+    cooldown: Delay = 0,
     min_lr: Rate = 0.0,
 ) -> optax.GradientTransformationExtraArgs:
     """PyTorch's `ReduceLROnPlateau`: see `lrax.compat.torch.ReduceLROnPlateau`.
@@ -299,15 +300,15 @@ def get_reduce_on_plateau_schedule(
 def get_greedy_schedule(
     lr: Positive,
     mode: Goal = "min",
-    factor: Any = 0.95,
+    factor: Rate = 0.95,
     patience: Delay = 10,
-    threshold: Any = 1e-6,
+    threshold: Rate = 1e-6,
     threshold_mode: Threshold = "abs",
-    cooldown: Any = 0,
-    warmup: Any = 0,
+    cooldown: Delay = 0,
+    warmup: Delay = 0,
     min_lr: Rate = 1e-3,
     max_lr: Positive = 1.0,
-    reset_start: Any = 500,
+    reset_start: Delay = 500,
 ) -> optax.GradientTransformationExtraArgs:
     """Transformers' `GreedyLR`, as `lrax.greedy` after an optimizer at the learning rate `lr`.
 
@@ -367,10 +368,10 @@ WITHOUT_TOTAL = ("constant_with_warmup", "inverse_sqrt")
 @checked
 def get_scheduler(
     name: str,
-    lr: Any,
-    num_warmup_steps: Any = None,
-    num_training_steps: Any = None,
-    scheduler_specific_kwargs: Mapping[str, Any] | None = None,
+    lr: Rate,
+    num_warmup_steps: Delay | None = None,
+    num_training_steps: Delay | None = None,
+    scheduler_specific_kwargs: Mapping[str, object] | None = None,
 ) -> Any:
     """The schedule of a name, such as `TrainingArguments(lr_scheduler_type="cosine")` gives.
 

@@ -28,7 +28,7 @@ def is_traced(value: object) -> bool:
 
 def any_traced(tree: object) -> bool:
     """Whether any leaf of a pytree is traced."""
-    return any(is_traced(leaf) for leaf in jax.tree.leaves(tree))
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
 
 
 def is_key(leaf: object) -> bool:
@@ -211,14 +211,6 @@ def choice(caller: str, name: str, value: object, words: Sequence[str]) -> str:
             ValueError, caller, name, f"one of {', '.join(map(repr, words))}", value, did_you_mean(value, words)
         )
     return value
-
-
-def check_whole(caller: str, name: str, value: object, low: int = 1) -> None:
-    """Raises if a value is not an integer of at least `low`."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool):
-        raise argument_error(TypeError, caller, name, f"an integer of at least {low}", value)
-    if value < low:
-        raise argument_error(ValueError, caller, name, f"an integer of at least {low}", value)
 
 
 def check_arity(caller: str, name: str, function: Callable[..., object], signature: str, arguments: int) -> None:

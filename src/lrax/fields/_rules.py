@@ -23,12 +23,14 @@ from lrax.fields._errors import NO_QUOTES, argument_error, array_module, as_arra
 
 PyTree: TypeAlias = Any
 """A pytree of unknown structure."""
-Array: TypeAlias = npt.NDArray[Any] | jax.Array
+Array: TypeAlias = npt.NDArray[np.number] | jax.Array
+Floats: TypeAlias = npt.NDArray[np.float32] | jax.Array
+Ints: TypeAlias = npt.NDArray[np.int32] | jax.Array
 Float: TypeAlias = np.float32 | jax.Array
 """What a field that takes a number holds: a float32 scalar, or an array of them for a batch of schedules."""
 Int: TypeAlias = np.int32 | jax.Array
-Number: TypeAlias = float | np.number[Any] | npt.NDArray[Any] | jax.Array
-Whole: TypeAlias = int | np.integer[Any] | npt.NDArray[Any] | jax.Array
+Number: TypeAlias = float | np.number | npt.NDArray[np.number] | jax.Array
+Whole: TypeAlias = int | np.integer | npt.NDArray[np.number] | jax.Array
 Numbers: TypeAlias = Sequence[Number] | Sequence[Sequence[Number]] | Array
 Wholes: TypeAlias = Sequence[Whole] | Sequence[Sequence[Whole]] | Array
 
@@ -57,7 +59,7 @@ def default(value: object) -> Any:
 class Converter(Protocol):
     """A rule of a field."""
 
-    def convert(self, caller: str, name: str, value: object) -> Any:
+    def convert(self, caller: str, name: str, value: object) -> object:
         """`value` as the field holds it; raises an `argument_error` that names `caller` and `name` if it is not allowed."""
 
 
@@ -112,7 +114,7 @@ class Rule:
     def _error(self, error: type[Exception], caller: str, name: str, value: object, remedy: str | None = None) -> Exception:
         return argument_error(error, caller, name, self.needs, value, self.remedy if remedy is None else remedy)
 
-    def _as_array(self, caller: str, name: str, value: object) -> Array:
+    def _as_array(self, caller: str, name: str, value: object) -> npt.NDArray[np.generic] | jax.Array:
         given = value
         if isinstance(value, int) and not isinstance(value, bool) and self.dtype is np.float32:
             value = float(value) if abs(value) < 2**1023 else math.inf  # NumPy has integers of 64 bits only
@@ -132,14 +134,14 @@ class Rule:
         remedy = "give [] for none" if self.increasing and given is None else NO_QUOTES if is_number_text(given) else None
         raise self._error(TypeError, caller, name, given, remedy)
 
-    def _check_values(self, caller: str, name: str, array: npt.NDArray[Any], value: object) -> None:
+    def _check_values(self, caller: str, name: str, array: npt.NDArray[np.number], value: object) -> None:
         with np.errstate(over="ignore", invalid="ignore"):  # a number that does not fit becomes infinite and is refused
             stored = array.astype(np.float64) if self.dtype is np.int32 else array.astype(np.float32)
         remedy = self._remedy_for(stored)
         if remedy is not None:
             raise self._error(ValueError, caller, name, value, remedy)
 
-    def _remedy_for(self, stored: npt.NDArray[Any]) -> str | None:
+    def _remedy_for(self, stored: npt.NDArray[np.number]) -> str | None:
         """What to do about numbers that are not allowed; None if all are."""
         if not np.isfinite(stored).all():
             return self.remedy
@@ -162,7 +164,7 @@ class Rule:
         return f"the largest is {LARGEST}" + (f"; {self.beyond}" if self.beyond else "")
 
 
-def not_rising(numbers: npt.NDArray[Any]) -> str | None:
+def not_rising(numbers: npt.NDArray[np.number]) -> str | None:
     """What to do about lists that do not rise strictly; None if they do."""
     steps = np.diff(numbers, axis=-1)
     return None if steps.min(initial=1) > 0 else "sort it" if (steps < 0).any() else "drop the repeats"
@@ -226,7 +228,7 @@ class Maybe:
     rule: Converter
     zero: bool = False
 
-    def convert(self, caller: str, name: str, value: object) -> Any:
+    def convert(self, caller: str, name: str, value: object) -> object:
         is_zero = isinstance(value, int | float | np.number) and value == 0 and value is not False
         return None if value is None or (self.zero and is_zero) else self.rule.convert(caller, name, value)
 
@@ -238,8 +240,8 @@ LARGEST_RATIO = 32768
 class Ratio(NamedTuple):
     """A factor or a fraction as two int32 numbers of at most 32768, so that lengths can be multiplied by it exactly."""
 
-    numerator: Array | np.int32
-    denominator: Array | np.int32
+    numerator: Int | Ints
+    denominator: Int | Ints
 
     def __repr__(self) -> str:
         if isinstance(self.numerator, np.int32) and isinstance(self.denominator, np.int32):
@@ -379,13 +381,13 @@ class LengthRule(Rule):
             return _traced_fraction(jnp.asarray(array).astype(jnp.float32))
         return self._convert_floats(caller, name, np.asarray(array), value)
 
-    def _allows(self, part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> bool:
+    def _allows(self, part: npt.NDArray[np.number], whole: npt.NDArray[np.number]) -> bool:
         """Whether a ratio is one that this rule makes: a number of steps over 1, a fraction, or the whole total."""
         number = (whole == 1) & (part >= self.low)
         fraction = (part >= (self.low > 0)) & (part < whole) & (whole <= LARGEST_RATIO)
         return bool(np.all(number | fraction | ((part == whole) & (self.rank > 0))))
 
-    def _convert_floats(self, caller: str, name: str, array: npt.NDArray[Any], value: object) -> Any:
+    def _convert_floats(self, caller: str, name: str, array: npt.NDArray[np.number], value: object) -> Ratio:
         """The ratios of numbers of which some are fractions; in a list, a 1.0 after a fraction is the whole total."""
         if array.ndim < self.rank:
             raise self._error(ValueError, caller, name, value, f"give a list: [{shown(value)}]")
@@ -436,7 +438,7 @@ def _traced_fraction(value: jax.Array) -> Ratio:
     return Ratio(numerator // common, denominator // common)
 
 
-def to_steps(length: Any, total: Any) -> Any:
+def to_steps(length: Int | Ints | Ratio, total: Int) -> Any:
     """A length in steps: a fraction of `total` rounded up, anything else as it is.
 
     >>> print(to_steps(Ratio(np.int32(1), np.int32(100)), np.int32(10_050)))
@@ -444,12 +446,10 @@ def to_steps(length: Any, total: Any) -> Any:
     """
     if not isinstance(length, Ratio):
         return length
-    part, whole = length.numerator, length.denominator
-    xp = array_module(part, whole, total)
-    if xp is np:
-        part, whole, total = np.asarray(part), np.asarray(whole), np.asarray(total)
+    xp = array_module(*length, total)
+    part, whole, steps = (np.asarray(one) if xp is np else one for one in (*length, total))
     fraction = xp.where(whole == 1, xp.zeros_like(part), part)  # over 1 it is a number of steps
-    rounded = total // whole * fraction + -(-(total % whole * fraction) // whole)
+    rounded = steps // whole * fraction + -(-(steps % whole * fraction) // whole)
     return xp.where(whole == 1, part, rounded)[()]
 
 
@@ -500,7 +500,7 @@ TOTAL = dataclasses.replace(STEPS, remedy="leave it out to set it later: plan.wi
 
 Rate: TypeAlias = Annotated[Converted[Number, Float], RATE]
 """A field that holds a learning rate, or any other finite number: a float32 leaf."""
-Rates: TypeAlias = Annotated[Converted[Numbers, Array], RATES]
+Rates: TypeAlias = Annotated[Converted[Numbers, Floats], RATES]
 """A field that holds a list of learning rates: a 1-D float32 leaf."""
 Positive: TypeAlias = Annotated[Converted[Number, Float], POSITIVE]
 """A field that holds a number above 0 (from 1.2e-38 on), such as a factor or a power: a float32 leaf."""
@@ -514,7 +514,7 @@ Times: TypeAlias = Annotated[Converted[Whole, Int], TIMES]
 Offset: TypeAlias = Annotated[Converted[Whole, Int], OFFSET]
 """A field that holds a number of steps of either sign: an int32 leaf."""
 Integer: TypeAlias = Annotated[Converted[Whole, Int], INTEGER]
-Boundaries: TypeAlias = Annotated[Converted[Wholes, Array], BOUNDARIES]
+Boundaries: TypeAlias = Annotated[Converted[Wholes, Ints], BOUNDARIES]
 """A field that holds counts that rise, or none: a 1-D int32 leaf."""
 LengthFactor: TypeAlias = Annotated[Converted[Number | Ratio, Ratio], RatioRule()]
 """A field that holds a positive factor of lengths: two int32 leaves, numerator and denominator."""
@@ -531,8 +531,8 @@ DelayOrFraction: TypeAlias = Annotated[Converted[Number | Ratio, Int | Ratio], D
 MaybeDelayOrFraction: TypeAlias = Annotated[
     Converted[Number | Ratio | None, Int | Ratio | None], Maybe(DELAY_OR_FRACTION, zero=True)
 ]
-EndsOrFractions: TypeAlias = Annotated[Converted[Numbers | Ratio, Array | Ratio], ENDS_OR_FRACTIONS]
-CountsOrFractions: TypeAlias = Annotated[Converted[Numbers | Ratio, Array | Ratio], COUNTS_OR_FRACTIONS]
+EndsOrFractions: TypeAlias = Annotated[Converted[Numbers | Ratio, Ints | Ratio], ENDS_OR_FRACTIONS]
+CountsOrFractions: TypeAlias = Annotated[Converted[Numbers | Ratio, Ints | Ratio], COUNTS_OR_FRACTIONS]
 """Counts that rise, or none: in steps, as fractions of the total, or both."""
 Total: TypeAlias = Annotated[Converted[Whole | None, Int | None], Maybe(TOTAL)]
 """The total length in steps, or None for a plan that needs it."""

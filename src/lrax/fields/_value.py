@@ -321,7 +321,7 @@ def _bits(leaf: object) -> object:
     return str(leaf.dtype), array.shape, array.tobytes()
 
 
-def shortest(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def shortest(array: npt.NDArray[np.number]) -> npt.NDArray[np.number]:
     """Float32 numbers as the float64 numbers with the shortest decimals that give them back; other numbers as they are."""
     if array.dtype != np.float32:
         return array
@@ -351,7 +351,7 @@ def _shown_ratio(ratio: Ratio) -> str:
     return f"<Ratio{list(np.shape(ratio.numerator))}>" if np.ndim(ratio.numerator) else repr(ratio)
 
 
-def decimal(ratio: Ratio) -> npt.NDArray[Any]:
+def decimal(ratio: Ratio) -> npt.NDArray[np.number]:
     """A ratio as the float64 number with the fewest digits that becomes it; the quotient itself if none does."""
 
     def number(numerator: int, denominator: int) -> float:

@@ -12,14 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from lrax.fields._errors import argument_error, check_call
+from lrax.fields._rules import whole_number
 from lrax.finder._curve import Curve
 from lrax.finder._policy import POWERS, find_peak, ramp_steps
 from lrax.finder._range_test import EVERY, curve_from, execution_of, run_ramp, with_every
 from lrax.finder._rescale import Plan, plan_of
-from lrax.finder._result import NO_RUNS, FinderResult, Runs
+from lrax.finder._result import NO_RUNS, Comparison, FinderResult, Runs
 from lrax.finder._rules import FEWEST, center, start_level
 from lrax.finder._stop import RunningMean, TimesMedian
 from lrax.schedules._base import RateFunction
+from lrax.schedules._phases import Linear
 from lrax.schedules._recipes import warmup_cosine
 from lrax.training._core import Reason, Run
 from lrax.training._driver import Execution, Interrupted, Source, Trainer, make_trainer
@@ -55,6 +57,7 @@ def find_lr(
     evaluation: Evaluation | None = None,
     groups: Sequence[str] | None = None,
     frozen_lr: float = 0.0,
+    compare: Learner | None = None,
     transform: Callable[[object], object] | None = None,
     accumulate: int = 1,
     loop: Literal["scan", "python"] | None = None,
@@ -84,6 +87,9 @@ def find_lr(
       groups: patterns, as in `lrax.by_path`, such as `("encoder", "head")`: a parameter belongs to the first that is found in
         its path. After the search for all parameters comes one for each group, with the others frozen; see `found.groups`.
       frozen_lr: learning rate of the frozen parameters; by default they stay as they are.
+      compare: another learner of the same loss, whose optimizer needs no learning rate, such as `optax.contrib.prodigy`. After
+        the search it is trained from 1 straight down to 0 over the steps of the longest short run, and so is your plan at
+        the peak that was found: 2 runs in addition to the budget. `found.comparison` has both ends.
       transform: a function of every batch: called on the host with the batches of an iterable (`jax.device_put`, say), inside
         the compiled program otherwise.
       accumulate: batches to one optimizer step, for learners that accumulate gradients (`optax.MultiSteps`); the learning rate
@@ -105,16 +111,27 @@ def find_lr(
     1.2: warmup_cosine(peak=1.24, warmup_steps=0.1, total_steps=500)
     """
     check_learner("find_lr", learner, key)
-    plan = warmup_cosine(peak=1.0, total_steps=total_steps or STEPS, warmup_steps=0.1) if schedule is None else schedule
-    its = plan_of("find_lr", "schedule", plan, total_steps, otherwise=STEPS)
+    if schedule is None:  # its length is known, and not read, which would be one more program
+        total_steps = STEPS if total_steps is None else whole_number("find_lr", "total_steps", total_steps)
+        schedule = warmup_cosine(peak=1.0, total_steps=total_steps, warmup_steps=0.1)
+    its = plan_of("find_lr", "schedule", schedule, total_steps, otherwise=STEPS)
     steps = _budget(budget, its.steps)
     execution = execution_of("find_lr", loop, progress)
     source = Source(data, key, batch_size, transform, accumulate)
-    one = Search(learner, source, its, steps, execution, with_every(evaluation, EVERY), progress)
+    if compare is not None:
+        _check_compare(compare, key)
+    one = Search(learner, source, its, steps, execution, with_every(evaluation, EVERY), progress, compare)
     found = one.run() if groups is None else _with_groups(one, _checked_groups(groups, frozen_lr), float(frozen_lr))
     for text in found.doubts():
         warnings.warn(f"find_lr: {text}", stacklevel=3)
     return found
+
+
+def _check_compare(compare: object, key: object) -> None:
+    if not isinstance(compare, Learner):
+        remedy = "make it as lrax.Learner.create(loss_fn, params, optax.contrib.prodigy)"
+        raise argument_error(TypeError, "find_lr", "compare", "a lrax.Learner", compare, remedy)
+    check_learner("find_lr", compare, key)
 
 
 def _budget(budget: int | float, total_steps: int) -> int:
@@ -151,6 +168,7 @@ class Search:
     execution: Execution
     evaluation: Evaluation | None
     progress: bool
+    compare: Learner | None = None
 
     def run(self) -> FinderResult:
         """The ramp, the short runs, and what they amount to."""
@@ -180,7 +198,10 @@ class Search:
             try:
                 ramp = short.ramp(ramp_steps(self.budget))
                 partial = dataclasses.replace(partial, curves=(ramp,))
-                return self._concluded(short, partial)
+                partial = self._concluded(short, partial)
+                if self.compare is None or partial.peak is None:
+                    return partial
+                return self._compared(self.compare, short, partial, show)
             except Interrupted as interrupt:
                 if not partial.curves:
                     partial = dataclasses.replace(partial, curves=(curve_from(trainer, interrupt.runs[0], Reason.INTERRUPTED),))
@@ -207,6 +228,24 @@ class Search:
         runs = NO_RUNS if short.data_ended else short.runs()
         notes = dataclasses.asdict(trainer.notes)
         return dataclasses.replace(partial, peak=peak, interval=interval, reason=reason, runs=runs, **notes)
+
+    def _compared(self, learner: Learner, short: "ShortRuns", found: FinderResult, show: Callable[[int], None]) -> FinderResult:
+        """The result, and in it how the plan at its peak and the learner without a learning rate train over the same steps."""
+        steps, peak = int(found.runs.steps.max()), float(found)
+        trainer = make_trainer(
+            "find_lr",
+            [learner],
+            self.source,
+            capacity=steps,
+            execution=self.execution,
+            evaluation=self.evaluation,
+            report=show,
+        )
+        down = plan_of("find_lr", "schedule", Linear(1.0, 0.0, steps), steps)
+        other = ShortRuns(trainer, down, trainer.order(self.source.key), 0.0)
+        (own,), (its,) = short([peak * (self.plan.steps / steps) ** short.power], steps), other([1.0], steps)
+        comparison = None if short.data_ended or other.data_ended else Comparison(steps, own, its, other.runs().steps_run)
+        return dataclasses.replace(found, runs=short.runs(), comparison=comparison)
 
     def _is_supported(self, ramp: Curve, runs: Runs) -> bool:
         """Whether runs did not all diverge, and the loss drops by more than its noise on the ramp or in a run."""
@@ -241,7 +280,8 @@ class ShortRuns:
     def __call__(self, peaks: Sequence[float], steps: int) -> list[float]:
         """The scores of runs of `steps` with these peaks."""
         shape, trainer = self.plan.squeezed(steps), self.trainer
-        # a run whose loss is not finite stops; no other, for a spike at the peak says little about the end
+        # A run whose loss is not finite stops; no other, for a spike at the peak says little about the end. A stop rule
+        # without a limit never stops; it is of the class of the ramp's, so that both share one program.
         starts = [self._start(peak * shape, TimesMedian()) for peak in peaks]
         trainer = trainer.evaluated_at_end()
         runs = (

@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from lrax.finder._rules import center
 
-Array: TypeAlias = np.ndarray[Any, Any]
+Array: TypeAlias = npt.NDArray[np.floating]
 Train: TypeAlias = Callable[[Sequence[float], int], Sequence[float]]
 """`train(peaks, steps)` trains a whole schedule of the plan's shape at each peak, all from one state and on the same batches,
 and returns the loss at the end of each: the mean of the last quarter, or of an evaluation; not finite where a run diverged."""
@@ -75,7 +76,7 @@ PRIOR = Prior()
 """The constants that were chosen; `benchmarks/finder/README.md` says how."""
 
 
-class Run(NamedTuple):
+class ShortRun(NamedTuple):
     """A run: its peak learning rate, its steps, and the loss at its end."""
 
     peak: float
@@ -99,7 +100,7 @@ class Answer(NamedTuple):
     high: float
     regret: float
     steps: int
-    runs: tuple[Run, ...]
+    runs: tuple[ShortRun, ...]
 
 
 def ramp_steps(budget: int) -> int:
@@ -160,7 +161,7 @@ def find_peak(
     for steps in run_lengths(budget - spent, total_steps):
         peak = beliefs.next(steps)
         (loss,) = train([peak], steps)
-        beliefs.learn(Run(peak, steps, float(loss)))
+        beliefs.learn(ShortRun(peak, steps, float(loss)))
         spent += steps
     return beliefs.answer(spent)
 
@@ -203,7 +204,7 @@ class Beliefs:
     below: Array
     over: Array
     weights: Array
-    runs: list[Run] = dataclasses.field(default_factory=list)
+    runs: list[ShortRun] = dataclasses.field(default_factory=list)
 
     @classmethod
     def after_ramp(cls, rates: Array, losses: Array, plan: int, scale_invariant: bool | None, prior: Prior) -> "Beliefs":
@@ -227,7 +228,7 @@ class Beliefs:
         best, usual = middle + spread * away, float(np.median(first))
         return cls(plan, usual, lowest_of(losses), prior, best, power, growth, *widths, weights)
 
-    def learn(self, run: Run) -> None:
+    def learn(self, run: ShortRun) -> None:
         """Takes a run into account; a loss that is not finite is infinite."""
         self.runs.append(run if math.isfinite(run.loss) else run._replace(loss=math.inf))
 
@@ -240,7 +241,7 @@ class Beliefs:
         away = np.asarray(peaks)[..., None] - self.at(steps)
         return np.exp(-np.where(away < 0, (np.abs(away) / self.below) ** 1.5, (np.abs(away) / self.over) ** 2))
 
-    def expected(self, run: Run, top: float) -> Array:
+    def expected(self, run: ShortRun, top: float) -> Array:
         """The part of the best run's fall that a run should make, by hypothesis; runs that end above `top` blew up.
 
         A run that blew up was over the best peak, but how far is not known: on many tasks an edge comes right after it.

@@ -1,5 +1,6 @@
 """The range test: train while the learning rate climbs. Smith 2015."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Literal, cast
 
@@ -7,22 +8,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lrax.fields._errors import any_traced, argument_error, check_call, check_whole, choice, is_concrete
+from lrax.fields._errors import any_traced, argument_error, check_call, choice, is_concrete
+from lrax.fields._rules import whole_number
 from lrax.fields._value import is_batch
 from lrax.finder._curve import Curve, curve_of
 from lrax.finder._stop import RunningMean, TimesMedian
 from lrax.schedules._base import CallableRule, RateFunction, Schedule, ScheduleRule
 from lrax.schedules._phases import Geometric
+from lrax.theory._bound import lrs_at
 from lrax.training._batches import ArrayBatches, SampledBatches, as_batches
-from lrax.training._core import CODES, RUNNING, Reason, Run, never, start, strong, train
+from lrax.training._core import CODES, RUNNING, Reason, Run, StopRule, never, start, strong, train
 from lrax.training._driver import Execution, Interrupted, Source, Trainer, make_trainer
 from lrax.training._evaluating import Evaluation, make_evaluator
 from lrax.training._learner import Learner
 from lrax.training._progress import progress_bar
 from lrax.training._steps import Steps, check_accumulate
-
-RunRule = Callable[..., object]
-"""A smoother, count -> weight of the new loss, or a stop rule, run -> whether to stop."""
 
 TWICE = TimesMedian(2.0)
 """The default stop rule."""
@@ -40,8 +40,8 @@ def range_test(
     batch_size: int | None = None,
     ramp: RateFunction | None = None,
     steps: int | None = None,
-    smoothing: RunRule | None = None,
-    stop: RunRule | None = TWICE,
+    smoothing: RateFunction | None = None,
+    stop: StopRule | None = TWICE,
     evaluation: Evaluation | None = None,
     transform: Callable[[object], object] | None = None,
     accumulate: int = 1,
@@ -130,13 +130,13 @@ def run_ramp(trainer: Trainer, run: Run, steps: int) -> Run:
         every = trainer.evaluator.every if trainer.evaluator else None
         if every:
             (run,) = trainer.train([run], halt - halt % every)
-        (run,) = trainer.without_evaluation().train([run], halt)
+        (run,) = dataclasses.replace(trainer, evaluator=None).train([run], halt)
         run = run if run.why else run._replace(stop=stop.from_losses(run.losses))
     (run,) = trainer.train([run], steps)
     return run
 
 
-def halt_of(stop: RunRule, steps: int) -> int:
+def halt_of(stop: StopRule, steps: int) -> int:
     """After how many steps a `TimesMedian` is given its numbers; 0 for another rule, or a test that ends before."""
     halt = int(stop.min_steps) if isinstance(stop, TimesMedian) and is_concrete(stop.min_steps) else 0
     return halt if halt < steps else 0
@@ -160,8 +160,8 @@ def _traced(
     source: Source,
     ramp: Schedule,
     steps: int,
-    smoothing: RunRule,
-    stop: RunRule,
+    smoothing: RateFunction,
+    stop: StopRule,
     evaluation: Evaluation | None,
 ) -> Curve:
     """The range test inside a program: segments between evaluations, if there are any, in one scan."""
@@ -170,7 +170,7 @@ def _traced(
         remedy = "call it outside jit and vmap for an iterable"
         raise argument_error(TypeError, "range_test", "data", "arrays or a sampler key -> batch", source.data, remedy)
     traced = Steps("range_test", [learner], batches, None, source.key)  # checks the step function
-    check_accumulate("range_test", traced, source.accumulate)
+    accumulate = check_accumulate("range_test", traced, source.accumulate)
     (state,), order = traced.states, batches.order(source.key)  # type: ignore[arg-type]  # `Steps` has checked the key
     evaluator = make_evaluator("range_test", evaluation, state)
     run = start(state, ramp, smoothing=smoothing, stop=stop, order=order)
@@ -181,7 +181,7 @@ def _traced(
 
     def segment(progress: tuple[Run, jax.Array], until: jax.Array) -> tuple[tuple[Run, jax.Array], jax.Array]:
         run, rows = progress
-        after = train(learner.step, run, batches.fetch, until, capacity=capacity, accumulate=source.accumulate)
+        after = train(learner.step, run, batches.fetch, until, capacity=capacity, accumulate=accumulate)
         rows = jax.lax.dynamic_update_slice_in_dim(rows, after.history, run.steps, 0)
         if halt:
             numbers = cast(TimesMedian, run.stop).from_losses(rows[:halt, 1])
@@ -201,14 +201,11 @@ def _traced(
 
 
 def _ramp(caller: str, ramp: RateFunction | None, steps: int | None) -> tuple[Schedule, int]:
-    """The ramp as a schedule and the number of its steps.
-
-    Raises: TypeError or ValueError if it is not one rising schedule of learning rates above 0, where that is concrete.
-    """
+    """The ramp as a schedule and the number of its steps; raises if it is not one rising schedule of learning rates above 0."""
     if steps is not None:
-        check_whole(caller, "steps", steps)
+        steps = whole_number(caller, "steps", steps)
     if ramp is None:
-        return Geometric(1e-6, 10.0, 169 if steps is None else max(steps - 1, 1)), 170 if steps is None else int(steps)
+        return Geometric(1e-6, 10.0, 169 if steps is None else max(steps - 1, 1)), 170 if steps is None else steps
     climb = ScheduleRule().convert(caller, "ramp", ramp)
     if is_batch(climb):
         raise argument_error(ValueError, caller, "ramp", "one schedule, not a batch", ramp, "vmap lrax.range_test over ramps")
@@ -218,19 +215,14 @@ def _ramp(caller: str, ramp: RateFunction | None, steps: int | None) -> tuple[Sc
         steps = int(climb.length) + 1
     if all(is_concrete(leaf) and np.ndim(leaf) == 0 for leaf in jax.tree.leaves(climb)):
         with jax.ensure_compile_time_eval():
-            rates = np.asarray(_at(climb, np.arange(steps, dtype=np.int32)))
+            rates = np.asarray(lrs_at(climb, np.arange(steps, dtype=np.int32)))
         if not (rates > 0).all() or (np.diff(rates) < 0).any():
             remedy = "give lrax.Geometric(1e-6, 10.0, steps), the lower learning rate first"
             raise argument_error(ValueError, caller, "ramp", "a schedule of rising learning rates above 0", ramp, remedy)
-    return climb, int(steps)
+    return climb, steps
 
 
-@jax.jit
-def _at(schedule: Schedule, counts: jax.Array) -> jax.Array:
-    return schedule(counts)
-
-
-def _run_rules(caller: str, smoothing: RunRule | None, stop: RunRule | None) -> tuple[RunRule, RunRule]:
+def _run_rules(caller: str, smoothing: RateFunction | None, stop: StopRule | None) -> tuple[RateFunction, StopRule]:
     """The smoother and the stop rule as pytrees."""
     for name, rule, needs in (
         ("smoothing", smoothing, "a function count -> weight of the new loss, such as lrax.finder.RunningMean(0.3)"),

@@ -13,7 +13,7 @@ from lrax.schedules._base import RateFunction, Schedule, ScheduleRule
 from lrax.schedules._combinators import Product, Scale
 from lrax.schedules._phases import Cosine
 from lrax.schedules._recipes import noam
-from lrax.theory._bound import evenly, is_long, lr_ratio, planned, sampled, scheduled
+from lrax.theory._bound import evenly, is_long, lr_ratio, lrs_at, rates_of, sampled, scheduled
 
 FIELDS = ("peak", "start", "end", "low", "high", "value", "values", "floor")
 """Fields of the schedules of lrax that hold learning rates."""
@@ -81,7 +81,7 @@ def plan_of(caller: str, name: str, schedule: RateFunction, total_steps: int | N
     if is_long(plan, steps):
         rates, highest = evenly(plan, steps), float(sampled(plan, steps).rates.max())
     else:
-        rates = np.asarray(planned(caller, name, plan, steps))
+        rates = np.asarray(rates_of(plan, steps))
         highest = float(rates.max())
     if not np.isfinite(rates).all() or rates.min() < 0 or highest <= 0:
         needs, remedy = "a schedule with learning rates above 0, and none below", "any peak will do: only its shape counts"
@@ -110,7 +110,7 @@ def rescaled(schedule: Schedule, factor: float, steps: int) -> Schedule:
     marks = np.array([mark for mark in schedule.landmarks if mark < steps][: POINTS // 4], np.int64)
     counts = np.concatenate([np.linspace(0, steps - 1, POINTS), *(marks + side for side in (-1, 0, 1))])
     counts = np.resize(np.clip(counts, 0, steps - 1), 2 * POINTS).astype(np.int32)  # one shape, so that lengths share a program
-    one, other = (np.asarray(_at(each, counts)) for each in (found, plain))
+    one, other = (np.asarray(lrs_at(each, counts)) for each in (found, plain))
     return found if np.allclose(one, other, rtol=1e-5, atol=1e-7 * np.max(np.abs(other))) else plain
 
 
@@ -134,8 +134,3 @@ def _times(schedule: Schedule, factor: float) -> Schedule:
         else:
             changed[name] = _times(field, factor)
     return dataclasses.replace(schedule, **changed) if changed else Scale(schedule, factor)
-
-
-@jax.jit
-def _at(schedule: Schedule, counts: jax.Array) -> jax.Array:
-    return schedule(counts)

@@ -5,7 +5,7 @@ import html
 import math
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -15,6 +15,7 @@ from lrax._pictures import inline, paragraph
 from lrax.fields._errors import argument_error, plural
 from lrax.finder._curve import SCALE, SOON, Curve, why_nothing
 from lrax.finder._rescale import Plan, plan_of
+from lrax.finder._rules import is_ordered
 from lrax.schedules._base import Function, RateFunction, Schedule
 from lrax.training._batches import AGAIN, told
 from lrax.training._core import Reason
@@ -34,6 +35,10 @@ UNBOUNDED = 100.0
 """A loss that dropped by more than this many times its start (its size, or its scatter) has no lower bound."""
 
 NO_BOUND = "the loss has no lower bound that training could reach, so the lowest one says little: give `evaluation` a metric"
+ORDERED = (
+    "batches that follow each other have similar losses before training, as in sorted data, of which short runs see a part: "
+    "shuffle the data, or give `evaluation` on all of it"
+)
 NEGATIVE = "the loss is negative: if it is a surrogate, such as that of a policy gradient, judge by `evaluation`"
 
 
@@ -66,6 +71,22 @@ class Runs:
         return int(np.argmin(self.scores))
 
 
+class Comparison(NamedTuple):
+    """How the plan at its peak and a learner whose optimizer needs no learning rate end, from one state on the same batches.
+
+    Attributes:
+      steps: the length of both runs.
+      own: the score of the plan, as in `Runs.scores`: lower is better.
+      other: the score of the learner that was given as `compare`, trained from 1 straight down to 0.
+      steps_run: how many steps the other made.
+    """
+
+    steps: int
+    own: float
+    other: float
+    steps_run: int
+
+
 NOTHING = np.zeros(0, np.float32)
 NO_RUNS = Runs(NOTHING, np.zeros(0, np.int32), NOTHING, NOTHING, 0)
 
@@ -83,6 +104,7 @@ class FinderResult:
       curves: the ramp, a `Curve`; several ramps if several were run.
       runs: the short runs, a `Runs`.
       groups: by their patterns, the result for each group of parameters with the others frozen, if groups were asked for.
+      comparison: how a learner without a learning rate trains in comparison, a `Comparison`, if `compare` was given.
       scale_invariant: whether a step does not change with the scale of the gradients, as with Adam and Lion, unlike SGD; None
         where that is not known, as for your own step function. Best peaks move differently, see `rescale`.
       budget: the steps that the search was allowed.
@@ -102,6 +124,7 @@ class FinderResult:
     curves: tuple[Curve, ...]
     runs: Runs = NO_RUNS
     groups: "Mapping[str, FinderResult]" = dataclasses.field(default_factory=dict)
+    comparison: Comparison | None = None
     scale_invariant: bool | None = None
     budget: int = 0
     evaluated: bool = False
@@ -124,7 +147,7 @@ class FinderResult:
 
         The reason: a bound on the last iterate (`lrax.theory.lr_ratio`) says how the best peaks of two shapes compare; for an
         optimizer that is not scale-invariant it is the square root of the ratio, since best peaks are near an edge there. With
-        the length the best peak falls to the power of 0.4 (scale-invariant), 0.15 (not) or 0.25 (not known). The answer is less
+        the length the best peak falls to the power of 0.3 (scale-invariant), 0 (not) or 0.15 (not known). The answer is less
         sure than that of a search for the other plan.
 
         Args:
@@ -168,9 +191,10 @@ class FinderResult:
 
     @property
     def steps_run(self) -> int:
-        """How many steps were made in all: ramps, short runs and groups."""
+        """How many steps were made in all: ramps, short runs, groups and the comparison."""
         ramps = sum(int(curve.steps_run) for curve in self.curves)
-        return ramps + self.runs.steps_run + sum(group.steps_run for group in self.groups.values())
+        compared = self.comparison.steps_run if self.comparison else 0
+        return ramps + self.runs.steps_run + compared + sum(group.steps_run for group in self.groups.values())
 
     @property
     def explanation(self) -> str:
@@ -205,6 +229,7 @@ class FinderResult:
         if self.evaluated:
             metric = SIGNS[ramp.goal] * float(runs.scores[runs.best])
             said = f"{tried}: the best by the evaluation, {metric:.3g} (at a loss of {loss:.3g}), was at {best:.2g}"
+        said += f"; {self._compared()}" if self.comparison else ""
         longer = 2 * self.budget < self.total_steps
         more = f"budget={2 * self.budget} makes longer runs" if longer else "lrax.race compares whole runs"
         start = self._start()[0]
@@ -218,6 +243,17 @@ class FinderResult:
         tiny = len(ramp.learning_rates) and best < SOON * ramp.learning_rates[0]
         return f"{said}; a peak that low is a sign of large inputs or targets: {SCALE}" if tiny else said
 
+    def _compared(self) -> str:
+        """Which of the plan and the learner without a learning rate is better, by how much of the drop of the loss."""
+        steps, own, other, _ = self.comparison or Comparison(0, math.nan, math.nan, 0)
+        if not math.isfinite(other):
+            return f"the run of `compare` diverged within {steps} steps"
+        sign = SIGNS[self.curves[0].goal] if self.evaluated else 1
+        ends = f"{sign * other:.3g} after {steps} steps and this plan at its peak at {sign * own:.3g}"
+        drop = self._start()[0] - min(own, other)
+        part = "" if self.evaluated or not drop > 0 else f" by {abs(own - other) / drop:.1%} of the drop of the loss"
+        return f"`compare` ends at {ends}: {'`compare`' if other < own else 'the plan'} is better{part} in runs this short"
+
     def _has_diverged(self) -> bool:
         """Whether the losses at the ends of all runs are above those of the start."""
         start, scatter = self._start()
@@ -230,13 +266,14 @@ class FinderResult:
         return (float(np.median(first)), float(np.ptp(first))) if len(first) else (math.nan, math.nan)
 
     def doubts(self) -> list[str]:
-        """What `find_lr` warns of: a loss that drops without a bound, or a metric that is worst where the loss is lowest."""
+        """What `find_lr` warns of: a loss without a bound, sorted data, or a metric that is worst where the loss is lowest."""
         if self.evaluated:
             return [WRONG[self.curves[0].goal]] if self._is_contradicted() else []
         start, scatter = self._start()
         losses = np.concatenate([self.runs.losses, *(curve.losses for curve in self.curves)])
         lowest = float(losses[np.isfinite(losses)].min(initial=math.inf))
-        return [NO_BOUND] if lowest < 0 and start - lowest > UNBOUNDED * max(abs(start), scatter) else []
+        doubts = [NO_BOUND] if lowest < 0 and start - lowest > UNBOUNDED * max(abs(start), scatter) else []
+        return doubts + [ORDERED] * is_ordered(*self.curves[0].extended())
 
     def _is_contradicted(self) -> bool:
         """Whether the metric is worst where the loss is lowest, on the ramp and at the ends of runs."""
@@ -351,7 +388,8 @@ class FinderResult:
 
 CURVE = {"learning_rates": "float[steps]", "losses": "float[steps]", "smoothed": "float[steps]"}
 RUNS = {"peaks": "float[runs]", "steps": "int[runs]", "losses": "float[runs]", "scores": "float[runs]", "steps_run": int}
-"""The arrays of both in a file."""
+COMPARISON = {"steps": int, "own": float, "other": float, "steps_run": int}
+"""The parts of these in a file."""
 
 
 def _plain(found: FinderResult) -> dict[str, object]:
@@ -361,7 +399,9 @@ def _plain(found: FinderResult) -> dict[str, object]:
     groups = {pattern: _plain(one) for pattern, one in found.groups.items()}
     interval = None if found.interval is None else list(found.interval)
     runs = dataclasses.asdict(found.runs)
-    return {**fields, "curves": curves, "runs": runs, "groups": groups, "interval": interval, "reason": str(found.reason)}
+    compared = None if found.comparison is None else found.comparison._asdict()
+    parts = {"curves": curves, "runs": runs, "groups": groups, "interval": interval, "comparison": compared}
+    return {**fields, **parts, "reason": str(found.reason)}
 
 
 def _result_from(content: object) -> FinderResult:
@@ -376,6 +416,7 @@ def _result_from(content: object) -> FinderResult:
         curves=list,
         runs=dict,
         groups=dict,
+        comparison=(None, dict),
         scale_invariant=(None, bool),
         budget=int,
         evaluated=bool,
@@ -398,7 +439,16 @@ def _result_from(content: object) -> FinderResult:
     peak = None if parts["peak"] is None else _lr(parts["peak"])
     groups = {str(pattern): _result_from(one) for pattern, one in parts["groups"].items()}
     runs = Runs(**checked(parts["runs"], **RUNS))
-    made = {"plan": plan, "peak": peak, "interval": interval, "curves": tuple(curves), "groups": groups, "runs": runs}
+    compared = parts["comparison"] and Comparison(**checked(parts["comparison"], **COMPARISON))
+    made = {
+        "plan": plan,
+        "comparison": compared,
+        "peak": peak,
+        "interval": interval,
+        "curves": tuple(curves),
+        "groups": groups,
+        "runs": runs,
+    }
     return FinderResult(**{**parts, **made, "reason": Reason(parts["reason"])})
 
 

@@ -7,6 +7,7 @@ Where a curve does not support a suggestion, the result is NaN. The rules of oth
 
 import difflib
 import functools
+import math
 from collections.abc import Callable
 from typing import NamedTuple, ParamSpec, TypeVar
 
@@ -352,6 +353,28 @@ def is_flat(learning_rates: npt.ArrayLike, losses: npt.ArrayLike) -> bool:
 def center(learning_rates: npt.ArrayLike, losses: npt.ArrayLike) -> np.float32:
     """The learning rate at 75 % of the drop. A drop of half the noise is enough, because short runs decide."""
     return np.float32(dropped("center", learning_rates, losses, CENTER, trust=0.5).learning_rate)
+
+
+def is_ordered(learning_rates: npt.ArrayLike, losses: npt.ArrayLike) -> bool:
+    """Whether batches that follow each other have similar losses before a ramp has changed anything, as sorted data have.
+
+    The losses up to a 300th of the center, 20 of them at least, without a straight line and without what such learning rates
+    could have done, which is proportional to their sum. For shuffled data the correlation of neighbours is about normal with
+    a deviation of 1 over the square root of their number; on 192 ramps of shuffled data it was at most 2.3 of these. With a
+    scatter of less than 2 % of the drop, even the smallest trend would be a correlation.
+    """
+    rates, losses = (each.astype(np.float64) for each in _as_curve("is_ordered", learning_rates, losses))
+    number = max(int((rates <= center(rates, losses) / 300).sum()), 20)
+    first = losses[:number]
+    if len(first) < number or not np.isfinite(first).all():
+        return False
+    moved = np.cumsum(rates[:number])
+    trends = np.stack([np.ones(number), np.linspace(0, 1, number), moved / moved[-1]], axis=1)
+    apart = first - trends @ np.linalg.lstsq(trends, first, rcond=None)[0]
+    drop = np.median(first) - np.convolve(losses[np.isfinite(losses)], np.full(5, 0.2), "valid").min()
+    if apart.std() <= 0.02 * max(float(drop), 0.0) or apart.std() <= 1e-4 * np.abs(first).max():
+        return False
+    return bool(apart[1:] @ apart[:-1] > 3.5 / math.sqrt(number) * (apart @ apart))
 
 
 def dropped(caller: str, learning_rates: npt.ArrayLike, losses: npt.ArrayLike, fraction: float, trust: float = 1.0) -> Drop:

@@ -14,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from lrax.fields._errors import is_concrete
-from lrax.fields._rules import Delay, Rate, Rule, default
+from lrax.fields._rules import Converted, Delay, Float, Number, Rate, Rule, default
 from lrax.fields._value import Value
 from lrax.training._core import Run
 
-Weight = Annotated[Any, Rule("a weight in [0, 1)", low=0, high=float(np.nextafter(np.float32(1), np.float32(0))))]
-Factor = Annotated[Any, Rule("a finite number above 1", low=1, open=True)]
+BELOW_1 = float(np.nextafter(np.float32(1), np.float32(0)))
+Weight = Annotated[Converted[Number, Float], Rule("a weight in [0, 1)", low=0, high=BELOW_1)]
+Factor = Annotated[Converted[Number, Float], Rule("a finite number above 1", low=1, open=True)]
 
 UNREACHED = float(np.finfo(np.float32).max)
 """A loss that no loss passes; finite, so that no arithmetic with it is NaN."""
@@ -38,7 +39,7 @@ class RunningMean(Value):
     [1.  0.7 0.7]
     """
 
-    past: Weight = 0.3
+    past: Weight = default(0.3)
 
     def __call__(self, count: jax.Array) -> jax.Array:
         return jnp.where(count == 0, 1.0, 1.0 - self.past)
@@ -62,7 +63,7 @@ class DebiasedMean(Value):
     [1.        0.6666667 0.5714286]
     """
 
-    past: Weight = 0.98
+    past: Weight = default(0.98)
 
     def __call__(self, count: jax.Array) -> jax.Array:
         total = -jnp.expm1((count + 1).astype(jnp.float32) * jnp.log(jnp.maximum(self.past, 1e-30)))
@@ -89,7 +90,7 @@ class TimesFirst(Value):
     TimesFirst(factor=2.0, min_steps=20)
     """
 
-    factor: Factor = 2.0
+    factor: Factor = default(2.0)
     min_steps: Delay = default(20)
 
     def __call__(self, run: Run) -> jax.Array:
@@ -116,7 +117,7 @@ class TimesMedian(Value):
     Raises: ValueError if `factor` is not above 1 or `min_steps` is negative.
     """
 
-    factor: Factor = 2.0
+    factor: Factor = default(2.0)
     min_steps: Delay = default(20)
     median: Rate = default(UNREACHED)
     spread: Rate = default(0.0)
@@ -165,7 +166,7 @@ class TimesBest(Value):
     TimesBest(factor=5.0, min_steps=10)
     """
 
-    factor: Factor = 4.0
+    factor: Factor = default(4.0)
     min_steps: Delay = default(10)
 
     def __call__(self, run: Run) -> jax.Array:

@@ -72,7 +72,7 @@ def by_path(
     transforms = {label: transform(label, plan) for label, plan in plans.items()}
     inner = optax.multi_transform(transforms, lambda params: labels_of("by_path", params, groups))
 
-    def update(updates: PyTree, state: PyTree, params: PyTree = None, **extra: Any) -> tuple[PyTree, PyTree]:
+    def update(updates: PyTree, state: PyTree, params: PyTree = None, **extra: object) -> tuple[PyTree, PyTree]:
         inside = getattr(state, "inner_states", {})
         frozen = [label for label, plan in plans.items() if plan is None]
         if set(inside) != set(transforms) or any(jax.tree.leaves(inside[label]) for label in frozen):
@@ -139,7 +139,7 @@ def _group_schedule(caller: str, plan: Schedule, name: str, rule: GroupRule) -> 
     if not rule or set(rule) - set(PARTS):
         raise argument_error(ValueError, caller, name, f"a dict of any of {', '.join(PARTS)}", dict(rule))
 
-    def part(key: str, convert: Callable[[str, str, Any], Any]) -> Any:
+    def part(key: str, convert: Callable[[str, str, object], Any]) -> Any:
         return convert(caller, f"{name}[{key!r}]", rule[key]) if key in rule else None
 
     schedule = part("schedule", ScheduleRule().convert) or plan
@@ -156,7 +156,7 @@ def _group_schedule(caller: str, plan: Schedule, name: str, rule: GroupRule) -> 
     return Product(schedule, Sequence(Hold(0.0, frozen), climb))
 
 
-def path_of(keys: tuple[Any, ...]) -> str:
+def path_of(keys: tuple[object, ...]) -> str:
     """The keys that lead to a leaf, joined by `/`."""
     return jax.tree_util.keystr(keys, simple=True, separator="/")
 

@@ -1,6 +1,6 @@
 """Factors of the learning rate that react to a metric."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ TOLERANCE = Rule("a finite number, at least 0", low=0)
 CHECKS = Rule("a whole number of checks, at least 1", np.int32, low=1, remedy="give an int such as 5")
 WAIT = Rule("a whole number of checks, at least 0", np.int32, low=0, remedy="give an int such as 5")
 RESTART = Rule("a whole number of reductions, at least 1", np.int32, low=1, remedy="give an int such as 500, or None")
-RULES: dict[str, Any] = {
+RULES: dict[str, Rule | Maybe] = {
     "factor": Rule("a number between 0 and 1, both excluded", low=0, high=1, open=True),
     "patience": CHECKS,
     "rtol": TOLERANCE,
@@ -77,7 +77,7 @@ class _Rule(NamedTuple):
         """A rule of these arguments, once they are checked."""
         choice(caller, "goal", goal, ("min", "max"))
         choice(caller, "nonfinite", nonfinite, ("count", "skip"))
-        checked = {name: RULES[name].convert(caller, name, value) for name, value in numbers.items()}
+        checked = {name: cast(jax.Array, RULES[name].convert(caller, name, value)) for name, value in numbers.items()}
         return cls(caller, goal, nonfinite, raises, **checked)
 
     @property

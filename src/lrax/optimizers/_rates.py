@@ -1,12 +1,13 @@
 """Learning rates and counts read from optimizer states."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 import optax
 
 from lrax.fields._errors import Shown, argument_error, check_call, is_concrete
@@ -19,6 +20,10 @@ REST = "rest"
 """The label of the parameters that no pattern names."""
 
 
+Flag: TypeAlias = bool | np.bool_ | npt.NDArray[np.bool_] | jax.Array
+"""A condition, which may be traced."""
+
+
 class Scheduled(optax.GradientTransformationExtraArgs):  # type: ignore[misc]  # optax has no types for mypy
     """A transformation that knows its schedules, as `recorded` and `by_path` return it.
 
@@ -29,7 +34,11 @@ class Scheduled(optax.GradientTransformationExtraArgs):  # type: ignore[misc]  #
     schedules: Schedule | Mapping[str, Schedule | None] | None = None
 
     @staticmethod
-    def made(init: Any, update: Any, schedules: Schedule | Mapping[str, Schedule | None]) -> "Scheduled":
+    def made(
+        init: Callable[[PyTree], PyTree],
+        update: Callable[..., tuple[PyTree, PyTree]],
+        schedules: Schedule | Mapping[str, Schedule | None],
+    ) -> "Scheduled":
         """The transformation of two functions."""
         transformation = Scheduled(init, update)
         transformation.schedules = schedules
@@ -49,7 +58,7 @@ class Place(NamedTuple):
     path: str
     group: str | None
     siblings: set[str]
-    value: Any
+    value: jax.Array
 
     @property
     def name(self) -> str:
@@ -140,12 +149,12 @@ def lrs_in(places: Sequence[Place]) -> list[Place]:
     return [place for place in found if not place.path.startswith(inside) or place.hyperparameter.endswith("_learning_rate")]
 
 
-def step_of(place: Place, places: Sequence[Place]) -> Any:
+def step_of(place: Place, places: Sequence[Place]) -> jax.Array:
     """The 0-based step of a recorded learning rate, -1 before the first."""
     return next(one.value for one in places if one.path == place.path.removesuffix("lr") + "step")
 
 
-def _reported(place: Place, places: Sequence[Place]) -> Any:
+def _reported(place: Place, places: Sequence[Place]) -> jax.Array:
     """A stored learning rate, NaN if no step is recorded yet."""
     if not place.is_recorded:
         return place.value
@@ -154,7 +163,7 @@ def _reported(place: Place, places: Sequence[Place]) -> Any:
     return namespace.where(namespace.asarray(step) < 0, namespace.float32(np.nan), namespace.asarray(place.value))
 
 
-def freshness(place: Place, places: Sequence[Place]) -> tuple[Any, Any]:
+def freshness(place: Place, places: Sequence[Place]) -> tuple[Flag, Flag]:
     """Whether a stored learning rate is that of the last step, and whether it is that of another step.
 
     Both are False before the first step. Hyper-parameters have no step and count as those of the last one.
@@ -171,7 +180,7 @@ def freshness(place: Place, places: Sequence[Place]) -> tuple[Any, Any]:
     return agree & (step >= 0) & is_last, agree & (step >= 0) & ~is_last
 
 
-def common(places: Sequence[Place]) -> tuple[jax.Array, Any]:
+def common(places: Sequence[Place]) -> tuple[jax.Array, Flag]:
     """The first value of some places, and whether all are equal; a NaN equals a NaN."""
     first, *others = (jnp.asarray(place.value) for place in places)
     if all(is_concrete(place.value) for place in places):
@@ -180,7 +189,7 @@ def common(places: Sequence[Place]) -> tuple[jax.Array, Any]:
     return first, jnp.stack([*equal, jnp.ones_like(first, jnp.bool_)]).all(axis=0) & (len(equal) == len(others))
 
 
-def _same(first: Any, other: Any) -> bool:
+def _same(first: npt.NDArray[np.number], other: npt.NDArray[np.number]) -> bool:
     return first.shape == other.shape and bool(np.all((first == other) | ((first != first) & (other != other))))
 
 
@@ -355,7 +364,7 @@ def _stored(places: Sequence[Place], labels: Sequence[str]) -> dict[str, list[Pl
     return {name: lrs for name, lrs in stored.items() if lrs}
 
 
-def _by_label(caller: str, schedule: object, labels: Sequence[str]) -> Mapping[str, Any]:
+def _by_label(caller: str, schedule: FollowedBy, labels: Sequence[str]) -> Mapping[str, RateFunction | None]:
     """The schedule of each group; the key is `"rest"` for a state without groups."""
     if isinstance(schedule, Scheduled):
         if isinstance(schedule.schedules, Mapping):
@@ -419,7 +428,9 @@ def _followed(caller: str, schedule: object, here: Sequence[Place], path: str | 
     return ScheduleRule().convert(caller, "schedule", trained[labels.pop()])
 
 
-def _agreed(caller: str, what: str, found: Sequence[Place], places: Sequence[Place], path: str | None) -> tuple[jax.Array, Any]:
+def _agreed(
+    caller: str, what: str, found: Sequence[Place], places: Sequence[Place], path: str | None
+) -> tuple[jax.Array, Flag]:
     """The value of the places that were found, and whether they all have it; under jit the second is traced."""
     if not found:
         raise _missing(caller, what, places, path)

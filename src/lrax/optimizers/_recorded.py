@@ -13,9 +13,9 @@ import optax
 from jax.typing import ArrayLike
 
 from lrax.fields._errors import NEEDS_NUMBERS, Shown, any_traced, argument_error, check_call, choice
-from lrax.fields._rules import LARGEST, Number, PyTree, Rule, Whole
+from lrax.fields._rules import LARGEST, Int, Number, PyTree, Rule, Whole
 from lrax.optimizers._difference import children, each_difference
-from lrax.optimizers._rates import Scheduled, common, counts_in, places_of
+from lrax.optimizers._rates import Flag, Scheduled, common, counts_in, places_of
 from lrax.schedules._base import RateFunction, Schedule, ScheduleRule
 
 Made = TypeVar("Made")
@@ -45,7 +45,7 @@ def make_optimizer(caller: str, factory: OptimizerFactory, learning_rate: object
 
 
 def update_with(
-    optimizer: optax.GradientTransformation, grads: PyTree, opt_state: PyTree, params: PyTree, extra: Mapping[str, Any]
+    optimizer: optax.GradientTransformation, grads: PyTree, opt_state: PyTree, params: PyTree, extra: Mapping[str, object]
 ) -> tuple[PyTree, PyTree]:
     """The optimizer's update, with the extra arguments that it accepts.
 
@@ -111,7 +111,7 @@ def optimizer_at(
     def init(params: PyTree) -> PyTree:
         return make_optimizer(caller, factory, learning_rate).init(params)
 
-    def update(grads: PyTree, opt_state: PyTree, params: PyTree = None, **extra: Any) -> tuple[PyTree, PyTree]:
+    def update(grads: PyTree, opt_state: PyTree, params: PyTree = None, **extra: object) -> tuple[PyTree, PyTree]:
         shapes = grads if params is None else params  # gradients have the structure and shapes of the parameters
         rated = RatedOptimizer.matching(caller, factory, shapes, opt_state, hyperparameter)
         return rated.update(grads, opt_state, params, learning_rate, extra)
@@ -175,7 +175,7 @@ class RatedOptimizer:
         return self._make(jnp.zeros((), jnp.float32)).init(params)
 
     def update(
-        self, grads: PyTree, opt_state: PyTree, params: PyTree, lr: ArrayLike, extra: Mapping[str, Any] | None = None
+        self, grads: PyTree, opt_state: PyTree, params: PyTree, lr: ArrayLike, extra: Mapping[str, object] | None = None
     ) -> tuple[PyTree, PyTree]:
         """The updates of the parameters, and the next optimizer state; `extra` is for optimizers that need the loss."""
         if self.injected:
@@ -186,7 +186,7 @@ class RatedOptimizer:
         return update_with(self._make(lr), grads, opt_state, params, extra or {})
 
     def apply(
-        self, grads: PyTree, opt_state: PyTree, params: PyTree, lr: ArrayLike, extra: Mapping[str, Any] | None = None
+        self, grads: PyTree, opt_state: PyTree, params: PyTree, lr: ArrayLike, extra: Mapping[str, object] | None = None
     ) -> tuple[PyTree, PyTree]:
         """The next parameters and the next optimizer state."""
         updates, opt_state = self.update(grads, opt_state, params, lr, extra)
@@ -295,7 +295,7 @@ def record(
         lr, norm_before = jnp.zeros_like(schedule(count)), None if norm is None else jnp.zeros((), jnp.float32)
         return RecordedState(lr, jnp.full_like(count, -1), counter, inner_state, norm_before)
 
-    def update(updates: PyTree, state: RecordedState, params: PyTree = None, **extra: Any) -> tuple[PyTree, RecordedState]:
+    def update(updates: PyTree, state: RecordedState, params: PyTree = None, **extra: object) -> tuple[PyTree, RecordedState]:
         if not isinstance(state, RecordedState):
             raise wrong_state(caller, state, f"a state of {caller}")
         before, agreed = _count(caller, state.inner_state, state.counter)
@@ -318,7 +318,7 @@ def wrong_state(caller: str, state: object, needs: str) -> Exception:
     return argument_error(TypeError, caller, "opt_state", needs, shown, remedy)
 
 
-def _count(caller: str, inner_state: PyTree, counter: PyTree) -> tuple[jax.Array, jax.Array | bool]:
+def _count(caller: str, inner_state: PyTree, counter: PyTree) -> tuple[jax.Array, Flag]:
     """The count of a state, and whether its parts have the same one."""
     counts = counts_in(places_of(caller, (inner_state, counter)))
     if not counts:
@@ -384,7 +384,7 @@ def convert_state(
         raise argument_error(TypeError, "convert_state", "optimizer", "an optax optimizer", optimizer, "the state comes first")
     wanted = jax.eval_shape(optimizer.init, params)
     parts = list(_parts(wanted))
-    given: dict[str, list[Any]] = {}
+    given: dict[str, list[jax.Array]] = {}
     for part in _parts(opt_state):
         if not part.is_own:
             given.setdefault(part.name, []).append(part.leaf)
@@ -404,7 +404,7 @@ def convert_state(
     return jax.tree.unflatten(jax.tree.structure(wanted), leaves)
 
 
-def _steps_made(opt_state: PyTree, count: object) -> Any:
+def _steps_made(opt_state: PyTree, count: object) -> Int | None:
     """The number of steps that a state has made; None if its parts have different ones."""
     counts = counts_in(places_of("convert_state", opt_state))
     if counts and count is not None:
@@ -419,7 +419,7 @@ class _Part(NamedTuple):
     """A leaf of a state: the names on the way to it without the wrappers of lrax, and whether it belongs to one of these."""
 
     name: str
-    leaf: Any
+    leaf: jax.Array
     is_own: bool
 
     @property
@@ -427,7 +427,7 @@ class _Part(NamedTuple):
         return self.name.endswith(".count") and bool(jnp.issubdtype(jnp.result_type(self.leaf), jnp.integer))
 
 
-def _converted(part: _Part, given: list[Any], steps: Any) -> Any:
+def _converted(part: _Part, given: list[jax.Array], steps: Int | None) -> jax.Array:
     """The leaf of the new state: that of the old one, or the value before a step is recorded."""
     shape, dtype = part.leaf.shape, part.leaf.dtype
     if part.is_count and not given:

@@ -121,7 +121,7 @@ class Schedule(Value):
         return any(part.needs_total_steps for part in parts(self))
 
     @property
-    def length(self) -> Any:
+    def length(self) -> Int | None:
         """The total length in steps (int32), or None if the schedule has no end."""
         return None
 
@@ -187,7 +187,7 @@ class Phase(Schedule):
         return self.curve(*fractions(count, self.length))
 
     @property
-    def length(self) -> Any:
+    def length(self) -> Int:
         return getattr(self, "steps")  # noqa: B009  # each class declares it in its own place among its fields
 
     def resized(self, length: Int) -> "Phase":
@@ -202,6 +202,13 @@ def curve_of(schedule: Schedule) -> Callable[[jax.Array, jax.Array], jax.Array] 
 def parts(schedule: Schedule) -> list[Schedule]:
     """The schedules in the fields of a schedule."""
     return [part for part in parts_of(schedule) if isinstance(part, Schedule)]
+
+
+def length_of(schedule: Schedule) -> Int:
+    """The length of a schedule that has one, as was checked."""
+    length = schedule.length
+    assert length is not None
+    return length
 
 
 def last_landmark(schedules: Iterable[Schedule]) -> int:
@@ -302,7 +309,7 @@ class Wrapper(Schedule):
     schedule: ScheduleLike
 
     @property
-    def length(self) -> Any:
+    def length(self) -> Int | None:
         return self.schedule.length
 
     def around(self, inner: Schedule | None) -> Schedule | None:

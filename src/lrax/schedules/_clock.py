@@ -16,10 +16,10 @@ from lrax.fields._errors import argument_error, array_module, check_call, choice
 from lrax.fields._rules import (
     BOUNDARIES,
     LARGEST,
-    Array,
     Converted,
     Float,
     Int,
+    Ints,
     Maybe,
     MaybePositive,
     Number,
@@ -30,7 +30,7 @@ from lrax.fields._rules import (
     whole_number,
 )
 from lrax.fields._value import Value
-from lrax.schedules._base import Schedule, ScheduleLike, Wrapper
+from lrax.schedules._base import RateFunction, Schedule, ScheduleLike, Wrapper
 from lrax.schedules._intmath import Seen, as_count, as_seen, divided, product, reached, total, whole_amount
 from lrax.schedules._tables import passed, picked
 
@@ -56,8 +56,8 @@ class SizesRule(Rule):
 
 SIZES = SizesRule("a batch size, or a list of them, whole numbers of at least 1", np.int32, low=1, rank=1)
 UNIT = Rule("a whole number of examples or tokens, at least 1", np.int32, low=1)
-BatchSizes: TypeAlias = Annotated[Converted[Whole | Wholes, Array], SIZES]
-MaybeBoundaries: TypeAlias = Annotated[Converted[Wholes | None, Array | None], Maybe(BOUNDARIES)]
+BatchSizes: TypeAlias = Annotated[Converted[Whole | Wholes, Ints], SIZES]
+MaybeBoundaries: TypeAlias = Annotated[Converted[Wholes | None, Ints | None], Maybe(BOUNDARIES)]
 Unit: TypeAlias = Annotated[Converted[Whole | None, Int | None], Maybe(UNIT)]
 
 
@@ -143,7 +143,7 @@ class Clock(Value):
         """The amount seen in the first `count` steps: two int32 words; `int(...)` makes one number."""
         return _seen(self.batch_sizes, self.boundaries, as_count("Clock.seen", count))
 
-    def count_at(self, seen: Any) -> jax.Array:
+    def count_at(self, seen: Number | Seen) -> jax.Array:
         """The first count (int32) at which at least this amount was seen; 2**31 - 1 if none is.
 
         Args:
@@ -175,13 +175,16 @@ class Clock(Value):
 
     @check_call
     def to_steps(
-        self, schedule: Any, scaling: float | Literal["none", "sqrt", "linear"] = "none", base_batch_size: Any = None
+        self,
+        schedule: RateFunction,
+        scaling: float | Literal["none", "sqrt", "linear"] = "none",
+        base_batch_size: Number | None = None,
     ) -> "Clocked":
         """A schedule planned in units of this clock, as a function of the step count: `lrax.schedules.Clocked`."""
         return Clocked(schedule, self, scaling, base_batch_size)
 
 
-def _amounts(sizes: Any, boundaries: Any, count: jax.Array) -> Seen:
+def _amounts(sizes: Ints, boundaries: Ints | None, count: jax.Array) -> Seen:
     """The sum of each batch size times its steps before `count`."""
     sizes = jnp.maximum(jnp.asarray(sizes), 0)
     changes = jnp.zeros(0, jnp.int32) if boundaries is None else jnp.asarray(boundaries)
@@ -192,7 +195,7 @@ def _amounts(sizes: Any, boundaries: Any, count: jax.Array) -> Seen:
     return total(sizes, jnp.clip(counts - begins, 0, jnp.maximum(ends - begins, 0)))
 
 
-def concrete_amounts(sizes: Any, boundaries: Any, count: Any) -> npt.NDArray[np.int64]:
+def concrete_amounts(sizes: Ints, boundaries: Ints | None, count: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """`_amounts` of concrete numbers, in NumPy's int64: at most 2**62, and nothing is compiled."""
     changes = np.zeros(0, np.int64) if boundaries is None else np.asarray(boundaries, np.int64)
     none, most = (np.full((*changes.shape[:-1], 1), number) for number in (0, LARGEST))
@@ -201,7 +204,7 @@ def concrete_amounts(sizes: Any, boundaries: Any, count: Any) -> npt.NDArray[np.
     return (np.maximum(np.asarray(sizes, np.int64), 0) * steps).sum(axis=-1)
 
 
-def concrete_count_at(sizes: Any, boundaries: Any, seen: npt.NDArray[Any]) -> npt.NDArray[np.int32] | np.int32:
+def concrete_count_at(sizes: Ints, boundaries: Ints | None, seen: npt.NDArray[np.int64]) -> npt.NDArray[np.int32] | np.int32:
     """`_count_at` of concrete numbers."""
     low = np.zeros_like(concrete_amounts(sizes, boundaries, 0) + seen)
     high = low + LARGEST
@@ -216,7 +219,7 @@ _seen = jax.jit(_amounts)  # so that a call outside jit is one program
 
 
 @jax.jit  # so that a call outside jit finds the compiled loop again
-def _count_at(sizes: Any, boundaries: Any, seen: Seen) -> jax.Array:
+def _count_at(sizes: Ints, boundaries: Ints | None, seen: Seen) -> jax.Array:
     """By bisection: the amount seen only grows."""
     low = jnp.zeros(jnp.shape(seen.low), jnp.int32) + seen.low * 0
 
@@ -235,7 +238,7 @@ class ClockRule:
 
     reads = "Clock"
 
-    def convert(self, caller: str, name: str, value: Any) -> Clock:
+    def convert(self, caller: str, name: str, value: object) -> Clock:
         if not isinstance(value, Clock):
             raise argument_error(TypeError, caller, name, "a lrax.Clock", value, "lrax.Clock(256) is one for batches of 256")
         return value
@@ -409,7 +412,7 @@ def steps_for(
     return rounded(given[0], amounts[given[0]], each)
 
 
-def _needed(amount: str, name: str, value: Any) -> int:
+def _needed(amount: str, name: str, value: object) -> int:
     """A whole number that an amount needs, of any size."""
     if value is None:
         raise argument_error(ValueError, "steps_for", name, f"given with `{amount}`", value)
@@ -417,10 +420,10 @@ def _needed(amount: str, name: str, value: Any) -> int:
 
 
 def _check_unused(
-    epochs: bool, fraction: bool, clock: bool, batch_size: Any, drop_last: bool, accumulate: int, flush: bool
+    epochs: bool, fraction: bool, clock: bool, batch_size: int | None, drop_last: bool, accumulate: int, flush: bool
 ) -> None:
     """Raises ValueError for an argument without a meaning here."""
-    unused: dict[str, tuple[Any, str]] = {}
+    unused: dict[str, tuple[object, str]] = {}
     if not epochs:
         unused |= {"flush": (flush, "where no `epochs` are counted")}
     if fraction:
@@ -441,7 +444,7 @@ def _check_unused(
             raise argument_error(ValueError, "steps_for", name, f"left out {where}", values.get(name, True))
 
 
-def _accumulated(clock: Clock, batch: int, epochs: Any, batches: int, flush: bool) -> int:
+def _accumulated(clock: Clock, batch: int, epochs: float, batches: int, flush: bool) -> int:
     """The steps of a number of epochs, where the clock says how many batches make a step."""
     sizes = np.asarray(clock.batch_sizes).tolist()
     if any(size % batch for size in sizes):
@@ -473,7 +476,7 @@ def _steps_in(pieces: list[tuple[int, float]], steps: int, batches: int, carry: 
     return steps
 
 
-def _by_clock(clock: Clock, name: str, amount: Any, dataset_size: Any, example_tokens: Any) -> int:
+def _by_clock(clock: Clock, name: str, amount: object, dataset_size: object, example_tokens: object) -> int:
     """The count at which an amount was seen."""
     each = Fraction(1)
     if name == "epochs":
@@ -490,7 +493,7 @@ def _by_clock(clock: Clock, name: str, amount: Any, dataset_size: Any, example_t
 
 
 def rounded(
-    name: str, amount: Any, each: Fraction, most: int | None = LARGEST, unit: str = "steps", accumulate: int = 1
+    name: str, amount: object, each: Fraction, most: int | None = LARGEST, unit: str = "steps", accumulate: int = 1
 ) -> int:
     """`amount` times `each`, rounded up, then divided by `accumulate`; the amount is taken as it prints."""
     if isinstance(amount, str):
@@ -502,7 +505,7 @@ def rounded(
     return within(name, amount, steps, most, unit)
 
 
-def within(name: str, amount: Any, steps: int, most: int | None = LARGEST, unit: str = "steps") -> int:
+def within(name: str, amount: object, steps: int, most: int | None = LARGEST, unit: str = "steps") -> int:
     """A number of steps that is not below 0 nor above the most there can be."""
     if steps < 0 or (most is not None and steps > most):
         needs = "at least 0" if most is None else f"from 0 to {most} {unit}"
@@ -511,7 +514,7 @@ def within(name: str, amount: Any, steps: int, most: int | None = LARGEST, unit:
 
 
 @check_call
-def linear_scaling(rate: Any, batch_size: Any, base_batch_size: Any = 256) -> Any:
+def linear_scaling(rate: Number, batch_size: Number, base_batch_size: Number = 256) -> Any:
     """The linear rule for batch sizes: the learning rate grows in proportion.
 
     Args:
@@ -530,7 +533,7 @@ def linear_scaling(rate: Any, batch_size: Any, base_batch_size: Any = 256) -> An
 
 
 @check_call
-def sqrt_scaling(rate: Any, batch_size: Any, base_batch_size: Any = 256) -> Any:
+def sqrt_scaling(rate: Number, batch_size: Number, base_batch_size: Number = 256) -> Any:
     """The square-root rule for batch sizes, for Adam and its kin.
 
     Args:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import math
 import operator
 from collections.abc import Callable
@@ -32,7 +33,7 @@ from lrax.fields._rules import (
     default,
 )
 from lrax.fields._value import fill
-from lrax.schedules._base import RateFunction, Schedule, ScheduleLike, Schedules, Wrapper, curve_of
+from lrax.schedules._base import RateFunction, Schedule, ScheduleLike, Schedules, Wrapper, curve_of, length_of
 from lrax.schedules._intmath import (
     Rounding,
     add_lengths,
@@ -80,7 +81,7 @@ class Together(Several, init=False):
         return functools.reduce(type(self)._combine, (schedule.rate(count) for schedule in self.schedules))
 
     @property
-    def length(self) -> Any:
+    def length(self) -> Int | None:
         """That of the longest; None if one has no end."""
         lengths = [schedule.length for schedule in self.schedules]
         if any(length is None for length in lengths):
@@ -260,7 +261,7 @@ class Shift(Wrapper):
         return self.schedule.rate(jnp.maximum(skipped, 0))
 
     @property
-    def length(self) -> Any:
+    def length(self) -> Int | None:
         length = self.schedule.length  # asked for once: it may take as long as the schedule is deep
         if length is None:
             return None
@@ -311,7 +312,7 @@ class Stretch(Wrapper):
         return self.schedule.rate(times_ratio(count, every.denominator, every.numerator))
 
     @property
-    def length(self) -> Any:
+    def length(self) -> Int | None:
         length, every = self.schedule.length, self.every
         return None if length is None else times_ratio(length, every.numerator, every.denominator, up=True)
 
@@ -353,10 +354,10 @@ class Warp(Schedule):
             raise argument_error(TypeError, "Warp", "phase", "a phase with a curve", self.phase, remedy)
 
     def rate(self, count: jax.Array) -> jax.Array:
-        return with_curve(self.phase)(*power_complement(*fractions(count, self.phase.length), self.power))
+        return with_curve(self.phase)(*power_complement(*fractions(count, length_of(self.phase)), self.power))
 
     @property
-    def length(self) -> Any:
+    def length(self) -> Int | None:
         return self.phase.length
 
     def resized(self, length: Int) -> "Warp | None":
@@ -432,7 +433,7 @@ class Cycle(Schedule):
     def landmarks(self) -> list[int]:
         factor = Fraction(int(self.length_factor.numerator), int(self.length_factor.denominator))
         least = max(int(self.min_steps), int(shortest(self.phase)))
-        found, begin, length = [], Fraction(0), Fraction(max(int(self.phase.length), least))
+        found, begin, length = [], Fraction(0), Fraction(max(int(length_of(self.phase)), least))
         for _ in range(4):
             begin += Fraction(math.floor(length + Fraction(1, 2))) if self.rounding == "nearest" else length
             found.append(math.ceil(begin))
@@ -441,7 +442,7 @@ class Cycle(Schedule):
         return found
 
     def rate(self, count: jax.Array) -> jax.Array:
-        length, least = jnp.maximum(self.phase.length, 1), jnp.maximum(self.min_steps, shortest(self.phase))
+        length, least = jnp.maximum(length_of(self.phase), 1), jnp.maximum(self.min_steps, shortest(self.phase))
         if self.rounding == "none":
             index, past, whole = find_real_cycle(count, length, self.length_factor, least)
             rate = with_curve(self.phase)(*real_fractions(past, whole))
@@ -495,7 +496,7 @@ class Repeat(Wrapper):
 
     @property
     def landmarks(self) -> list[int]:
-        times, length = int(self.times), int(self.length)
+        times, length = int(self.times), int(length_of(self))
         return [-(-length * i // times) for i in range(1, min(times, 16))] + [length]
 
     def rate(self, count: jax.Array) -> jax.Array:
@@ -503,12 +504,12 @@ class Repeat(Wrapper):
             total = jnp.maximum(self.total_steps, 1)
             past = jnp.where(count < total, multiply_divide(jnp.minimum(count, total), self.times % total, total)[1], total)
             return with_curve(self.schedule)(*fractions(past, total))
-        length = jnp.maximum(self.schedule.length, 1)
+        length = jnp.maximum(length_of(self.schedule), 1)
         ended = count // length >= self.times
         return self.schedule.rate(jnp.where(ended, length, count % length))
 
     @property
-    def length(self) -> Any:
+    def length(self) -> Int | None:
         if self.total_steps is not None:
             return self.total_steps
         length = self.schedule.length
@@ -603,16 +604,16 @@ class Sequence(Several, init=False):
         return found
 
     def rate(self, count: jax.Array) -> jax.Array:
-        first, *others = self.schedules
-        rate, length, here = first.rate(count), first.length, jnp.ones_like(count, jnp.bool_)
-        for schedule in others:
+        rate, here = self.schedules[0].rate(count), jnp.ones_like(count, jnp.bool_)
+        for before, schedule in itertools.pairwise(self.schedules):
+            length = length_of(before)
             here = here & (count >= length)  # a part of length 0 is over at once, but not before it has begun
             count = jnp.maximum(count - jnp.maximum(length, 0), 0)  # one length after the other: their sum could wrap
-            rate, length = jnp.where(here, schedule.rate(count), rate), schedule.length
+            rate = jnp.where(here, schedule.rate(count), rate)
         return rate
 
     @property
-    def length(self) -> Any:
+    def length(self) -> Int | None:
         return add_lengths(*(schedule.length for schedule in self.schedules))
 
 
@@ -635,7 +636,7 @@ class Until(Wrapper):
         return self.schedule.rate(count)
 
     @property
-    def length(self) -> Any:
+    def length(self) -> Int | None:
         return self.steps
 
 
@@ -705,7 +706,7 @@ class Warmup(Wrapper):
         return jnp.where(early, interpolate(self.mode, self.power, peak, self.start, left, done), rate)
 
     @property
-    def length(self) -> Any:
+    def length(self) -> Int | None:
         return add_lengths(self.warmup_steps, self.schedule.length)
 
     def resized(self, length: Int) -> Schedule | None:
@@ -763,7 +764,7 @@ class Cooldown(Wrapper):
         return jnp.where(late, interpolate(self.mode, self.power, last, self.end, done, left), rate)
 
     @property
-    def length(self) -> Any:
+    def length(self) -> Int | None:
         return add_lengths(self.begin, self.steps)
 
 

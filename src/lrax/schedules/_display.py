@@ -5,19 +5,20 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
+import numpy.typing as npt
 
 from lrax._pictures import colour_bar, in_order, legend_below, look_of, new_axes, rate_map, set_plain_log
 from lrax.fields._errors import Text, argument_error, check_call
 from lrax.fields._rules import LARGEST, whole_number
 from lrax.fields._value import shortest, unbatch
-from lrax.schedules._base import Function, Schedule, ScheduleRule, last_landmark, parts
+from lrax.schedules._base import Function, RateFunction, Schedule, ScheduleRule, last_landmark, parts
 from lrax.schedules._recipes import one_cycle_momentum
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def named_schedules(caller: str, schedules: Any | Sequence[Any] | Mapping[str, Any]) -> dict[str, Schedule]:
+def named_schedules(caller: str, schedules: object) -> dict[str, Schedule]:
     """A schedule, a list of them or a dict of them, by label; each schedule of a batch has its own label."""
     if callable(schedules):
         schedules = [schedules]
@@ -29,7 +30,7 @@ def named_schedules(caller: str, schedules: Any | Sequence[Any] | Mapping[str, A
                 name if len(split) == 1 else f"{name}: {label}": one for label, one in zip(labels(split), split, strict=True)
             }
         return found
-    if not isinstance(schedules, Sequence) or isinstance(schedules, str) or not schedules:
+    if isinstance(schedules, str) or not isinstance(schedules, Sequence) or not schedules:
         raise argument_error(
             TypeError, caller, "schedules", "a schedule, a list of them, or a dict of them by label", schedules
         )
@@ -88,7 +89,7 @@ def _short(schedules: Sequence[Schedule], texts: Sequence[str]) -> list[str]:
     return [whole if len(whole) <= LONG else whole[: LONG - 3] + "..."] * len(schedules)
 
 
-def differing(schedules: Sequence[Schedule]) -> tuple[list[str], np.ndarray[Any, Any]]:
+def differing(schedules: Sequence[Schedule]) -> tuple[list[str], npt.NDArray[np.number]]:
     """The names of the fields that differ between schedules of one class, and their values, a row for each field.
 
     No names if the schedules are of several classes, or a field that differs is a list.
@@ -122,7 +123,9 @@ BAR = 32
 
 
 @check_call
-def table(schedules: Any | Sequence[Any] | Mapping[str, Any], steps: int | None = None, rows: int = 16) -> Text:
+def table(
+    schedules: RateFunction | Sequence[RateFunction] | Mapping[str, RateFunction], steps: int | None = None, rows: int = 16
+) -> Text:
     """The learning rates of one or more schedules as text, a line for each count.
 
     The counts are both ends, the landmarks of the schedules (both sides, where the learning rate jumps), and evenly spaced ones
@@ -170,7 +173,7 @@ def table(schedules: Any | Sequence[Any] | Mapping[str, Any], steps: int | None 
     return Text("\n".join([*legend, *(f"{line}  {bar}".rstrip() for line, bar in zip(text, bars, strict=True))]))
 
 
-def boundaries(function: Callable[[Any], Any], schedule: Schedule, steps: int) -> set[int]:
+def boundaries(function: Callable[[npt.NDArray[np.int32]], jax.Array], schedule: Schedule, steps: int) -> set[int]:
     """The first landmarks of a schedule; for a jump, both sides."""
     marks = sorted({mark for mark in schedule.landmarks if 0 < mark <= steps})[:MOST_MARKS]
     if not marks:
@@ -185,7 +188,7 @@ def _bar(rate: float, largest: float) -> str:
     return "#" * round(BAR * rate / largest) if 0 < rate <= largest else ""
 
 
-def rates_at(function: Callable[[Any], Any], counts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def rates_at(function: Callable[[npt.NDArray[np.int32]], jax.Array], counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """The learning rates at some counts."""
     padded = np.zeros(-(-counts.size // POINTS) * POINTS, np.int32)
     padded[: counts.size] = np.minimum(counts, LARGEST)
@@ -205,7 +208,7 @@ than `STILL` of that."""
 
 @check_call
 def plot(
-    schedules: Any | Sequence[Any] | Mapping[str, Any],
+    schedules: RateFunction | Sequence[RateFunction] | Mapping[str, RateFunction],
     steps: int | None = None,
     axes: "Axes | None" = None,
     *,
@@ -266,7 +269,7 @@ def _quantity(name: str, line: Schedule) -> str:
     return "momentum" if isinstance(line, one_cycle_momentum) or "momentum" in name.lower() else "learning rate"
 
 
-def _jumps(rates: np.ndarray[Any, Any]) -> bool:
+def _jumps(rates: npt.NDArray[np.number]) -> bool:
     """Whether a line changes in jumps."""
     changes = np.abs(np.diff(rates[np.isfinite(rates)]))
     if not changes.size:

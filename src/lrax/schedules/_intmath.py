@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lrax.fields._errors import argument_error, array_module, as_array, is_concrete, is_traced
-from lrax.fields._rules import LARGEST, Float, Int, Ratio
+from lrax.fields._rules import LARGEST, Float, Int, Ints, Ratio
 
 
 def as_count(caller: str, value: object) -> jax.Array:
@@ -43,7 +43,7 @@ def fractions(count: jax.Array, length: Int) -> tuple[jax.Array, jax.Array]:
     )
 
 
-def broadcast(*numbers: Any) -> tuple[jax.Array, ...]:
+def broadcast(*numbers: Int | Ints) -> tuple[jax.Array, ...]:
     """Integers as int32 arrays of one shape that vary over devices alike, as the carry of a loop has to (`jax.shard_map`)."""
     shape = jnp.broadcast_shapes(*map(jnp.shape, numbers))
     wide = [jnp.broadcast_to(number, shape).astype(jnp.int32) for number in numbers]
@@ -56,7 +56,7 @@ def fraction_of(part: jax.Array, rest: jax.Array, whole: jax.Array) -> jax.Array
     return jnp.where(rest == 0, 1.0, part.astype(jnp.float32) / whole)
 
 
-def add_lengths(*lengths: Any) -> Any:
+def add_lengths(*lengths: Int | None) -> Any:
     """The sum of lengths, at most 2**31 - 1; None if one of them is."""
     if any(length is None for length in lengths):
         return None
@@ -68,7 +68,7 @@ def add_lengths(*lengths: Any) -> Any:
     return total
 
 
-def multiply_lengths(length: Any, times: Any) -> Any:
+def multiply_lengths(length: Int, times: Int) -> Int:
     """A length taken `times` times, at most 2**31 - 1; in few operations, for nested schedules ask for it at each level."""
     array = array_module(length, times)
     zero, one, largest = np.array([0, 1, LARGEST], np.int32)
@@ -77,7 +77,7 @@ def multiply_lengths(length: Any, times: Any) -> Any:
     return array.where(fits, array.where(fits, length, zero) * times, largest)
 
 
-def times_ratio(number: Any, numerator: Any, denominator: Any, up: bool = False) -> Any:
+def times_ratio(number: Int, numerator: Int | Ints, denominator: Int | Ints, up: bool = False) -> Any:
     """`number * numerator / denominator` rounded down or up, at most 2**31 - 1; `numerator * denominator` fits int32.
 
     >>> print(*(times_ratio(np.int32(7), np.int32(2), np.int32(3), up) for up in (False, True)))
@@ -153,7 +153,7 @@ def whole_power(base: Float, exponent: jax.Array) -> jax.Array:
 
 
 @jax.jit  # so that a call outside jit is one program
-def times_power(start: Any, base: Any, exponent: jax.Array) -> jax.Array:
+def times_power(start: Float, base: Float, exponent: jax.Array) -> jax.Array:
     """`start * base ** exponent` for int32 exponents from 0 on: finite where it is, even if the power alone is not.
 
     The power is multiplied in parts of 2**120 at most, nearly always in one, so that a small start times a power that
@@ -381,8 +381,8 @@ class Seen(NamedTuple):
     (2147483650, 2147483650)
     """
 
-    high: Int | npt.NDArray[np.int32]
-    low: Int | npt.NDArray[np.int32]
+    high: Int | Ints
+    low: Int | Ints
 
     def number(self) -> npt.NDArray[np.int64]:
         """The number, or array, in NumPy's int64; outside jit."""
@@ -397,7 +397,7 @@ class Seen(NamedTuple):
         return repr(self.number().tolist()) if all(map(is_concrete, self)) else f"Seen({self.high!r}, {self.low!r})"
 
 
-def as_seen(caller: str, name: str, value: Any) -> Seen:
+def as_seen(caller: str, name: str, value: object) -> Seen:
     """A number of examples or tokens, rounded up, as two words; a traced integer is its low word."""
     if isinstance(value, Seen):
         return value
@@ -432,7 +432,7 @@ def reached(seen: Seen, amount: Seen) -> jax.Array:
     return jnp.asarray(seen.high > amount.high) | ((seen.high == amount.high) & (seen.low >= amount.low))
 
 
-def total(numbers: Any, times: Any) -> Seen:
+def total(numbers: Int | Ints, times: Int | Ints) -> Seen:
     """The sum over the last axis of products of int32 numbers from 0 on, exactly, if it is below 2**62.
 
     Each product is taken in digits of 16 bits, of which up to 2**15 can be added before they are carried.
@@ -451,13 +451,13 @@ def total(numbers: Any, times: Any) -> Seen:
     return Seen(high.astype(jnp.int32), (low & LARGEST).astype(jnp.int32))
 
 
-def product(number: Any, times: Any) -> Seen:
+def product(number: Int, times: Int) -> Seen:
     """The product of two int32 numbers from 0 on."""
     return total(jnp.asarray(number)[..., None], jnp.asarray(times)[..., None])
 
 
 @jax.jit  # so that a call outside jit finds the compiled loop again
-def divided(seen: Seen, divisor: Any) -> jax.Array:
+def divided(seen: Seen, divisor: Int) -> jax.Array:
     """`seen // divisor`, at most 2**31 - 1, bit by bit; a divisor below 1 counts as 1."""
     high, low, divisor = (word.astype(jnp.uint32) for word in broadcast(*seen, jnp.maximum(divisor, 1)))
 

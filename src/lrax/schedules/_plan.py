@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrax.fields._errors import argument_error, array_module, check_call, is_concrete
-from lrax.fields._rules import DELAY, STEPS, Choice, Delay, Number, Steps, Whole
-from lrax.schedules._base import RateFunction, Schedule, ScheduleLike, ScheduleRule, Wrapper
+from lrax.fields._rules import DELAY, STEPS, Choice, Delay, Int, Number, Steps, Whole
+from lrax.schedules._base import RateFunction, Schedule, ScheduleLike, ScheduleRule, Wrapper, length_of
 from lrax.schedules._combinators import Cooldown
 from lrax.schedules._intmath import multiply_divide
 from lrax.schedules._shapes import ShapeName
@@ -48,7 +48,7 @@ class Extension(Wrapper):
 
     def rate(self, count: jax.Array) -> jax.Array:
         past, ahead = jnp.minimum(count, self.begin), jnp.maximum(count - self.begin, 0)
-        were_left = jnp.maximum(self.schedule.length - self.begin, 0)
+        were_left = jnp.maximum(length_of(self.schedule) - self.begin, 0)
         are_left = jnp.maximum(self.total_steps - self.begin, were_left)
         scale = jnp.maximum(are_left, 1)
         if self.mode == "hold":
@@ -69,7 +69,7 @@ class Extension(Wrapper):
         return self.schedule.rate(here), self.schedule.rate(following)  # one by one: the past stays bit for bit
 
     @property
-    def length(self) -> Any:
+    def length(self) -> Int | None:
         return self.total_steps
 
 

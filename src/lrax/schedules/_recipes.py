@@ -30,6 +30,7 @@ from lrax.fields._rules import (
     Float,
     Fraction,
     Int,
+    Ints,
     LengthFactor,
     MaybeDelayOrFraction,
     MaybePositive,
@@ -46,7 +47,7 @@ from lrax.fields._rules import (
     to_steps,
 )
 from lrax.fields._value import Value, checked, decimal, unchecked
-from lrax.schedules._base import MaybeSchedule, Schedule, ScheduleLike, Schedules
+from lrax.schedules._base import MaybeSchedule, Schedule, ScheduleLike, Schedules, length_of
 from lrax.schedules._combinators import (
     Cooldown,
     Cycle,
@@ -121,7 +122,7 @@ class Recipe(Schedule):
         return self._whole().rate(count)
 
     @property
-    def length(self) -> Any:
+    def length(self) -> Int | None:
         return self._whole().length
 
     @property
@@ -139,14 +140,15 @@ class Recipe(Schedule):
         return _built(self)
 
 
-def split_total(caller: str, total_steps: Any, **parts: Any) -> list[Any]:
+def split_total(caller: str, total_steps: Int | None, **parts: Int | Ratio) -> list[Int]:
     """The steps that parts leave of a total, and the parts in steps, each less than those before it leave.
 
     If numbers are traced, at least one step is left.
 
     Raises: ValueError that names the part that does not fit.
     """
-    total = left = STEPS.convert(caller, "total_steps", total_steps) if is_concrete(total_steps) else total_steps
+    total: Any = STEPS.convert(caller, "total_steps", total_steps) if is_concrete(total_steps) else total_steps
+    left = total
     resolved = []
     for name, given in parts.items():
         steps = to_steps(given, total)
@@ -164,7 +166,12 @@ def split_total(caller: str, total_steps: Any, **parts: Any) -> list[Any]:
 
 
 def warm(
-    new: Build, schedule: Schedule, warmup_steps: Any, start: Float | None = None, mode: str = "linear", power: Any = None
+    new: Build,
+    schedule: Schedule,
+    warmup_steps: Int,
+    start: Float | None = None,
+    mode: str = "linear",
+    power: Float | None = None,
 ) -> Schedule:
     """A warm-up that is over at count `warmup_steps`: from `start`, or, if that is None, from its first value above zero."""
     if start is not None:
@@ -174,7 +181,7 @@ def warm(
     return new(Shift, new(Warmup, schedule, warmup_steps + 1, ZERO, mode, power), 1)
 
 
-def cooled(new: Build, schedule: Schedule, begin: Any, steps: Any, end: Any, stays: Any, mode: str) -> Schedule:
+def cooled(new: Build, schedule: Schedule, begin: Int, steps: Int, end: Float, stays: Float, mode: str) -> Schedule:
     """A cool-down from `begin` on to `end`; one of no steps leads to the learning rate that stays."""
     xp = array_module(begin, steps, end, stays)
     fall = xp.maximum(steps, 1)
@@ -199,7 +206,7 @@ class MayEnd(Recipe):
     """
 
     @abc.abstractmethod
-    def decay(self, new: Build, warmup_steps: Any) -> Schedule:
+    def decay(self, new: Build, warmup_steps: Int) -> Schedule:
         """The schedule after the warm-up."""
 
     @property
@@ -382,7 +389,7 @@ class warmup_inverse_sqrt(MayEnd):  # noqa: N801
     cooldown_steps: MaybeDelayOrFraction = default(None)
     end: Rate = default(0.0)
 
-    def decay(self, new: Build, warmup_steps: Any) -> Schedule:
+    def decay(self, new: Build, warmup_steps: Int) -> Schedule:
         timescale = warmup_steps.astype(np.float32) if self.timescale is None else self.timescale
         return new(InverseSqrt, self.peak, timescale)
 
@@ -670,7 +677,7 @@ class wsd_s(Recipe):  # noqa: N801
         self._check_ends(ends, warmup, cool)
         return new(Dips, warm(new, new(Constant, self.peak), warmup), ends, cool, self.end, self.mode)
 
-    def _check_ends(self, ends: Any, warmup: Any, cool: Any) -> None:
+    def _check_ends(self, ends: Ints, warmup: Int, cool: Int) -> None:
         """Raises ValueError if an end is not before the total, or a fall begins before the peak is reached."""
         if array_module(ends, warmup, cool) is not np:
             return
@@ -763,7 +770,7 @@ class warmup_power(MayEnd):  # noqa: N801
     end: Rate = default(0.0)
     mode: Mode = "linear"
 
-    def decay(self, new: Build, warmup_steps: Any) -> Schedule:
+    def decay(self, new: Build, warmup_steps: Int) -> Schedule:
         tokens = array_module(self.step_tokens, self.exponent).power(self.step_tokens, self.exponent)
         first = self.batch_size * self.amplitude * tokens
         return new(Minimum, new(Constant, self.peak), new(Shift, new(Power, first, self.exponent), warmup_steps - 1))
@@ -870,12 +877,13 @@ class warmed(Recipe):  # noqa: N801
         return new(Product, self.schedule, factor)
 
     @property
-    def length(self) -> Any:
+    def length(self) -> Int | None:
         return self.schedule.length
 
     @property
     def landmarks(self) -> list[int]:
-        return [int(to_steps(self.warmup_steps, self.length)), *self.schedule.landmarks]
+        steps = to_steps(self.warmup_steps, length_of(self)) if isinstance(self.warmup_steps, Ratio) else self.warmup_steps
+        return [int(steps), *self.schedule.landmarks]
 
     def resized(self, length: Int) -> Schedule | None:
         inner = self.schedule.resized(length)
@@ -1007,6 +1015,6 @@ class factors(Recipe):  # noqa: N801
         return new(Shift, decay, -numbers.warmup_steps)
 
 
-def _rsqrt(number: Any) -> Any:
+def _rsqrt(number: Int) -> Float:
     """One over the square root of a number."""
     return 1 / array_module(number).sqrt(number.astype(np.float32))

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from lrax.fields._errors import NO_QUOTES, Shown, argument_error, check_call, did_you_mean, is_concrete, is_number_text, shown
-from lrax.fields._rules import LARGEST, Choice, LengthRule, Maybe, Ratio, RatioRule, Static
+from lrax.fields._rules import LARGEST, Choice, Converter, LengthRule, Maybe, Ratio, RatioRule, Static
 from lrax.fields._value import MOST_LEVELS, Value, decimal, identity, ranks, shortest
 from lrax.schedules._base import Function, Schedule
 from lrax.schedules._clock import Clock
@@ -32,7 +32,7 @@ ARGUMENTS = ("arguments", "args", "kwargs", "params", "parameters", "init_args",
 
 
 @check_call
-def from_config(config: Mapping[str, Any], custom_types: Iterable[type[Schedule]] = ()) -> Schedule:
+def from_config(config: Mapping[str, object], custom_types: Iterable[type[Schedule]] = ()) -> Schedule:
     """The schedule that a configuration describes: a class or recipe by name, its arguments, and schedules inside schedules.
 
     A file of YAML, JSON or TOML is read as a configuration, and so is `json.loads(to_json(schedule))`. `from_json` takes text.
@@ -82,7 +82,7 @@ class Reader:
             if self.known.setdefault(cls.__name__, cls) is not cls:
                 raise argument_error(ValueError, caller, "custom_types", "classes whose names are unique, in lrax too", cls)
 
-    def document(self, data: Any) -> Schedule:
+    def document(self, data: object) -> Schedule:
         """A schedule as `to_json` writes it, with the version of the format, or as written by hand, without."""
         data = plain(data)
         if not isinstance(data, Mapping):
@@ -105,14 +105,14 @@ class Reader:
             needs = f"of at most {MOST_LEVELS} schedules inside each other"
             raise argument_error(ValueError, self.caller, self.name, needs, Shown("more")) from None
 
-    def schedule(self, data: Any, place: str) -> Schedule:
+    def schedule(self, data: object, place: str) -> Schedule:
         """A value that must be a schedule."""
         value = self.value(data, place)
         if not isinstance(value, Schedule):
             raise argument_error(ValueError, self.caller, place, "a schedule", value)
         return value
 
-    def value(self, data: Any, place: str) -> Value:
+    def value(self, data: object, place: str) -> Value:
         """A schedule, or a clock, from its kind and arguments."""
         if not isinstance(data, Mapping) or not isinstance(data.get("kind"), str):
             self._no_kind(data, place)
@@ -127,10 +127,11 @@ class Reader:
             base = TypeError if isinstance(error, TypeError) else ValueError  # a custom class may raise its own
             raise base(f"{self.caller}: `{place}`: {error}") from error
 
-    def _no_kind(self, data: Any, place: str) -> NoReturn:
+    def _no_kind(self, data: object, place: str) -> NoReturn:
         """Raises ValueError for data without a `kind`."""
-        other = [key for key in data if str(key).lower() in TYPE_KEYS] if isinstance(data, Mapping) else []
-        if other and "kind" not in data:
+        keys = list(data) if isinstance(data, Mapping) else []
+        other = [key for key in keys if str(key).lower() in TYPE_KEYS]
+        if other and "kind" not in keys:
             remedy = f"write `kind` for `{other[0]}`, and each argument by its name next to it"
             raise argument_error(ValueError, self.caller, f"{place}.kind", "given: the key is `kind`", data, remedy)
         raise argument_error(ValueError, self.caller, place, "a schedule: an object with a `kind`", data)
@@ -145,7 +146,7 @@ class Reader:
             raise argument_error(ValueError, self.caller, f"{place}.kind", "the name of a schedule class", name, remedy)
         return self.known[name]
 
-    def _check_names(self, kind: type[Value], given: dict[str, Any], place: str) -> None:
+    def _check_names(self, kind: type[Value], given: dict[str, object], place: str) -> None:
         """Raises for an argument that is unknown or missing, and for a number that was read as text."""
         names = list(kind._rules)
         for name, value in given.items():
@@ -162,7 +163,7 @@ class Reader:
             if field.name not in given and field.default is dataclasses.MISSING:
                 raise argument_error(ValueError, self.caller, f"{place}.{field.name}", f"given for a {kind.__name__}", None)
 
-    def _check_cells(self, kind: type[Value], fields: dict[str, Any], place: str) -> None:
+    def _check_cells(self, kind: type[Value], fields: dict[str, object], place: str) -> None:
         """Raises for lists that would be broadcast to far more numbers than were written."""
         shapes = [shape for name, value in fields.items() for shape in _axes(value, kind._rules[name])]
         try:
@@ -175,7 +176,7 @@ class Reader:
                 ValueError, self.caller, place, needs, Shown(f"lists that make {cells}"), "give its lists one shape"
             )
 
-    def _field(self, data: Any, place: str, rule: Any) -> Any:
+    def _field(self, data: object, place: str, rule: Converter) -> object:
         """A field's value; its own rule makes the leaf."""
         if isinstance(data, Mapping):
             if set(data) == {"ratio"}:
@@ -204,13 +205,13 @@ class Reader:
         return Ratio(numerator.astype(np.int32)[()], denominator.astype(np.int32)[()])
 
 
-def plain(data: object) -> Any:
+def plain(data: object) -> object:
     """`data`, or the mapping that its method `to_dict` returns, as that of a `ConfigDict` of ml_collections does."""
     to_dict = None if isinstance(data, Mapping | Value | type) else getattr(data, "to_dict", None)
     return to_dict() if callable(to_dict) else data
 
 
-def _as_mapping(data: Any) -> str:
+def _as_mapping(data: object) -> str:
     """The remedy for a configuration that is not a mapping."""
     if isinstance(data, str | bytes):
         return "from_json reads text"
@@ -223,7 +224,7 @@ def _as_mapping(data: Any) -> str:
     return "give vars(config)" if hasattr(data, "__dict__") and not isinstance(data, type) else ""
 
 
-def _axes(value: Any, rule: Any) -> list[tuple[int, ...]]:
+def _axes(value: Any, rule: object) -> list[tuple[int, ...]]:
     """The leading axes of the numbers in a field: those of a batch."""
     if isinstance(value, Value | tuple) and not isinstance(value, Ratio):
         return [shape for part in (value if isinstance(value, tuple) else (value,)) for shape in _leaf_axes(part)]
@@ -241,7 +242,7 @@ def _leaf_axes(value: Value) -> list[tuple[int, ...]]:
 
 
 @check_call
-def to_json(schedule: Any) -> str:
+def to_json(schedule: Schedule) -> str:
     """A schedule as one line of JSON: its class or recipe, its fields, and the version of the format.
 
     Numbers are written so that they come back bit for bit; batches and schedules inside schedules are written in full. A field
@@ -258,10 +259,11 @@ def to_json(schedule: Any) -> str:
     >>> print(to_json(lrax.Cosine(start=0.1, end=0.0, steps=100)))
     {"lrax": 1, "schedule": {"kind": "Cosine", "start": 0.1, "end": 0.0, "steps": 100}}
     """
-    if not isinstance(schedule, Schedule):
-        remedy = "a function cannot be saved; make it a subclass of lrax.Schedule" if callable(schedule) else ""
-        raise argument_error(TypeError, "to_json", "schedule", "a lrax.Schedule", schedule, remedy)
-    return json.dumps({"lrax": VERSION, "schedule": _written(schedule, "schedule")}, allow_nan=False)
+    given: object = schedule
+    if not isinstance(given, Schedule):
+        remedy = "a function cannot be saved; make it a subclass of lrax.Schedule" if callable(given) else ""
+        raise argument_error(TypeError, "to_json", "schedule", "a lrax.Schedule", given, remedy)
+    return json.dumps({"lrax": VERSION, "schedule": _written(given, "schedule")}, allow_nan=False)
 
 
 @check_call
@@ -285,7 +287,7 @@ def from_json(text: str, custom_types: Iterable[type[Schedule]] = ()) -> Schedul
     >>> from_json('{"kind": "sgdr", "peak": 0.1, "end": 0.0, "cycle_steps": 10}')
     sgdr(peak=0.1, end=0.0, cycle_steps=10)
     """
-    given: Any = text
+    given: object = text
     if not isinstance(given, str | bytes | bytearray):
         remedy = "from_config takes a dict" if isinstance(given, dict) else ""
         raise argument_error(TypeError, "from_json", "text", "text: JSON that to_json wrote", text, remedy)
@@ -300,7 +302,7 @@ def from_json(text: str, custom_types: Iterable[type[Schedule]] = ()) -> Schedul
     return reader.document(data)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """An object of JSON; a repeated key would otherwise hide the first silently."""
     found = dict(pairs)
     if len(found) < len(pairs):
@@ -321,7 +323,7 @@ def _integer(digits: str) -> int:
 MOST_DIGITS = 400
 
 
-def _written(value: Any, place: str) -> Any:
+def _written(value: object, place: str) -> object:
     """A field's value as JSON data."""
     if isinstance(value, Schedule | Clock):
         return _written_schedule(value, place)
@@ -334,7 +336,7 @@ def _written(value: Any, place: str) -> Any:
     raise argument_error(TypeError, "to_json", place, "a schedule, a number, an array of numbers, a word or a flag", value)
 
 
-def _written_schedule(schedule: Schedule | Clock, place: str) -> dict[str, Any]:
+def _written_schedule(schedule: Schedule | Clock, place: str) -> dict[str, object]:
     kind = type(schedule)
     if kind is Function:
         remedy = "write it as a subclass of lrax.Schedule, and give that to from_json in `custom_types`"
@@ -351,7 +353,7 @@ def _written_schedule(schedule: Schedule | Clock, place: str) -> dict[str, Any]:
     return {"kind": kind.__name__, **{name: _written_field(schedule, name, place) for name in names}}
 
 
-def _written_field(schedule: Schedule | Clock, name: str, place: str) -> Any:
+def _written_field(schedule: Schedule | Clock, name: str, place: str) -> object:
     """A field as JSON data; a ratio as the number that becomes it, or its two integers where none does."""
     value, place = getattr(schedule, name), f"{place}.{name}"
     if not isinstance(value, Ratio):
@@ -362,7 +364,7 @@ def _written_field(schedule: Schedule | Clock, name: str, place: str) -> Any:
     return numbers if same else {"ratio": parts}
 
 
-def _written_numbers(value: Any, place: str) -> Any:
+def _written_numbers(value: object, place: str) -> object:
     """Integers as they are; float32 numbers as the shortest decimals that give them back."""
     if not is_concrete(value):
         raise argument_error(TypeError, "to_json", place, "concrete", value, "call to_json outside jit and vmap")

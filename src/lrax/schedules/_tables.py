@@ -9,10 +9,11 @@ import numpy as np
 
 from lrax.fields._errors import argument_error, array_module, is_concrete
 from lrax.fields._rules import (
-    Array,
     Converted,
     CountsOrFractions,
+    Floats,
     Int,
+    Ints,
     Numbers,
     Rates,
     Ratio,
@@ -28,7 +29,7 @@ from lrax.schedules._intmath import fractions
 from lrax.schedules._shapes import SHAPES, Mode
 
 
-def passed(boundaries: Array, count: jax.Array) -> jax.Array:
+def passed(boundaries: Ints, count: jax.Array) -> jax.Array:
     """How many of a rising list of boundaries are at or before `count`; of a batch of lists, for each.
 
     >>> print(passed(np.array([[10, 20], [5, 30]]), jnp.asarray(10)))
@@ -39,7 +40,7 @@ def passed(boundaries: Array, count: jax.Array) -> jax.Array:
     return _passed(boundaries, count)
 
 
-def picked(values: Array, index: jax.Array) -> jax.Array:
+def picked(values: Floats | Ints, index: jax.Array) -> jax.Array:
     """The number of a list at an index; of a batch of lists, of each.
 
     >>> print(picked(np.array([[10, 20], [5, 30]]), jnp.array([1, 0])))
@@ -65,7 +66,7 @@ class Table(Schedule):
     """
 
     @property
-    def _list(self) -> tuple[str, Any]:
+    def _list(self) -> tuple[str, Ints | Ratio]:
         """The list as it was given, after its name."""
         name = "boundaries" if "boundaries" in self._rules else "counts"
         return name, getattr(self, name)
@@ -75,10 +76,10 @@ class Table(Schedule):
         return isinstance(self._list[1], Ratio) and self._total is None
 
     @property
-    def _total(self) -> Any:
+    def _total(self) -> Int | None:
         return getattr(self, "total_steps")  # noqa: B009  # each class declares it in its own place among its fields
 
-    def at(self) -> Any:
+    def at(self) -> Ints:
         """The list in steps."""
         if self.needs_total_steps:
             raise missing_total(type(self).__name__)
@@ -93,7 +94,7 @@ class Table(Schedule):
         return [*np.asarray(self.at()).tolist(), *([] if self._total is None else [int(self._total)])]
 
     @property
-    def length(self) -> Any:
+    def length(self) -> Int | None:
         if self.needs_total_steps:
             raise missing_total(type(self).__name__)
         return self._total
@@ -104,7 +105,7 @@ class Table(Schedule):
         return dataclasses.replace(self, total_steps=length)  # type: ignore[call-arg]  # every class has the field
 
 
-def check_as_many(caller: str, values: Array, given: Any, name: str, more: int = 0) -> None:
+def check_as_many(caller: str, values: Floats, given: Ints | Ratio, name: str, more: int = 0) -> None:
     """Raises ValueError if there are not as many values as counts, or `more`, and at least two to interpolate between."""
     counts = jax.tree.leaves(given)[0].shape[-1]
     if values.shape[-1] != counts + more or (more == 0 and counts < 2):
@@ -112,12 +113,12 @@ def check_as_many(caller: str, values: Array, given: Any, name: str, more: int =
         raise argument_error(ValueError, caller, "values", needs, values)
 
 
-def counts_of(given: Any, total: Any) -> Any:
+def counts_of(given: Ints | Ratio, total: Int | None) -> Ints:
     """A list of counts and fractions, in steps."""
     return to_steps(given, array_module(total).expand_dims(total, -1)) if isinstance(given, Ratio) else given
 
 
-def check_rising(caller: str, name: str, given: Any, counts: Any) -> None:
+def check_rising(caller: str, name: str, given: Ints | Ratio, counts: Ints) -> None:
     """Raises ValueError if fractions and counts are not in order for this total."""
     if isinstance(given, Ratio) and is_concrete(counts) and np.any(np.diff(np.asarray(counts), axis=-1) < 0):
         needs = f"in order over this total, where they are {np.asarray(counts).tolist()}"
@@ -236,8 +237,8 @@ class Knots(Schedule):
     """
 
     values: Rates
-    counts: Annotated[Converted[Wholes, Array], PLACES]
-    parts: Annotated[Converted[Numbers, Array], PARTS]
+    counts: Annotated[Converted[Wholes, Ints], PLACES]
+    parts: Annotated[Converted[Numbers, Floats], PARTS]
     mode: Mode = "linear"
 
     def check(self) -> None:
@@ -272,7 +273,7 @@ class Knots(Schedule):
         return SHAPES[self.mode](value, following, done, left)
 
     @property
-    def length(self) -> Any:
+    def length(self) -> Int | None:
         return jnp.maximum(self.counts[..., -1] + (self.parts[..., -1] > 0).astype(np.int32), 0)
 
 
@@ -359,7 +360,7 @@ class Spline(Table):
         between = jnp.clip(rate, jnp.minimum(value, following), jnp.maximum(value, following))
         return rate + jax.lax.stop_gradient(between - rate)  # rounding may take it an ulp beyond; gradients are the formula's
 
-    def _slope(self, counts: Any, k: jax.Array, neighbour: jax.Array, inside: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def _slope(self, counts: Ints, k: jax.Array, neighbour: jax.Array, inside: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The slope at one end of piece `k`, and 3 less that; `neighbour` is the piece that it depends on."""
         if counts.shape[-1] == 2:
             return jnp.ones_like(k, jnp.float32), jnp.full_like(k, 2, jnp.float32)

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple, TypeVar, final
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 
 from lrax.fields._errors import argument_error, check_call, is_concrete
-from lrax.fields._rules import Offset
+from lrax.fields._rules import Int, Offset
 from lrax.fields._value import is_batch, ranks
 from lrax.schedules._base import Function, Schedule, ScheduleRule, Schedules
 from lrax.training._driver import Execution
@@ -58,7 +59,7 @@ class Either(Schedule):
         return jax.lax.switch(self.index, branches, count)
 
     @property
-    def length(self) -> Any:
+    def length(self) -> Int | None:
         lengths = [option.length for option in self.options]
         if any(length is None for length in lengths):
             return None
@@ -223,7 +224,7 @@ def check_part(caller: str, part: object, folder: object) -> tuple[int, int] | N
     return index, count
 
 
-def chosen_runs(runs: int, size: int, part: tuple[int, int] | None) -> np.ndarray[Any, Any]:
+def chosen_runs(runs: int, size: int, part: tuple[int, int] | None) -> npt.NDArray[np.intp]:
     """The runs of a part: every `count`-th group of `size` runs; all runs without a part.
 
     >>> chosen_runs(10, 2, (1, 3)).tolist()
@@ -233,7 +234,7 @@ def chosen_runs(runs: int, size: int, part: tuple[int, int] | None) -> np.ndarra
     return numbers if part is None else numbers[numbers // size % part[1] == part[0]]
 
 
-def take(tree: Tree, runs: np.ndarray[Any, Any] | int) -> Tree:
+def take(tree: Tree, runs: npt.NDArray[np.intp] | int) -> Tree:
     """The leaves of some runs, or of one."""
     found: Tree = jax.tree.map(lambda leaf: leaf[runs], tree)
     return found

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from lrax._pictures import (
     ANSWER,
@@ -42,7 +43,7 @@ DASHES = ("-", "--", ":", "-.")
 BEST = {"color": BLACK, "linestyle": "-", "linewidth": 2.2, "zorder": 5}
 
 
-Array = np.ndarray[Any, Any]
+Array = npt.NDArray[np.number]
 
 
 def plot_scores(settings: Sequence[Setting], peaks: Array, scores: Array, axes: "Axes | None") -> "Axes":
@@ -172,7 +173,7 @@ def plot_evaluations(
 class _Looks:
     """The looks of curves: colours by peak learning rate, dashes by schedule class."""
 
-    def __init__(self, schedules: Sequence[Schedule], peaks: Array, lost: Array) -> None:
+    def __init__(self, schedules: Sequence[Schedule], peaks: Array, lost: npt.NDArray[np.bool_]) -> None:
         self.classes, self.peaks = list(map(composition, schedules)), peaks
         self.dashes = dict(zip(dict.fromkeys(self.classes), itertools.cycle(DASHES), strict=False))
         shown = peaks if lost.all() else peaks[~lost]  # those that diverged, and may be absurd, do not stretch the colours

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import numpy.typing as npt
 
 from lrax.fields._errors import any_traced, argument_error, check_call
 from lrax.fields._rules import PyTree
@@ -147,7 +148,7 @@ class _State:
     runs: tuple[Run, ...]
     going: tuple[int, ...]
     spare: int | None
-    rungs: np.ndarray[Any, Any]
+    rungs: npt.NDArray[np.int32]
     ends: tuple[int, ...]
     over: bool
 
@@ -212,21 +213,20 @@ FILE = "race.lrax"
 
 
 def _identity(trainer: Trainer, batch: Batch, order: PyTree, rules: tuple[object, ...]) -> dict[str, str]:
-    """What a race is, for a folder.
-
-    Raises: ValueError for data that cannot be read again, and for a learner or a metric that calls Python.
-    """
+    """What a race is, for a folder; raises for data that cannot be read again, and for a step or metric that calls Python."""
     evaluator = trainer.evaluator
     if trainer.reads_on:
         needs, remedy = "left out where the data is an iterable", "give arrays or a sampler, which can be read from any step on"
         raise argument_error(ValueError, "race", "folder", needs, "a folder", remedy)
-    if found := callbacks(trainer.closed) or (evaluator and callbacks(evaluator.metric.closed)):
+    assert trainer.steps is not None  # only an iterable may yield nothing
+    closed = trainer.steps.first.closed
+    if found := callbacks(closed) or (evaluator and callbacks(evaluator.metric.closed)):
         needs, remedy = f"left out where the step or the metric has a {found[0]}", "values from Python may be others next time"
         raise argument_error(ValueError, "race", "folder", needs, "a folder", remedy)
     metric = "" if evaluator is None else repr((evaluator.every, evaluator.goal, program_digest(evaluator.metric.closed)))
     return {
         "schedules": digest(batch.schedules),
-        "learner, or arrays in it": digest(trainer.states[0]) + program_digest(trainer.closed),
+        "learner, or arrays in it": digest(trainer.states[0]) + program_digest(closed),
         "data or key": digest((jax.tree.leaves(trainer.batches), order)),
         "rungs, `keep`, `tail` or `accumulate`": repr(rules),
         "evaluation": metric,
@@ -247,10 +247,7 @@ def _bare(run: Run) -> Run:
 
 
 def _read(content: dict[str, Any], first: _State) -> _State:
-    """The race in a file, whose runs are those of `first`.
-
-    Raises: ValueError for anything that is not a race of these runs.
-    """
+    """The race in a file, whose runs are those of `first`; raises ValueError for anything else."""
     arrays = {"rungs": "int[runs]", "going": "int[going]", "ends": "int[ends]"}
     parts = checked(content, runs=list, spare=(None, int), over=bool, **arrays)
     going, ends, rungs = tuple(parts["going"].tolist()), tuple(parts["ends"].tolist()), parts["rungs"]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
+import numpy.typing as npt
+import optax
 
 from lrax.fields._errors import argument_error, check_call, is_concrete, is_key
 from lrax.fields._rules import PyTree
@@ -60,8 +62,8 @@ class SweepResult:
 
     schedules: tuple[Schedule, ...]
     metrics: PyTree
-    scores: np.ndarray[Any, Any]
-    peaks: np.ndarray[Any, Any]
+    scores: npt.NDArray[np.float64]
+    peaks: npt.NDArray[np.float32]
     plan: str = ""
     errors: Mapping[int, str] = dataclasses.field(default_factory=dict)
     others: Mapping[str, np.ndarray[Any, Any]] = dataclasses.field(default_factory=dict)
@@ -95,7 +97,7 @@ class SweepResult:
         return sweep_result(batch, metrics, score, "")
 
     @property
-    def diverged(self) -> np.ndarray[Any, Any]:
+    def diverged(self) -> npt.NDArray[np.bool_]:
         """Of each run, whether its score is not finite, bool of shape (runs,). Other metrics may hold NaN or inf."""
         return np.isnan(self.scores)
 
@@ -200,7 +202,7 @@ class SweepResult:
           changed; TypeError or ValueError for `custom_types` that are not schedule classes.
         """
 
-        def read(content: dict[str, Any]) -> SweepResult:
+        def read(content: Mapping[str, object]) -> SweepResult:
             plain_parts = {"plan": str, "errors": dict, "others": dict}
             parts = checked(content, schedules=tuple, scores="float[runs]", peaks="float[runs]", **plain_parts)
             if not all(type(run) is int and isinstance(text, str) for run, text in parts["errors"].items()):
@@ -369,25 +371,25 @@ class RaceResult:
     """
 
     schedules: tuple[Schedule, ...]
-    losses: np.ndarray[Any, Any]
-    end_losses: np.ndarray[Any, Any]
-    rungs: np.ndarray[Any, Any]
-    peaks: np.ndarray[Any, Any]
+    losses: npt.NDArray[np.float32]
+    end_losses: npt.NDArray[np.float32]
+    rungs: npt.NDArray[np.int32]
+    peaks: npt.NDArray[np.float32]
     steps_run: int
     state: PyTree
     plan: str
     ends: tuple[int, ...]
     ended: bool
-    evaluated: np.ndarray[Any, Any]
-    evaluations: np.ndarray[Any, Any]
-    end_metrics: np.ndarray[Any, Any] | None
+    evaluated: npt.NDArray[np.int32]
+    evaluations: npt.NDArray[np.float32]
+    end_metrics: npt.NDArray[np.float32] | None
     goal: str
     left_out: int
     fault: str
-    optimizer: Callable[[Any], Any] | None = None
+    optimizer: Callable[[Any], optax.GradientTransformation] | None = None
 
     @property
-    def scores(self) -> np.ndarray[Any, Any]:
+    def scores(self) -> npt.NDArray[np.float32]:
         """What ranks the runs, the lower the better, float32 of shape (runs,); infinite for a run that diverged.
 
         End losses, or end metrics if runs were evaluated, with the other sign where a larger one is better.
@@ -398,7 +400,7 @@ class RaceResult:
         return np.where(np.isfinite(signed) & np.isfinite(self.end_losses), signed, np.float32(np.inf))
 
     @property
-    def order(self) -> np.ndarray[Any, Any]:
+    def order(self) -> npt.NDArray[np.intp]:
         """The runs from best to worst: by rungs, then by score; those that diverged come last. int of shape (runs,)."""
         return np.lexsort((self.scores, -self.rungs, np.isinf(self.scores)))
 
@@ -419,7 +421,9 @@ class RaceResult:
         return None if self.winner is None else int(np.sum(~np.isnan(self.losses[self.winner])))
 
     @check_call
-    def opt_state_for(self, optimizer: Any, opt_state: PyTree = None, params: PyTree = None) -> PyTree:
+    def opt_state_for(
+        self, optimizer: optax.GradientTransformation | optax.MultiSteps, opt_state: PyTree = None, params: PyTree = None
+    ) -> PyTree:
         """The winner's optimizer state, for an optimizer that follows the winner's schedule: to train on with optax.
 
         Args:
@@ -594,7 +598,7 @@ class RaceResult:
         return _plots.plot_evaluations(self.schedules, self.peaks, self.evaluated, self.evaluations, self.winner, axes)
 
 
-def _read_race(content: dict[str, Any]) -> RaceResult:
+def _read_race(content: Mapping[str, object]) -> RaceResult:
     """A race from the content of a file; its state is a dict by path."""
     arrays = {
         "losses": "float[runs,steps]",
@@ -631,7 +635,7 @@ def contradiction(race: RaceResult) -> str:
     return WRONG[race.goal] if contradicts(float(np.median(race.losses[:, 0])), means, scores) else ""
 
 
-def _check_schedules(schedules: tuple[Any, ...], runs: int) -> None:
+def _check_schedules(schedules: tuple[object, ...], runs: int) -> None:
     """Raises ValueError if what a file has as schedules are not one for each run."""
     if not runs or len(schedules) != runs or not all(isinstance(schedule, Schedule) for schedule in schedules):
         raise ValueError("its `schedules` are not one for each run")

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lrax.fields._errors import argument_error, check_call
+from lrax.fields._rules import PyTree
 from lrax.fields._value import identity
 from lrax.schedules._base import Schedule
 from lrax.sweeps._batch import Either
@@ -73,14 +74,14 @@ def check_fraction(caller: str, name: str, value: object) -> float:
     return float(value)
 
 
-def default_scores(metrics: Any) -> np.ndarray[Any, Any]:
+def default_scores(metrics: PyTree) -> npt.NDArray[np.float64]:
     """The end loss of each run of metrics that are one array, in float64: what float32 cannot hold has not diverged."""
     losses = np.asarray(jax.tree.leaves(metrics)[0]).astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):  # a score that is not finite is a result, not a warning
         return losses if losses.ndim == 1 else np.mean(losses, axis=1, where=_counted(np, losses, 0.25))
 
 
-def check_score(caller: str, score: Score | None, metrics: Any) -> None:
+def check_score(caller: str, score: Score | None, metrics: PyTree) -> None:
     """Raises if the metrics of one run, given as shapes, have no scalar score."""
     shapes = jax.tree.leaves(metrics)
     if score is None and (len(shapes) != 1 or len(shapes[0].shape) > 1):
@@ -156,7 +157,7 @@ class Margin(NamedTuple):
 
 
 def settings_of(
-    schedules: Sequence[Schedule], peaks: np.ndarray[Any, Any], scores: np.ndarray[Any, Any]
+    schedules: Sequence[Schedule], peaks: npt.NDArray[np.float32], scores: npt.NDArray[np.floating]
 ) -> tuple[Setting, ...]:
     """The different schedules of all runs, in the order of their first runs."""
     groups: dict[object, list[int]] = {}
@@ -177,7 +178,7 @@ def ranked(settings: Sequence[Setting]) -> list[Setting]:
     return sorted((setting for setting in settings if math.isfinite(setting.score)), key=lambda setting: setting.score)
 
 
-def margin_of(settings: Sequence[Setting], scores: np.ndarray[Any, Any]) -> Margin | None:
+def margin_of(settings: Sequence[Setting], scores: npt.NDArray[np.floating]) -> Margin | None:
     """How far the best is ahead of the next; None if there is no other without a run that diverged."""
     best = ranked(settings)[:2]
     if len(best) < 2:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 
 from lrax._pictures import inline
 from lrax.fields._errors import is_key
@@ -106,7 +107,7 @@ def end_of_range(schedules: Sequence[Schedule], peaks: Sequence[float], best: in
     return [f"The best peak learning rate, {found:.4g}, is the {end} that was tried: try {direction} ones"]
 
 
-def not_finite(metrics: Any, diverged: np.ndarray[Any, Any]) -> list[str]:
+def not_finite(metrics: PyTree, diverged: npt.NDArray[np.bool_]) -> list[str]:
     """A line for each metric with numbers that are not finite in runs that did not diverge; in all runs if all diverged."""
     notes = []
     chosen = ~diverged if not diverged.all() else diverged

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import numpy.typing as npt
 
-from lrax.fields._errors import argument_error, check_arity, check_whole, name_of
-from lrax.fields._rules import PyTree
+from lrax.fields._errors import argument_error, check_arity, name_of
+from lrax.fields._rules import PyTree, whole_number
 from lrax.sweeps._batch import Batch, chosen_runs, take
 from lrax.sweeps._executor import Executor, run_tasks
 from lrax.sweeps._results import SweepResult, part_of_result
@@ -43,7 +44,7 @@ def run_trainers(
     reports = _takes_report(train)
     if not reports:
         check_arity("run_sweep", "train", train, f"train(schedule{', other' * len(batch.others)})", 1 + len(batch.others))
-    check_whole("run_sweep", "retries", retries, low=0)
+    retries = whole_number("run_sweep", "retries", retries, low=0)
     stored = None if folder is None else Folder.create("run_sweep", folder, "sweep", _identity(train, batch))
     loaded = [] if stored is None else stored.load("run-*.lrax", _read)
     done = {run: one for run, one in loaded if run < batch.runs and not one.error}  # what failed is trained again
@@ -119,7 +120,7 @@ def _columns(reported: list[tuple[int, dict[str, Any]]]) -> dict[str, Any]:
     return {**columns, "step": np.array([step for step, _ in reported], np.float64)}
 
 
-def _as_numbers(leaf: object) -> np.ndarray[Any, Any]:
+def _as_numbers(leaf: object) -> npt.NDArray[np.generic]:
     """A metric as a NumPy array; raises TypeError for what holds no numbers."""
     array = np.asarray(leaf)
     if array.dtype.kind not in "biufc":
@@ -157,7 +158,7 @@ def _default_score(metrics: PyTree) -> float:
     return float(default_scores(leaves[0][None])[0])
 
 
-def _stacked(runs: int, leaves: dict[int, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+def _stacked(runs: int, leaves: dict[int, npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]:
     """A leaf of all runs, float64 with NaN where a run has none; curves that are shorter end in NaN."""
     shapes = {leaf.shape for leaf in leaves.values()}
     if len({len(shape) for shape in shapes}) > 1 or len({shape[1:] for shape in shapes}) > 1:

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -58,18 +58,19 @@ def sampled(schedule: Schedule, steps: int) -> Sampled:
         inside = (np.arange(EACH) + np.random.default_rng(0).random((len(widths), EACH))) / EACH
         counts = np.minimum(edges[:-1, None] + (inside * widths[:, None]).astype(np.int64), steps - 1)
         padded = np.pad(counts.ravel(), (0, -counts.size % (CELLS * EACH)), mode="edge")  # so that all lengths share a program
-        rates = np.asarray(_rates_at(schedule, padded.astype(np.int32)))
+        rates = np.asarray(lrs_at(schedule, padded.astype(np.int32)))
     return Sampled(widths, rates[: counts.size].reshape(counts.shape))
 
 
 def evenly(schedule: Schedule, steps: int) -> npt.NDArray[np.float32]:
     """The learning rates of a long schedule at `EVEN` evenly spaced steps, shape (EVEN,)."""
     with jax.ensure_compile_time_eval():
-        return np.asarray(_rates_at(schedule, ((np.arange(EVEN) + 0.5) * (steps / EVEN)).astype(np.int32)))
+        return np.asarray(lrs_at(schedule, ((np.arange(EVEN) + 0.5) * (steps / EVEN)).astype(np.int32)))
 
 
 @jax.jit
-def _rates_at(schedule: Schedule, counts: jax.Array) -> jax.Array:
+def lrs_at(schedule: Schedule, counts: jax.Array) -> jax.Array:
+    """The learning rates of one schedule at some counts, in one program."""
     return jnp.broadcast_to(schedule(counts), counts.shape)
 
 
@@ -90,7 +91,7 @@ def is_long(schedule: Schedule, steps: int) -> bool:
 def planned(caller: str, name: str, given: object, total_steps: object) -> jax.Array:
     """The learning rates of a schedule, or those that were given, float32 of shape (steps,)."""
     if callable(given):
-        return _rates(*scheduled(caller, name, given, total_steps))
+        return rates_of(*scheduled(caller, name, given, total_steps))
     needs = "a schedule, a function count -> learning rate, or learning rates: real numbers of shape (steps,)"
     rates = as_array(given)
     if rates.ndim != 1 or rates.dtype.kind not in "iuf":
@@ -113,8 +114,8 @@ def _length(caller: str, schedule: Schedule) -> object:
 
 
 @functools.partial(jax.jit, static_argnums=1)
-def _rates(schedule: Schedule, steps: int) -> jax.Array:
-    """In one program; fails for a batch of schedules, which needs `jax.vmap`."""
+def rates_of(schedule: Schedule, steps: int) -> jax.Array:
+    """The learning rates of one schedule, shape (steps,), in one program; a batch of schedules needs `jax.vmap`."""
     return jnp.broadcast_to(schedule(jnp.arange(steps, dtype=jnp.int32)), (steps,))
 
 
@@ -364,6 +365,10 @@ def _safe(number: jax.Array) -> jax.Array:
     return jnp.where(number > 0, number, 1)
 
 
+Compensated: TypeAlias = tuple[jax.Array, jax.Array]
+"""A sum and its rounding error."""
+
+
 def _tails(numbers: jax.Array) -> jax.Array:
     """The sum of each number and all later ones, along the last axis, to an ulp or two.
 
@@ -376,11 +381,11 @@ def _tails(numbers: jax.Array) -> jax.Array:
     padding = [(0, 0)] * (numbers.ndim - 1) + [(0, rows * side - length)]
     grid = jnp.pad(numbers, padding).reshape(*numbers.shape[:-1], rows, side)
 
-    def add(total: Any, number: jax.Array) -> tuple[Any, Any]:
+    def add(total: Compensated, number: jax.Array) -> tuple[Compensated, Compensated]:
         high, low = _added(total, number)
         return (high, low), (high, low)
 
-    def add_row(total: Any, row: Any) -> tuple[Any, Any]:
+    def add_row(total: Compensated, row: Compensated) -> tuple[Compensated, Compensated]:
         high, low = _added(total, row[0])
         return (high, low + row[1]), total
 
@@ -394,7 +399,7 @@ def _tails(numbers: jax.Array) -> jax.Array:
     return jnp.moveaxis(tails, 0, -1).reshape(*numbers.shape[:-1], rows * side)[..., :length]
 
 
-def _added(so_far: tuple[jax.Array, jax.Array], number: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _added(so_far: Compensated, number: jax.Array) -> Compensated:
     """A sum and its rounding error after one more addition (Knuth's two-sum)."""
     high, low = so_far
     total = high + number

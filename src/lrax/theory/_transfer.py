@@ -200,7 +200,7 @@ class NoiseScale(NamedTuple):
     noise: jax.Array
 
 
-def noise_scale(gradient: Callable[[Any], PyTree], batches: PyTree) -> NoiseScale:
+def noise_scale(gradient: Callable[[PyTree], PyTree], batches: PyTree) -> NoiseScale:
     r"""Measures the noise of gradients, from batches alone and from all of them together.
 
     $$B_n = \frac{\operatorname{tr} \Sigma}{\|G\|^2}, \quad \|G\|^2 \approx \frac{N |\bar g|^2 - B \overline{|g|^2}}{N - B},

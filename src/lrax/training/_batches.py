@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from jax.sharding import AxisType, NamedSharding
 
-from lrax.fields._errors import Shown, argument_error, check_arity, check_whole, is_concrete, is_traced, plural
-from lrax.fields._rules import PyTree
+from lrax.fields._errors import Shown, argument_error, check_arity, is_concrete, is_traced, plural
+from lrax.fields._rules import PyTree, whole_number
 from lrax.training._memory import tree_bytes
 from lrax.training._notes import called_by, calling
 
@@ -265,7 +265,7 @@ def _holds_batches(data: PyTree, batch_size: int) -> bool:
 
 
 def _array_batches(caller: str, data: PyTree, batch_size: int, transform: Callable[[PyTree], PyTree] | None) -> ArrayBatches:
-    check_whole(caller, "batch_size", batch_size)
+    batch_size = whole_number(caller, "batch_size", batch_size)
     leaves = _check_arrays(caller, data, batch_size)
     if any(isinstance(leaf, np.ndarray) and leaf.dtype.kind in "OSUMm" for leaf in leaves):
         raise argument_error(TypeError, caller, "data", "arrays of numbers", [str(leaf.dtype) for leaf in leaves])
@@ -281,7 +281,9 @@ def _array_batches(caller: str, data: PyTree, batch_size: int, transform: Callab
     examples = int(lengths.pop())
     if examples == 0:
         raise ValueError(f"{caller}: `data` must hold at least one example, got none")
-    return ArrayBatches(jax.tree.map(jnp.asarray, data), min(int(batch_size), examples), transform)
+    # `jnp.asarray` of a NumPy array compiles a program for its shape
+    placed = jax.tree.map(lambda leaf: jax.device_put(leaf) if isinstance(leaf, np.ndarray) else jnp.asarray(leaf), data)
+    return ArrayBatches(placed, min(batch_size, examples), transform)
 
 
 def _is_explicit(leaf: object) -> bool:

@@ -6,14 +6,16 @@ Nothing here knows a host: all of it works under `jit`, `vmap` and `scan`. `_dri
 import enum
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
+from jax.typing import ArrayLike
 
 from lrax.fields._rules import PyTree
+from lrax.schedules._base import RateFunction
 
 StepFn: TypeAlias = Callable[[PyTree, PyTree, jax.Array], tuple[PyTree, jax.Array]]
 """`(state, batch, learning_rate) -> (state, loss)`: one optimizer step; the loss is that of `batch` before the step."""
@@ -64,6 +66,10 @@ UNSMOOTHED = jax.tree_util.Partial(unsmoothed)  # type: ignore[no-untyped-call] 
 NEVER = jax.tree_util.Partial(never)  # type: ignore[no-untyped-call]  # leaves it untyped
 
 
+StopRule: TypeAlias = Callable[["Run"], ArrayLike]
+"""run -> whether to stop, after each of its steps."""
+
+
 class Run(NamedTuple):
     """One run of a learner, or several, stacked: then every leaf has a leading axis.
 
@@ -88,9 +94,9 @@ class Run(NamedTuple):
     """
 
     state: PyTree
-    schedule: Callable[[Any], Any]
-    smoothing: Callable[[Any], Any]
-    stop: Callable[[Any], Any]
+    schedule: RateFunction
+    smoothing: RateFunction
+    stop: StopRule
     order: PyTree
     steps: jax.Array
     learning_rate: jax.Array
@@ -146,10 +152,10 @@ def part_of(number: int, fraction: float) -> int:
 
 def start(
     state: PyTree,
-    schedule: Callable[[Any], Any],
+    schedule: RateFunction,
     *,
-    smoothing: Callable[[Any], Any] = UNSMOOTHED,
-    stop: Callable[[Any], Any] = NEVER,
+    smoothing: RateFunction = UNSMOOTHED,
+    stop: StopRule = NEVER,
     order: PyTree = None,
 ) -> Run:
     """A run before its first step.
@@ -157,10 +163,8 @@ def start(
     >>> print(start(jnp.zeros(3), lrax.Constant(0.1)).why)
     None
     """
-    zero: Any = np.float32(0)  # NumPy's numbers compile nothing
-    none: Any = np.int32(0)
-    infinite: Any = np.float32(np.inf)
-    running: Any = np.int32(RUNNING)
+    scalars = [np.float32(0), np.int32(0), np.float32(np.inf), np.int32(RUNNING)]  # NumPy's compile nothing
+    zero, none, infinite, running = cast("list[jax.Array]", scalars)
     return Run(
         state=state,
         schedule=schedule,
@@ -195,11 +199,11 @@ def step(step_fn: StepFn, run: Run, batch: PyTree, until: jax.Array | int, accum
     completed = going & (begun.microsteps >= accumulate)
     measured = record(run, learning_rate, begun.loss_sum / accumulate)
 
-    def chosen(name: str) -> Any:
-        new, now, old = (getattr(one, name) for one in (measured, begun, run))
-        return jnp.where(completed, new, jnp.where(going, now, old))
-
-    after = run._replace(**{name: chosen(name) for name in PROGRESS})
+    chosen: dict[str, Any] = {
+        name: jnp.where(completed, getattr(measured, name), jnp.where(going, getattr(begun, name), getattr(run, name)))
+        for name in PROGRESS
+    }
+    after = run._replace(**chosen)
     moves = going & (after.reason == RUNNING)
     return after._replace(state=jax.tree.map(lambda new, old: jnp.where(moves, new, old), state, run.state))
 

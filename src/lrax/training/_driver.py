@@ -7,7 +7,6 @@ convolutions on the CPU, whose gradients XLA runs many times slower inside any l
 import collections
 import dataclasses
 import functools
-import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, TypeAlias
@@ -17,8 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from lrax.fields._errors import argument_error, check_whole, choice
-from lrax.fields._rules import PyTree
+from lrax.fields._errors import argument_error, choice
+from lrax.fields._rules import PyTree, whole_number
+from lrax.schedules._base import RateFunction
 from lrax.training._batches import BEFORE, ENDED, ArrayBatches, DataNotes, SampledBatches, Stream, as_batches, fault_of
 from lrax.training._core import (
     NEVER,
@@ -28,6 +28,7 @@ from lrax.training._core import (
     Floats,
     Reason,
     Run,
+    StopRule,
     finish,
     measured_by,
     start,
@@ -48,7 +49,7 @@ from lrax.training._memory import (
     spans_devices,
     tree_bytes,
 )
-from lrax.training._programs import Program, call, has_convolution
+from lrax.training._programs import Consts, Program, call, has_convolution
 from lrax.training._steps import Steps, check_accumulate
 
 Loop: TypeAlias = Literal["scan", "python"]
@@ -61,6 +62,10 @@ Reading at every step costs 3 % of one of LeNet's on two cores, where the host t
 
 FEW = 16
 """How many states are stacked by one program: one with an argument for each of a thousand would compile for a minute."""
+
+
+Rows: TypeAlias = list[list[jax.Array]]
+"""By stack what its steps measured, one array a step."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -120,11 +125,10 @@ class Execution:
     axis: str = "runs"
 
     def __post_init__(self) -> None:
-        parallel: object = self.max_parallel
         if self.loop is not None:
             choice("Execution", "loop", self.loop, ("scan", "python"))
-        if parallel is not None:
-            check_whole("Execution", "max_parallel", parallel)
+        if self.max_parallel is not None:
+            object.__setattr__(self, "max_parallel", whole_number("Execution", "max_parallel", self.max_parallel))
         check_mesh("Execution", self.mesh, self.axis)
 
 
@@ -163,11 +167,6 @@ class Trainer:
     looked: set[tuple[int, int]] = dataclasses.field(default_factory=set)
 
     @property
-    def closed(self) -> Any:
-        """The traced step, as a closed jaxpr; None if an iterable yields nothing."""
-        return None if self.steps is None else self.steps.first.closed
-
-    @property
     def reads_on(self) -> bool:
         """Whether the batches come from an iterable, which cannot be read twice."""
         return isinstance(self.batches, Iterator)
@@ -178,19 +177,15 @@ class Trainer:
 
     def start(
         self,
-        schedule: Callable[[Any], Any],
+        schedule: RateFunction,
         *,
         state: PyTree = None,
-        smoothing: Callable[[Any], Any] = UNSMOOTHED,
-        stop: Callable[[Any], Any] = NEVER,
+        smoothing: RateFunction = UNSMOOTHED,
+        stop: StopRule = NEVER,
         order: PyTree = None,
     ) -> Run:
         """A run before its first step, by default from the state of the first learner."""
         return start(self.states[0] if state is None else state, schedule, smoothing=smoothing, stop=stop, order=order)
-
-    def without_evaluation(self) -> "Trainer":
-        """The same, evaluating nothing."""
-        return dataclasses.replace(self, evaluator=None)
 
     def evaluated_at_end(self) -> "Trainer":
         """The same, evaluating only where it trains to."""
@@ -224,18 +219,22 @@ class Trainer:
         if self.steps is None:
             return [finish(run, Reason.DATA_ENDED) for run in runs]
         after = list(runs)
-        due = sorted((i for i, run in enumerate(runs) if run.why is None and run.steps < until), key=lambda i: runs[i].steps)
-        for begun, members in itertools.groupby(due, key=lambda i: int(runs[i].steps)):
-            indices = list(members)
+        due: dict[int, list[int]] = {}
+        for i, run in enumerate(runs):
+            if run.why is None and run.steps < until:
+                due.setdefault(int(run.steps), []).append(i)
+        for begun, indices in sorted(due.items()):
             plan = self.plan([runs[i] for i in indices])
             for stop in [until] if self.evaluator is None else self.evaluator.stops(begun, until):
                 try:  # runs that stop on the way stay in their group, so that the next segment has the same program
                     group = self._segment([after[i] for i in indices], stop, plan)
                     group = group if self.evaluator is None else self.evaluator(group)
                 except Interrupted as interrupt:
-                    interrupt.runs = _replaced(after, indices, interrupt.runs)
+                    by_index = dict(zip(indices, interrupt.runs, strict=True))
+                    interrupt.runs = [by_index.get(i, run) for i, run in enumerate(after)]
                     raise
-                after = _replaced(after, indices, group)
+                for i, run in zip(indices, group, strict=True):
+                    after[i] = run
         return after
 
     def _segment(self, runs: list[Run], until: int, plan: Plan) -> list[Run]:
@@ -281,26 +280,22 @@ class Trainer:
         jitted = program.jitted(train_program, self.capacity, self.accumulate, same, donated=donated)
         arrays = jax.tree.leaves(self.batches)
 
-        def arguments(run: Run) -> tuple[Any, ...]:
+        def arguments(run: Run) -> tuple[PyTree, ...]:
             return consts, run.state, run._replace(state=None), arrays, np.int32(until)
 
-        def run_one(call: Callable[..., Any], run: Run, number: int) -> Run:
-            state, progress, history = call(*arguments(run))
-            progress, history = jax.device_get((progress, history))
-            self.report((until - begun) * self.accumulate * number)
-            return run._replace(state=state, history=history, **progress)
-
         found: list[Run] = [_measured(run._replace(state=None), []) for run in stacks]  # until it is trained
-        if programs == 1 or len(stacks) == 1:
-            calls = itertools.repeat(jitted)
-        else:  # threads do not see the caller's configuration of JAX
-            calls = itertools.repeat(jitted.lower(*arguments(stacks[0])).compile())
+        programs = min(programs, len(stacks))
+        # threads do not see the caller's configuration of JAX
+        train_one = jitted if programs == 1 else jitted.lower(*arguments(stacks[0])).compile()
 
-        def keep(place: int) -> None:
-            found[place] = run_one(next(calls), stacks[place], sizes[place])
+        def run_one(place: int) -> None:
+            state, progress, history = train_one(*arguments(stacks[place]))
+            progress, history = jax.device_get((progress, history))
+            self.report((until - begun) * self.accumulate * sizes[place])
+            found[place] = stacks[place]._replace(state=state, history=history, **progress)
 
         try:
-            for _ in run_side_by_side(keep, range(len(stacks)), min(programs, len(stacks))):
+            for _ in run_side_by_side(run_one, range(len(stacks)), programs):
                 pass
         except KeyboardInterrupt as interrupt:
             raise Interrupted(found) from interrupt
@@ -311,7 +306,7 @@ class Trainer:
         rounds = [range(len(stacks))] if self.reads_on else [range(i, i + 1) for i in range(len(stacks))]
         copies = not (self.execution.donate or jnp.ndim(stacks[0].steps))
         found = [run._replace(state=copied(run.state)) if copies else run for run in stacks]
-        rows: list[list[Any]] = [[] for _ in stacks]
+        rows: Rows = [[] for _ in stacks]
         ended = False
         try:
             for members in rounds:
@@ -324,7 +319,7 @@ class Trainer:
         return [finish(run, Reason.DATA_ENDED) for run in found] if ended else found
 
     def _one_round(
-        self, found: list[Run], members: range, rows: list[list[Any]], sizes: list[int], begun: int, until: int, same: bool
+        self, found: list[Run], members: range, rows: Rows, sizes: list[int], begun: int, until: int, same: bool
     ) -> bool:
         """Trains some of the stacks; `found` and `rows` grow. Returns whether the data ended.
 
@@ -333,7 +328,7 @@ class Trainer:
         """
         assert self.steps is not None
         arrays = None if self.reads_on else jax.tree.leaves(self.batches)
-        pending: collections.deque[list[Any]] = collections.deque(maxlen=1 + LATE)
+        pending: collections.deque[list[jax.Array]] = collections.deque(maxlen=1 + LATE)
         for number in range(begun * self.accumulate, until * self.accumulate):
             batch = next(self.batches, ENDED) if self.reads_on else None
             if batch is ENDED:
@@ -410,8 +405,7 @@ def make_trainer(
         batch = batches.peek()
     steps = None if batch is ENDED else Steps(caller, learners, batches, batch, source.key, mesh)
     states = [learner.state for learner in learners] if steps is None else steps.states
-    if steps is not None:
-        check_accumulate(caller, steps, source.accumulate)
+    accumulate = source.accumulate if steps is None else check_accumulate(caller, steps, source.accumulate)
     _check_donated(caller, states[0], execution.donate)
     evaluator = make_evaluator(caller, evaluation, states[0])
     traced = [] if steps is None else steps.traced
@@ -422,7 +416,7 @@ def make_trainer(
         steps=steps,
         states=states,
         batches=everywhere(batches, mesh) if drawn and mesh is not None else batches,
-        accumulate=int(source.accumulate),
+        accumulate=accumulate,
         capacity=capacity,
         execution=execution,
         python=python,
@@ -447,10 +441,10 @@ def train_program(
     capacity: int,
     accumulate: int,
     same_batches: bool,
-    consts: list[Any],
+    consts: Consts,
     state: PyTree,
     rest: Run,
-    arrays: list[Any],
+    arrays: list[PyTree],
     until: jax.Array,
 ) -> tuple[PyTree, dict[str, jax.Array], jax.Array]:
     """`train` of a run in two parts, its state and the rest: what changed, and the history."""
@@ -471,7 +465,7 @@ def step_program(
     accumulate: int,
     same_batches: bool,
     draws: bool,
-    consts: list[Any],
+    consts: Consts,
     state: PyTree,
     rest: Run,
     source: PyTree,
@@ -524,12 +518,6 @@ def unstacked(run: Run, size: int, same: bool) -> list[Run]:
     return [rest._replace(**jax.tree.map(lambda leaf, i=i: leaf[i], parts)) for i in range(size)]
 
 
-def _replaced(runs: list[Run], indices: list[int], new: list[Run]) -> list[Run]:
-    """Runs with some of them replaced."""
-    by_index = dict(zip(indices, new, strict=True))
-    return [by_index.get(i, run) for i, run in enumerate(runs)]
-
-
 def _continued(run: Run, after: Run) -> Run:
     """A run with what its training has changed; its history grows by the steps that were made."""
     made = int(after.steps) - int(run.steps)
@@ -537,7 +525,7 @@ def _continued(run: Run, after: Run) -> Run:
     return run._replace(history=np.concatenate([run.history, after.history[:made]]), **changed)
 
 
-def _measured(run: Run, rows: list[Any]) -> Run:
+def _measured(run: Run, rows: list[jax.Array]) -> Run:
     """On the host: a run with the rows of its steps, (3,) or (runs, 3) each, as its history."""
     progress = jax.device_get({name: getattr(run, name) for name in PROGRESS})
     none: Floats = np.empty((*np.shape(progress["reason"]), 0, 3), np.float32)

@@ -13,14 +13,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
+from jax.typing import ArrayLike
 
-from lrax.fields._errors import argument_error, check_arity, check_whole, choice, name_of
-from lrax.fields._rules import PyTree
+from lrax.fields._errors import argument_error, check_arity, choice, name_of
+from lrax.fields._rules import PyTree, whole_number
 from lrax.training._core import Reason, Run
 from lrax.training._programs import Traced, trace
 
 Goal: TypeAlias = Literal["min", "max"]
-Floats: TypeAlias = npt.NDArray[Any]
+Floats: TypeAlias = npt.NDArray[np.floating]
 
 SIGNS = {"min": 1.0, "max": -1.0}
 """What makes of a metric a score, the lower the better."""
@@ -54,7 +55,7 @@ class Evaluation:
     'min'
     """
 
-    metric: Callable[[PyTree], Any]
+    metric: Callable[[PyTree], ArrayLike]
     every: int | None = None
     goal: Goal = "min"
 
@@ -63,7 +64,7 @@ class Evaluation:
             raise argument_error(TypeError, "Evaluation", "metric", NEEDS, self.metric)
         check_arity("Evaluation", "metric", self.metric, "(state) -> metric", 1)
         if self.every is not None:
-            check_whole("Evaluation", "every", self.every)
+            object.__setattr__(self, "every", whole_number("Evaluation", "every", self.every))
         choice("Evaluation", "goal", self.goal, tuple(SIGNS))
 
 
@@ -160,7 +161,7 @@ def contradicts(start: float, losses: Floats, scores: Floats) -> bool:
     return bool(np.mean(contradicting(shuffled) >= contradicting(scores)) < CHANCE)
 
 
-def _meant(metric: Callable[[PyTree], Any], state: PyTree) -> str:
+def _meant(metric: Callable[[PyTree], ArrayLike], state: PyTree) -> str:
     """What a function gets that failed on a learner's state, and how to give it the parameters if it takes those."""
     names = [*getattr(state, "_fields", ()), *(state if isinstance(state, Mapping) else ())]
     if dataclasses.is_dataclass(state):

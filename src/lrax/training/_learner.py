@@ -17,7 +17,7 @@ from lrax.training._core import StepFn
 from lrax.training._notes import calling, shapes_of
 from lrax.training._programs import call
 
-ValueAndGrad: TypeAlias = Callable[[Callable[[PyTree, PyTree], Any], PyTree, PyTree], Any]
+ValueAndGrad: TypeAlias = Callable[[Callable[[PyTree, PyTree], PyTree], PyTree, PyTree], Any]
 """`(loss, params, batch) -> (loss, gradients)`, where `loss(params, batch)` has everything else bound."""
 
 
@@ -44,7 +44,7 @@ class LossStep:
       caller: the function that errors name.
     """
 
-    loss_fn: Callable[..., Any]
+    loss_fn: Callable[..., PyTree]
     optimizer: RatedOptimizer
     keeps_aux: bool
     has_key: bool
@@ -56,9 +56,10 @@ class LossStep:
         key, used = jax.random.split(state.key) if self.has_key else (None, None)
         before = (state.aux,) if self.keeps_aux else ()
         last = (used,) if self.has_key else ()
+        form = f"loss_fn(params, {'aux, ' * self.keeps_aux}batch{', key' * self.has_key})"
 
         def loss_of(params: PyTree, batch: PyTree) -> Any:
-            with calling(self._form, f"`loss_fn` of {self.caller}", params=params, batch=batch):
+            with calling(form, f"`loss_fn` of {self.caller}", params=params, batch=batch):
                 returned = self.loss_fn(params, *before, batch, *last)
             loss, aux = self._read(returned)
             return (loss, aux) if self.keeps_aux else loss
@@ -75,13 +76,8 @@ class LossStep:
             params, opt_state = self.optimizer.apply(grads, state.opt_state, state.params, lr, extra)
         return TrainingState(params, opt_state, aux if self.keeps_aux else state.aux, key), loss
 
-    @property
-    def _form(self) -> str:
-        """How the loss function is called."""
-        return f"loss_fn(params, {'aux, ' * self.keeps_aux}batch{', key' * self.has_key})"
-
     def _gradient(
-        self, loss_of: Callable[[PyTree, PyTree], Any], params: PyTree, batch: PyTree
+        self, loss_of: Callable[[PyTree, PyTree], PyTree], params: PyTree, batch: PyTree
     ) -> tuple[jax.Array, PyTree, PyTree]:
         """The loss, the auxiliary state after it, and the gradients."""
         if self.value_and_grad is None:
@@ -188,7 +184,7 @@ class Learner(Value):
     @staticmethod
     @check_call
     def create(
-        loss_fn: Callable[..., Any],
+        loss_fn: Callable[..., PyTree],
         params: PyTree,
         optimizer: OptimizerFactory,
         *,
@@ -254,7 +250,7 @@ def factory_of(learner: Learner) -> OptimizerFactory | None:
 
 def make_learner(
     caller: str,
-    loss_fn: Callable[..., Any],
+    loss_fn: Callable[..., PyTree],
     params: PyTree,
     optimizer: OptimizerFactory,
     *,

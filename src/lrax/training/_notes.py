@@ -6,11 +6,12 @@ The error itself stays what it is. A note is added where the function is called,
 import contextlib
 import contextvars
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
+from lrax.fields._rules import PyTree
 from lrax.optimizers._difference import children
 
 PREFIX = "lrax: "
@@ -46,7 +47,7 @@ def called_by(name: str, source: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def calling(form: str, origin: str, **arguments: Any) -> Iterator[None]:
+def calling(form: str, origin: str, **arguments: PyTree) -> Iterator[None]:
     """Adds a note to an error that the user's function raises, unless it has one.
 
     Args:
@@ -62,7 +63,7 @@ def calling(form: str, origin: str, **arguments: Any) -> Iterator[None]:
         raise
 
 
-def _note(form: str, origin: str, arguments: dict[str, Any]) -> str:
+def _note(form: str, origin: str, arguments: dict[str, PyTree]) -> str:
     caller = _caller.get()
     given = " and ".join(f"{name} {shapes_of(value)}" for name, value in arguments.items())
     from_where = f", {caller.source}" if caller.source and "batch" in arguments else ""
@@ -71,7 +72,7 @@ def _note(form: str, origin: str, arguments: dict[str, Any]) -> str:
     return f"{PREFIX}{caller.name} called {form}, the {origin}{', with ' * bool(given)}{given}{from_where}{remedy}"
 
 
-def shapes_of(tree: Any) -> str:
+def shapes_of(tree: PyTree) -> str:
     """The shapes and dtypes of a pytree's leaves, arranged as they are in it; cut off where it is long.
 
     >>> print(shapes_of({"x": np.zeros((32, 8)), "y": (jnp.zeros(32, jnp.int32), 1.0)}))
@@ -81,7 +82,7 @@ def shapes_of(tree: Any) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
 
-def _shapes(node: Any) -> str:
+def _shapes(node: PyTree) -> str:
     if hasattr(node, "shape") and hasattr(node, "dtype"):
         return f"{node.dtype}{list(node.shape)}"
     below = [] if node is None or jax.tree_util.all_leaves([node]) else children(node)
@@ -96,11 +97,11 @@ def _shapes(node: Any) -> str:
     return f"{name}({inside})" if below or not name else "None" if node is None else name
 
 
-def _has_number_lists(tree: Any) -> bool:
+def _has_number_lists(tree: PyTree) -> bool:
     """Whether a pytree holds a list of several numbers, which JAX takes for as many arrays."""
     found: list[bool] = []
 
-    def look(node: Any) -> bool:
+    def look(node: PyTree) -> bool:
         leaves = jax.tree.leaves(node) if isinstance(node, list) else []
         found.append(len(leaves) > 1 and all(np.ndim(leaf) == 0 for leaf in leaves))
         return False

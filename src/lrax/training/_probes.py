@@ -102,7 +102,10 @@ def scale_invariant(learner: Learner) -> bool | None:
     factory = learner.optimizer
     for tried in (np.ones((2, 2), np.float32), *_params(state)):
         try:
-            params = _small(tried)
+            # arrays of ones with the structure of the parameters, each axis at most 2 long
+            params = jax.tree.map(
+                lambda leaf: np.ones([min(size, 2) for size in np.shape(leaf)], jax.dtypes.result_type(leaf)), tried
+            )
             if isinstance(step, LossStep):
                 rated = step.optimizer
             elif factory is not None:
@@ -124,11 +127,6 @@ def _params(state: PyTree) -> list[PyTree]:
     if getattr(state, "params", None) is not None:
         return [state.params]
     return list(state.values() if isinstance(state, Mapping) else state) if isinstance(state, Mapping | tuple | list) else []
-
-
-def _small(params: PyTree) -> PyTree:
-    """Arrays of ones with the structure of the parameters, each axis at most 2 long."""
-    return jax.tree.map(lambda leaf: np.ones([min(size, 2) for size in np.shape(leaf)], jax.dtypes.result_type(leaf)), params)
 
 
 def _lengths(optimizer: RatedOptimizer, params: PyTree) -> list[jax.Array]:

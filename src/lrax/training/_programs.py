@@ -17,14 +17,14 @@ import threading
 import types
 import weakref
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.extend.core
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
 
 from lrax.fields._errors import any_traced, is_key
 from lrax.fields._rules import PyTree
@@ -41,22 +41,30 @@ QUICK = {"xla_backend_optimization_level": 1}
 """How XLA compiles on a CPU: in two thirds of the time, and steps measured no slower (`benchmarks/README.md`)."""
 
 
+Consts: TypeAlias = list[jax.Array | npt.NDArray[np.generic]]
+"""The arrays that a function closes over."""
+
+AnyJaxpr: TypeAlias = ClosedJaxpr | Jaxpr
+
+
 class Program:
     """What a function does, apart from the arrays that it closes over: `program(consts, *args)`.
 
     Its `jitted` functions are its own, so that they go when it goes.
     """
 
-    def __init__(self, closed: Any, out_tree: Any) -> None:
+    def __init__(self, closed: ClosedJaxpr, out_tree: jax.tree_util.PyTreeDef) -> None:
         hollow = ClosedJaxpr(closed.jaxpr, [None] * len(closed.consts))  # from jax 0.11 on both are one
         self._jaxpr, self._out_tree = hollow.jaxpr, out_tree
-        self._jitted: dict[Hashable, Any] = {}
+        self._jitted: dict[Hashable, jax.stages.Wrapped] = {}
 
-    def __call__(self, consts: list[Any], *args: PyTree) -> PyTree:
+    def __call__(self, consts: Consts, *args: PyTree) -> PyTree:
         closed = ClosedJaxpr(self._jaxpr, consts)
         return jax.tree.unflatten(self._out_tree, jax.extend.core.jaxpr_as_fun(closed)(*jax.tree.leaves(args)))
 
-    def jitted(self, function: Callable[..., Any], *static: Hashable, donated: int | None = None, inside: bool = False) -> Any:
+    def jitted(
+        self, function: Callable[..., PyTree], *static: Hashable, donated: int | None = None, inside: bool = False
+    ) -> jax.stages.Wrapped:
         """`jax.jit` of `function(program, *static, ...)`.
 
         `donated` is the index of the argument whose memory is given away; `inside` says that it may be called while another
@@ -83,22 +91,22 @@ class Traced(NamedTuple):
     """
 
     program: Program
-    consts: list[Any]
-    closed: Any
+    consts: Consts
+    closed: ClosedJaxpr
     returned: PyTree
 
     def __call__(self, *args: PyTree) -> PyTree:
         """The function, compiled."""
-        return self.program.jitted(_call, inside=any_traced((self.consts, args)))(self.consts, *args)
+        return self.program.jitted(Program.__call__, inside=any_traced((self.consts, args)))(self.consts, *args)
 
 
 _shared: "collections.OrderedDict[Hashable, Program]" = collections.OrderedDict()
 _lock = threading.Lock()
-_latest: "weakref.WeakKeyDictionary[Any, tuple[Any, list[Traced]]]" = weakref.WeakKeyDictionary()
+_latest: "weakref.WeakKeyDictionary[object, tuple[Callable[..., PyTree], list[Traced]]]" = weakref.WeakKeyDictionary()
 """By caller the last function that was traced for it, so that JAX knows it again, and its programs for different shapes."""
 
 
-def trace(function: Callable[..., Any], *args: PyTree, caller: object = None) -> Traced:
+def trace(function: Callable[..., PyTree], *args: PyTree, caller: object = None) -> Traced:
     """What `function(*args)` does, and the program that does it: one that is there already, if it can be.
 
     A program is shared if its text is all there is to it: no function of Python in it (a callback), no arrays deeper in it
@@ -111,8 +119,8 @@ def trace(function: Callable[..., Any], *args: PyTree, caller: object = None) ->
     known, programs = (None, []) if caller is None else _latest.get(caller, (None, []))
     function, programs = (known, programs) if known is not None and known == function else (function, [])
     traced = jax.jit(function).trace(*args)
-    closed: Any = traced.jaxpr
-    structure: Any = jax.tree.structure((args, traced.out_info))
+    closed = traced.jaxpr
+    structure: PyTree = jax.tree.structure((args, traced.out_info))
     same = next((one for one in programs if one.closed is closed), None)
     if same is not None and jax.tree.structure((args, same.returned)) == structure:
         return same
@@ -122,12 +130,12 @@ def trace(function: Callable[..., Any], *args: PyTree, caller: object = None) ->
     return found
 
 
-def call(function: Callable[..., Any], *args: PyTree) -> PyTree:
+def call(function: Callable[..., PyTree], *args: PyTree) -> PyTree:
     """`function(*args)` by one compiled program, shared by all functions that do the same; inside other programs, as it is."""
     return function(*args) if any_traced(args) else trace(function, *args)(*args)
 
 
-def _program(closed: Any, structure: Hashable, returned: PyTree, programs: list[Traced]) -> Program:
+def _program(closed: ClosedJaxpr, structure: Hashable, returned: PyTree, programs: list[Traced]) -> Program:
     """The shared program of a text, or that of the caller that does the same with the same arrays, or a new one."""
     made = Program(closed, jax.tree.structure(returned))
     if _hides(closed):
@@ -140,11 +148,7 @@ def _program(closed: Any, structure: Hashable, returned: PyTree, programs: list[
         return found
 
 
-def _call(program: Program, consts: list[Any], *args: PyTree) -> PyTree:
-    return program(consts, *args)
-
-
-def same_program(one: Any, other: Any) -> bool:
+def same_program(one: ClosedJaxpr, other: ClosedJaxpr) -> bool:
     """Whether two traced programs do the same with the same arrays."""
     if one is other:
         return True
@@ -154,13 +158,13 @@ def same_program(one: Any, other: Any) -> bool:
     return all(a is b or bool(jnp.array_equal(a, b, equal_nan=True)) for a, b in zip(*pairs, strict=True))
 
 
-def equations(jaxpr: Any) -> Iterator[Any]:
+def equations(jaxpr: AnyJaxpr) -> Iterator[JaxprEqn]:
     """All equations of a program, open or closed, and of the programs inside it, each program once, outer ones first."""
     for program in programs_in(jaxpr):
         yield from opened(program).eqns
 
 
-def programs_in(program: Any, seen: set[int] | None = None) -> Iterator[Any]:
+def programs_in(program: AnyJaxpr, seen: set[int] | None = None) -> Iterator[AnyJaxpr]:
     """A program and all that are inside it, open or closed, each once, in an order that is the same whenever the trace is."""
     seen = set() if seen is None else seen
     if id(opened(program)) in seen:
@@ -172,7 +176,7 @@ def programs_in(program: Any, seen: set[int] | None = None) -> Iterator[Any]:
             yield from programs_in(inner, seen)
 
 
-def inside(equation: Any) -> list[Any]:
+def inside(equation: JaxprEqn) -> list[AnyJaxpr]:
     """The programs that the parameters of an equation hold."""
     return [leaf for leaf in jax.tree.leaves(equation.params, is_leaf=_is_program) if _is_program(leaf)]
 
@@ -181,17 +185,17 @@ def _is_program(value: object) -> bool:
     return isinstance(value, ClosedJaxpr | Jaxpr)
 
 
-def opened(program: Any) -> Any:
+def opened(program: AnyJaxpr) -> Jaxpr:
     """The open program in a closed one; from jax 0.11 on they are one class."""
     return program.jaxpr if isinstance(program, ClosedJaxpr) else program
 
 
-def nested_consts(closed: Any) -> list[Any]:
+def nested_consts(closed: ClosedJaxpr) -> Consts:
     """The arrays that a program closes over, those of jitted functions inside it too, in a fixed order.
 
     An array may be the constant of a closed program, be in an equation in the place of a variable, or be a parameter.
     """
-    found: list[Any] = []
+    found: Consts = []
     for program in programs_in(closed):
         found += getattr(program, "consts", ())
         for equation in opened(program).eqns:
@@ -200,12 +204,12 @@ def nested_consts(closed: Any) -> list[Any]:
     return found
 
 
-def _hides(closed: Any) -> bool:
+def _hides(closed: ClosedJaxpr) -> bool:
     """Whether a program has arrays or functions of Python in it that its text does not show."""
     if any(len(getattr(program, "consts", ())) for program in programs_in(closed) if program is not closed):
         return True
     for equation in equations(closed):
-        if "callback" in equation.primitive.name or equation.effects or any(_is_array(place) for place in equation.invars):
+        if "callback" in equation.primitive.name or equation.effects or any(map(_is_array, equation.invars)):
             return True
         rule = equation.primitive.name.startswith(("custom_jvp_call", "custom_vjp_call"))  # whose functions are for derivatives
         values = [] if rule else jax.tree.leaves(equation.params)
@@ -214,12 +218,12 @@ def _hides(closed: Any) -> bool:
     return False
 
 
-def _is_array(place: Any) -> bool:
+def _is_array(place: object) -> bool:
     """Whether an array, and not a number, is written into an equation in the place of a variable."""
     return isinstance(place, Literal) and np.ndim(place.val) > 0
 
 
-def callbacks(jaxpr: Any) -> list[str]:
+def callbacks(jaxpr: AnyJaxpr) -> list[str]:
     """The names of the equations that bring values from Python into a running program.
 
     What gives nothing back, such as `jax.debug.callback` or an `io_callback` that writes a log, changes no number.
@@ -228,12 +232,12 @@ def callbacks(jaxpr: Any) -> list[str]:
     return sorted({equation.primitive.name for equation in calls if equation.outvars})
 
 
-def has_convolution(jaxpr: Any) -> bool:
+def has_convolution(jaxpr: AnyJaxpr) -> bool:
     """Whether a program has a convolution, however deep."""
     return any(equation.primitive.name == "conv_general_dilated" for equation in equations(jaxpr))
 
 
-def loop_state_bytes(jaxpr: Any) -> int:
+def loop_state_bytes(jaxpr: AnyJaxpr) -> int:
     """The largest state that a loop of a program carries, in bytes.
 
     A `while` gives back its state. A `scan` gives back its state and then its stacked outputs, which have an axis more than
@@ -243,7 +247,7 @@ def loop_state_bytes(jaxpr: Any) -> int:
     for equation in equations(jaxpr):
         carried = list(equation.outvars)
         if equation.primitive.name == "scan":
-            inner: list[Any] = next(filter(None, (opened(found).outvars for found in inside(equation))), [])
+            inner: list[Var | Literal] = next(filter(None, (opened(found).outvars for found in inside(equation))), [])
             if len(inner) == len(carried):
                 pairs = zip(carried, inner, strict=True)
                 carried = [outer for outer, one in pairs if len(_shape(outer)) == len(_shape(one))]
@@ -253,16 +257,16 @@ def loop_state_bytes(jaxpr: Any) -> int:
     return max(sizes)
 
 
-def _shape(variable: Any) -> tuple[int, ...]:
+def _shape(variable: Var | Literal) -> tuple[int, ...]:
     return tuple(getattr(variable.aval, "shape", ()))  # a token has none
 
 
-def program_text(closed: Any) -> str:
+def program_text(closed: ClosedJaxpr) -> str:
     """A traced program as text, without the addresses of functions in custom rules."""
     return re.sub(r"0x[0-9a-f]{6,}", "", str(closed))
 
 
-def program_digest(closed: Any) -> str:
+def program_digest(closed: ClosedJaxpr) -> str:
     """What tells a program from every other one: its text and all arrays in it; not what `callbacks` would give it."""
     return hashlib.sha256((program_text(closed) + digest(nested_consts(closed))).encode()).hexdigest()
 
@@ -282,17 +286,15 @@ def digest(tree: PyTree) -> str:
 def _digest_array(leaf: Any) -> bytes:
     leaf = jax.random.key_data(leaf) if is_key(leaf) else leaf
     divided = isinstance(leaf, jax.Array) and not leaf.is_fully_addressable
-    parts: list[npt.NDArray[Any]] = (
-        [np.asarray(part.data) for part in leaf.addressable_shards] if divided else [np.asarray(leaf)]
-    )
     found = hashlib.sha256()
-    for part in parts:
+    for part in [one.data for one in leaf.addressable_shards] if divided else [leaf]:
+        part = np.asarray(part)
         found.update(f"{part.dtype}{part.shape}".encode())
         found.update(np.ascontiguousarray(part).view(np.uint8).data if part.size else b"")
     return found.digest()
 
 
-def reaches(program: Any, inputs: Sequence[int], outputs: Sequence[int], carried: int = 0) -> bool:
+def reaches(program: ClosedJaxpr, inputs: Sequence[int], outputs: Sequence[int], carried: int = 0) -> bool:
     """Whether any of `outputs` of a traced program depends on any of `inputs`.
 
     Data are followed through the equations, and into functions that are called (`jit`, `checkpoint`, custom rules). Loops,
@@ -318,7 +320,7 @@ def reaches(program: Any, inputs: Sequence[int], outputs: Sequence[int], carried
         given = grown
 
 
-def _dependent(jaxpr: Any, given: Sequence[bool]) -> list[bool]:
+def _dependent(jaxpr: AnyJaxpr, given: Sequence[bool]) -> list[bool]:
     """For each output of a program whether it depends on one of its inputs that are `given`."""
     known = {variable for variable, one in zip(jaxpr.invars, given, strict=True) if one}
     for equation in jaxpr.eqns:

@@ -5,16 +5,18 @@ import dataclasses
 import itertools
 import sys
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 import optax
+from jax.extend.core import ClosedJaxpr
 from jax.sharding import Mesh
 
-from lrax.fields._errors import NEEDS_NUMBERS, Shown, any_traced, argument_error, check_whole, is_key, is_traced
-from lrax.fields._rules import PyTree
+from lrax.fields._errors import NEEDS_NUMBERS, Shown, any_traced, argument_error, is_key, is_traced
+from lrax.fields._rules import PyTree, whole_number
 from lrax.optimizers._difference import differences
 from lrax.training._batches import ArrayBatches, SampledBatches
 from lrax.training._core import StepFn, strong
@@ -22,7 +24,7 @@ from lrax.training._learner import Learner, LossStep
 from lrax.training._memory import everywhere
 from lrax.training._notes import called_by, calling, shapes_of
 from lrax.training._probes import GroupStep
-from lrax.training._programs import Program, Traced, reaches, same_program, trace
+from lrax.training._programs import Consts, Program, Traced, reaches, same_program, trace
 
 MOST = 32
 """Shapes that the batches of one call may have.
@@ -59,7 +61,7 @@ class DrawnStep:
     draws: bool
     structure: PyTree
 
-    def __call__(self, state: PyTree, source: PyTree, lr: jax.Array) -> Any:
+    def __call__(self, state: PyTree, source: PyTree, lr: jax.Array) -> tuple[PyTree, jax.Array]:
         """The state and the loss after a step on a batch, or on one that is drawn from `(arrays, order, number)`."""
         if self.draws:
             arrays, order, number = source
@@ -102,13 +104,13 @@ class Steps:
             _check_state(caller, learner)
         self._states = {id(learner): learner.state for learner in learners}
         self._first_batch = batch
-        self._programs: dict[Hashable, tuple[Program, list[Any]]] = {}
+        self._programs: dict[Hashable, tuple[Program, Consts]] = {}
         self.traced = self._trace(batch, "drawn from `data`" if self._drawn else "batch 1 of `data`", settle=True)
         self.first = self.traced[0]
         self.states = [self._states[id(learner)] for learner in learners]
         self._add(batch, self.traced)
 
-    def of(self, batch: PyTree = None, place: str = "") -> tuple[Program, list[Any]]:
+    def of(self, batch: PyTree = None, place: str = "") -> tuple[Program, Consts]:
         """The program `(consts, state, source, lr) -> (state, loss)` for a batch, and the arrays that it closes over.
 
         Args:
@@ -127,7 +129,7 @@ class Steps:
             self._add(batch, self._trace(batch, f"{place} of `data`", settle=False))
         return self._programs[shape]
 
-    def of_first(self) -> tuple[Program, list[Any]]:
+    def of_first(self) -> tuple[Program, Consts]:
         """The same for the first batch."""
         return self.of(self._first_batch)
 
@@ -175,11 +177,11 @@ class Steps:
 def settled(state: PyTree, returned: PyTree) -> PyTree:
     """A state whose weakly typed leaves have the dtypes of those that a step returned, as in the carry of `jax.lax.scan`."""
     new = returned[0] if isinstance(returned, tuple) and len(returned) == 2 else None
-    before: Any = jax.tree.structure(state)
+    before: jax.tree_util.PyTreeDef = jax.tree.structure(state)
     if before != jax.tree.structure(new):
         return state
 
-    def one(old: Any, after: Any) -> Any:
+    def one(old: npt.ArrayLike, after: jax.ShapeDtypeStruct) -> npt.ArrayLike:
         if not jax.typeof(old).weak_type or np.shape(old) != after.shape:
             return old
         changes = jax.dtypes.result_type(old) != after.dtype == jnp.result_type(old, after.dtype)
@@ -216,7 +218,7 @@ def _traced(caller: str, learner: Learner, step: DrawnStep, state: PyTree, sourc
         ) from error
 
 
-def _check_lr(caller: str, closed: Any, leaves: int) -> None:
+def _check_lr(caller: str, closed: ClosedJaxpr, leaves: int) -> None:
     """Raises if the learning rate cannot reach a state of that many leaves: every learning rate would train alike."""
     if not reaches(closed, [len(closed.jaxpr.invars) - 1], range(leaves), carried=leaves):
         raise ValueError(
@@ -237,7 +239,7 @@ def check_returned(caller: str, state: PyTree, returned: PyTree, was: str = "") 
         raise ValueError(f"{caller}: the loss must be a scalar, got shape {loss.shape}; average it over the batch{was}")
     if jnp.issubdtype(loss.dtype, jnp.complexfloating):
         raise TypeError(f"{caller}: the loss must be real, got {loss.dtype}; give its absolute value, say{was}")
-    before: Any = jax.tree.structure(state)
+    before: jax.tree_util.PyTreeDef = jax.tree.structure(state)
     if before != jax.tree.structure(new):
         found = differences(new, state, "state")
         remedies = {"is new": f"; {NNX}", "is missing": f"; {NNX_MISSING}"} if _is_nnx(new) else {}
@@ -270,6 +272,10 @@ def check_learner(caller: str, learner: Learner, key: object) -> None:
         raise argument_error(TypeError, caller, "key", "a random key", key, "give jax.random.key(0)") from error
 
 
+Pair: TypeAlias = tuple[int | jax.Array, int | jax.Array]
+"""The two counts of an `optax.MultiSteps`."""
+
+
 class Counts(NamedTuple):
     """Where an `optax.MultiSteps` is.
 
@@ -282,8 +288,8 @@ class Counts(NamedTuple):
     """
 
     place: str
-    mini_step: Any
-    gradient_step: Any
+    mini_step: int | jax.Array
+    gradient_step: int | jax.Array
     outer: bool
     inner: bool
     skips: bool
@@ -293,18 +299,18 @@ class Counts(NamedTuple):
         return bool(self.mini_step == begun.mini_step and self.gradient_step - begun.gradient_step == 1)
 
 
-def check_accumulate(caller: str, steps: Steps, accumulate: int) -> None:
-    """Raises if an `optax.MultiSteps` in the state does not make one optimizer step of `accumulate` batches.
+def check_accumulate(caller: str, steps: Steps, accumulate: int) -> int:
+    """`accumulate` as an integer; raises unless each `optax.MultiSteps` in the state makes one step of that many batches.
 
     After that many batches its `gradient_step` must have grown by 1 and its `mini_step` be where it was. Where one is inside
     another, the inner one has to have made one step. The counts go on from the state at hand, so a number of batches that
     changes along the run is checked for the first step alone. One that skips a batch by its own rule, or that the step does
     not call, passes.
     """
-    check_whole(caller, "accumulate", accumulate)
+    accumulate = whole_number(caller, "accumulate", accumulate)
     begun = _concrete(multi_steps(steps.states[0], "state"))
     if not begun:
-        return
+        return accumulate
     rounds, counts_after = [begun], _counter(steps)
     for number in range(accumulate):
         rounds.append(counts_after(rounds[-1], number))
@@ -323,6 +329,7 @@ def check_accumulate(caller: str, steps: Steps, accumulate: int) -> None:
         needs = f"{next(made, f'more than {LONGEST}')}, the batches of step {begun[innermost].gradient_step} of the "
         remedy = "give the number of batches to one optimizer step"
         raise argument_error(ValueError, caller, "accumulate", f"{needs}optax.MultiSteps at {before.place}", accumulate, remedy)
+    return accumulate
 
 
 def _concrete(counts: list[Counts]) -> list[Counts]:
@@ -332,10 +339,7 @@ def _concrete(counts: list[Counts]) -> list[Counts]:
 
 
 def _counter(steps: Steps) -> Callable[[list[Counts], int], list[Counts]]:
-    """A function of counts and the number of a batch: the counts after it. Nothing is trained.
-
-    Arrays that are traced count as zeros: the counts of a fresh state.
-    """
+    """A function of counts and the number of a batch: the counts after it. Traced arrays count as zeros. Nothing is trained."""
     program, consts = steps.of_first()
     with jax.ensure_compile_time_eval():
         consts, state = jax.tree.map(_stand_in, (consts, steps.states[0]))
@@ -367,11 +371,11 @@ def _is_multi_steps(node: object) -> bool:
     return isinstance(node, optax.MultiStepsState)
 
 
-def _counted(program: Program, consts: list[Any], state: PyTree, pairs: list[Any], source: PyTree) -> list[Any]:
+def _counted(program: Program, consts: Consts, state: PyTree, pairs: list[Pair], source: PyTree) -> list[Pair]:
     """The counts after a batch, begun from `pairs`. The compiler drops the rest of the step, which they do not depend on."""
     rest = iter(pairs)
 
-    def put(node: Any) -> Any:
+    def put(node: PyTree) -> PyTree:
         if not _is_multi_steps(node):
             return node
         mini_step, gradient_step = (jnp.asarray(new, old.dtype) for new, old in zip(next(rest), node[:2], strict=True))
@@ -382,7 +386,7 @@ def _counted(program: Program, consts: list[Any], state: PyTree, pairs: list[Any
     return [(one.mini_step, one.gradient_step) for one in multi_steps(new, "")]
 
 
-def _stand_in(leaf: Any) -> Any:
+def _stand_in(leaf: jax.Array) -> jax.Array:
     """A concrete array, or zeros in the place of a traced one."""
     if not is_traced(leaf):
         return leaf
