@@ -1,12 +1,14 @@
-"""What a schedule costs: instructions, time to compile, time an evaluation; and a training step with and without one.
+"""What a schedule costs: what exactness costs, time to compile, time an evaluation; and a training step with and without one.
 
     python benchmarks/schedule_cost.py
+    python benchmarks/schedule_cost.py exactness    # the first table alone, which takes seconds
 
 Evaluations are timed inside a `lax.scan`, as in a training loop, less the scan of a schedule that does nothing. Optax's program
 grows with the number of boundaries, so it is given at most 1,000 boundaries and 200 cycles, which take seconds to compile.
 """
 
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -141,6 +143,44 @@ def kinds() -> Iterator[list[str]]:
         yield [name, library, f"{instructions:,}", f"{compiling:.2f}", f"{max(nanoseconds - empty, 0):,.0f}"]
 
 
+def equations(jaxpr: Any) -> int:
+    """The equations of a program before XLA sees it, those of its inner programs included."""
+    inner = [sub for eqn in jaxpr.eqns for sub in jax.tree.leaves(list(eqn.params.values())) if hasattr(sub, "jaxpr")]
+    return len(jaxpr.eqns) + sum(equations(sub.jaxpr) for sub in inner)
+
+
+def exactness() -> Iterator[list[str]]:
+    """A row for each pair of equal schedules of lrax and optax: what an evaluation with exact counts costs, and making one."""
+
+    def joined() -> Any:
+        parts = [optax.linear_schedule(0.0, 0.1, 1_000), optax.constant_schedule(0.1), optax.linear_schedule(0.1, 0.0, 20_000)]
+        return optax.join_schedules(parts, [1_000, 80_000])
+
+    pairs: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
+        "cosine": (lambda: lrax.Cosine(0.1, 0.0, UPDATES), lambda: optax.cosine_decay_schedule(0.1, UPDATES)),
+        "warm-up, cosine": (
+            lambda: lrax.warmup_cosine(0.1, warmup_steps=1_000, total_steps=UPDATES),
+            lambda: optax.warmup_cosine_decay_schedule(0.0, 0.1, 1_000, UPDATES),
+        ),
+        "wsd": (lambda: lrax.wsd(0.1, warmup_steps=1_000, cooldown_steps=20_000, total_steps=UPDATES), joined),
+    }
+    for name, (make, make_other) in pairs.items():
+        counted = []
+        for made in (make, make_other):
+            schedule = made()
+            is_ours = isinstance(schedule, lrax.Schedule)
+            one = (lambda one, count: one(count)) if is_ours else (lambda _, count, schedule=schedule: schedule(count))
+            jaxpr = jax.make_jaxpr(one)(schedule if is_ours else None, jnp.int32(0)).jaxpr
+            making = []
+            for _ in range(20):
+                begun = time.process_time()  # of the processor, which other programs hardly change
+                for _ in range(50):
+                    made()
+                making.append((time.process_time() - begun) / 50)
+            counted.append((f"{equations(jaxpr)}", f"{costs(schedule)[0]}", f"{min(making) * 1e6:.0f}"))
+        yield [name, *(f"{own}, {other}" for own, other in zip(*counted, strict=True))]
+
+
 def training() -> Iterator[list[str]]:
     """Steps of an MLP in pairs of short runs, one with a schedule and one with a constant rate, in turn."""
     images, labels = jnp.ones((64, 784)), jnp.zeros(64, jnp.int32)
@@ -188,8 +228,12 @@ def training() -> Iterator[list[str]]:
 
 
 def main() -> None:
-    """Prints both tables."""
-    print(f"Cost of one schedule. {machine()}\n")
+    """Prints the tables."""
+    print(f"What exactness costs: lrax, optax. {machine()}\n")
+    print(table(["schedule", "equations", "HLO instructions", "µs to make one"], exactness()))
+    if sys.argv[1:] == ["exactness"]:
+        return
+    print(f"\nCost of one schedule. {machine()}\n")
     print(table(["schedule", "library", "HLO instructions", "trace and compile, s", "ns an evaluation in a scan"], kinds()))
     print("\nA training step (MLP 784-64-10, batch 64, SGD with momentum) with a schedule and with a constant rate,")
     print("medians of 60 paired runs of 50 steps\n")

@@ -438,6 +438,26 @@ def draw(names: Collection[str] = ()) -> None:
             with Image.open(path) as picture:
                 small = picture.convert("RGB").quantize(24)
             small.save(path, optimize=True)
+            (PICTURES / f"{name}.svg").write_text(thumbnail(entry))
+
+
+def thumbnail(entry: Entry) -> str:
+    """The curve without text, which is too small to read in a thumbnail: an SVG, with compared schedules dashed."""
+    lines = [_line(call)[1] for call in (*entry.compared, entry.call)]
+    lines = [np.log(np.maximum(line, 1e-9)) if entry.log else line for line in lines]
+    low, high = min(0.0, *map(np.min, lines)) if not entry.log else np.min(lines), np.max(lines)
+    drawn = []
+    for line in lines:
+        last = line is lines[-1]
+        counts = np.flatnonzero(np.r_[True, np.diff(line, 2) != 0, True])  # a straight part needs its ends only
+        counts = np.union1d(counts, counts + 1)[:-1] if len(counts) < 300 else np.arange(0, STEPS + 1, 5)
+        points = zip(8 + 224 * counts / STEPS, 110 - 98 * (line[counts] - low) / (high - low or 1), strict=True)
+        style = 'stroke="#0072b2" stroke-width="3"' if last else 'stroke="#777" stroke-width="1.5" stroke-dasharray="5 4"'
+        drawn.append(f'<polyline {style} points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in points)}"/>')
+    axes = '<path stroke="#999" d="M8 6V112H234"/>'
+    shapes = "\n".join(drawn)
+    head = 'xmlns="http://www.w3.org/2000/svg" viewBox="0 0 240 120" fill="none" stroke-linejoin="round"'
+    return f"<svg {head}>\n{axes}\n{shapes}\n</svg>\n"
 
 
 def _line(call: str) -> tuple[np.ndarray, np.ndarray]:

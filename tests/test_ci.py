@@ -1,6 +1,7 @@
 """What continuous integration runs: its pins, paths, extras and commands are those of this repository."""
 
 import hashlib
+import itertools
 import os
 import pathlib
 import re
@@ -10,6 +11,7 @@ import tomllib
 import zipfile
 
 import pytest
+from packaging.requirements import Requirement
 
 import lrax
 
@@ -117,6 +119,27 @@ def test_the_citation_file_has_this_version() -> None:
     assert f"license: {PROJECT['license']}\n" in text
 
 
+def check_extras(metadata: str) -> None:
+    """Every extra of a wheel, and every pair of them, names packages and extras that exist, each with a lowest version."""
+    offered = set(re.findall(r"^Provides-Extra: (.*)$", metadata, re.MULTILINE))
+    assert offered == set(PROJECT["optional-dependencies"])
+    needed = [Requirement(line) for line in re.findall(r"^Requires-Dist: (.*)$", metadata, re.MULTILINE)]
+    for pair in itertools.combinations_with_replacement(sorted(offered), 2):
+        chosen, wanted = {"", *pair}, set(pair)
+        while wanted:  # `lrax[examples]` wants other extras of lrax
+            name = wanted.pop()
+            own = [one for one in needed if one.marker is not None and one.marker.evaluate({"extra": name})]
+            wanted |= set().union(*(one.extras for one in own if one.name == "lrax")) - chosen
+            chosen |= wanted
+        assert chosen - {""} <= offered
+        packages = [one for one in needed for name in chosen if one.marker is None or one.marker.evaluate({"extra": name})]
+        bounds: dict[str, set[str]] = {}
+        for one in packages:
+            bounds.setdefault(one.name, set()).add(str(one.specifier))
+        assert {"jax", "optax", "numpy"} <= set(bounds)
+        assert all(bound.startswith(">=") for name, its in bounds.items() for bound in its if name != "lrax"), bounds
+
+
 @pytest.mark.slow
 def test_a_build_can_be_reproduced(tmp_path: pathlib.Path) -> None:
     """Two builds of the same tree give the same bytes, and the wheel alone works without extras."""
@@ -134,8 +157,7 @@ def test_a_build_can_be_reproduced(tmp_path: pathlib.Path) -> None:
         (metadata,) = [file.read(name).decode() for name in names if name.endswith("METADATA")]
     assert any(name.endswith("LICENSE") for name in names)
     assert not [name for name in names if not name.startswith(("lrax/", "lrax-"))]
-    offered = set(re.findall(r"^Provides-Extra: (.*)$", metadata, re.MULTILINE))
-    assert offered == set(PROJECT["optional-dependencies"])
+    check_extras(metadata)
     program = "import lrax; print(lrax.__file__, lrax.warmup_cosine(peak=0.1, warmup_steps=10, total_steps=100)(50))"
     shown = subprocess.run(
         [sys.executable, "-c", program],

@@ -116,6 +116,24 @@ def test_plain_english_and_code_are_allowed(text: str) -> None:
     assert not [pattern for pattern in BANNED if re.search(pattern, text, re.IGNORECASE)]
 
 
+def sentences(text: str) -> Iterator[str]:
+    """The sentences of a page, or of the text of a script; a piece of code is a word, tables and formulas are left out."""
+    if text.startswith("# %%"):
+        text = "\n".join(line[2:] if line.startswith("# ") else "" for line in text.splitlines())
+    lines = re.sub(r"```.*?```|\$\$.*?\$\$", "", text, flags=re.DOTALL)
+    lines = re.sub(r"^(\||#).*$", "", lines, flags=re.MULTILINE)
+    lines = re.sub(r"`[^`]*`|\]\([^)]*\)", "code", lines)
+    for paragraph in re.split(r"\n\s*\n|\n\s*(?:- |\d+\. )", lines):
+        yield from re.split(r"(?<=[.!?:;])\s+", " ".join(paragraph.split()))
+
+
+@pytest.mark.parametrize("name", [name for name in TEXTS if name.startswith(("docs/", "README")) and "lrax_site" not in name])
+def test_sentences_are_short(name: str) -> None:
+    """No sentence of a page has more than 36 words; most have fewer than 25."""
+    long = [sentence for sentence in sentences(TEXTS[name].read_text()) if len(sentence.split()) > 36]
+    assert not long
+
+
 @pytest.mark.parametrize(("pattern", "name"), ALLOWED)
 def test_an_exception_is_needed(pattern: str, name: str) -> None:
     """A file is an exception only as long as it has the word."""

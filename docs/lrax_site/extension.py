@@ -23,6 +23,14 @@ class Docstrings(griffe.Extension):
         if isinstance(caller, type) and issubclass(caller, lrax.Schedule) and "__init__" not in cls.members:
             cls.set_member("__init__", _init(caller, cls))
 
+    def on_function_instance(self, *, func: griffe.Function, **_: Any) -> None:
+        """Shows the value of a default that the source names, such as `BUDGET`."""
+        caller = docstrings.runtime(func.canonical_path)
+        for parameter in func.parameters if callable(caller) else ():
+            if re.fullmatch(r"[A-Z][A-Z0-9_]*", str(parameter.default)):
+                value = inspect.signature(caller).parameters[parameter.name].default
+                parameter.default = repr(value) if isinstance(value, int | float) else f"{type(value).__name__}(...)"
+
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Makes a page of the docstring."""
         if obj.docstring is not None and not obj.is_module:

@@ -41,7 +41,7 @@ def thumbnails(page_of: dict[str, str]) -> str:
     for title, section in script().SECTIONS.items():
         parts.append(f'\n## {title}\n\n<div class="thumbnails" markdown>\n')
         for name, entry in section.items():
-            picture = f"![{name}](images/gallery/{name}.png){{ loading=lazy }}"
+            picture = f"![{name}](images/gallery/{name}.svg){{ loading=lazy }}"
             parts.append(
                 f"\n[{picture}<b>{name}</b><span>{_plain(entry.when)}</span>]({page_of[script().path(name)]}#{script().path(name)})\n"
             )

@@ -14,6 +14,8 @@ from lrax_site.pages import OUTSIDE, moved
 ROOT = pathlib.Path(__file__).parents[2]
 VENDOR = ROOT / ".cache" / "site" / "vendor"
 """KaTeX and Mermaid, put there by `docs/build.sh`."""
+ICONS = {"Repository": "fontawesome/brands/git-alt", "Issues": "material/bug-outline", "PyPI": "fontawesome/brands/python"}
+"""At the foot of every page."""
 log = logging.getLogger("mkdocs.hooks.lrax")  # a warning here is one of the build's, which fails it
 
 
@@ -26,6 +28,9 @@ def on_config(config: Any) -> Any:
     if address is not None:
         config.repo_url, config.edit_uri = address, "edit/main/docs/"
         config.repo_name = address.rpartition("/")[2]
+        config.extra["social"] = [
+            {"name": name, "link": link, "icon": ICONS[name]} for name, link in repository.places(address).items()
+        ]
     return config
 
 
@@ -52,8 +57,11 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     """Links to files as the site has them, and names in backticks as links to the reference."""
     if page.file.src_uri == "gallery.md":
         return gallery.thumbnails(reference.places())
-    made = page.file.src_uri.startswith("reference/")
-    markdown = moved(markdown, page.file.src_uri, repository.address())
+    made, address = page.file.src_uri.startswith("reference/"), repository.address()
+    if page.file.src_uri == "index.md" and address is not None:
+        links = " · ".join(f"[{name}]({link})" for name, link in repository.places(address).items())
+        markdown = markdown.replace("\n```sh\n", f"\n{links}\n\n```sh\n", 1)
+    markdown = moved(markdown, page.file.src_uri, address)
     return markdown if made else docstrings.linked_page(markdown)
 
 

@@ -103,6 +103,10 @@ PAGES: dict[str, Page] = {
     "compat-optax": Page("Optax's schedules", "", ("lrax.compat.optax",)),
     "compat-mxnet": Page("MXNet's schedulers", "", ("lrax.compat.mxnet",)),
     "compat-djl": Page("DJL's trackers", "", ("lrax.compat.djl",)),
+    "compat-keras": Page("Keras's schedules", "", ("lrax.compat.keras",)),
+    "compat-timm": Page("timm's schedulers", "", ("lrax.compat.timm",)),
+    "compat-transformers": Page("The schedulers of transformers", "", ("lrax.compat.transformers",)),
+    "theory": Page("Theory and transfer rules", "", ("lrax.theory",)),
 }
 """In the order of the site. Without words of its own a page takes the docstring of its first module."""
 

@@ -34,7 +34,8 @@ def places() -> dict[str, str]:
 def _page(page: str) -> str:
     made = names.pages()[page]
     words = made.words or docstrings.as_markdown(names.packages()[made.modules[0]], made.modules[0])
-    return f"{_FIRST}# {made.title}\n\n{words}\n\n" + "\n\n".join(_name(name.path) for name in names.by_page()[page]) + "\n"
+    first = "" if page.startswith("compat-") else _FIRST
+    return f"{first}# {made.title}\n\n{words}\n\n" + "\n\n".join(_name(name.path) for name in names.by_page()[page]) + "\n"
 
 
 def _name(path: str) -> str:

@@ -14,3 +14,8 @@ def address(root: pathlib.Path = ROOT) -> str | None:
         return str(written).rstrip("/")
     server, name = os.environ.get("GITHUB_SERVER_URL"), os.environ.get("GITHUB_REPOSITORY")
     return f"{server}/{name}" if server and name else None
+
+
+def places(address: str) -> dict[str, str]:
+    """What a reader looks for outside the site: the repository, its issues, and the package index."""
+    return {"Repository": address, "Issues": f"{address}/issues", "PyPI": "https://pypi.org/project/lrax/"}

@@ -40,8 +40,8 @@ def test_the_page_is_up_to_date(gallery: ModuleType) -> None:
 
 
 def test_pictures_are_there_and_small(gallery: ModuleType) -> None:
-    """Each entry has its picture, no picture is left over, and all together stay below a megabyte."""
-    shown = {f"{name}.png" for entries in gallery.SECTIONS.values() for name in entries}
+    """Each entry has its picture and its thumbnail, none is left over, and all together stay below a megabyte."""
+    shown = {f"{name}{end}" for entries in gallery.SECTIONS.values() for name in entries for end in (".png", ".svg")}
     files = list((DOCS / "images" / "gallery").iterdir())
     assert {path.name for path in files} == shown
     assert sum(path.stat().st_size for path in files) < 1_000_000

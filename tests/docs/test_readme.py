@@ -12,12 +12,24 @@ pytestmark = pytest.mark.standard_promotion  # of optax's optimizers
 
 @pytest.mark.filterwarnings("ignore:FigureCanvasAgg is non-interactive")
 def test_readme_runs_as_it_stands(capsys):
-    """The README's program runs from its first line to its last and finds a rate."""
+    """The README's program runs from its first line to its last, and finds the peak that the page shows."""
     mpl.use("Agg")
     names = {}
     exec(compile(python_blocks("README.md"), "README.md", "exec"), names)
     assert "peak learning rate" in capsys.readouterr().out
+    shown = re.search(r"^peak learning rate (\S+) for", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert names["found"].peak == pytest.approx(float(shown[1]), rel=0.3)  # other versions of JAX round differently
     assert names["losses"].shape == (32,)
+
+
+def test_both_first_screens_show_the_same():
+    """The README and the first page of the site have the same ten lines, which print the same line."""
+    blocks = [
+        re.findall(r"```(python|text)\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+        for page in ("README.md", "docs/index.md")
+    ]
+    assert blocks[0][:2] == blocks[1]
+    assert len(blocks[1][0][1].split("\n\n")[1].splitlines()) + 1 <= 10
 
 
 def test_ci_ends_with_the_readme_s_test_command():

@@ -28,7 +28,7 @@ def test_the_version_stands_in_one_place(capsys) -> None:
 def test_an_index_shows_no_link_that_leads_nowhere() -> None:
     """Relative links become addresses at the version's tag; without an address words stay, and pictures are left out."""
     shown = readme.for_index(README, "https://example.org/lrax", "0.1.0")
-    assert "![the range test on real digits](https://example.org/lrax/raw/v0.1.0/docs/images/finder/default.png)" in shown
+    assert "marked](https://example.org/lrax/raw/v0.1.0/docs/images/finder/first.png)" in shown
     assert "[CONTRIBUTING.md](https://example.org/lrax/blob/v0.1.0/CONTRIBUTING.md)" in shown
     alone = readme.for_index(README, None, "0.1.0")
     for text in (shown, alone):

@@ -4,8 +4,8 @@ import concurrent.futures
 import multiprocessing
 import os
 import pathlib
-import signal
-import threading
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -179,10 +179,9 @@ def test_the_job_goes_to_each_worker_once(pool: Any) -> None:
     """A hundred tasks send a job of ten megabytes once, not a hundred times."""
     data = np.random.default_rng(0).bytes(10_000_000)
     began = time.perf_counter()
-    found = dict(
-        _executor.run_tasks("test", pool, lambda task: (task + len(data), os.getpid()), {i: str(i) for i in range(100)})
-    )
-    assert {task: one[0] for task, one in found.items()} == {i: i + 10_000_000 for i in range(100)}
+    with _executor.workers("test", pool, lambda task: task + len(data)) as do:
+        found = sorted(do({str(i): i for i in range(100)}))
+    assert found == [i + 10_000_000 for i in range(100)]
     assert time.perf_counter() - began < 60
     assert _executor._jobs == {}  # nothing is read in this process
 
@@ -197,8 +196,8 @@ def test_an_error_on_a_worker_names_its_runs() -> None:
         return task
 
     with concurrent.futures.ThreadPoolExecutor(1) as threads:
-        with pytest.raises(ZeroDivisionError) as caught:
-            list(_executor.run_tasks("run_sweep", threads, job, {i: f"runs {i} to {i + 1}" for i in range(50)}))
+        with pytest.raises(ZeroDivisionError) as caught, _executor.workers("run_sweep", threads, job) as do:
+            list(do({f"runs {i} to {i + 1}": i for i in range(50)}))
         began = time.perf_counter()
     assert caught.value.__notes__ == ["run_sweep: runs 1 to 2, on a worker of `executor`"]
     assert time.perf_counter() - began < 1.5  # 48 tasks of 0.05 s would take longer
@@ -208,55 +207,19 @@ def test_a_worker_without_the_file_is_sent_the_job(monkeypatch: pytest.MonkeyPat
     """A worker that cannot read the job's file gets the job with its next task."""
     monkeypatch.setattr(_executor, "_jobs", {})
     monkeypatch.setattr(_executor.pathlib.Path, "read_bytes", lambda path: (_ for _ in ()).throw(OSError("another machine")))
-    with concurrent.futures.ThreadPoolExecutor(1) as threads:
-        found = dict(_executor.run_tasks("test", threads, lambda task: task**2, {i: str(i) for i in range(5)}))
-    assert found == {i: i**2 for i in range(5)}
+    with concurrent.futures.ThreadPoolExecutor(1) as threads, _executor.workers("test", threads, lambda task: task**2) as do:
+        assert sorted(do({str(i): i for i in range(5)})) == [i**2 for i in range(5)]
 
 
 @pytest.mark.slow
-def test_dask_workers_that_are_killed_lose_nothing(whole: Any, tmp_path: pathlib.Path) -> None:
-    """Three Dask workers, of which one after the other is killed during the sweep: the results are those of one process."""
-    distributed = pytest.importorskip("distributed")
-    many = jax.tree_util.Partial(slow_train, jnp.arange(3.0))
-    schedules, keys = lrax.Constant(np.geomspace(0.01, 1, 16).astype(np.float32)), jax.random.split(jax.random.key(0), 16)
-    want = lrax.run_sweep(many, schedules, keys, execution=lrax.Execution(max_parallel=1))
-    with (
-        distributed.LocalCluster(3, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        ended, kills = threading.Event(), []
+def test_dask_workers_that_are_killed_lose_nothing() -> None:
+    """Three Dask workers that are killed at random in the course of sweeps and races: the results are those of one process.
 
-        def kill() -> None:
-            random = np.random.default_rng(0)
-            while len(kills) < 3 and not ended.wait(4):
-                workers = [
-                    worker.process.process.pid
-                    for worker in cluster.workers.values()
-                    if worker.process and worker.process.process
-                ]
-                if workers:
-                    os.kill(int(random.choice(workers)), signal.SIGKILL)
-                    kills.append(1)
-
-        killer = threading.Thread(target=kill)
-        killer.start()
-        try:
-            executor = client.get_executor(retries=100)
-            found = lrax.run_sweep(
-                many, schedules, keys, execution=lrax.Execution(max_parallel=1), executor=executor, folder=tmp_path
-            )
-        finally:
-            ended.set()
-            killer.join()
-    same(found, want)
-    assert kills
-
-
-def slow_train(data: Any, schedule: Any, key: Any) -> jax.Array:
-    """`train` over many more steps."""
-    losses = train(data, schedule, key)
-
-    def step(count: Any, total: Any) -> Any:
-        return total + jnp.sum(jnp.sin(jnp.arange(2000.0) + total) * 1e-9)
-
-    return losses + jax.lax.fori_loop(0, 5000, step, 0.0) * 0
+    The script compares them, and counts the tasks that were begun again.
+    """
+    pytest.importorskip("distributed")
+    script = pathlib.Path(__file__).parents[2] / "benchmarks" / "sweep_kills.py"
+    command = [sys.executable, str(script), "--kills", "4", "--every", "6"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
+    assert run.returncode == 0, run.stderr
+    assert "| in all |" in run.stdout

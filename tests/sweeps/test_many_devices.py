@@ -165,10 +165,14 @@ def test_eight_devices_equal_one():
 
 def two_processes(*arguments):
     """The example in two processes of two devices each, over loopback; what each printed, and how each ended."""
+    return in_two(lambda address: [EXAMPLE, *SMALL, "--coordinator", address, "--processes", 2, *arguments, "--process"])
+
+
+def in_two(arguments):
+    """What `arguments` says of an address, in two processes of two devices each: what each printed, and how each ended."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    shared = [EXAMPLE, *SMALL, "--coordinator", address, "--processes", 2, *arguments, "--process"]
+        shared = arguments(f"127.0.0.1:{probe.getsockname()[1]}")
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     running = [subprocess.Popen(**command(*shared, process, devices=2), **pipes) for process in (0, 1)]
     try:
@@ -202,3 +206,47 @@ def test_two_processes_equal_one(tmp_path):
     assert again[again.index("schedule") :] == printed[table]
     ended = two_processes(*options, "--seeds", "1")
     assert all(status != 0 and "of one with other schedules" in errors for _, errors, status in ended)
+
+
+RACE = textwrap.dedent(
+    """
+    import functools, sys
+    import jax, jax.numpy as jnp, numpy as np, optax
+    from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
+
+    address, process = sys.argv[1], int(sys.argv[2])
+    if address:
+        jax.config.update("jax_cpu_collectives_implementation", "gloo")
+        jax.distributed.initialize(address, 2, process)
+    import lrax
+
+    mesh = Mesh(np.array(jax.devices()), ("runs",))
+    everywhere = NamedSharding(mesh, P())
+    data = jax.device_put(np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32), everywhere)
+    learner = lrax.Learner.create(
+        lambda params, batch: jnp.mean((params - batch) ** 2), jnp.zeros(3), functools.partial(optax.sgd, momentum=0.9)
+    )
+    learner = jax.device_put(learner, everywhere)
+    key = jax.jit(lambda: jax.random.key(1), out_shardings=everywhere)()
+    schedules = lrax.Constant(np.float32([0.001, 0.01, 0.1, 0.3, 0.5, 1e20]))
+    given = {"rungs": (4, 4, 8), "batch_size": 16, "key": key}
+    for loop, evaluation in (("scan", None), ("python", lrax.Evaluation(lambda state: jnp.sum(state.params**2), every=3))):
+        execution = lrax.Execution(mesh=mesh, loop=loop)
+        race = lrax.race(learner, data, schedules, evaluation=evaluation, execution=execution, **given)
+        print(race, race.losses.tolist(), jax.device_get(race.state.params).tolist())
+    if address:
+        try:
+            lrax.race(learner, data, schedules, execution=execution, folder="x", **given)
+        except ValueError as error:
+            assert "`folder` must be left out where there are several processes" in str(error)
+    """
+)
+
+
+@pytest.mark.slow
+def test_a_race_over_two_processes_equals_one():
+    """A race over a mesh of two processes is, in each of them, that of one process with as many devices."""
+    alone = output("-c", RACE, "", 0, devices=4)
+    for printed, errors, status in in_two(lambda address: ["-c", RACE, address]):
+        assert status == 0, errors
+        assert "\n".join(line for line in printed.splitlines() if "[Gloo]" not in line) == alone.strip()

@@ -325,7 +325,7 @@ def test_data_that_end_are_said():
     """A race whose data end before its last rung says so, in a field and in its table."""
     result = run(data=iter([DATA] * 10), batch_size=None, key=None, rungs=(8, 8))
     assert result.ended
-    assert "the data ended after 10 steps" in str(result)
+    assert "The data ended after 10 steps" in str(result)
     assert not run(rungs=(8, 8)).ended
 
 

@@ -112,10 +112,10 @@ def test_a_full_store_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         return float(schedule(0))
 
     with pytest.warns(
-        RuntimeWarning, match="could not be written, store://bucket/full/run-000000.lrax: RuntimeError: the quota"
+        RuntimeWarning, match="could not be written, store://bucket/full/run-000000-0.lrax: RuntimeError: the quota"
     ):
         lrax.run_sweep(fill, [lrax.Constant(0.1), lrax.Constant(0.2)], traced=False, folder="store://bucket/full")
-    assert names("store://bucket/full") == ["run-000000.lrax", "run-000001.lrax"]
+    assert names("store://bucket/full") == ["run-000000-0.lrax", "run-000001-0.lrax"]
     monkeypatch.setattr(Store, "full", True)
     with pytest.raises(
         ValueError, match="`folder` must be a folder that can be written to, got 'store://x'; RuntimeError: the q"

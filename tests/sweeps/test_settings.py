@@ -275,13 +275,13 @@ ONE, TWO = "peak 0.1", "peak 0.2"
             [1, 2, 3, 1, 3, 3],
             3,
             f"Best: {ONE}: score 2 (median of 3 seeds), not significantly different from the next ({TWO}): lower by "
-            "0.3333 ± 0.33 in the mean over 3 seeds",
+            "0.3333 ± 0.33 in the mean over 3 seeds; take either, or train more seeds",
         ),
         (
             [1, 2, 3, 9, 9, 2, 2, 2, 20, 20],
             5,
             f"Best by the median: {TWO}: score 2 (median of 5 seeds), not significantly different from the next ({ONE}): "
-            "higher by 4.4 ± 2.7 in the mean over 5 seeds",
+            "higher by 4.4 ± 2.7 in the mean over 5 seeds; take either, or train more seeds",
         ),
         (
             [1.0] * 12 + [0.9] * 7 + [9.0] * 5,
@@ -289,10 +289,11 @@ ONE, TWO = "peak 0.1", "peak 0.2"
             f"Best by the median: {TWO}: score 0.9 (median of 12 seeds), significantly higher than the next ({ONE}) "
             "by 3.275 ± 1.2 in the mean over 12 seeds",
         ),
-        ([2, 1], 1, f"Best: {TWO}: score 1, lower than the next ({ONE}) by 1; not tested, which takes several seeds"),
+        ([2, 1], 1, f"Best: {TWO}: score 1, lower than the next ({ONE}) by 1; not tested: train several seeds of both"),
         ([1, NAN, 2, 2], 2, f"Best: {TWO}: score 2 (median of 2 seeds); every other setting has a run that diverged"),
-        ([1], 1, f"Best: {ONE}: score 1"),
-        ([1, NAN], 2, "No best: every setting has a run that diverged"),
+        ([1, 1], 1, f"Best: {ONE}: score 1, equal to the next ({TWO}); not tested: train several seeds of both"),
+        ([1], 1, f"Best: {ONE}: score 1; there is no other setting to compare it with"),
+        ([1, NAN], 2, "No best: every setting has a run that diverged; try peak learning rates below 0.1"),
     ],
 )
 def test_the_verdict_is_the_first_line(scores, seeds, words):

@@ -300,6 +300,18 @@ def test_frames_are_the_rows(race, tmp_path):
     assert ranked.sort_values("place")["run"].tolist() == race[0].order.tolist()
 
 
+def test_rows_of_a_race_in_python_have_their_steps():
+    """In a race of trainers the place goes by the steps first, as in the table."""
+
+    def trainer(schedule, report, until, state):
+        report(until - 1, {"loss": float(schedule(0))})
+
+    schedules = [lrax.Constant(peak) for peak in (0.3, 0.1, 0.2, 0.4)]
+    rows = lrax.run_sweep(trainer, schedules, traced=False, rungs=(2, 2)).rows()
+    assert [row["steps"] for row in rows] == [2, 4, 4, 2]
+    assert [row["place"] for row in rows] == [2, 0, 1, 3]
+
+
 def test_without_pandas_a_frame_is_an_error(race, monkeypatch):
     """Without pandas the error has the command that installs it, and what returns the same without it."""
     monkeypatch.setitem(sys.modules, "pandas", None)

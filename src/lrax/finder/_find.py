@@ -75,17 +75,19 @@ def find_lr(
         of batches, which is iterated again when it ends before the search does. Its batches may differ in shape and dtype; each
         of at most 32 shapes compiles a program. The last batch of a pass is left out if it has fewer examples than the
         first and is the same otherwise.
-      schedule: the plan that will be trained, of any peak: only its shape counts. By default `lrax.warmup_cosine`.
+      schedule: the schedule that you are going to train with. Its peak may be any number. By default `lrax.warmup_cosine`.
       total_steps: the length of the plan, an int; by default that of `schedule`, or 1,000 where it has none.
       budget: the steps of the whole search, ramp and short runs together: an int of at least 20, or a float below 1 for a
         fraction of the plan. More are better, up to a tenth of the plan.
       key: random key that draws the batches; needed for arrays and samplers.
       batch_size: examples in a batch, for arrays. They are drawn without replacement, epoch after epoch; the last
         partial batch of an epoch is dropped, and a batch is never larger than the data.
-      evaluation: a `lrax.Evaluation` of the state on data that are not trained on. It judges the short runs after their last
-        step, in place of their losses; on the ramp it is measured every 10 steps if it does not say.
+
+    Other Args:
+      evaluation: a `lrax.Evaluation` of the state on data that are not trained on. It replaces the losses of the short runs
+        and is measured after their last step; on the ramp it is measured every 10 steps by default.
       groups: patterns, as in `lrax.by_path`, such as `("encoder", "head")`: a parameter belongs to the first that is found in
-        its path. After the search for all parameters comes one for each group, with the others frozen; see `found.groups`.
+        its path. After the search for all parameters, each group is searched with the others frozen; see `found.groups`.
       frozen_lr: learning rate of the frozen parameters; by default they stay as they are.
       compare: another learner of the same loss, whose optimizer needs no learning rate, such as `optax.contrib.prodigy`. After
         the search it is trained from 1 straight down to 0 over the steps of the longest short run, and so is your plan at
@@ -95,7 +97,7 @@ def find_lr(
       accumulate: batches to one optimizer step, for learners that accumulate gradients (`optax.MultiSteps`); the learning rate
         changes once a step, and the loss is the mean over its batches.
       loop: `"scan"` runs all steps in one program, `"python"` calls the compiled step from Python, which is faster for
-        convolutions on the CPU. By default what suits the data and the platform; the answer is the same.
+        convolutions on the CPU. The default depends on the data and the platform; the answer is the same.
       progress: shows a progress bar (needs tqdm).
 
     Returns: a `lrax.FinderResult`: `found.peak`, `found.schedule` at that peak, `found.interval`, `found.plot()`. `found.peak`

@@ -123,6 +123,8 @@ def plot_search(
         axes.set_ylabel("loss")
     if peak is not None:
         axes.axvline(peak, color=ANSWER, linestyle="--", label=f"peak {peak:.3g}")
+        look = {"color": ANSWER, "fontweight": "bold", "ha": "right", "va": "top"}
+        axes.annotate(f"{peak:.3g}", (peak, 0.97), (-4, 0), axes.get_xaxis_transform(), "offset points", **look)
     _legend(axes)
     return axes
 

@@ -52,7 +52,7 @@ def range_test(
     """The classic learning-rate range test: trains while the learning rate climbs, and returns the curve.
 
     It is pure: it may be jitted, vmapped over states, keys or ramps, and be a part of other programs. Nothing is mutated: the
-    learner's state is bit for bit what it was. `lrax.find_lr` goes on from such a curve to the peak for your schedule.
+    learner's state is bit for bit what it was. `lrax.find_lr` uses such a curve to find the peak for your schedule.
 
     Args:
       learner: a state and its step function; `lrax.Learner.create`, or `lrax.flax` for Flax models.
@@ -61,9 +61,11 @@ def range_test(
       key: random key that draws the batches; needed for arrays and samplers.
       batch_size: examples in a batch, for arrays. They are drawn without replacement, epoch after epoch; the last
         partial batch of an epoch is dropped, and a batch is never larger than the data.
-      ramp: schedule of the learning rates; by default from 1e-6, a tenth more every step, to 10: 170 steps.
+      ramp: schedule of the learning rates; by default from 1e-6 to 10 in 170 steps, each a tenth higher.
       steps: length of the test, an int; by default the ramp's length plus one, so that its end is reached. The default ramp is
         fitted to it.
+
+    Other Args:
       smoothing: count -> weight of the new loss in the smoothed one that the stop rule sees; by default a running mean with 0.3
         on the past.
       stop: run -> bool; by default where the smoothed loss is more than twice the median of the first 20 losses (higher if
@@ -72,7 +74,7 @@ def range_test(
       transform: a function of every batch: called on the host with the batches of an iterable, inside the program otherwise.
       accumulate: batches to one optimizer step, for learners that accumulate gradients (`optax.MultiSteps`).
       loop: `"scan"` runs all steps in one program, `"python"` calls the compiled step from Python, which is faster for
-        convolutions on the CPU. By default what suits the data and the platform; the curve is the same.
+        convolutions on the CPU. The default depends on the data and the platform; the curve is the same.
       donate: gives the memory of the learner's state away, for models that fit only once.
       progress: shows a progress bar (needs tqdm).
 

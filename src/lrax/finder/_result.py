@@ -93,12 +93,12 @@ NO_RUNS = Runs(NOTHING, np.zeros(0, np.int32), NOTHING, NOTHING, 0)
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class FinderResult:
-    """The peak learning rate for a plan, and what it was read from.
+    """The peak learning rate for a schedule, and the measurements behind it.
 
     Attributes:
       peak: the peak learning rate for the plan, or None where the test does not support one; `explanation` says why.
-      interval: where the best peak may be. For four of five measured tasks it was; wider where the runs do not show an end.
-      plan: the schedule that will be trained, as it was given.
+      interval: where the best peak may be, with a probability of 80 %; wider if the runs do not show one of its ends.
+      plan: the schedule that you are going to train with, as you passed it.
       total_steps: its length in steps.
       reason: why the ramp ended, or why there is no peak.
       curves: the ramp, a `Curve`; several ramps if several were run.
@@ -229,6 +229,8 @@ class FinderResult:
         if self.evaluated:
             metric = SIGNS[ramp.goal] * float(runs.scores[runs.best])
             said = f"{tried}: the best by the evaluation, {metric:.3g} (at a loss of {loss:.3g}), was at {best:.2g}"
+        if self.peak < best / 2:
+            said += "; the answer is lower, because a peak that is too high costs more than one that is too low"
         said += f"; {self._compared()}" if self.comparison else ""
         longer = 2 * self.budget < self.total_steps
         more = f"budget={2 * self.budget} makes longer runs" if longer else "lrax.race compares whole runs"

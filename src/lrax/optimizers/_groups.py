@@ -40,7 +40,7 @@ def by_path(
       groups: by regular expression (`re.search`), one of: a number that multiplies the schedule; another schedule, which starts
         at step 0 like `schedule`; None for frozen parameters, which need no optimizer state; or a dict of any of these:
         `optimizer`, another factory for the group; `schedule`, another schedule; `factor`, a number that multiplies it;
-        `floor`, below which the learning rate does not go (in the warm-up neither); `frozen_steps`, for which the group has
+        `floor`, the smallest learning rate, also in the warm-up; `frozen_steps`, for which the group has
         learning rate 0; `warmup_steps`, over which its learning rate then rises linearly. `lrax.layerwise` makes groups by
         depth, `lrax.theory.over_width` by width, and `lrax.matrices` gives the pattern of the weight matrices.
 
@@ -163,7 +163,7 @@ def path_of(keys: tuple[object, ...]) -> str:
 
 @check_call
 def matrices(params: PyTree, exclude: str = "(?i)embed|head|unembed|lm_head") -> str:
-    r"""The pattern of all weight matrices for `lrax.by_path`: what Muon is for.
+    r"""The pattern of all weight matrices for `lrax.by_path`, for example to train them with Muon.
 
     Args:
       params: the parameters, or their shapes.

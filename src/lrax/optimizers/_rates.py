@@ -220,7 +220,7 @@ def _covers(scale: Place, places: Sequence[Place]) -> bool:
 def last_lr(opt_state: PyTree, schedule: FollowedBy = None, path: str | None = None) -> jax.Array:
     """The learning rate of the last step of a run.
 
-    A learning rate in the state is the answer, whatever `schedule` gives for that step: in states of `lrax.recorded`, of
+    If the state stores a learning rate, that is the answer, whatever `schedule` gives: states of `lrax.recorded`, of
     `lrax.by_path`, and of `optax.inject_hyperparams` with a `learning_rate`. Otherwise it is that of the schedule at the last
     count. A `reduce_on_plateau` (lrax's or optax's) or a `greedy` in the state multiplies it by its scale.
 

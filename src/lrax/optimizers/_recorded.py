@@ -355,7 +355,7 @@ COUNT = Rule("a whole number of steps, at least 0", np.int32, low=0, remedy="giv
 def convert_state(
     opt_state: PyTree, optimizer: optax.GradientTransformation, params: PyTree, count: Whole | None = None
 ) -> PyTree:
-    """The state of a run, for the same optimizer with `recorded` or `by_path` around it, without them, or with other groups.
+    """Converts the state of a run for an optimizer with `recorded` or `by_path` around it, without them, or with other groups.
 
     Call it once, before the first step with the new optimizer. Moments and counts are copied. Where the learning rates are the
     same, the run continues bit for bit.

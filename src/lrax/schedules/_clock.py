@@ -63,18 +63,18 @@ Unit: TypeAlias = Annotated[Converted[Whole | None, Int | None], Maybe(UNIT)]
 
 @final
 class Clock(Value):
-    r"""How much was seen before each step of a run whose batch size may change: exactly, up to 2**62.
+    r"""The exact amount of data before each step of a run whose batch size may change, up to 2**62.
 
     $$seen(t) = \sum_{i < t} batch\_size(i)$$
 
-    A batch size in examples makes it count examples, one in tokens makes it count tokens. With gradient accumulation, the batch
-    size is all that is accumulated for a step. Its numbers are leaves, and nothing compiled grows with the number of sizes.
+    It counts examples if the batch sizes are in examples, and tokens if they are in tokens. With gradient accumulation, a batch
+    size is the amount of one optimizer step. Its numbers are leaves, and nothing compiled grows with the number of sizes.
 
     Args:
       batch_sizes: examples or tokens in a step, one whole number, or a list; shape (n,).
-      boundaries: counts at which the next batch size begins, rising, one fewer; None for one size.
-      unit: examples or tokens of one count of a schedule that this clock reads, a whole number; None is 1. If it divides the
-        batch sizes nothing is rounded; otherwise such a schedule is at the last whole unit.
+      boundaries: increasing counts at which the next batch size begins, one fewer than `batch_sizes`; None for one size.
+      unit: how many examples or tokens one count of a converted schedule means, a whole number; None is 1. If it divides the
+        batch sizes, nothing is rounded; otherwise the schedule is evaluated at the last whole unit.
 
     Raises: ValueError if `boundaries` is not one shorter than `batch_sizes`, or a number is out of range.
 
@@ -350,9 +350,9 @@ def steps_for(
     the end of an epoch into the next one: E epochs of n batches are `E * n // accumulate` steps. With `flush=True` they make a
     step, as in the Trainer of transformers: `E * ceil(n / accumulate)` steps.
 
-    With a `clock`, whose batches may grow, it is the count at which this amount was seen; epochs then follow each other without
-    a gap. If the clock's batches are accumulated from smaller ones, give the size of these as `batch_size`, and epochs are
-    counted as with `accumulate`.
+    With a `clock`, it is the count at which this amount has been seen; epochs are then not rounded to whole batches. If
+    the clock's batches are accumulated from smaller ones, give their size as `batch_size`, and epochs are counted as with
+    `accumulate`.
 
     Args:
       fraction: of `total_steps`, from 0 to 1.

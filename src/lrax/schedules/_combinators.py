@@ -276,7 +276,7 @@ class Shift(Wrapper):
 
 @final
 class Stretch(Wrapper):
-    r"""A schedule whose time runs slower: counted in epochs, say, or a whole plan at 1.5 times its length.
+    r"""A schedule in slower time, such as one in epochs, or a whole schedule at 1.5 times its length.
 
     $$\eta(t) = schedule(\lfloor t / every \rfloor)$$
 
@@ -367,7 +367,7 @@ class Warp(Schedule):
 
 @final
 class Cycle(Schedule):
-    r"""A phase again and again, each cycle longer (or shorter) and higher (or lower) than the last.
+    r"""Repeats a phase; each cycle may be longer or shorter, and higher or lower, than the one before.
 
     $$\eta(t) = value\_factor^{k} \cdot phase_{L_k}\!\left(t - \textstyle\sum_{j<k} L_j\right), \quad
     L_k = \max\!\left(min\_steps,\; \lfloor L_0 \cdot length\_factor^k + \tfrac12 \rfloor\right)$$
@@ -375,7 +375,7 @@ class Cycle(Schedule):
     At a boundary the next cycle is at its start. The cycle is found in integers, exactly for every count; the compiled size
     does not depend on the number of cycles, and the time of an evaluation grows with it only while lengths change.
 
-    A `length_factor` below 1 makes cycles shorter until they are as short as they may be; all later ones have that length. A
+    A `length_factor` below 1 makes cycles shorter until they reach `min_steps`; all later ones have that length. A
     cycle of one step has only the first learning rate of the phase: with the default `min_steps` the learning rate ends up at
     the peak in every step. So give `min_steps` with such a factor. A cycle is never shorter than the warm-up of its phase and
     one step more.
@@ -386,7 +386,7 @@ class Cycle(Schedule):
       length_factor: what the length is multiplied by from cycle to cycle, > 0. A number is taken as its nearest ratio of
         integers of at most 32768 (1.2 is 6/5).
       value_factor: what the learning rates are multiplied by from cycle to cycle, > 0.
-      rounding: what a length is that is not whole. `"nearest"`: each length is the integer nearest to the first one times a
+      rounding: how lengths are rounded. `"nearest"`: each length is the integer nearest to the first one times a
         power of the factor, halves rounded up, so that rounding does not add up. `"each"`: each length is the factor times the
         length before it, rounded up, as a loop over cycles computes it. `"none"`: nothing is rounded, and a cycle may end
         between two steps, as in Keras and timm; only for a phase with a curve, such as `Cosine`.
@@ -461,7 +461,7 @@ def shortest(phase: Schedule) -> jax.Array:
 
 @final
 class Repeat(Wrapper):
-    r"""A schedule a number of times; then its end is held.
+    r"""Repeats a schedule a number of times, then holds its end.
 
     $$\eta(t) = schedule(t \bmod L) \quad (t < times \cdot L), \qquad \eta(t) = schedule(L) \quad (t \ge times \cdot L)$$
 
@@ -775,7 +775,7 @@ class Dips(Wrapper):
     $$\eta(t) = shape\!\left(schedule(b_k), end, \tfrac{t - b_k}{steps}\right) \quad (b_k \le t < ends_k), \qquad
     b_k = ends_k - steps$$
 
-    At count `ends[k]` the schedule goes on as if there had been no fall. The compiled size does not depend on their number.
+    At count `ends[k]` the schedule continues as if there had been no fall. The compiled size does not depend on their number.
 
     Args:
       schedule: a schedule or a callable `count -> learning rate`.

@@ -67,14 +67,14 @@ class StepDecay(Schedule):
 
     $$\eta(t) = \max(floor,\; start \cdot factor^{\lfloor t / every \rfloor})$$
 
-    A `start` below 0 is mirrored: the smaller of the two, so that it never rises above `floor`.
+    With a `start` below 0 it is the smaller of the two, so that it never rises above `floor`.
 
     A factor near 1 loses digits as a float32, and each of many drops loses them again: 1.0001 to the power 100,000 is off by
     2e-3. `Stretch(Exponential(start, factor**n, every=n), every)` is the same staircase, and exact if `factor**n` is a number
     that float32 has, or is about 2 or one half.
 
     Args:
-      start: learning learning rate of the first `every` steps.
+      start: learning rate of the first `every` steps.
       factor: what the learning rate is multiplied by at counts `every`, `2 * every`, ...; > 0.
       every: steps between changes, an integer > 0.
       floor: the learning rate never falls below this; at most `start` (at least `start` where that is below 0).
@@ -112,9 +112,9 @@ class MultiStep(Table):
     Args:
       start: learning rate before the first boundary.
       factor: what the learning rate is multiplied by at each boundary, > 0.
-      boundaries: counts at which it changes, that rise strictly: in steps, integers >= 0, or as fractions of the total;
+      boundaries: strictly increasing counts at which it changes: in steps, integers >= 0, or as fractions of the total;
         shape (n,), and n may be 0.
-      total_steps: the whole length in steps; None for no end, or for a plan that needs it for its fractions.
+      total_steps: the whole length in steps; None for no end, or to set it later if there are fractions.
 
     Raises: ValueError if `boundaries` is unsorted or a number is out of range.
 
@@ -140,7 +140,7 @@ class Exponential(Schedule):
 
     $$\eta(t) = \max(floor,\; start \cdot factor^{t / every})$$
 
-    A `start` below 0 is mirrored: the smaller of the two, so that it never rises above `floor`.
+    With a `start` below 0 it is the smaller of the two, so that it never rises above `floor`.
 
     Slow decays need `every`: as a float32, 0.9999999 is 0.99999988, but `factor=0.9, every=1_000_000` is exact. A half-life
     of n steps is `factor=0.5, every=n`. The value is within $4 + |\ln factor|$ float32 ulp of the formula.

@@ -22,7 +22,7 @@ class Extension(Wrapper):
 
     where $r$ and $R$ are the steps left at `begin` before and after the change. The position is found exactly, in integers;
     between two steps of the old plan the learning rate is interpolated linearly. In mode `"hold"` the learning rate of `begin`
-    is held for the $R - r$ new steps, and then the schedule goes on as it was.
+    is held for the $R - r$ new steps, and then the schedule continues.
 
     Args:
       schedule: a schedule with a length.
@@ -75,14 +75,14 @@ class Extension(Wrapper):
 
 @check_call
 def extend(schedule: RateFunction, total_steps: Whole, at: Whole, mode: Literal["stretch", "hold"] = "stretch") -> Schedule:
-    """A longer run: up to count `at` the old learning rates, from there on the rest of the plan, slowed down.
+    """Extends a run: keeps the learning rates up to count `at`, then follows the rest of the schedule more slowly.
 
     Args:
       schedule: the plan so far, with a length.
       total_steps: the new length of the whole run in steps, more than the old one.
       at: count at which the new plan begins, the steps that are done: `lrax.count_of(opt_state)`.
       mode: `"stretch"` to slow the rest down evenly, so that it ends at the old end; `"hold"` to hold the learning rate of `at`
-        for the additional steps and then go on as planned, which lengthens the stable phase of a warmup-stable-decay schedule.
+        for the additional steps and then continue as planned, which lengthens the stable phase of a warmup-stable-decay run.
 
     Returns: a schedule of length `total_steps`. The optimizer's state needs no change. Up to `at` its learning rates are
       the old ones, bit for bit; of a plan that was extended before, to a float32 ulp or two.
@@ -108,9 +108,9 @@ def extend(schedule: RateFunction, total_steps: Whole, at: Whole, mode: Literal[
 
 @check_call
 def branch(schedule: RateFunction, total_steps: Whole, at: Whole, end: Number = 0.0, mode: ShapeName = "linear") -> Schedule:
-    """A cool-down that leaves a running schedule at count `at`: up to there the old learning rates, then down to `end`.
+    """Ends a run with a cool-down: keeps the learning rates up to count `at`, then decays to `end`.
 
-    Leave the stable phase of one long run at several counts, and each branch is a finished model of another training length.
+    Branches from the stable phase of one long run, at several counts, give finished models of several training lengths.
 
     Args:
       schedule: the plan so far, endless or with a length.

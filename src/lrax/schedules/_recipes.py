@@ -229,7 +229,7 @@ class MayEnd(Recipe):
 
 @final
 class warmup_cosine(Recipe):  # noqa: N801
-    """Climbs in a straight line to `peak`, then falls to `end` along half a cosine, and holds it.
+    """Rises linearly to `peak`, then falls to `end` along half a cosine, and holds it.
 
     The learning rate of the first step is `start`, or `peak / (warmup_steps + 1)`: not 0.
 
@@ -264,7 +264,7 @@ class warmup_cosine(Recipe):  # noqa: N801
 
 @final
 class warmup_linear(Recipe):  # noqa: N801
-    """Climbs in a straight line to `peak`, then falls in a straight line to `end`, which is held: straight to zero.
+    """Rises linearly to `peak`, then falls linearly to `end`, 0 by default, and holds it.
 
     The learning rate of the first step is `start`, or `peak / (warmup_steps + 1)`: not 0.
 
@@ -361,7 +361,7 @@ class flat_cosine(Recipe):  # noqa: N801
 
 @final
 class warmup_inverse_sqrt(MayEnd):  # noqa: N801
-    """Climbs in a straight line to `peak`, falls as one over the square root, and at last, if asked, straight to `end`.
+    """Rises linearly to `peak`, falls as one over the square root, and may cool down linearly to `end`.
 
     The learning rate of the first step is `peak / (warmup_steps + 1)`, not 0.
 
@@ -396,7 +396,7 @@ class warmup_inverse_sqrt(MayEnd):  # noqa: N801
 
 @final
 class noam(Recipe):  # noqa: N801
-    r"""The Transformer's schedule: climbs in a straight line, then falls as one over the square root.
+    r"""The Transformer's schedule: rises linearly, then falls as one over the square root.
 
     $$\eta(t) = factor \cdot model\_size^{-1/2} \min\!\left((t + 1)^{-1/2},\; (t + 1)\, warmup\_steps^{-3/2}\right)$$
 
@@ -584,7 +584,7 @@ class cyclical(Recipe):  # noqa: N801
 
 @final
 class sgdr(Recipe):  # noqa: N801
-    """Cosine decay with warm restarts: from `peak` to `end`, again and again, each cycle longer than the last.
+    """Cosine decay with warm restarts: repeated from `peak` to `end`, each cycle longer than the one before.
 
     Args:
       peak: learning rate at the top of the first cycle.
@@ -626,7 +626,7 @@ class sgdr(Recipe):  # noqa: N801
 
 @final
 class wsd_s(Recipe):  # noqa: N801
-    """Warm-up, stable, decay, again and again: it falls to `end` before each of `ends`, where it is back at `peak`.
+    """Repeated warm-up, stable, decay: falls to `end` before each of `ends`, then returns to `peak`.
 
     One run gives finished models of several lengths, and trains nothing twice. The learning rate of the first step is
     `peak / (warmup_steps + 1)`, not 0.

@@ -135,9 +135,9 @@ class PiecewiseConstant(Table):
 
     Args:
       values: learning rates, one more than there are boundaries; shape (n + 1,).
-      boundaries: counts at which the next value begins, that rise strictly: in steps, integers >= 0, or as fractions of
+      boundaries: strictly increasing counts at which the next value begins: in steps, integers >= 0, or as fractions of
         the total; shape (n,), and n may be 0.
-      total_steps: the whole length in steps; None for no end, or for a plan that needs it for its fractions.
+      total_steps: the whole length in steps; None for no end, or to set it later if there are fractions.
 
     Raises: ValueError if `boundaries` is unsorted or negative, or `values` is not one longer.
 
@@ -162,7 +162,7 @@ class PiecewiseConstant(Table):
 
 @final
 class Piecewise(Table):
-    r"""Leads through `values` at `counts`, with one curve between each two, and holds the first before and the last after.
+    r"""Connects `values` at `counts` by curves; holds the first value before them and the last value after them.
 
     $$\eta(c_k) = v_k, \qquad \eta(t) = shape\!\left(v_k, v_{k+1}, \tfrac{t - c_k}{c_{k+1} - c_k}\right)
     \quad (c_k \le t < c_{k+1})$$
@@ -171,11 +171,11 @@ class Piecewise(Table):
 
     Args:
       values: learning rates, one a count, at least two; shape (n,).
-      counts: counts at which each value is reached, that rise strictly: in steps, integers >= 0, or as fractions of the total,
-        of which 1.0 after another is all; shape (n,).
+      counts: strictly increasing counts at which each value is reached: in steps, integers >= 0, or as fractions of the total,
+        where 1.0 after another fraction is the whole total; shape (n,).
       mode: curve between them: `"linear"`, `"cosine"`, `"geometric"` (straight on a logarithmic axis; values above 0) or
         another (see `Cooldown`).
-      total_steps: the whole length in steps; None for the last of `counts`, or for a plan that needs it for its fractions.
+      total_steps: the whole length in steps; None for the last of `counts`, or to set it later if there are fractions.
 
     Raises: ValueError if `counts` is unsorted or negative, the two lists are not of one length, `mode` is unknown, or a value
       is not positive where `mode` is `"geometric"`.
@@ -309,7 +309,7 @@ def outer_slope(here: jax.Array, beyond: jax.Array, own: jax.Array, other: jax.A
 
 @final
 class Spline(Table):
-    r"""Leads through `values` at `counts` on a smooth curve that never overshoots; the first and the last are held.
+    r"""A smooth curve through `values` at `counts` that never overshoots; holds the first and the last value outside.
 
     Between two knots it is the cubic with the values and the slopes there. The slope at a knot is the harmonic mean of those of
     the two straight pieces next to it, weighted by their lengths, and 0 where one climbs and the other falls or either is
@@ -324,9 +324,9 @@ class Spline(Table):
 
     Args:
       values: learning rates, one a count, at least two; shape (n,).
-      counts: counts at which each value is reached, that rise strictly: in steps, integers >= 0, or as fractions of the total,
-        of which 1.0 after another is all; shape (n,). They may be traced.
-      total_steps: the whole length in steps; None for the last of `counts`, or for a plan that needs it for its fractions.
+      counts: strictly increasing counts at which each value is reached: in steps, integers >= 0, or as fractions of the total,
+        where 1.0 after another fraction is the whole total; shape (n,). They may be traced.
+      total_steps: the whole length in steps; None for the last of `counts`, or to set it later if there are fractions.
 
     Raises: ValueError if `counts` is unsorted or negative, or the two lists are not of one length.
 

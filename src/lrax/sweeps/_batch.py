@@ -1,7 +1,7 @@
 """A batch of schedules, and the other arguments of the training function, each with one leading axis for the runs."""
 
 import collections
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar, final
 
 import jax
@@ -161,7 +161,7 @@ def spread(caller: str, schedule: Schedule, others: tuple[Any, ...] = ()) -> tup
 
 @check_call
 def grid(schedules: Schedule | Sequence[Schedule], *others: Any) -> tuple[Any, ...]:
-    """Every schedule with every seed, as arguments of `sweep`; the schedule changes slowest.
+    """Combines every schedule with every seed, as arguments of `sweep`; the schedule changes slowest.
 
     Args:
       schedules: one schedule whose fields have a leading axis, or a list of schedules; S of them.
@@ -222,6 +222,15 @@ def check_part(caller: str, part: object, folder: object) -> tuple[int, int] | N
     if folder is None:
         raise argument_error(ValueError, caller, "folder", "given with `part`", folder, "the parts put their runs there")
     return index, count
+
+
+def check_rungs(caller: str, rungs: object) -> tuple[int, ...]:
+    """`rungs` as one or more numbers of steps; raises for anything else."""
+    lengths = tuple(rungs) if isinstance(rungs, Iterable) else (rungs,)
+    whole = all(isinstance(length, int | np.integer) and not isinstance(length, bool) and length > 0 for length in lengths)
+    if not lengths or not whole:
+        raise argument_error(ValueError, caller, "rungs", "one or more numbers of steps, each at least 1", rungs)
+    return tuple(int(length) for length in lengths)
 
 
 def chosen_runs(runs: int, size: int, part: tuple[int, int] | None) -> npt.NDArray[np.intp]:

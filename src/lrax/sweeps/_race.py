@@ -3,23 +3,27 @@
 import dataclasses
 import itertools
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
 from lrax.fields._errors import any_traced, argument_error, check_call
 from lrax.fields._rules import PyTree
 from lrax.schedules._base import Schedule
-from lrax.sweeps._batch import Batch, as_batch, check_execution, take
+from lrax.sweeps._batch import Batch, as_batch, check_execution, check_rungs, take
+from lrax.sweeps._executor import GROUPS, Executor, Tasks, check_executor, workers
 from lrax.sweeps._results import RaceResult, contradiction
 from lrax.sweeps._score import check_fraction, peak_lrs
+from lrax.sweeps._tables import ranges_of
 from lrax.training._core import PROGRESS, Reason, Run, part_of
 from lrax.training._driver import Execution, Source, Trainer, make_trainer
 from lrax.training._evaluating import Evaluation
 from lrax.training._learner import Learner, factory_of
+from lrax.training._memory import even
 from lrax.training._programs import callbacks, digest, program_digest
 from lrax.training._progress import progress_bar
 from lrax.training._steps import check_learner
@@ -43,31 +47,36 @@ def race(
     execution: Execution | None = None,
     folder: Path | None = None,
     progress: bool = False,
+    executor: Executor | None = None,
 ) -> RaceResult:
-    """Trains with all schedules for a rung, keeps the best, and goes on with fewer.
+    """Trains with all schedules for some steps, a rung, keeps the best, and continues with fewer.
 
-    Every run starts from the learner's state and sees the same batches, so that they differ by their schedules alone. Runs that
-    go on keep their states. A run whose loss was not finite is out. Nothing is mutated: the learner's state stays as it is.
+    Every run starts from the learner's state and sees the same batches, so they differ only by their schedules. Runs that
+    continue keep their states. A run whose loss was not finite is out. Nothing is mutated: the learner's state stays as it is.
 
     Args:
       learner: a state and its step.
       data: as for `lrax.find_lr`: arrays with `batch_size`, a sampler `key -> batch`, or an iterable of batches.
-      schedules: one schedule some of whose fields have a leading axis, or a list of schedules of any classes.
+      schedules: one schedule with a leading axis in some of its fields, or a list of schedules of any classes.
       rungs: steps of each rung; one number for a single rung, after which nothing more is trained.
-      keep: the fraction of the runs that goes on after a rung, in (0, 1], rounded up.
-      tail: the fraction of a rung's steps whose mean loss ranks the runs, in (0, 1]; see `lrax.sweeps.end_loss`.
+      keep: the fraction of the runs that continues after a rung, in (0, 1], rounded up.
       key: random key that draws the batches; needed for arrays and samplers.
       batch_size: examples in a batch, for arrays.
+
+    Other Args:
+      tail: the fraction of a rung's steps whose mean loss ranks the runs, in (0, 1]; see `lrax.sweeps.end_loss`.
       transform, accumulate: as for `lrax.find_lr`.
       evaluation: ranks the runs by a metric in place of their losses: by its mean over the evaluations in a rung's tail. A rung
         ends with an evaluation in any case. A run whose metric is not finite is out.
       execution: `lrax.Execution(max_parallel=8)` trains 8 runs at a time, the rest in turn; by default as many as is fast, and
         on an accelerator as many as fit its free memory four times. `loop="scan"` runs a rung as one program, `"python"` calls
-        the compiled step, which is faster for convolutions on the CPU. `mesh` and `axis` divide the runs over a device mesh of
-        this process.
+        the compiled step, which is faster for convolutions on the CPU. `mesh` and `axis` divide the runs over a device mesh,
+        also one of several processes, which make the same call.
       folder: where the race is saved after each rung, in one file that is written whole or not at all. The same call again goes
-        on after the last rung that ended. For arrays and samplers: an iterable cannot be read from where it was left.
+        on after the last rung that ended. For arrays and samplers, which can be read from any step on, and in one process.
       progress: shows a progress bar (needs tqdm).
+      executor: trains the groups of runs of each rung on its workers, as for `lrax.run_sweep`; the states travel with them. The
+        results are those of one process with the same `max_parallel`. For arrays and samplers.
 
     Returns: a `RaceResult`. With an iterable that ends and cannot be iterated again, the race ends there.
 
@@ -82,22 +91,24 @@ def race(
     """
     lengths = _check_rungs(rungs)
     keep, tail = check_fraction("race", "keep", keep), check_fraction("race", "tail", tail)
-    batch = as_batch("race", schedules)
-    if any_traced(batch.schedules):
-        remedy = "call race outside jit, or train inside it with lrax.sweep"
-        raise argument_error(TypeError, "race", "schedules", "arrays, not traced", schedules, remedy)
+    batch = _check_schedules(schedules)
     check_learner("race", learner, key)
-    execution = check_execution("race", execution, "donate")
-    if execution.mesh is not None and jax.process_count() > 1:
-        remedy = "divide the runs of a sweep over several processes, or race in one"
-        needs = "left out where there are several processes"
-        raise argument_error(ValueError, "race", "execution.mesh", needs, execution.mesh, remedy)
+    execution = _check_places(execution, folder, executor)
     sizes = itertools.accumulate(lengths[1:], lambda size, _: part_of(size, keep), initial=batch.runs)
     total = sum(size * length for size, length in zip(sizes, lengths, strict=True))
     source = Source(data, key, batch_size, transform, accumulate)
-    with progress_bar(total * accumulate, "race", "batch", progress) as show:
-        options: dict[str, Any] = {"capacity": sum(lengths), "execution": execution, "evaluation": evaluation}
+    options: dict[str, Any] = {"capacity": sum(lengths), "execution": execution, "evaluation": evaluation}
+    with (
+        progress_bar(total * accumulate, "race", "batch", progress) as show,
+        workers("race", executor, _Group(learner, source, options)) as do,
+    ):
         trainer = make_trainer("race", [learner], source, report=show, **options)
+        if executor is not None and trainer.reads_on:
+            needs, remedy = (
+                "left out where the data is an iterable",
+                "give arrays or a sampler, which every worker can draw from",
+            )
+            raise argument_error(ValueError, "race", "executor", needs, executor, remedy)
         now = _State.first(trainer, batch, trainer.order(key))
         plan, stored = str(trainer.plan(now.runs)), None
         if folder is not None:
@@ -108,7 +119,7 @@ def race(
         for length in lengths[len(now.ends) :]:
             if now.over:
                 break
-            now = _rung(trainer, now, length, keep, tail)
+            now = _rung(trainer, now, length, keep, tail, None if executor is None else do)
             if stored is not None:
                 stored.save(FILE, _content(now))
         if stored is not None:
@@ -121,15 +132,69 @@ def race(
     return result
 
 
-def _check_rungs(rungs: Any) -> tuple[int, ...]:
-    lengths = tuple(rungs) if isinstance(rungs, Iterable) else (rungs,)
-    whole = all(isinstance(length, int | np.integer) and not isinstance(length, bool) and length > 0 for length in lengths)
-    if not lengths or not whole:
-        raise argument_error(ValueError, "race", "rungs", "one or more numbers of steps, each at least 1", rungs)
+def _check_rungs(rungs: object) -> tuple[int, ...]:
+    lengths = check_rungs("race", rungs)
     if lengths[0] < 2:
         needs = "at least 2 steps in the first rung: the first loss is measured before any learning rate has acted"
         raise argument_error(ValueError, "race", "rungs", needs, rungs)
-    return tuple(int(length) for length in lengths)
+    return lengths
+
+
+def _check_schedules(schedules: Schedule | Sequence[Schedule]) -> Batch:
+    batch = as_batch("race", schedules)
+    if any_traced(batch.schedules):
+        remedy = "call race outside jit, or train inside it with lrax.sweep"
+        raise argument_error(TypeError, "race", "schedules", "arrays, not traced", schedules, remedy)
+    return batch
+
+
+def _check_places(execution: Execution | None, folder: Path | None, executor: Executor | None) -> Execution:
+    """The execution, checked with where the race is saved and which workers train it."""
+    execution = check_execution("race", execution, "donate")
+    if folder is not None and execution.mesh is not None and jax.process_count() > 1:
+        needs, remedy = "left out where there are several processes", "a sweep over several processes can be saved"
+        raise argument_error(ValueError, "race", "folder", needs, folder, remedy)
+    if executor is not None:
+        check_executor("race", executor)
+        check_execution("race", execution, "mesh")
+    return execution
+
+
+@dataclasses.dataclass
+class _Group:
+    """The job of a worker: trains the runs of one group for a rung, with programs that are compiled for the first."""
+
+    learner: Learner
+    source: Source
+    options: Mapping[str, Any]
+    _trainer: Trainer | None = None
+
+    def __call__(self, task: tuple[int, list[Run], int]) -> tuple[int, list[Run], str]:
+        number, runs, until = task
+        if self._trainer is None:
+            self._trainer = make_trainer("race", [self.learner], self.source, **self.options)
+        execution = dataclasses.replace(self._trainer.execution, max_parallel=len(runs))
+        trainer = dataclasses.replace(self._trainer, execution=execution)
+        after = [jax.device_get(run) for run in trainer.train(runs, until)]
+        return number, after, trainer.notes.fault
+
+
+def _on_workers(do: Tasks[Any, Any], trainer: Trainer, now: "_State", until: int) -> list[Run]:
+    """`Trainer.train` for the runs that go on, a group at a time on each worker."""
+    most = trainer.execution.max_parallel or -(-len(now.going) // GROUPS)
+    size = even(len(now.going), most)
+    groups = [now.going[i : i + size] for i in range(0, len(now.going), size)]
+    tasks = {}
+    for number, group in enumerate(groups):
+        runs = [now.runs[i] for i in group]
+        runs += runs[-1:] * (size - len(runs))  # as in one process, whose groups have one size
+        tasks[f"runs {ranges_of(group)} until step {until}"] = number, runs, until
+    found: dict[int, Run] = {}
+    for number, runs, fault in do(tasks):
+        found |= zip(groups[number], runs, strict=False)
+        trainer.notes.fault = trainer.notes.fault or fault
+        trainer.report((until - max(now.ends, default=0)) * trainer.accumulate * len(groups[number]))
+    return [found[i] for i in now.going]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,10 +224,12 @@ class _State:
         return _State(runs, tuple(range(batch.runs)), None, np.zeros(batch.runs, np.int32), (), over=False)
 
 
-def _rung(trainer: Trainer, now: _State, length: int, keep: float, tail: float) -> _State:
-    """The race after one more rung."""
+def _rung(trainer: Trainer, now: _State, length: int, keep: float, tail: float, do: Tasks[Any, Any] | None = None) -> _State:
+    """The race after one more rung, trained here or by what does tasks on workers."""
     begun, runs, rungs = max(now.ends, default=0), list(now.runs), now.rungs.copy()
-    for i, run in zip(now.going, trainer.train([runs[i] for i in now.going], begun + length), strict=True):
+    until, group = begun + length, [runs[i] for i in now.going]
+    after = trainer.train(group, until) if do is None else _on_workers(do, trainer, now, until)
+    for i, run in zip(now.going, after, strict=True):
         runs[i] = run
     made = max(int(runs[i].steps) for i in now.going) - begun
     if not made:
@@ -206,7 +273,12 @@ def _result(trainer: Trainer, batch: Batch, now: _State, tail: float, plan: str)
         left_out=trainer.notes.left_out,
         fault=trainer.notes.fault,
     )
-    return dataclasses.replace(result, state=None if result.winner is None else runs[result.winner].state)
+    if result.winner is None:
+        return result
+    state = runs[result.winner].state  # in NumPy if it comes from a worker
+    return dataclasses.replace(
+        result, state=jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else jnp.asarray(leaf), state)
+    )
 
 
 FILE = "race.lrax"

@@ -25,6 +25,7 @@ from lrax.sweeps._tables import (
     end_of_range,
     exact,
     frame_of,
+    lower_than,
     names_of,
     not_finite,
     notebook,
@@ -56,7 +57,9 @@ class SweepResult:
       scores: of each run, the lower the better, float64 of shape (runs,); NaN where it diverged.
       peaks: the highest learning rate of each schedule, float32 of shape (runs,).
       plan: how the runs were trained, as text.
-      errors: of each run that failed, what it raised, as text; only with `run_sweep(..., traced=False)`.
+      errors: of each run that failed, what it raised, as text with its traceback; only with `run_sweep(..., traced=False)`.
+      steps: until which step each run was trained, int32 of shape (runs,); only of a race, `run_sweep(..., rungs=...)`.
+      states: what the training function returned last, by run, for the runs of the best setting; only of a race. Not saved.
       others: of the other arguments those with one number for each run, by their paths: `{"others.0": array of shape (runs,)}`.
     """
 
@@ -66,6 +69,8 @@ class SweepResult:
     peaks: npt.NDArray[np.float32]
     plan: str = ""
     errors: Mapping[int, str] = dataclasses.field(default_factory=dict)
+    steps: npt.NDArray[np.int32] | None = None
+    states: Mapping[int, PyTree] = dataclasses.field(default_factory=dict)
     others: Mapping[str, np.ndarray[Any, Any]] = dataclasses.field(default_factory=dict)
 
     @staticmethod
@@ -104,16 +109,19 @@ class SweepResult:
     @functools.cached_property
     def settings(self) -> tuple[Setting, ...]:
         """The different schedules, in the order of their first runs."""
-        return settings_of(self.schedules, self.peaks, self.scores)
+        return settings_of(self.schedules, self.peaks, self.scores, self.steps)
 
     @property
     def best(self) -> Setting | None:
-        """The setting with the lowest score among those without a run that diverged; None if every setting has one."""
+        """The setting with the lowest score among those without a run that diverged; None if every setting has one.
+
+        In a race, among those that were trained for the most steps.
+        """
         return next(iter(ranked(self.settings)), None)
 
     @property
     def margin(self) -> Margin | None:
-        """How far the best is ahead of the next; None if there is no other without a run that diverged."""
+        """How far the best is ahead of the next; None if no other went as far without a run that diverged."""
         return margin_of(self.settings, self.scores)
 
     def to_dict(self) -> dict[str, Any]:
@@ -128,7 +136,7 @@ class SweepResult:
         Returns: dicts with `run`, `setting` (its index in `settings`), `place` (of its setting, 0 for the best), `class`,
           `schedule` (as text), `peak`, the fields of the schedules that are numbers or strings (`schedule.steps`), other
           arguments of the training function with one number for each run (`others.0`), `score` (NaN where it diverged),
-          `diverged`, `error` if a run failed, and each metric that is one number for each run. Values that a run does not
+          `diverged`, `steps` of a race, `error` if a run failed, and each metric that is one number for each run. Values that a run does not
           have are None.
 
         >>> SweepResult.create(lrax.Constant(jnp.array([0.25, 0.5])), np.array([3.0, 2.0])).rows()[1]["schedule"]
@@ -140,6 +148,7 @@ class SweepResult:
             {"run": run, "setting": setting[run], "place": places[setting[run]], **row}
             | {name: plain(column[run]) for name, column in self.others.items()}
             | {"score": float(self.scores[run]), "diverged": bool(self.diverged[run])}
+            | ({"steps": int(self.steps[run])} if self.steps is not None else {})
             | ({"error": self.errors.get(run)} if self.errors else {})
             for run, row in enumerate(schedule_rows(self.schedules, self.peaks))
         ]
@@ -151,7 +160,7 @@ class SweepResult:
 
     def _by_score(self) -> list[int]:
         """The indices of the settings, the best first."""
-        return sorted(range(len(self.settings)), key=lambda i: self.settings[i].score)
+        return sorted(range(len(self.settings)), key=lambda i: (-self.settings[i].steps, self.settings[i].score))
 
     def to_frame(self) -> "DataFrame":
         """`rows` as a pandas frame, one row for each run.
@@ -183,7 +192,7 @@ class SweepResult:
 
         Raises: OSError, with the file's name, if it cannot be written.
         """
-        content = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        content = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "states"}
         save("SweepResult.save", path, "SweepResult", content)
 
     @staticmethod
@@ -203,8 +212,8 @@ class SweepResult:
         """
 
         def read(content: Mapping[str, object]) -> SweepResult:
-            plain_parts = {"plan": str, "errors": dict, "others": dict}
-            parts = checked(content, schedules=tuple, scores="float[runs]", peaks="float[runs]", **plain_parts)
+            arrays = {"scores": "float[runs]", "peaks": "float[runs]", "steps": (None, "int[runs]")}
+            parts = checked(content, schedules=tuple, plan=str, errors=dict, others=dict, **arrays)
             if not all(type(run) is int and isinstance(text, str) for run, text in parts["errors"].items()):
                 raise ValueError("its `errors` are not texts by run")
             if {np.shape(column) for column in parts["others"].values()} - {(len(parts["peaks"]),)}:
@@ -232,44 +241,67 @@ class SweepResult:
         """The best setting compared with the next, one row for each setting, then how it was run."""
         settings, best, seeds = self.settings, self.best, any(len(setting.runs) > 1 for setting in self.settings)
         schedules, peaks = [setting.schedule for setting in settings], [setting.peak for setting in settings]
-        rows, names = [["", "schedule", "peak", "score", *(["low - high"] if seeds else []), "runs", ""]], labels(schedules)
+        races, names = self.steps is not None, labels(schedules)
+        rows = [
+            ["", "schedule", "peak", *(["steps"] if races else []), "score", *(["low - high"] if seeds else []), "runs", ""]
+        ]
         for i in sorted(self._by_score()[:ROWS]):
             one = settings[i]
             score = "-" if math.isinf(one.score) else f"{one.score:.4g}"
             span = ["-" if math.isnan(one.low) else f"{one.low:.4g} - {one.high:.4g}"] if seeds else []
-            lost = f"{f'{one.diverged} of {len(one.runs)} ' if len(one.runs) > 1 else ''}diverged" if one.diverged else ""
+            steps = [str(one.steps)] if races else []
             mark = BEST if one is best else ""
-            rows.append([mark, names[i], f"{one.peak:.4g}", score, *span, ranges_of(one.runs), lost])
+            rows.append([mark, names[i], f"{one.peak:.4g}", *steps, score, *span, ranges_of(one.runs), self._lost(one)])
         above = [self._verdict(dict(zip((one.runs for one in settings), names_of(schedules, peaks), strict=True)))]
         if diverged := int(self.diverged.sum()) - len(self.errors):
             above.append(f"{diverged} of {len(self.scores)} runs diverged: their scores are not finite")
         if self.errors:
             run, error = next(iter(self.errors.items()))
-            above.append(f"{len(self.errors)} of {len(self.scores)} runs failed; run {run}: {error}")
+            above.append(f"{len(self.errors)} of {len(self.scores)} runs failed; run {run}: {error.partition(chr(10))[0]}")
         if best is not None:
             above += end_of_range(schedules, peaks, next(i for i, one in enumerate(settings) if one is best))
         below = [f"... and {len(settings) - ROWS} settings that are worse"] if len(settings) > ROWS else []
-        below += not_finite(self.metrics, self.diverged) + ([f"{len(self.scores)} runs, {self.plan}"] if self.plan else [])
-        return Table(above, rows, range(2, 4), below)
+        ended = np.zeros(len(self.scores), bool) if self.steps is None else self.steps < self.steps.max()
+        below += not_finite(self.metrics, self.diverged | ended) + (
+            [f"{len(self.scores)} runs, {self.plan}"] if self.plan else []
+        )
+        return Table(above, rows, range(2, 5 if races else 4), below)
+
+    def _lost(self, setting: Setting) -> str:
+        """How many runs of a setting diverged or failed; "" if none did."""
+        failed, runs = sum(run in self.errors for run in setting.runs), len(setting.runs)
+        lost = {"diverged": setting.diverged - failed, "failed": failed}
+        return ", ".join(f"{f'{number} of {runs} ' if runs > 1 else ''}{word}" for word, number in lost.items() if number)
 
     def _verdict(self, names: Mapping[tuple[int, ...], str]) -> str:
         """The best setting, and how it compares with the next: one sentence; `names` are those of settings, by their runs."""
-        order, margin = ranked(self.settings)[:2], self.margin
+        order, margin, lost = ranked(self.settings), self.margin, "diverged or failed" if self.errors else "diverged"
         if not order:
-            return "No best: every setting has a run that diverged"
-        seeds, best = len(order[0].runs), names[order[0].runs]
+            return f"No best: every setting has a run that {lost}; {lower_than(self.peaks)}"
+        best, seeds = names[order[0].runs], len(order[0].runs)
         by_median = "" if margin is None or margin.ahead >= 0 else " by the median"
-        median = f" (median of {seeds} seeds)" if seeds > 1 else ""
-        text = f"Best{by_median}: {best}: score {order[0].score:.4g}{median}"
+        steps, median = (
+            f" after {order[0].steps} steps" if order[0].steps else "",
+            f" (median of {seeds} seeds)" if seeds > 1 else "",
+        )
+        text = f"Best{by_median}: {best}: score {order[0].score:.4g}{steps}{median}"
+        if len(self.settings) == 1:
+            return f"{text}; there is no other setting to compare it with"
+        if len(order) == 1:
+            return f"{text}; every other setting has a run that {lost}"
+        other = names[order[1].runs]
         if margin is None:
-            return text + ("; every other setting has a run that diverged" if len(self.settings) > 1 else "")
-        word, other, size = "lower" if margin.ahead >= 0 else "higher", names[order[1].runs], f"{abs(margin.ahead):.4g}"
+            return f"{text}; the next ({other}) ended after {order[1].steps} steps, with score {order[1].score:.4g}"
+        word, size = "lower" if margin.ahead >= 0 else "higher", f"{abs(margin.ahead):.4g}"
         if math.isnan(margin.error):
-            return f"{text}, {word} than the next ({other}) by {size}; not tested, which takes several seeds"
+            difference = f"{word} than the next ({other}) by {size}" if margin.ahead else f"equal to the next ({other})"
+            return f"{text}, {difference}; not tested: train several seeds of both"
         size = f"{size} ± {margin.error:.2g} in the mean over {margin.seeds} seeds"
         if abs(margin.ahead) > 2 * margin.error:
             return f"{text}, significantly {word} than the next ({other}) by {size}"
-        return f"{text}, not significantly different from the next ({other}): {word} by {size}"
+        return (
+            f"{text}, not significantly different from the next ({other}): {word} by {size}; take either, or train more seeds"
+        )
 
     @check_call
     def plot(self, axes: "Axes | None" = None) -> "Axes":
@@ -318,9 +350,9 @@ def part_of_result(result: SweepResult, runs: Sequence[int]) -> SweepResult:
         take(result.metrics, np.array(runs)),
         result.scores[runs],
         result.peaks[runs],
-        result.plan,
+        f"{result.plan}; a part of {len(result.schedules)} runs",
         {numbers[run]: text for run, text in result.errors.items() if run in numbers},
-        {name: column[list(runs)] for name, column in result.others.items()},
+        others={name: column[list(runs)] for name, column in result.others.items()},
     )
 
 
@@ -417,7 +449,7 @@ class RaceResult:
 
     @property
     def count(self) -> int | None:
-        """The steps that the winner has made: the count at which its schedule goes on. None if every run diverged."""
+        """The steps that the winner has made: the count at which its schedule continues. None if every run diverged."""
         return None if self.winner is None else int(np.sum(~np.isnan(self.losses[self.winner])))
 
     @check_call
@@ -549,11 +581,11 @@ class RaceResult:
         above = [self._verdict()]
         if not finite.all():
             above.append(f"{(~finite).sum()} of {len(finite)} runs diverged")
+        if self.ended:
+            above.append(f"The data ended after {self.losses.shape[1]} steps, before the last rung did: {AGAIN}")
         if self.winner is not None:
             above += end_of_range(self.schedules, self.peaks.tolist(), self.winner)
         below = [f"... and {len(order) - ROWS} runs that are worse"] if len(order) > ROWS else []
-        if self.ended:
-            below.append(f"the data ended after {self.losses.shape[1]} steps, before the last rung did: {AGAIN}")
         below.append(f"{self.steps_run} steps in all; {self.plan}{told(self.left_out, False, self.fault)}")
         return Table(above, rows, range(2, len(rows[0]) - 1), [*below, *filter(None, [contradiction(self)])])
 
@@ -561,12 +593,21 @@ class RaceResult:
         """The winner, and the next one that ran as long: one sentence."""
         what, ends = ("end loss", self.end_losses) if self.end_metrics is None else ("end metric", self.end_metrics)
         if self.winner is None:
-            return "No best: every run diverged" + ("" if self.end_metrics is None else ", or has no finite metric")
+            no_metric = "" if self.end_metrics is None else ", or has no finite metric"
+            return f"No best: every run diverged{no_metric}; {lower_than(self.peaks)}"
         names, (first, *others) = names_of(self.schedules, self.peaks.tolist()), self.order
         text = f"Best: {names[first]}: {what} {ends[first]:.4g} after {self.count} steps"
-        if others and self.rungs[others[0]] == self.rungs[first] and np.isfinite(self.scores[others[0]]):
-            text += f"; the next ({names[others[0]]}): {ends[others[0]]:.4g}"
-        return text
+        if not others:
+            return f"{text}; there is no other run to compare it with"
+        if not np.isfinite(self.scores[others[0]]):
+            return f"{text}; every other run diverged"
+        other, size = names[others[0]], abs(float(ends[first]) - float(ends[others[0]]))
+        if self.rungs[others[0]] < self.rungs[first]:
+            steps = self.ends[self.rungs[others[0]] - 1]
+            return f"{text}; the next ({other}) ended after {steps} steps, with {ends[others[0]]:.4g}"
+        if not size:
+            return f"{text}, equal to the next ({other})"
+        return f"{text}, {'lower' if self.goal == 'min' else 'higher'} than the next ({other}) by {size:.4g}"
 
     @check_call
     def plot(self, axes: "Axes | None" = None) -> "Axes":

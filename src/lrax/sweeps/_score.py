@@ -131,6 +131,7 @@ class Setting(NamedTuple):
       score: the median of their scores; infinite if one of them diverged.
       low, high: the least and the greatest of their finite scores, NaN if there is none.
       diverged: how many of them diverged.
+      steps: until which step all of them were trained; 0 but for a race of `run_sweep`.
     """
 
     schedule: Schedule
@@ -140,6 +141,7 @@ class Setting(NamedTuple):
     low: float
     high: float
     diverged: int
+    steps: int = 0
 
 
 class Margin(NamedTuple):
@@ -157,7 +159,10 @@ class Margin(NamedTuple):
 
 
 def settings_of(
-    schedules: Sequence[Schedule], peaks: npt.NDArray[np.float32], scores: npt.NDArray[np.floating]
+    schedules: Sequence[Schedule],
+    peaks: npt.NDArray[np.float32],
+    scores: npt.NDArray[np.floating],
+    steps: npt.NDArray[np.int32] | None = None,
 ) -> tuple[Setting, ...]:
     """The different schedules of all runs, in the order of their first runs."""
     groups: dict[object, list[int]] = {}
@@ -168,20 +173,22 @@ def settings_of(
         finite = scores[runs][np.isfinite(scores[runs])]
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (math.nan, math.nan)
         score = float(np.median(finite)) if finite.size == len(runs) else math.inf
-        return Setting(schedules[runs[0]], float(peaks[runs[0]]), tuple(runs), score, low, high, len(runs) - finite.size)
+        made = 0 if steps is None else int(steps[runs].min())
+        return Setting(schedules[runs[0]], float(peaks[runs[0]]), tuple(runs), score, low, high, len(runs) - finite.size, made)
 
     return tuple(map(setting, groups.values()))
 
 
 def ranked(settings: Sequence[Setting]) -> list[Setting]:
-    """The settings without a run that diverged, from best to worst."""
-    return sorted((setting for setting in settings if math.isfinite(setting.score)), key=lambda setting: setting.score)
+    """The settings without a run that diverged, from best to worst: by steps, then by score."""
+    finite = (setting for setting in settings if math.isfinite(setting.score))
+    return sorted(finite, key=lambda setting: (-setting.steps, setting.score))
 
 
 def margin_of(settings: Sequence[Setting], scores: npt.NDArray[np.floating]) -> Margin | None:
-    """How far the best is ahead of the next; None if there is no other without a run that diverged."""
+    """How far the best is ahead of the next; None if there is no other without a run that diverged after as many steps."""
     best = ranked(settings)[:2]
-    if len(best) < 2:
+    if len(best) < 2 or best[0].steps != best[1].steps:
         return None
     first, second = (scores[list(setting.runs)] for setting in best)
     if len(first) == len(second):  # the same seeds in the same order: what is common to both drops out

@@ -1,8 +1,9 @@
 """Sweeps: many schedules through one training function, compiled once, as many runs at a time as is fast."""
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import jax
@@ -13,10 +14,10 @@ from jax.sharding import Mesh, NamedSharding
 
 from lrax.fields._errors import any_traced, argument_error, check_arity, check_call, is_key
 from lrax.schedules._base import Schedule
-from lrax.sweeps._batch import Batch, as_batch, check_arrays, check_execution, check_part, chosen_runs, take
-from lrax.sweeps._executor import Executor, check_executor, run_tasks
+from lrax.sweeps._batch import Batch, as_batch, check_arrays, check_execution, check_part, check_rungs, chosen_runs, take
+from lrax.sweeps._executor import GROUPS, Executor, check_executor, workers
 from lrax.sweeps._results import SweepResult, part_of_result, sweep_result, with_others
-from lrax.sweeps._score import Score, check_score
+from lrax.sweeps._score import Score, check_fraction, check_score
 from lrax.sweeps._trainers import run_trainers
 from lrax.training._driver import Execution
 from lrax.training._memory import Plan, even, fit, is_placed, needed_bytes, plan, put, run_side_by_side, spans_devices, spec
@@ -26,9 +27,6 @@ from lrax.training._storage import Folder, Path, checked
 
 Train: TypeAlias = Callable[..., Any]
 """`(schedule, *others) -> metrics`: a pure function that trains."""
-
-GROUPS = 16
-"""On the workers of an executor a sweep is divided into at least this many groups, unless `max_parallel` is given."""
 
 Finished: TypeAlias = tuple[np.ndarray[Any, Any], list[np.ndarray[Any, Any]]]
 """Some runs, and the leaves of their metrics."""
@@ -47,7 +45,7 @@ def sweep(
       train: a pure function that trains with one schedule and returns metrics, a pytree of arrays. Items of `others` come after
         the schedule: `train(schedule, *others)`, each without its leading axis. Bind large arrays that all runs share with
         `jax.tree_util.Partial(train, data)`, which keeps them out of the compiled program.
-      schedules: one schedule some of whose fields are arrays with a leading axis, or a list of schedules of any classes.
+      schedules: one schedule with a leading axis in some of its fields, or a list of schedules of any classes.
       *others: pytrees of arrays with one leading axis, one entry for each run; random keys, say.
       execution: `lrax.Execution(max_parallel=8)` trains 8 runs at a time, the rest in turn; by default a number that fits the
         memory and is fast, see `lrax.run_sweep`. `Execution(mesh=mesh, axis="runs")` divides the runs over that axis of a
@@ -55,7 +53,7 @@ def sweep(
 
     Returns: the metrics, each with a leading axis for the runs; under `jit`, traced.
 
-    Raises: TypeError if `schedules` holds something else than schedules; ValueError if there is none, or there is no common
+    Raises: TypeError if `schedules` contains anything but schedules; ValueError if there is none, or there is no common
       leading axis.
 
     >>> def train(schedule):
@@ -90,6 +88,8 @@ def run_sweep(
     part: tuple[int, int] | None = None,
     traced: bool = True,
     retries: int = 0,
+    rungs: int | Sequence[int] | None = None,
+    keep: float = 0.5,
 ) -> SweepResult:
     """`lrax.sweep` for long sweeps: on many workers, with progress, a folder that keeps finished runs, and a table.
 
@@ -97,12 +97,14 @@ def run_sweep(
       train, schedules, others: as for `lrax.sweep`.
       score: metrics of one run -> scalar, the lower the better; by default, if the metrics are one array, its
         `lrax.sweeps.end_loss`. A run has diverged if its score is not finite. Other metrics may hold NaN or inf.
+
+    Other Args:
       execution: as for `lrax.sweep`. By default, on an accelerator, as many runs at a time as fit into nine tenths of its free
         memory; on the CPU, groups whose state fits the caches, one group for each core, and single runs for convolutions.
         `SweepResult.plan` says what it was and why.
       folder: where each finished group of runs is saved, in one file, written whole or not at all. The same call again
         loads what is there and trains the rest. Several processes may share it. If a file cannot be written, on a full disk,
-        say, a RuntimeWarning says so, and the sweep goes on. A local path, or a URL that fsspec opens, such as
+        say, a RuntimeWarning says so, and the sweep continues. A local path, or a URL that fsspec opens, such as
         `"s3://bucket/sweep"` (the extra `remote`, and the package of the file system).
       progress: shows a progress bar (needs tqdm).
       executor: trains the groups of runs on its workers: a `concurrent.futures.ProcessPoolExecutor` (with the start method
@@ -112,8 +114,13 @@ def run_sweep(
         `part` then loads them all. The result has the runs of this part.
       traced: False for a training function in plain Python, with loaders, checkpoints and any framework: it is called with one
         schedule at a time, and may take a keyword `report`, a function `(step, metrics)`. It returns a pytree of numbers and
-        arrays, or None if it reports. A run that raises has failed: the others go on, and `SweepResult.errors` has its error.
+        arrays, or None if it reports. A run that raises does not stop the others; `SweepResult.errors` has its error.
       retries: how often a run that raised is started again, if `traced=False`.
+      rungs: makes the sweep a race, if `traced=False`: the steps of each rung. `train(schedule, *others, report, until, state)`
+        trains to step `until` and returns its state: anything that can be pickled, such as the path of its checkpoint. The next
+        call for the run has it as `state`, which is None at first. After a rung the best settings go on, each with all of its
+        runs, ranked by the score of what they have reported so far. To race an `lrax.Learner`, use `lrax.race`.
+      keep: the fraction of the settings that goes on after a rung, in (0, 1], rounded up.
 
     Returns: a `SweepResult`: the metrics, and what they say about the schedules.
 
@@ -127,7 +134,7 @@ def run_sweep(
     ...         return weight - schedule(count) * 2 * weight, weight**2
     ...     return jax.lax.scan(step, 1.0, jnp.arange(12))[1]
     >>> print(run_sweep(train, lrax.Constant(jnp.array([0.01, 0.1, 2.0]))))  # doctest: +ELLIPSIS
-    Best: peak 0.1: score 0.01231, lower than the next (peak 0.01) by 0.6557; not tested, which takes several seeds
+    Best: peak 0.1: score 0.01231, lower than the next (peak 0.01) by 0.6557; not tested: train several seeds of both
        schedule              peak      score  runs
        Constant(value=0.01)  0.01      0.668  0
     *  Constant(value=0.1)    0.1    0.01231  1
@@ -142,10 +149,11 @@ def run_sweep(
     if not traced:
         check_execution("run_sweep", execution, "mesh", "max_parallel")
         batch = as_batch("run_sweep", schedules, others)
-        result = run_trainers(train, batch, score, folder, progress, executor, part, retries)
+        result = run_trainers(train, batch, score, folder, progress, executor, part, retries, *_race_of(rungs, keep, part))
         return with_others(result, take(batch.others, chosen_runs(batch.runs, 1, part)))
-    if retries:
-        raise argument_error(ValueError, "run_sweep", "retries", "0 unless traced=False", retries)
+    if retries or rungs is not None:
+        name, value, needs = ("retries", retries, "0") if retries else ("rungs", rungs, "None")
+        raise argument_error(ValueError, "run_sweep", name, f"{needs} unless traced=False", value)
     batch = _checked("run_sweep", train, schedules, others)
     if any_traced((batch.schedules, batch.others)):
         remedy = "use lrax.sweep inside jit, which is pure"
@@ -157,7 +165,7 @@ def run_sweep(
     done = np.zeros(batch.runs, bool) if stored is None else _load(stored, program)
     left = chosen[~done[chosen]]
     finished = program.run(left) if executor is None else _on_workers(executor, train, batch, program.plan.runs, left)
-    with progress_bar(len(chosen), "sweep", "run", progress) as show:
+    with contextlib.closing(finished), progress_bar(len(chosen), "sweep", "run", progress) as show:
         show(int(done[chosen].sum()), loaded=True)
         for runs, leaves in finished:
             program.store(runs, leaves)
@@ -171,12 +179,21 @@ def run_sweep(
     return result if part is None else part_of_result(result, chosen.tolist())
 
 
-def _on_workers(executor: Executor, train: Train, batch: Batch, size: int, runs: np.ndarray[Any, Any]) -> Iterator[Finished]:
+def _race_of(rungs: Any, keep: float, part: object) -> tuple[tuple[int, ...] | None, float]:
+    """The rungs of a race of training functions in Python, None without, and the fraction that goes on after each."""
+    if rungs is None:
+        return None, 1.0
+    if part is not None:
+        needs, remedy = "left out with `rungs`", "runs of all parts are compared after a rung: use executor="
+        raise argument_error(ValueError, "run_sweep", "part", needs, part, remedy)
+    return check_rungs("run_sweep", rungs), check_fraction("run_sweep", "keep", keep)
+
+
+def _on_workers(executor: Executor, train: Train, batch: Batch, size: int, runs: np.ndarray[Any, Any]) -> Generator[Finished]:
     """Trains runs on the workers of an executor, a group at a time for each; yields groups as they end."""
-    groups = [tuple(map(int, runs[i : i + size])) for i in range(0, len(runs), size)]
-    tasks = {group: f"runs {group[0]} to {group[-1]}" for group in groups}
-    for group, leaves in run_tasks("run_sweep", executor, _Group(train, batch, size), tasks):
-        yield np.array(group), leaves
+    groups = [runs[i : i + size] for i in range(0, len(runs), size)]
+    with workers("run_sweep", executor, _Group(train, batch, size)) as do:
+        yield from do({f"runs {group[0]} to {group[-1]}": group for group in groups})
 
 
 @dataclasses.dataclass
@@ -188,10 +205,10 @@ class _Group:
     size: int
     _program: "Program | None" = None
 
-    def __call__(self, runs: tuple[int, ...]) -> list[np.ndarray[Any, Any]]:
+    def __call__(self, runs: np.ndarray[Any, Any]) -> Finished:
         if self._program is None:
             self._program = Program(self.train, self.batch, Execution(max_parallel=self.size))
-        return self._program.group(np.array(runs))[1]
+        return self._program.group(runs)
 
 
 def _checked(caller: str, train: Train, schedules: object, others: tuple[Any, ...]) -> Batch:
@@ -247,7 +264,7 @@ class Program:
             self._compiled = self._compile()
         self.plan = self.plan._replace(programs=fitting.programs)
 
-    def run(self, runs: np.ndarray[Any, Any]) -> Iterator[Finished]:
+    def run(self, runs: np.ndarray[Any, Any]) -> Generator[Finished]:
         """Trains some runs; yields groups of them with the leaves of their metrics, as they end."""
         size = self.plan.runs
         groups = ((group, self._arguments(group)) for group in (runs[i : i + size] for i in range(0, len(runs), size)))

@@ -107,6 +107,15 @@ def end_of_range(schedules: Sequence[Schedule], peaks: Sequence[float], best: in
     return [f"The best peak learning rate, {found:.4g}, is the {end} that was tried: try {direction} ones"]
 
 
+def lower_than(peaks: npt.ArrayLike) -> str:
+    """What to do if no run can be used.
+
+    >>> lower_than([0.1, 0.2])
+    'try peak learning rates below 0.1'
+    """
+    return f"try peak learning rates below {np.min(peaks):.4g}"
+
+
 def not_finite(metrics: PyTree, diverged: npt.NDArray[np.bool_]) -> list[str]:
     """A line for each metric with numbers that are not finite in runs that did not diverge; in all runs if all diverged."""
     notes = []

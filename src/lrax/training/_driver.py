@@ -43,6 +43,7 @@ from lrax.training._memory import (
     check_mesh,
     even,
     everywhere,
+    on_host,
     plan_runs,
     put,
     run_side_by_side,
@@ -102,7 +103,7 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class Execution:
-    """How runs are executed: what changes their speed and memory, not their results.
+    """How runs are executed; this changes their speed and memory, not their results.
 
     Args:
       loop: `"scan"` runs all steps in one program, `"python"` calls the compiled step; None for what suits the data and the
@@ -290,7 +291,7 @@ class Trainer:
 
         def run_one(place: int) -> None:
             state, progress, history = train_one(*arguments(stacks[place]))
-            progress, history = jax.device_get((progress, history))
+            progress, history = on_host((progress, history))
             self.report((until - begun) * self.accumulate * sizes[place])
             found[place] = stacks[place]._replace(state=state, history=history, **progress)
 
@@ -347,7 +348,7 @@ class Trainer:
                 self.report(sizes[i])
             pending.append([found[i].reason for i in members])
             looks = number % EVERY == 0 and len(pending) > LATE
-            if looks and not any((np.asarray(reason) == RUNNING).any() for reason in pending[0]):
+            if looks and not any((on_host(reason) == RUNNING).any() for reason in pending[0]):
                 break
         return False
 
@@ -527,9 +528,9 @@ def _continued(run: Run, after: Run) -> Run:
 
 def _measured(run: Run, rows: list[jax.Array]) -> Run:
     """On the host: a run with the rows of its steps, (3,) or (runs, 3) each, as its history."""
-    progress = jax.device_get({name: getattr(run, name) for name in PROGRESS})
+    progress = on_host({name: getattr(run, name) for name in PROGRESS})
     none: Floats = np.empty((*np.shape(progress["reason"]), 0, 3), np.float32)
-    return run._replace(history=np.stack(jax.device_get(rows), axis=-2) if rows else none, **progress)
+    return run._replace(history=np.stack(on_host(rows), axis=-2) if rows else none, **progress)
 
 
 def is_rising(losses: Floats) -> bool:

@@ -40,12 +40,12 @@ WRONG = {
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """How runs are evaluated: what judges them in place of their training losses.
+    """How runs are compared: by a metric in place of their training losses.
 
     Args:
       metric: a pure function `(state) -> metric`, one real number in `jnp`, of data that the runs do not train on. It receives
         the learner's state, with `.params` for `lrax.Learner.create`.
-      every: steps from one evaluation to the next; the last step is followed by one in any case.
+      every: steps between two evaluations; there is always one after the last step.
       goal: `"min"` where a smaller metric is better, `"max"` for an accuracy.
 
     Raises: TypeError if `metric` is not a function of one argument; ValueError if `every` is not an integer above 0, or for

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from lrax.fields._errors import argument_error, is_key
@@ -240,6 +241,16 @@ def put(tree: PyTree, mesh: Mesh | None, *axes: str) -> PyTree:
         return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
 
     return jax.tree.map(placed, tree)
+
+
+def on_host(tree: PyTree) -> Any:
+    """Arrays in NumPy. Those that are divided over several processes are gathered by all, which call this together."""
+
+    def gathered(leaf: Any) -> Any:
+        divided = isinstance(leaf, jax.Array) and not (leaf.is_fully_addressable or leaf.is_fully_replicated)
+        return multihost_utils.process_allgather(leaf, tiled=True) if divided else leaf
+
+    return jax.device_get(jax.tree.map(gathered, tree))
 
 
 def everywhere(tree: PyTree, mesh: Mesh) -> PyTree:
