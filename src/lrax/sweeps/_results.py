@@ -136,8 +136,8 @@ class SweepResult:
         Returns: dicts with `run`, `setting` (its index in `settings`), `place` (of its setting, 0 for the best), `class`,
           `schedule` (as text), `peak`, the fields of the schedules that are numbers or strings (`schedule.steps`), other
           arguments of the training function with one number for each run (`others.0`), `score` (NaN where it diverged),
-          `diverged`, `steps` of a race, `error` if a run failed, and each metric that is one number for each run. Values that a run does not
-          have are None.
+          `diverged`, `steps` of a race, `error` if a run failed, and each metric that is one number for each run. Values that
+          a run does not have are None.
 
         >>> SweepResult.create(lrax.Constant(jnp.array([0.25, 0.5])), np.array([3.0, 2.0])).rows()[1]["schedule"]
         'Constant(value=0.5)'
