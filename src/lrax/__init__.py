@@ -18,6 +18,7 @@ from lrax._version import __version__
 from lrax.citing._cite import citation
 from lrax.finder import FinderResult, find_lr, range_test
 from lrax.optimizers._groups import by_path, group_table, layerwise, matrices
+from lrax.optimizers._logging import log_row
 from lrax.optimizers._plateau import greedy, reduce_on_plateau
 from lrax.optimizers._rates import count_of, group_lrs, last_lr, next_lr
 from lrax.optimizers._recorded import at_lr, convert_state, recorded
@@ -128,6 +129,7 @@ __all__ = [
     "last_lr",
     "layerwise",
     "linear_scaling",
+    "log_row",
     "matrices",
     "next_lr",
     "noam",

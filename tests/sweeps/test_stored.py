@@ -1,6 +1,7 @@
 import collections
 import csv
 import dataclasses
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -214,7 +215,7 @@ def test_rows_and_csv(race, tmp_path):
     result = SweepResult.create(lrax.Constant(PEAKS), metrics, lambda one: one["loss"])
     rows = result.rows()
     assert list(rows[1]) == [
-        *("run", "setting", "class", "schedule", "peak", "score", "diverged"),
+        *("run", "setting", "place", "class", "schedule", "peak", "schedule.value", "score", "diverged"),
         *("half", "loss", "metrics.score"),
     ]
     assert (rows[1]["peak"], rows[1]["loss"], rows[1]["half"], rows[1]["metrics.score"]) == (0.05, 1.0, 1.0, 1)
@@ -223,7 +224,7 @@ def test_rows_and_csv(race, tmp_path):
     keys = SweepResult.create(
         lrax.Constant(PEAKS), {"key": jax.random.split(KEY, 4), "a": {"b": np.ones(4)}}, lambda one: one["a"]["b"]
     )
-    assert list(keys.rows()[0])[7:] == ["a.b"]
+    assert list(keys.rows()[0])[9:] == ["a.b"]
     result.to_csv(tmp_path / "sweep.csv")
     with (tmp_path / "sweep.csv").open(newline="") as file:
         read = list(csv.DictReader(file))
@@ -236,6 +237,86 @@ def test_rows_and_csv(race, tmp_path):
     race[0].to_csv(tmp_path / "race.csv")
     with pytest.raises(OSError, match=r"RaceResult\.to_csv: `path` could not be written: No such file"):
         race[0].to_csv(tmp_path / "nowhere" / "race.csv")
+
+
+def test_rows_have_the_fields_and_the_other_arguments():
+    """Each field is a column, also of schedules inside others; a class without it, and all of an absent field, have None."""
+    schedules = [
+        lrax.warmup_cosine(0.25, warmup_steps=0.1, total_steps=100),
+        lrax.Warmup(lrax.Cosine(0.5, 0.0, 90), 10),
+        lrax.Sequence(lrax.Hold(0.5, 3), lrax.MultiStep(0.5, 0.1, [4])),
+    ]
+    others = np.arange(3), {"decay": np.float32([0.1, 0.2, 0.3]), "vector": np.ones((3, 2))}
+
+    def train(schedule, seed, other):
+        return {"loss": jnp.where(seed == 1, jnp.inf, schedule(0)), "decay": other["decay"]}
+
+    result = lrax.run_sweep(train, schedules, *others, score=lambda one: one["loss"])
+    rows = result.rows()
+    assert len({tuple(row) for row in rows}) == 1
+    fields = [{name: value for name, value in row.items() if "schedule." in name and value is not None} for row in rows]
+    first = {"peak": 0.25, "warmup_steps": 0.1, "total_steps": 100, "end": 0.0}
+    inner = {
+        "schedule.start": 0.5,
+        "schedule.end": 0.0,
+        "schedule.steps": 90,
+        "warmup_steps": 10,
+        "start": 0.0,
+        "mode": "linear",
+    }
+    assert fields[:2] == [{f"schedule.{name}": value for name, value in found.items()} for found in (first, inner)]
+    assert fields[2]["schedule.schedules.0.steps"] == 3
+    assert [(row["others.0"], row["others.1.decay"]) for row in rows] == [(0, 0.1), (1, 0.2), (2, 0.3)]
+    assert [row["place"] for row in rows] == [0, 2, 1]
+    assert [row["decay"] for row in rows] == [float(np.float32(decay)) for decay in (0.1, 0.2, 0.3)]
+
+
+def test_frames_are_the_rows(race, tmp_path):
+    """A frame has a column for each part of the rows, with the dtypes of the numbers, whole numbers with holes too."""
+    pandas = pytest.importorskip("pandas")
+    schedules = [lrax.Constant(0.1), lrax.Cosine(0.2, 0.0, 9), lrax.Constant(0.3)]
+
+    def train(schedule, seed):
+        if seed == 2:
+            raise OSError("away")
+        return {"loss": 1.0, "good": True}
+
+    result = lrax.run_sweep(train, schedules, np.arange(3), score=lambda one: one["loss"], traced=False)
+    frame = result.to_frame()
+    assert list(frame) == list(result.rows()[0])
+    kinds = {"run": "int64", "schedule.steps": "Int64", "schedule.value": "float64", "others.0": "int64", "diverged": "bool"}
+    assert {name: str(frame.dtypes[name]) for name in kinds} == kinds
+    assert frame["schedule.steps"].tolist() == [pandas.NA, 9, pandas.NA]
+    assert frame["error"].isna().tolist() == [True, True, False]
+    assert frame["error"][2].startswith("OSError: away")
+    part = lrax.run_sweep(
+        train, schedules, np.arange(3), score=lambda one: one["loss"], traced=False, folder=tmp_path / "parts", part=(1, 2)
+    )
+    assert part.to_frame()["others.0"].tolist() == [1]
+    result.save(tmp_path / "sweep")
+    pandas.testing.assert_frame_equal(SweepResult.load(tmp_path / "sweep").to_frame(), frame)
+    ranked = race[0].to_frame()
+    assert str(ranked.dtypes["diverged"]) == "bool"
+    assert ranked.sort_values("place")["run"].tolist() == race[0].order.tolist()
+
+
+def test_rows_of_a_race_in_python_have_their_steps():
+    """In a race of trainers the place goes by the steps first, as in the table."""
+
+    def trainer(schedule, report, until, state):
+        report(until - 1, {"loss": float(schedule(0))})
+
+    schedules = [lrax.Constant(peak) for peak in (0.3, 0.1, 0.2, 0.4)]
+    rows = lrax.run_sweep(trainer, schedules, traced=False, rungs=(2, 2)).rows()
+    assert [row["steps"] for row in rows] == [2, 4, 4, 2]
+    assert [row["place"] for row in rows] == [2, 0, 1, 3]
+
+
+def test_without_pandas_a_frame_is_an_error(race, monkeypatch):
+    """Without pandas the error has the command that installs it, and what returns the same without it."""
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"RaceResult\.to_frame needs pandas: python -m pip install pandas; `rows` returns"):
+        race[0].to_frame()
 
 
 def test_one_metric_has_a_name():

@@ -14,7 +14,7 @@ import optax
 from lrax.fields._errors import argument_error, check_call, is_concrete, is_key
 from lrax.fields._rules import PyTree
 from lrax.schedules._base import Schedule
-from lrax.schedules._display import composition, labels
+from lrax.schedules._display import labels
 from lrax.sweeps import _plots
 from lrax.sweeps._batch import Batch, as_batch, check_arrays, take
 from lrax.sweeps._score import Margin, Score, Setting, check_score, default_scores, margin_of, peak_lrs, ranked, settings_of
@@ -23,11 +23,16 @@ from lrax.sweeps._tables import (
     ROWS,
     Table,
     end_of_range,
+    exact,
+    frame_of,
     lower_than,
     names_of,
     not_finite,
     notebook,
+    number_columns,
+    plain,
     ranges_of,
+    schedule_rows,
     write_csv,
 )
 from lrax.training._batches import AGAIN, told
@@ -37,6 +42,7 @@ from lrax.training._storage import Path, by_path, checked, load, reason_of, rest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from pandas import DataFrame
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -54,6 +60,7 @@ class SweepResult:
       errors: of each run that failed, what it raised, as text with its traceback; only with `run_sweep(..., traced=False)`.
       steps: until which step each run was trained, int32 of shape (runs,); only of a race, `run_sweep(..., rungs=...)`.
       states: what the training function returned last, by run, for the runs of the best setting; only of a race. Not saved.
+      others: of the other arguments those with one number for each run, by their paths: `{"others.0": array of shape (runs,)}`.
     """
 
     schedules: tuple[Schedule, ...]
@@ -64,6 +71,7 @@ class SweepResult:
     errors: Mapping[int, str] = dataclasses.field(default_factory=dict)
     steps: npt.NDArray[np.int32] | None = None
     states: Mapping[int, PyTree] = dataclasses.field(default_factory=dict)
+    others: Mapping[str, np.ndarray[Any, Any]] = dataclasses.field(default_factory=dict)
 
     @staticmethod
     @check_call
@@ -123,26 +131,49 @@ class SweepResult:
         return {"schedules": list(map(repr, self.schedules)), **arrays, "metrics": metrics}
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row for each run in plain values, for `pandas.DataFrame(sweep.rows())`.
+        """One row for each run in plain values; `to_frame` makes a pandas frame of them.
 
-        Returns: dicts with `run`, `setting` (its index in `settings`), `class`, `schedule` (as text), `peak`, `score` (NaN
-          where it diverged), `diverged`, and each metric that is one number for each run.
+        Returns: dicts with `run`, `setting` (its index in `settings`), `place` (of its setting, 0 for the best), `class`,
+          `schedule` (as text), `peak`, the fields of the schedules that are numbers or strings (`schedule.steps`), other
+          arguments of the training function with one number for each run (`others.0`), `score` (NaN where it diverged),
+          `diverged`, `steps` of a race, `error` if a run failed, and each metric that is one number for each run. Values that
+          a run does not have are None.
 
         >>> SweepResult.create(lrax.Constant(jnp.array([0.25, 0.5])), np.array([3.0, 2.0])).rows()[1]["schedule"]
         'Constant(value=0.5)'
         """
         setting = {run: i for i, one in enumerate(self.settings) for run in one.runs}
+        places = {i: place for place, i in enumerate(self._by_score())}
         rows = [
-            {"run": run, "setting": setting[run], **row, "score": float(self.scores[run]), "diverged": bool(self.diverged[run])}
-            for run, row in enumerate(_schedule_rows(self.schedules, self.peaks))
+            {"run": run, "setting": setting[run], "place": places[setting[run]], **row}
+            | {name: plain(column[run]) for name, column in self.others.items()}
+            | {"score": float(self.scores[run]), "diverged": bool(self.diverged[run])}
+            | ({"steps": int(self.steps[run])} if self.steps is not None else {})
+            | ({"error": self.errors.get(run)} if self.errors else {})
+            for run, row in enumerate(schedule_rows(self.schedules, self.peaks))
         ]
-        for path, leaf in jax.tree.leaves_with_path(self.metrics):
-            if np.ndim(leaf) == 1 and not is_key(leaf):
-                name = jax.tree_util.keystr(path, simple=True, separator=".") or "metric"
-                name = f"metrics.{name}" if name in rows[0] else name
-                for row, value in zip(rows, np.asarray(leaf), strict=True):
-                    row[name] = value.item() if isinstance(value.item(), bool | int | float | complex) else float(value)
+        for name, column in number_columns(self.metrics).items():
+            name = f"metrics.{name}" if name in rows[0] else name or "metric"
+            for row, value in zip(rows, column, strict=True):
+                row[name] = exact(value)
         return rows
+
+    def _by_score(self) -> list[int]:
+        """The indices of the settings, the best first."""
+        return sorted(range(len(self.settings)), key=lambda i: (-self.settings[i].steps, self.settings[i].score))
+
+    def to_frame(self) -> "DataFrame":
+        """`rows` as a pandas frame, one row for each run.
+
+        Raises: ImportError if pandas is not installed.
+
+        >>> frame = SweepResult.create(lrax.Constant(jnp.array([0.25, 0.5])), np.array([3.0, 2.0])).to_frame()
+        >>> print(frame[["schedule.value", "score", "place"]])
+           schedule.value  score  place
+        0            0.25    3.0      1
+        1            0.50    2.0      0
+        """
+        return frame_of("SweepResult.to_frame", self.rows())
 
     def to_csv(self, path: Path) -> None:
         """Writes `rows` to a file of comma-separated values, with a header, whole or not at all.
@@ -182,9 +213,11 @@ class SweepResult:
 
         def read(content: Mapping[str, object]) -> SweepResult:
             arrays = {"scores": "float[runs]", "peaks": "float[runs]", "steps": (None, "int[runs]")}
-            parts = checked(content, schedules=tuple, plan=str, errors=dict, **arrays)
+            parts = checked(content, schedules=tuple, plan=str, errors=dict, others=dict, **arrays)
             if not all(type(run) is int and isinstance(text, str) for run, text in parts["errors"].items()):
                 raise ValueError("its `errors` are not texts by run")
+            if {np.shape(column) for column in parts["others"].values()} - {(len(parts["peaks"]),)}:
+                raise ValueError("its `others` are not a number for each run")
             _check_schedules(parts["schedules"], len(parts["peaks"]))
             if np.isinf(parts["scores"]).any():
                 raise ValueError("its `scores` hold infinities")
@@ -212,7 +245,7 @@ class SweepResult:
         rows = [
             ["", "schedule", "peak", *(["steps"] if races else []), "score", *(["low - high"] if seeds else []), "runs", ""]
         ]
-        for i in sorted(sorted(range(len(settings)), key=lambda i: (-settings[i].steps, settings[i].score))[:ROWS]):
+        for i in sorted(self._by_score()[:ROWS]):
             one = settings[i]
             score = "-" if math.isinf(one.score) else f"{one.score:.4g}"
             span = ["-" if math.isnan(one.low) else f"{one.low:.4g} - {one.high:.4g}"] if seeds else []
@@ -319,6 +352,7 @@ def part_of_result(result: SweepResult, runs: Sequence[int]) -> SweepResult:
         result.peaks[runs],
         f"{result.plan}; a part of {len(result.schedules)} runs",
         {numbers[run]: text for run, text in result.errors.items() if run in numbers},
+        others={name: column[list(runs)] for name, column in result.others.items()},
     )
 
 
@@ -327,7 +361,13 @@ def sweep_result(batch: Batch, metrics: PyTree, score: Score | None, plan: str) 
     scores = np.array(default_scores(metrics) if score is None else jax.vmap(score)(metrics), np.float64)
     scores[~np.isfinite(scores)] = np.nan  # by the score alone: other metrics may be NaN where nothing was measured
     on_host = jax.tree.map(lambda leaf: leaf if is_key(leaf) else np.asarray(leaf), metrics)
-    return SweepResult(batch.each(), on_host, scores, np.asarray(peak_lrs(batch.schedules)), plan)
+    result = SweepResult(batch.each(), on_host, scores, np.asarray(peak_lrs(batch.schedules)), plan)
+    return with_others(result, batch.others)
+
+
+def with_others(result: SweepResult, others: PyTree) -> SweepResult:
+    """The result with the other arguments of its runs."""
+    return dataclasses.replace(result, others=number_columns(others, "others."))
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -451,19 +491,27 @@ class RaceResult:
         return resumed(caller, optimizer, opt_state, params, self.count, self.schedule, self.optimizer)
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row for each run in plain values, for `pandas.DataFrame(race.rows())`.
+        """One row for each run in plain values; `to_frame` makes a pandas frame of them.
 
-        Returns: dicts with `run`, `place` (0 for the winner), `class`, `schedule` (as text), `peak`, `end_loss`, `rungs` and
-          `diverged`; and `end_metric` if runs were evaluated.
+        Returns: dicts with `run`, `place` (0 for the winner), `class`, `schedule` (as text), `peak`, the fields of the
+          schedules that are numbers or strings (`schedule.steps`), `end_loss`, `end_metric` if runs were evaluated, `rungs` and
+          `diverged`. Values that a run does not have are None.
         """
         places, metrics = np.argsort(self.order), self.end_metrics
         rows = []
-        for run, row in enumerate(_schedule_rows(self.schedules, self.peaks)):
-            ends = {"end_loss": _decimal(self.end_losses[run])}
-            ends |= {} if metrics is None else {"end_metric": _decimal(metrics[run])}
+        for run, row in enumerate(schedule_rows(self.schedules, self.peaks)):
+            ends = {"end_loss": plain(self.end_losses[run])}
+            ends |= {} if metrics is None else {"end_metric": plain(metrics[run])}
             lost = not math.isfinite(self.end_losses[run])
             rows.append({"run": run, "place": int(places[run]), **row, **ends, "rungs": int(self.rungs[run]), "diverged": lost})
         return rows
+
+    def to_frame(self) -> "DataFrame":
+        """`rows` as a pandas frame, one row for each run.
+
+        Raises: ImportError if pandas is not installed.
+        """
+        return frame_of("RaceResult.to_frame", self.rows())
 
     def to_csv(self, path: Path) -> None:
         """Writes `rows` to a file of comma-separated values, with a header, whole or not at all.
@@ -626,17 +674,6 @@ def contradiction(race: RaceResult) -> str:
     metrics = race.evaluations[measured]
     scores = metrics if race.goal == "min" else -metrics
     return WRONG[race.goal] if contradicts(float(np.median(race.losses[:, 0])), means, scores) else ""
-
-
-def _schedule_rows(schedules: Sequence[Schedule], peaks: npt.NDArray[np.float32]) -> list[dict[str, Any]]:
-    """What `rows` has of each schedule."""
-    pairs = zip(schedules, peaks, strict=True)
-    return [{"class": composition(one), "schedule": repr(one), "peak": _decimal(peak)} for one, peak in pairs]
-
-
-def _decimal(value: np.floating) -> float:
-    """A float32 as the shortest decimal that is it: 0.1, not 0.10000000149."""
-    return float(str(value))
 
 
 def _check_schedules(schedules: tuple[object, ...], runs: int) -> None:

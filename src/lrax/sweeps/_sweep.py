@@ -16,7 +16,7 @@ from lrax.fields._errors import any_traced, argument_error, check_arity, check_c
 from lrax.schedules._base import Schedule
 from lrax.sweeps._batch import Batch, as_batch, check_arrays, check_execution, check_part, check_rungs, chosen_runs, take
 from lrax.sweeps._executor import GROUPS, Executor, check_executor, workers
-from lrax.sweeps._results import SweepResult, part_of_result, sweep_result
+from lrax.sweeps._results import SweepResult, part_of_result, sweep_result, with_others
 from lrax.sweeps._score import Score, check_fraction, check_score
 from lrax.sweeps._trainers import run_trainers
 from lrax.training._driver import Execution
@@ -104,7 +104,8 @@ def run_sweep(
         `SweepResult.plan` says what it was and why.
       folder: where each finished group of runs is saved, in one file, written whole or not at all. The same call again
         loads what is there and trains the rest. Several processes may share it. If a file cannot be written, on a full disk,
-        say, a RuntimeWarning says so, and the sweep continues.
+        say, a RuntimeWarning says so, and the sweep continues. A local path, or a URL that fsspec opens, such as
+        `"s3://bucket/sweep"` (the extra `remote`, and the package of the file system).
       progress: shows a progress bar (needs tqdm).
       executor: trains the groups of runs on its workers: a `concurrent.futures.ProcessPoolExecutor` (with the start method
         "spawn"), Dask's `client.get_executor()`, a submitit or `mpi4py.futures` executor. Each worker compiles the program
@@ -148,7 +149,8 @@ def run_sweep(
     if not traced:
         check_execution("run_sweep", execution, "mesh", "max_parallel")
         batch = as_batch("run_sweep", schedules, others)
-        return run_trainers(train, batch, score, folder, progress, executor, part, retries, *_race_of(rungs, keep, part))
+        result = run_trainers(train, batch, score, folder, progress, executor, part, retries, *_race_of(rungs, keep, part))
+        return with_others(result, take(batch.others, chosen_runs(batch.runs, 1, part)))
     if retries or rungs is not None:
         name, value, needs = ("retries", retries, "0") if retries else ("rungs", rungs, "None")
         raise argument_error(ValueError, "run_sweep", name, f"{needs} unless traced=False", value)

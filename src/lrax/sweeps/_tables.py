@@ -1,10 +1,11 @@
 """Results as tables: text, HTML and files of comma-separated values, all from the same rows."""
 
 import csv
+import dataclasses
 import html
 import io
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from lrax._pictures import inline
-from lrax.fields._rules import PyTree
+from lrax.fields._errors import is_key
+from lrax.fields._rules import PyTree, Ratio
+from lrax.fields._value import shortest
 from lrax.schedules._base import Schedule
 from lrax.schedules._display import composition, labels
 from lrax.training._storage import Path, write_file
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 ROWS = 60
 """A table shows this many rows; of more, the best."""
@@ -143,6 +149,75 @@ def ranges_of(numbers: Sequence[int]) -> str:
         else:
             parts.append([number])
     return ", ".join("-".join(map(str, part)) for part in parts)
+
+
+def schedule_rows(schedules: Sequence[Schedule], peaks: np.ndarray[Any, Any]) -> list[dict[str, Any]]:
+    """For each schedule its class, text, peak, and its fields that are a number or a string; None for those of other classes.
+
+    >>> schedule_rows([lrax.Constant(0.1), lrax.Cosine(0.2, 0.0, 9)], np.float32([0.1, 0.2]))[1]["schedule.steps"]
+    9
+    """
+    fields = [dict(_fields(schedule, "schedule")) for schedule in schedules]
+    names = {name: None for one in fields for name, value in one.items() if value is not None}
+    return [
+        {"class": composition(schedule), "schedule": repr(schedule), "peak": plain(peak), **names, **_given(one, names)}
+        for schedule, peak, one in zip(schedules, peaks, fields, strict=True)
+    ]
+
+
+def _given(fields: dict[str, Any], names: dict[str, None]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name in names}
+
+
+def _fields(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """The numbers and strings in a schedule, by their paths."""
+    if isinstance(value, Ratio):
+        yield name, float(repr(value))
+    elif isinstance(value, Schedule):
+        for field in dataclasses.fields(value):
+            yield from _fields(getattr(value, field.name), f"{name}.{field.name}")
+    elif isinstance(value, tuple):
+        for i, part in enumerate(value):
+            yield from _fields(part, f"{name}.{i}")
+    elif isinstance(value, str):
+        yield name, value
+    elif isinstance(value, jax.Array | np.ndarray | np.generic) and not np.shape(value):
+        yield name, plain(value)
+
+
+def number_columns(tree: PyTree, prefix: str = "") -> dict[str, np.ndarray[Any, Any]]:
+    """The leaves with one number for each run, by their paths."""
+    columns = {}
+    for path, leaf in jax.tree.leaves_with_path(tree):
+        if np.ndim(leaf) == 1 and not is_key(leaf):
+            columns[prefix + jax.tree_util.keystr(path, simple=True, separator=".")] = np.asarray(leaf)
+    return columns
+
+
+def plain(value: Any) -> Any:
+    """A number as Python has it; a float32 as the shortest decimal that is it: 0.1, not 0.10000000149."""
+    return exact(shortest(np.asarray(value)))
+
+
+def exact(value: Any) -> Any:
+    """A number as Python has it."""
+    number = value.item()
+    return number if isinstance(number, bool | int | float | complex) else float(value)  # such as bfloat16
+
+
+def frame_of(caller: str, rows: Sequence[dict[str, Any]]) -> "DataFrame":
+    """Rows as a pandas frame; integers and bools stay what they are in columns that some runs do not have."""
+    try:
+        import pandas
+    except ImportError as error:
+        raise ImportError(f"{caller} needs pandas: python -m pip install pandas; `rows` returns the same as dicts") from error
+    frame = pandas.DataFrame(rows)
+    for name in frame:
+        types = {type(row[name]) for row in rows}
+        for number, dtype in ((bool, "boolean"), (int, "Int64"), (float, "float64")):
+            if types == {number, type(None)}:
+                frame[name] = pandas.array([row[name] for row in rows], dtype=dtype)
+    return frame
 
 
 def write_csv(caller: str, path: Path, rows: Sequence[dict[str, object]]) -> None:

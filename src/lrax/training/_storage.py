@@ -28,6 +28,7 @@ from lrax.fields._value import identity, is_batch
 from lrax.schedules._base import Function, Schedule
 from lrax.schedules._display import composition
 from lrax.schedules._serialise import Reader, to_json
+from lrax.training._remote import RemotePath, remote_path
 
 FORMAT = 1
 """The version of the file; a change that older readers would misread adds one."""
@@ -165,13 +166,13 @@ class Folder:
 
     Attributes:
       caller: the public function whose argument `folder` it is, for errors.
-      path: the folder, which exists.
+      path: the folder, which exists; local or remote.
       kind: what its files are.
       identity: what the work is: texts, such as digests, by what they stand for ("schedules", "data").
     """
 
     caller: str
-    path: pathlib.Path
+    path: pathlib.Path | RemotePath
     kind: str
     identity: dict[str, str]
     unsaved: dict[str, Mapping[str, object]] = dataclasses.field(default_factory=dict)
@@ -185,6 +186,8 @@ class Folder:
         """
         if not isinstance(folder, str | os.PathLike) or not str(folder):
             raise argument_error(TypeError, caller, "folder", "the path of a folder", folder)
+        if remote := remote_path(caller, str(folder)):
+            return Folder(caller, remote, kind, identity)
         path = pathlib.Path(folder)
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -232,9 +235,10 @@ class Folder:
 
         Raises: ValueError for a file that is damaged, of another kind, or of work with another identity.
         """
-        return [self._read(file, read) for file in sorted(self.path.glob(pattern))]
+        files: Iterable[pathlib.Path | RemotePath] = self.path.glob(pattern)
+        return [self._read(file, read) for file in sorted(files, key=str)]
 
-    def _read(self, file: pathlib.Path, read: Callable[[dict[str, Any]], Read]) -> Read:
+    def _read(self, file: pathlib.Path | RemotePath, read: Callable[[dict[str, Any]], Read]) -> Read:
         reader, found = Reader(self.caller, "folder", ()), self.identity
         try:
             whole = checked(unpacked(self.kind, file.read_bytes(), reader), identity=dict, content=dict)
@@ -251,8 +255,11 @@ class Folder:
         )
 
 
-def write(path: pathlib.Path, data: bytes) -> None:
+def write(path: pathlib.Path | RemotePath, data: bytes) -> None:
     """Writes a file that others see whole or not at all; nothing is left of it where it raises OSError."""
+    if isinstance(path, RemotePath):
+        path.write_bytes(data)
+        return
     partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with partial.open("xb") as file:
