@@ -13,8 +13,8 @@ from lrax.finder._find import STEPS
 from lrax.finder._rescale import plan_of
 
 WRONG = {
-    "unfinished": (lrax.warmup_cosine(0.1, warmup_steps=0.1, total_steps=9_000), 1_000),
-    "milestone": (lrax.MultiStep(0.1, factor=0.1, boundaries=[6_000, 8_000]), 1_000),
+    "the decay ends at step 9,000": (lrax.warmup_cosine(0.1, warmup_steps=0.1, total_steps=9_000), 1_000),
+    "after the run has ended": (lrax.MultiStep(0.1, factor=0.1, boundaries=[6_000, 8_000]), 1_000),
     "rises to the last step": (lrax.Warmup(lrax.Constant(0.1), warmup_steps=2_000), 1_000),
     "counted in epochs": (lrax.Cosine(0.1, 0.0, steps=40), 1_000),
     "almost nothing": (lrax.Cosine(0.1, 0.0, steps=500), 1_000),
@@ -32,6 +32,9 @@ RIGHT = [
 ]
 
 
+pytestmark = pytest.mark.standard_promotion  # optax's schedules
+
+
 def warned(schedule, total_steps):
     """The messages about a plan."""
     plan = plan_of("find_lr", "schedule", schedule, total_steps, otherwise=STEPS)
@@ -46,7 +49,7 @@ def warned(schedule, total_steps):
 def test_a_plan_that_is_surely_wrong_is_named(words):
     """One warning, with what is wrong, where, and the call that says more."""
     (message,) = warned(*WRONG[words])
-    assert words.split()[0] in message
+    assert words in message
     assert message.startswith("find_lr: ")
     assert "lrax.check(schedule, 1000)" in message
 

@@ -56,7 +56,7 @@ class Plan(NamedTuple):
     def squeezed(self, steps: int) -> npt.NDArray[np.float32]:
         """The learning rates of a run of this many steps with the shape of the plan, the highest of them 1."""
         shape = self.rates[((np.arange(steps) + 0.5) * len(self.rates) / steps).astype(int)]
-        return np.asarray(shape / shape.max(), np.float32)
+        return np.asarray(shape / (shape.max() or 1.0), np.float32)  # 0 where all the plan does is over in its first steps
 
     def at(self, peak: float) -> Schedule:
         """The plan at a peak."""

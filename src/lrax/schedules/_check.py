@@ -194,19 +194,29 @@ def warn_of(
 
     Returns: whether it warned.
     """
-    values, length = np.asarray(values, np.float64), schedule.length
+    values = np.asarray(values, np.float64)
     if not np.isfinite(values).all() or not np.any(values):
         return False
     run = Sampled(lambda more: np.interp(more, counts, values), total_steps, np.asarray(counts), values)
     found = [*_start(run, None), *_end(run, None)]
-    is_longer = length is not None and is_concrete(length) and np.ndim(length) == 0 and int(length) > total_steps
-    if is_longer and run.last > HIGH * run.peak:
+    if run.last > HIGH * run.peak and _goes_on(schedule, total_steps, bool(values[-1] == values[-2:][0])):
         found += _after(dataclasses.replace(run, evaluate=_evaluator(schedule)))
     text = "; ".join(one.message for one in found if one.code in codes)
     if text:
         text = f"{caller}: {text}; print(lrax.check(schedule, {total_steps})) says more"
         warnings.warn(text, ScheduleWarning, stacklevel=stacklevel + 1)
     return bool(text)
+
+
+def _goes_on(schedule: Schedule, total_steps: int, is_level: bool) -> bool:
+    """Whether a schedule has a length above `total_steps`, or drops in a step after it."""
+    try:
+        length, marks = schedule.length, schedule.landmarks
+    except Exception:  # of a custom schedule
+        return False
+    if length is not None:
+        return bool(is_concrete(length) and np.ndim(length) == 0 and int(length) > total_steps)
+    return is_level and any(mark > total_steps for mark in marks)
 
 
 @dataclasses.dataclass(frozen=True)
