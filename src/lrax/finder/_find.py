@@ -16,8 +16,7 @@ from lrax.fields._errors import argument_error, check_call
 from lrax.fields._rules import PyTree, whole_number
 from lrax.finder._curve import Curve
 from lrax.finder._factors import CLEAR, LEAST, ORDERS, SHARES, Point, evaluations_for, search
-from lrax.finder._policy import POWERS, find_peak, ramp_steps
-from lrax.finder._policy import Run as MadeRun
+from lrax.finder._policy import POWERS, ShortRun, find_peak, ramp_steps
 from lrax.finder._range_test import EVERY, curve_from, execution_of, run_ramp, with_every
 from lrax.finder._rescale import Plan, plan_of
 from lrax.finder._result import NO_RUNS, Comparison, FinderResult, GroupRuns, Runs
@@ -353,9 +352,9 @@ class ShortRuns:
             found.append((loss, score, int(run.steps)))
         return found
 
-    def known(self) -> list[MadeRun]:
+    def known(self) -> list[ShortRun]:
         """The runs that were made at one learning rate for all parameters, as the search for a peak knows them."""
-        return [MadeRun(at * (self.plan.steps / steps) ** self.power, steps, score) for at, steps, _, score, _ in self._done]
+        return [ShortRun(at * (self.plan.steps / steps) ** self.power, steps, score) for at, steps, _, score, _ in self._done]
 
     def runs(self) -> Runs:
         """The runs that were made at one learning rate for all parameters, by rising peaks."""

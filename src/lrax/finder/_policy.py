@@ -135,7 +135,7 @@ def find_peak(
     train: Train,
     scale_invariant: bool | None = None,
     prior: Prior = PRIOR,
-    known: Sequence[Run] = (),
+    known: Sequence[ShortRun] = (),
 ) -> Answer:
     """The peak learning rate for a plan.
 

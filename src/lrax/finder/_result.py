@@ -474,7 +474,8 @@ def _result_from(content: object) -> FinderResult:
         group_runs = GroupRuns(**checked(parts["group_runs"], **GROUP_RUNS))
         group_runs = dataclasses.replace(group_runs, tried=_multiples_of(group_runs.tried))
     made = {"plan": plan, "peak": peak, "interval": interval, "curves": tuple(curves), "groups": groups, "runs": runs}
-    return FinderResult(**{**parts, **made, "group_runs": group_runs, "comparison": compared, "reason": Reason(parts["reason"])})
+    made |= {"group_runs": group_runs, "comparison": compared, "reason": Reason(parts["reason"])}
+    return FinderResult(**{**parts, **made})
 
 
 def _multiples_of(content: Mapping[str, float]) -> dict[str, float]:

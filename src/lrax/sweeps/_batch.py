@@ -74,13 +74,13 @@ MOST, POINTS = 64, 256
 def warn_of_plans(caller: str, batch: Batch, stacklevel: int) -> None:
     """Warns of the first plan with a length and a negative learning rate. How long the runs are is not known."""
     plans = [batch.one(i) for i in range(min(batch.runs, MOST))]
-    known = [i for i, one in enumerate(plans) if one.length is not None and np.ndim(one.length) == 0 and int(one.length) > 1]
-    if not known:
+    lengths = {i: int(one.length) for i, one in enumerate(plans) if one.length is not None and np.ndim(one.length) == 0}
+    if not lengths:
         return
-    counts = np.stack([np.linspace(0, int(plans[i].length) - 1, POINTS).astype(np.int32) for i in known])
-    schedules = jax.tree.map(lambda leaf: leaf[np.array(known)], batch.schedules)
-    for i, its, values in zip(known, counts, np.asarray(_values(schedules, counts)), strict=True):
-        if warn_of(f"{caller}: `schedules[{i}]`", plans[i], int(plans[i].length), its, values, ("negative",), stacklevel + 1):
+    counts = np.stack([np.linspace(0, length - 1, POINTS).astype(np.int32) for length in lengths.values()])
+    schedules = jax.tree.map(lambda leaf: leaf[np.array(list(lengths))], batch.schedules)
+    for i, its, values in zip(lengths, counts, np.asarray(_values(schedules, counts)), strict=True):
+        if warn_of(f"{caller}: `schedules[{i}]`", plans[i], lengths[i], its, values, ("negative",), stacklevel + 1):
             return
 
 
