@@ -107,8 +107,7 @@ def measured(task: GroupTask, starts: int, times: int) -> list[str]:
     gains = losses[:, 0] - losses[:, 1]
     noise = float(np.std(gains, ddof=1) / len(gains) ** 0.5)
     cells = [f"{mean:.4g}" for mean in losses.mean(axis=0)]
-    moved = sum(" x " in text and gain != 0 for text, gain in zip(texts, gains, strict=True))
-    return [task.name, *cells, f"{gains.mean():+.4g}", f"{noise:.2g}", f"{moved} of {len(gains)}"], bool(gains.mean() > noise)
+    return [task.name, *cells, f"{gains.mean():+.3g}", f"{noise:.1g}", "; ".join(texts)]
 
 
 def main() -> None:
