@@ -63,7 +63,8 @@ PAGES: dict[str, Page] = {
     "optax": Page(
         "Optimizers",
         "Learning rates from an optimizer's state, parameter groups, and reduction on a plateau. "
-        "See also [Logging, checkpointing and changing a schedule](../living.md).",
+        "See also [Logging, checkpointing and changing a schedule](../living.md) and "
+        "[Different learning rates for different parameters](../groups.md).",
         ("lrax.optimizers",),
     ),
     "learner": Page(

@@ -16,13 +16,18 @@ from results import curve, found_at
 pytestmark = pytest.mark.standard_promotion  # of optax's optimizers
 
 
+GROUP_RUNS = lrax.finder.GroupRuns(np.ones((2, 2), np.float32), np.ones(2, np.float32), 50, {"weight": 4.0}, 40, 0.5, 0.1, 340)
+
+
 @pytest.fixture(scope="module")
 def found():
     """A result that has all parts."""
     with jax.numpy_dtype_promotion("standard"):
         judge = lrax.Evaluation(lambda state: -squared_error(state.params, regression(seed=1)), goal="max")
         whole = lrax.find_lr(linear_learner(optax.sgd), regression(), batch_size=16, key=jax.random.key(0), evaluation=judge)
-        return dataclasses.replace(whole, groups={"weight": whole}, left_out=3, ended=True, fault="batch 2 holds NaN")
+        return dataclasses.replace(
+            whole, groups={"weight": 4.0}, group_runs=GROUP_RUNS, left_out=3, ended=True, fault="batch 2 holds NaN"
+        )
 
 
 def test_a_result_is_saved_and_loaded(found, tmp_path):
@@ -35,7 +40,7 @@ def test_a_result_is_saved_and_loaded(found, tmp_path):
     assert (again.explanation, again.schedule) == (found.explanation, found.schedule)
     parts = lambda one: [one.curves[0].losses, one.curves[0].evaluations, one.runs.losses, one.runs.scores]  # noqa: E731
     assert same(parts(again), parts(found))
-    assert again.group_factors == found.group_factors
+    assert (again.groups, again.group_runs.tried) == (found.groups, found.group_runs.tried)
     assert again.curves[0].suggest(lrax.finder.valley) == found.curves[0].suggest(lrax.finder.valley)
     again.plot()
     assert [path.name for path in tmp_path.iterdir()] == ["found.lrax"]
@@ -63,6 +68,7 @@ def test_losses_that_are_not_finite_come_back(tmp_path):
         ("total_steps", [-1, "many", None]),
         ("runs", [None, {}, {"peaks": np.ones(2)}]),
         ("groups", [[], {"head": 3}]),
+        ("group_runs", [3, {"factors": np.ones((2, 2), np.float32)}]),
         ("left_out", [-1, "1", True]),
         ("ended", [0, None]),
         ("fault", [None, 3]),

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import nnx
 
 import lrax
 
@@ -115,3 +116,119 @@ def test_matrices_are_found_by_shape() -> None:
     with pytest.raises(ValueError, match="matrices: `params` must be parameters with matrices outside `exclude`"):
         lrax.matrices({"bias": jnp.ones(3)})
     assert lrax.matrices({"head": jnp.ones((2, 2))}, exclude="^$") == "^(head)$"
+
+
+GROUPS = {
+    "^embed": None,
+    "^layer/kernel": {"optimizer": optax.contrib.muon, "factor": 2.0},
+    "^layer/bias": {"schedule": lrax.Linear(1.0, 0.0, 10), "factor": 0.5, "floor": 0.1, "frozen_steps": 3, "warmup_steps": 4},
+}
+"""Every kind of rule; the head is the rest."""
+
+
+def want(step: int) -> dict[str, Any]:
+    """The learning rates of a step."""
+    bias = max(0.5 * (1 - step / 10), 0.1) * min(max(step - 2, 0) / 5, 1)
+    return {"^layer/bias": bias, "^layer/kernel": 2 * float(PLAN(step)), "rest": float(PLAN(step))}
+
+
+def assert_rates(state: Any, step: int) -> None:
+    """A state has the learning rates of that step as its last ones."""
+    rates = lrax.group_lrs(state)
+    np.testing.assert_allclose([rates[label] for label in want(step)], list(want(step).values()), rtol=1e-5, atol=1e-7)
+    for label, lr in want(step).items():
+        np.testing.assert_allclose(lrax.last_lr(state, path=label), lr, rtol=1e-5, atol=1e-7)
+
+
+def test_rates_of_all_rules_are_read_from_the_state_and_shown() -> None:
+    """`group_lrs`, `last_lr`, `next_lr` and `group_table` agree, at a frozen step, in the warm-up and after it."""
+    tx = lrax.by_path(optax.adam, PLAN, GROUPS)
+    for steps in (2, 5, 9):
+        state = trained(tx, steps)[-1]
+        assert_rates(state, steps - 1)
+        for label, lr in want(steps).items():
+            np.testing.assert_allclose(lrax.next_lr(state, tx, path=label), lr, rtol=1e-5, atol=1e-7)
+        table = str(lrax.group_table(PLAN, GROUPS, PARAMS, count=steps)).splitlines()
+        rows = {row.split()[0]: row.split()[-1] for row in table}
+        assert rows["embed/table"] == "-"
+        np.testing.assert_allclose(float(rows["layer/bias"]), want(steps)["^layer/bias"], rtol=1e-3)
+
+
+def test_a_checkpoint_of_all_rules_goes_on(tmp_path: Any) -> None:
+    """Restored from Orbax into a fresh state, in the middle of a freeze, training goes on bit for bit."""
+    ocp = pytest.importorskip("orbax.checkpoint")
+    tx = lrax.by_path(optax.adam, PLAN, GROUPS)
+    update = jax.jit(tx.update)
+    *params, state = trained(tx, 2)
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(tmp_path / "state", state)
+        checkpointer.wait_until_finished()
+        again = checkpointer.restore(tmp_path / "state", tx.init(PARAMS))
+    jax.tree.map(np.testing.assert_array_equal, again, state)
+    one, other = (update(PARAMS, its, params[-1]) for its in (state, again))
+    jax.tree.map(np.testing.assert_array_equal, one, other)
+    assert_rates(other[1], 2)
+
+
+def test_the_plans_of_all_rules_are_json() -> None:
+    """The schedule of each group, as the optimizer has it, is the same after `to_json` and `from_json`."""
+    tx = lrax.by_path(optax.adam, PLAN, GROUPS)
+    counts = jnp.arange(40)
+    for plan in filter(None, tx.schedules.values()):
+        np.testing.assert_array_equal(lrax.from_json(lrax.to_json(plan))(counts), plan(counts))
+
+
+def test_sharded_states_of_all_rules() -> None:
+    """On a mesh, moments are laid out as the parameters, the learning rates everywhere; both are the same as without."""
+    mesh = jax.sharding.Mesh(np.array(jax.devices()), "all")
+    split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(None))
+    tx = lrax.by_path(optax.adam, PLAN, GROUPS)
+    placed = jax.device_put(PARAMS, split)
+    changes, state = jax.jit(tx.update)(placed, jax.jit(tx.init)(placed), placed)
+    plain, other = jax.jit(tx.update)(PARAMS, tx.init(PARAMS), PARAMS)
+    jax.tree.map(np.testing.assert_array_equal, (changes, state), (plain, other))
+    assert changes["layer"]["kernel"].sharding.is_equivalent_to(split, 2)
+    assert_rates(state, 0)
+
+
+def test_an_nnx_optimizer_with_all_rules() -> None:
+    """`nnx.Optimizer` trains the groups, and its state has their learning rates."""
+
+    class Net(nnx.Module):
+        def __init__(self) -> None:
+            self.embed = nnx.Embed(6, 4, rngs=nnx.Rngs(0))
+            self.layer = nnx.Linear(4, 4, rngs=nnx.Rngs(1))
+            self.head = nnx.Linear(4, 2, use_bias=False, rngs=nnx.Rngs(2))
+
+        def __call__(self, x: Any) -> Any:
+            return self.head(jnp.tanh(self.layer(self.embed(x))))
+
+    model = Net()
+    groups = GROUPS | {"^layer/kernel": {"optimizer": optax.sgd, "factor": 2.0}}  # older versions of Flax take no Muon
+    optimizer = nnx.Optimizer(model, lrax.by_path(optax.adam, PLAN, groups), wrt=nnx.Param)
+    before = [np.asarray(one[...]) for one in (model.embed.embedding, model.layer.bias, model.layer.kernel)]
+    for _ in range(3):
+        optimizer.update(model, nnx.grad(lambda model: (model(jnp.arange(6)) ** 2).sum())(model))
+    np.testing.assert_array_equal(model.embed.embedding[...], before[0])
+    np.testing.assert_array_equal(model.layer.bias[...], before[1])
+    assert not np.array_equal(model.layer.kernel[...], before[2])
+    assert_rates(optimizer.opt_state, 2)
+
+
+def test_freezes_are_in_a_sweep() -> None:
+    """The rules work where the schedule is one of a batch: each run has its peak, and the same freeze."""
+    steps, params = 4, {"layer": {"bias": jnp.ones(2)}, "head": jnp.ones(2)}
+    groups = {"^layer": {"factor": 0.5, "frozen_steps": 3}}
+
+    def train(schedule: lrax.Schedule) -> Any:
+        tx = lrax.by_path(optax.sgd, schedule, groups)
+
+        def step(state: Any, _: Any) -> Any:
+            _, state = tx.update(params, state, params)
+            return state, lrax.group_lrs(state)
+
+        return jax.lax.scan(step, tx.init(params), length=steps)[1]
+
+    rates = lrax.sweep(train, lrax.Constant(jnp.array([0.1, 0.2])))
+    np.testing.assert_allclose(rates["^layer"], [[0, 0, 0, 0.05], [0, 0, 0, 0.1]], rtol=1e-6)
+    np.testing.assert_allclose(rates["rest"], [[0.1] * 4, [0.2] * 4], rtol=1e-6)

@@ -9,7 +9,7 @@ import pytest
 
 import lrax
 from compilations import compilations
-from lrax.training._probes import in_group, scale_invariant
+from lrax.training._probes import in_groups, scale_invariant
 from problems import linear_learner, regression
 
 DATA, KEY = regression(), jax.random.key(0)
@@ -56,7 +56,7 @@ def test_of_optimizers(optimizer, expected):
     """It is asked of the optimizer, whatever it is made of; where it cannot be said, nothing is raised."""
     learner = lrax.Learner.create(loss_fn, PARAMS, optimizer)
     assert scale_invariant(learner) is expected
-    assert scale_invariant(in_group("find_lr", learner, ("kernel",), 0, 0.0)) is expected
+    assert scale_invariant(in_groups("find_lr", learner, ("kernel",))[0]) is expected
 
 
 def test_of_updates_of_one_s_own():

@@ -1,10 +1,11 @@
 """`find_lr`: the peak learning rate for the schedule that will be trained, within a budget of steps."""
 
 import dataclasses
+import functools
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -12,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from lrax.fields._errors import argument_error, check_call
-from lrax.fields._rules import whole_number
+from lrax.fields._rules import PyTree, whole_number
 from lrax.finder._curve import Curve
-from lrax.finder._policy import POWERS, find_peak, ramp_steps
+from lrax.finder._factors import CLEAR, LEAST, ORDERS, SHARES, Point, evaluations_for, search
+from lrax.finder._policy import POWERS, ShortRun, find_peak, ramp_steps
 from lrax.finder._range_test import EVERY, curve_from, execution_of, run_ramp, with_every
 from lrax.finder._rescale import Plan, plan_of
-from lrax.finder._result import NO_RUNS, Comparison, FinderResult, Runs
+from lrax.finder._result import NO_RUNS, Comparison, FinderResult, GroupRuns, Runs
 from lrax.finder._rules import FEWEST, center, start_level
 from lrax.finder._stop import RunningMean, TimesMedian
 from lrax.schedules._base import RateFunction
@@ -27,7 +29,7 @@ from lrax.training._core import Reason, Run
 from lrax.training._driver import Execution, Interrupted, Source, Trainer, make_trainer
 from lrax.training._evaluating import Evaluation
 from lrax.training._learner import Learner
-from lrax.training._probes import in_group, scale_invariant
+from lrax.training._probes import in_groups, scale_invariant
 from lrax.training._progress import progress_bar
 from lrax.training._steps import check_learner
 
@@ -36,6 +38,9 @@ STEPS, BUDGET, FEWEST_STEPS = 1_000, 500, 20
 
 LOWEST, HIGHEST = 1e-7, 100.0
 """The ends of the ramp."""
+
+FEWEST_RUN = 10
+"""The steps of the shortest run with multiples of the learning rate."""
 
 TAIL = 0.25
 """The part of a run's last losses whose mean is its end loss."""
@@ -56,7 +61,6 @@ def find_lr(
     batch_size: int | None = None,
     evaluation: Evaluation | None = None,
     groups: Sequence[str] | None = None,
-    frozen_lr: float = 0.0,
     compare: Learner | None = None,
     transform: Callable[[object], object] | None = None,
     accumulate: int = 1,
@@ -87,8 +91,8 @@ def find_lr(
       evaluation: a `lrax.Evaluation` of the state on data that are not trained on. It replaces the losses of the short runs
         and is measured after their last step; on the ramp it is measured every 10 steps by default.
       groups: patterns, as in `lrax.by_path`, such as `("encoder", "head")`: a parameter belongs to the first that is found in
-        its path. After the search for all parameters, each group is searched with the others frozen; see `found.groups`.
-      frozen_lr: learning rate of the frozen parameters; by default they stay as they are.
+        its path. Each gets a multiple of the learning rate, `found.groups`, found together by short runs within the budget and
+        checked against one common learning rate; a multiple that is not significant is 1. Give a budget of 1,000 or more.
       compare: another learner of the same loss, whose optimizer needs no learning rate, such as `optax.contrib.prodigy`. After
         the search it is trained from 1 straight down to 0 over the steps of the longest short run, and so is your plan at
         the peak that was found: 2 runs in addition to the budget. `found.comparison` has both ends.
@@ -113,17 +117,20 @@ def find_lr(
     1.2: warmup_cosine(peak=1.24, warmup_steps=0.1, total_steps=500)
     """
     check_learner("find_lr", learner, key)
+    given = schedule is not None
     if schedule is None:  # its length is known, and not read, which would be one more program
         total_steps = STEPS if total_steps is None else whole_number("find_lr", "total_steps", total_steps)
         schedule = warmup_cosine(peak=1.0, total_steps=total_steps, warmup_steps=0.1)
     its = plan_of("find_lr", "schedule", schedule, total_steps, otherwise=STEPS)
+    if given:
+        its.warn_of_mistakes("find_lr", stacklevel=3)
     steps = _budget(budget, its.steps)
     execution = execution_of("find_lr", loop, progress)
     source = Source(data, key, batch_size, transform, accumulate)
     if compare is not None:
         _check_compare(compare, key)
-    one = Search(learner, source, its, steps, execution, with_every(evaluation, EVERY), progress, compare)
-    found = one.run() if groups is None else _with_groups(one, _checked_groups(groups, frozen_lr), float(frozen_lr))
+    patterns = None if groups is None else _checked_groups(groups)
+    found = Search(learner, source, its, steps, execution, with_every(evaluation, EVERY), progress, compare, patterns).run()
     for text in found.doubts():
         warnings.warn(f"find_lr: {text}", stacklevel=3)
     return found
@@ -146,6 +153,10 @@ def _budget(budget: int | float, total_steps: int) -> int:
     if budget < FEWEST_STEPS:
         raise argument_error(ValueError, "find_lr", "budget", f"at least {FEWEST_STEPS} steps", budget, remedy)
     return int(budget)
+
+
+Factors: TypeAlias = npt.NDArray[np.floating]
+"""What the learning rates of all parts are multiplied with, shape (parts,)."""
 
 
 @jax.tree_util.register_dataclass
@@ -171,20 +182,30 @@ class Search:
     evaluation: Evaluation | None
     progress: bool
     compare: Learner | None = None
+    groups: tuple[str, ...] | None = None
 
     def run(self) -> FinderResult:
-        """The ramp, the short runs, and what they amount to."""
+        """The ramp, the short runs, and what they amount to; and the same for groups of parameters."""
+        learner, evaluation, has_rest = self.learner, self.evaluation, True
+        if self.groups is not None:
+            learner, has_rest = in_groups("find_lr", learner, self.groups)
+            least = math.ceil(FEWEST_RUN * evaluations_for(len(self.groups) + has_rest) / SHARES[1] / 10) * 10
+            if self.budget < least:
+                raise argument_error(ValueError, "find_lr", "budget", f"at least {least} steps for these groups", self.budget)
+            metric = None if evaluation is None else evaluation.metric
+            if metric is not None and evaluation is not None:
+                evaluation = Evaluation(lambda state: metric(state.inner), evaluation.every, evaluation.goal)
         with progress_bar(self.budget * self.source.accumulate, "find_lr", "batch", self.progress) as show:
             trainer = make_trainer(
                 "find_lr",
-                [self.learner],
+                [learner],
                 self.source,
                 capacity=self.budget,
                 execution=self.execution,
-                evaluation=self.evaluation,
+                evaluation=evaluation,
                 report=show,
             )
-            invariant = scale_invariant(self.learner)
+            invariant = scale_invariant(learner)
             partial = FinderResult(
                 peak=None,
                 interval=None,
@@ -196,11 +217,14 @@ class Search:
                 budget=self.budget,
                 evaluated=self.evaluation is not None,
             )
-            short = ShortRuns(trainer, self.plan, trainer.order(self.source.key), POWERS[invariant])
+            short = ShortRuns(trainer, self.plan, trainer.order(self.source.key), POWERS[invariant], has_rest)
             try:
-                ramp = short.ramp(ramp_steps(self.budget))
+                common = self.budget if self.groups is None else int(SHARES[0] * self.budget)
+                ramp = short.ramp(ramp_steps(common))
                 partial = dataclasses.replace(partial, curves=(ramp,))
-                partial = self._concluded(short, partial)
+                partial = self.concluded(short, partial, common)
+                if self.groups is not None and partial.peak is not None:
+                    partial = GroupSearch(self, short, self.groups).run(partial)
                 if self.compare is None or partial.peak is None:
                     return partial
                 return self._compared(self.compare, short, partial, show)
@@ -210,16 +234,15 @@ class Search:
                 interrupt.found = dataclasses.replace(partial, runs=short.runs())
                 raise
 
-    def _concluded(self, short: "ShortRuns", partial: FinderResult) -> FinderResult:
-        """The result of the short runs that follow a ramp, if its loss shows where to make them."""
+    def concluded(self, short: "ShortRuns", partial: FinderResult, budget: int) -> FinderResult:
+        """The result of the short runs that follow a ramp, if its loss shows where to make them; and of those made before."""
         (ramp,), trainer = partial.curves, short.trainer
         peak, interval, reason = None, None, ramp.reason
         # short runs are judged by the metric, where there is one: then the ramp is read by it, too
         rates, losses = ramp.extended("losses" if self.evaluation is None else "evaluations")
         if reason is not Reason.DATA_ENDED and not trainer.notes.fault and len(ramp.paired()[0]) > FEWEST:
-            answer = find_peak(
-                rates, losses, self.budget + len(rates) - len(ramp.losses), self.plan.steps, short, partial.scale_invariant
-            )
+            budget, known = budget + len(rates) - len(ramp.losses), short.known()
+            answer = find_peak(rates, losses, budget, self.plan.steps, short, partial.scale_invariant, known=known)
             if short.data_ended:
                 reason = Reason.DATA_ENDED
             elif math.isfinite(answer.peak) and self._is_supported(ramp, short.runs()):
@@ -245,9 +268,15 @@ class Search:
         )
         down = plan_of("find_lr", "schedule", Linear(1.0, 0.0, steps), steps)
         other = ShortRuns(trainer, down, trainer.order(self.source.key), 0.0)
-        (own,), (its,) = short([peak * (self.plan.steps / steps) ** short.power], steps), other([1.0], steps)
+        factors = np.array([1.0, *found.groups.values()], np.float32)
+        if self.groups is None:
+            (own,) = short([peak * (self.plan.steps / steps) ** short.power], steps)
+        else:
+            (own,) = short.with_factors(peak, steps, [factors], None)
+        (its,) = other([1.0], steps)
         comparison = None if short.data_ended or other.data_ended else Comparison(steps, own, its, other.runs().steps_run)
-        return dataclasses.replace(found, runs=short.runs(), comparison=comparison)
+        groups = found.group_runs and dataclasses.replace(found.group_runs, steps_run=short.steps_with_factors)
+        return dataclasses.replace(found, runs=short.runs(), comparison=comparison, group_runs=groups)
 
     def _is_supported(self, ramp: Curve, runs: Runs) -> bool:
         """Whether runs did not all diverge, and the loss drops by more than its noise on the ramp or in a run."""
@@ -267,11 +296,13 @@ class ShortRuns:
       order: what all their batches are drawn by.
       power: best peaks fall with the length to this power.
       data_ended: whether the data ended in one of them.
+      steps_with_factors: the steps of runs with factors that differ.
+      has_rest: whether there are parameters outside the groups.
     """
 
-    def __init__(self, trainer: Trainer, plan: Plan, order: object, power: float):
-        self.trainer, self.plan, self.order, self.power = trainer, plan, order, power
-        self.data_ended = False
+    def __init__(self, trainer: Trainer, plan: Plan, order: object, power: float, has_rest: bool = True):
+        self.trainer, self.plan, self.order, self.power, self.has_rest = trainer, plan, order, power, has_rest
+        self.data_ended, self.steps_with_factors = False, 0
         self._done: list[tuple[float, int, float, float, int]] = []
 
     def ramp(self, steps: int) -> Curve:
@@ -281,58 +312,160 @@ class ShortRuns:
 
     def __call__(self, peaks: Sequence[float], steps: int) -> list[float]:
         """The scores of runs of `steps` with these peaks."""
-        shape, trainer = self.plan.squeezed(steps), self.trainer
+        shape = self.plan.squeezed(steps)
         # A run whose loss is not finite stops; no other, for a spike at the peak says little about the end. A stop rule
         # without a limit never stops; it is of the class of the ramp's, so that both share one program.
         starts = [self._start(peak * shape, TimesMedian()) for peak in peaks]
-        trainer = trainer.evaluated_at_end()
-        runs = (
-            trainer.train(starts, steps) if trainer.reads_on else [run for one in starts for run in trainer.train([one], steps)]
-        )
-        scores = []
-        for peak, run in zip(peaks, runs, strict=True):
+        found = self.train(starts, steps, side_by_side=self.trainer.reads_on)
+        for peak, (loss, score, made) in zip(peaks, found, strict=True):
+            self._done.append((peak * (steps / self.plan.steps) ** self.power, steps, loss, score, made))
+        return [score for _, score, _ in found]
+
+    def with_factors(self, peak: float, steps: int, factors: Sequence[Factors], order: object, width: int = 1) -> list[float]:
+        """The scores of runs of `steps` at a peak of the plan, each with its factors for the groups.
+
+        Args:
+          width: how many are trained side by side, by one program; 1 for one after the other.
+        """
+        shape = self.plan.squeezed(steps) * peak * (self.plan.steps / steps) ** self.power
+        state, trainer = self.trainer.states[0], self.trainer
+        starts = [self._start(shape, TimesMedian(), state._replace(factors=one), order) for one in factors]
+        if width > 1 and not trainer.python:
+            starts += starts[-1:] * (width - len(starts))
+        found = self.train(starts, steps, side_by_side=width > 1 or trainer.reads_on)[: len(factors)]
+        for one, (loss, score, made) in zip(factors, found, strict=True):
+            if (one[-1] == one[1 - self.has_rest :]).all():  # one learning rate for all parameters
+                self._done.append((peak * float(one[-1]), steps, loss, score, made))
+            else:
+                self.steps_with_factors += made
+        return [score for _, score, _ in found]
+
+    def train(self, starts: list[Run], steps: int, side_by_side: bool) -> list[tuple[float, float, int]]:
+        """The end losses of runs, their scores, and the steps that they made."""
+        trainer = self.trainer.evaluated_at_end()
+        runs = trainer.train(starts, steps) if side_by_side else [run for one in starts for run in trainer.train([one], steps)]
+        found = []
+        for run in runs:
             loss = run.end_loss(TAIL) if run.why is None else math.inf
             score = loss if trainer.evaluator is None or math.isinf(loss) else trainer.evaluator.score(run.end_metric(TAIL))
-            scores.append(score)
             self.data_ended |= run.why is Reason.DATA_ENDED
-            stands_for = peak * (steps / self.plan.steps) ** self.power
-            self._done.append((stands_for, steps, loss, score, int(run.steps)))
-        return scores
+            found.append((loss, score, int(run.steps)))
+        return found
+
+    def known(self) -> list[ShortRun]:
+        """The runs that were made at one learning rate for all parameters, as the search for a peak knows them."""
+        return [ShortRun(at * (self.plan.steps / steps) ** self.power, steps, score) for at, steps, _, score, _ in self._done]
 
     def runs(self) -> Runs:
-        """The runs that were made, by rising peaks."""
+        """The runs that were made at one learning rate for all parameters, by rising peaks."""
         if not self._done:
             return NO_RUNS
         peaks, steps, losses, scores, made = zip(*sorted(self._done), strict=True)
         lengths = np.array(steps, np.int32)
         return Runs(np.array(peaks, np.float32), lengths, np.array(losses, np.float32), np.array(scores, np.float32), sum(made))
 
-    def _start(self, rates: npt.NDArray[np.floating], stop: TimesMedian) -> Run:
+    def _start(self, rates: npt.NDArray[np.floating], stop: TimesMedian, state: PyTree = None, order: PyTree = None) -> Run:
         padded = np.pad(np.asarray(rates, np.float32), (0, self.trainer.capacity - len(rates)), mode="edge")
-        return self.trainer.start(Rates(padded), smoothing=RunningMean(), stop=stop, order=self.order)
+        order = self.order if order is None else order
+        return self.trainer.start(Rates(padded), state=state, smoothing=RunningMean(), stop=stop, order=order)
 
 
-def _checked_groups(groups: object, frozen_lr: object) -> tuple[str, ...]:
+@dataclasses.dataclass
+class GroupSearch:
+    """The search for multiples of a peak, one for each group of parameters, after that for the peak.
+
+    Attributes:
+      search: the whole.
+      short: trains runs.
+      patterns: of the groups.
+      best: the best point so far and its score.
+    """
+
+    search: Search
+    short: ShortRuns
+    patterns: tuple[str, ...]
+    best: tuple[Point, float] | None = None
+
+    @property
+    def parts(self) -> int:
+        """The length of a point: the groups, and the parameters outside them if there are any."""
+        return len(self.patterns) + self.short.has_rest
+
+    def run(self, found: FinderResult) -> FinderResult:
+        """The result with multiples, all 1 if the check does not confirm them."""
+        assert found.peak is not None
+        planned = int(SHARES[1] * self.search.budget)
+        steps = min(planned // evaluations_for(self.parts), self.search.plan.steps)
+        evaluations = planned // steps
+        if self.short.trainer.reads_on:  # each round has the best point again
+            evaluations = max(evaluations * (self.parts + 1) // (self.parts + 2), 3)
+        pattern = search(functools.partial(self._scores, found.peak, steps), self.parts, evaluations)
+        common = pattern.common()
+        tried: Factors = np.array(pattern.refined()) - common
+        tried[np.abs(tried) < LEAST] = 0
+        scores = np.array(list(pattern.scores.values()), np.float32)
+        points = np.stack([self.factors(point) for point in pattern.scores])
+        made = GroupRuns(points, scores, steps, dict(zip(self.patterns, self.relative(tried)[1], strict=True)))
+        if tried.any():
+            left = self.search.budget - found.steps_run - steps * len(scores)
+            tried, made = self._checked(found.peak, common, tried, left, made)
+        ratio, multiples = self.relative(tried)
+        found = self.search.concluded(self.short, found, 0)  # by all runs at one learning rate
+        made = dataclasses.replace(made, steps_run=self.short.steps_with_factors)
+        groups = dict(zip(self.patterns, multiples, strict=True))
+        if found.peak is None or found.interval is None:
+            return found
+        interval = found.interval[0] * ratio, found.interval[1] * ratio
+        peak = float(f"{found.peak * ratio:.3g}")
+        return dataclasses.replace(found, peak=peak, interval=interval, groups=groups, group_runs=made)
+
+    def _scores(self, peak: float, steps: int, points: Sequence[Point]) -> list[float]:
+        """The scores of points. Those of an iterable, whose batches are others in every round, are relative to the best."""
+        again = [self.best] if self.best is not None and self.short.trainer.reads_on else []
+        factors = [self.factors(point) for point in [*(point for point, _ in again), *points]]
+        scores = self.short.with_factors(peak, steps, factors, None, width=self.parts + 1)
+        for _, score in again:
+            shift = score - scores.pop(0)
+            scores = [one + shift if math.isfinite(shift) else one for one in scores]
+        self.best = min(
+            [*([] if self.best is None else [self.best]), *zip(points, scores, strict=True)], key=lambda one: one[1]
+        )
+        return scores
+
+    def _checked(self, peak: float, common: float, tried: Factors, left: int, made: GroupRuns) -> tuple[Factors, GroupRuns]:
+        """The multiples that runs on other orders of batches confirm."""
+        moved = np.flatnonzero(tried)
+        others = [np.where(np.arange(len(tried)) == i, 0, tried) for i in moved] if len(moved) > 1 else []
+        steps = max(1, min(left // (2 * ORDERS + len(others)), self.search.plan.steps))
+        trainer, key = self.short.trainer, self.search.source.key
+        scores = []
+        for number in range(ORDERS):
+            order = None if key is None or trainer.reads_on else trainer.order(jax.random.fold_in(key, number + 1))
+            points = [np.zeros_like(tried), tried, *(others if number == 0 else [])]
+            scores.append(self.short.with_factors(peak * 2**common, steps, [self.factors(one) for one in points], order))
+        if not np.isfinite(np.concatenate(scores)).all():
+            return np.zeros_like(tried), dataclasses.replace(made, check_steps=steps, difference=-math.inf)
+        gains = np.array([one[0] - one[1] for one in scores])
+        scatter = float(np.std(gains, ddof=1))
+        made = dataclasses.replace(made, check_steps=steps, difference=float(gains.mean()), noise=scatter / ORDERS**0.5)
+        if not made.difference > CLEAR * made.noise:
+            return np.zeros_like(tried), made
+        losses = np.array(scores[0][2:]) - scores[0][1]
+        idle = [moved[i] for i in np.argsort(losses)[:-1] if not losses[i] > CLEAR * scatter]
+        return np.where(np.isin(np.arange(len(tried)), idle), 0, tried), made
+
+    def factors(self, point: Sequence[float] | Factors) -> Factors:
+        """The factors of a state of `in_groups`."""
+        return np.concatenate([np.ones(1 - self.short.has_rest), 2.0 ** np.asarray(point)]).astype(np.float32)
+
+    def relative(self, point: Factors) -> tuple[float, list[float]]:
+        """A point as a multiple of the peak, which the parameters outside the groups have, and those of the groups over it."""
+        first, *others = self.factors(point).tolist()
+        return first, [float(f"{one / first:.2g}") for one in others]
+
+
+def _checked_groups(groups: object) -> tuple[str, ...]:
     if not isinstance(groups, Sequence) or isinstance(groups, str) or not groups or len(set(groups)) < len(groups):
         needs = 'different regular expressions, such as ("encoder", "head")'
         raise argument_error(TypeError, "find_lr", "groups", needs, groups)
-    if not isinstance(frozen_lr, int | float) or not 0 <= frozen_lr < math.inf:
-        raise argument_error(ValueError, "find_lr", "frozen_lr", "a finite learning rate of at least 0", frozen_lr)
     return tuple(groups)
-
-
-def _with_groups(one: Search, patterns: tuple[str, ...], frozen_lr: float) -> FinderResult:
-    """The result of a search for all parameters, and in it those of each group."""
-    learners = [in_group("find_lr", one.learner, patterns, i, frozen_lr) for i in range(len(patterns))]  # checked before a run
-    found, done = one.run(), dict[str, FinderResult]()
-    evaluation = one.evaluation
-    if evaluation is not None:
-        metric = evaluation.metric
-        evaluation = Evaluation(lambda state: metric(state.inner), evaluation.every, evaluation.goal)
-    try:
-        for pattern, learner in zip(patterns, learners, strict=True):
-            done[pattern] = dataclasses.replace(one, learner=learner, evaluation=evaluation).run()
-    except Interrupted as interrupt:
-        interrupt.found = dataclasses.replace(found, groups=done)
-        raise
-    return dataclasses.replace(found, groups=done)

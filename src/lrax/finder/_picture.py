@@ -1,6 +1,6 @@
 """Pictures of range tests and of searches."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -107,6 +107,7 @@ def plot_search(
     steps: npt.NDArray[np.int32],
     peak: float | None,
     interval: tuple[float, float] | None,
+    groups: Mapping[str, float],
     title: str,
     axes: "Axes | None",
 ) -> "Axes":
@@ -125,21 +126,10 @@ def plot_search(
         axes.axvline(peak, color=ANSWER, linestyle="--", label=f"peak {peak:.3g}")
         look = {"color": ANSWER, "fontweight": "bold", "ha": "right", "va": "top"}
         axes.annotate(f"{peak:.3g}", (peak, 0.97), (-4, 0), axes.get_xaxis_transform(), "offset points", **look)
+    for i, (name, lr) in enumerate(groups.items()):
+        axes.axvline(lr, color=OTHERS[i % len(OTHERS)], linestyle=STYLES[i % len(STYLES)], label=f"{name} {lr:.2g}")
     _legend(axes)
     return axes
-
-
-def plot_panels(draws: Mapping[str, Callable[["Axes"], object]]) -> "list[Axes]":
-    """Draws panels next to each other in a new figure, each with its title."""
-    axes = new_axes()
-    axes.figure.set_size_inches(6.4 * len(draws), 4.8)  # type: ignore[union-attr]  # a figure, not a part of one
-    cells = axes.figure.add_gridspec(1, len(draws))
-    axes.set_subplotspec(cells[0])
-    panels = [axes, *(axes.figure.add_subplot(cells[i]) for i in range(1, len(draws)))]
-    for panel, (title, draw) in zip(panels, draws.items(), strict=True):
-        draw(panel)
-        panel.set_title(title, fontsize="medium")
-    return panels
 
 
 def _legend(axes: "Axes") -> None:

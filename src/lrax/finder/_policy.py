@@ -135,6 +135,7 @@ def find_peak(
     train: Train,
     scale_invariant: bool | None = None,
     prior: Prior = PRIOR,
+    known: Sequence[ShortRun] = (),
 ) -> Answer:
     """The peak learning rate for a plan.
 
@@ -146,6 +147,7 @@ def find_peak(
       train: trains short runs; see `Train`. It is called once for each run.
       scale_invariant: whether a step does not change with the scale of the gradients; None if this is not known.
       prior: the constants.
+      known: runs that were made before, which the budget does not count.
 
     >>> def train(peaks, steps):  # the loss is lowest at 0.1
     ...     return [float(1 - 0.8 * np.exp(-4 * np.log10(peak / 0.1) ** 2)) for peak in peaks]
@@ -157,6 +159,8 @@ def find_peak(
     """
     rates, losses = np.asarray(learning_rates, float), np.asarray(losses, float)
     beliefs = Beliefs.after_ramp(rates, losses, total_steps, scale_invariant, prior)
+    for run in known:
+        beliefs.learn(run)
     spent = len(rates)
     for steps in run_lengths(budget - spent, total_steps):
         peak = beliefs.next(steps)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from lrax.fields._errors import argument_error, is_concrete
 from lrax.finder._policy import POWERS
 from lrax.schedules._base import RateFunction, Schedule, ScheduleRule
+from lrax.schedules._check import SURE, warn_of
 from lrax.schedules._combinators import Product, Scale
 from lrax.schedules._phases import Cosine
 from lrax.schedules._recipes import noam
@@ -47,10 +48,15 @@ class Plan(NamedTuple):
     highest: float
     rates: npt.NDArray[np.float32]
 
+    def warn_of_mistakes(self, caller: str, stacklevel: int) -> None:
+        """Warns of what is surely not meant."""
+        counts = ((np.arange(len(self.rates)) + 0.5) * self.steps / len(self.rates)).astype(int)
+        warn_of(caller, self.schedule, self.steps, counts, self.rates.astype(np.float64), SURE, stacklevel + 1)
+
     def squeezed(self, steps: int) -> npt.NDArray[np.float32]:
         """The learning rates of a run of this many steps with the shape of the plan, the highest of them 1."""
         shape = self.rates[((np.arange(steps) + 0.5) * len(self.rates) / steps).astype(int)]
-        return np.asarray(shape / shape.max(), np.float32)
+        return np.asarray(shape / (shape.max() or 1.0), np.float32)  # 0 where all the plan does is over in its first steps
 
     def at(self, peak: float) -> Schedule:
         """The plan at a peak."""

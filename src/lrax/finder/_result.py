@@ -1,7 +1,6 @@
 """What `lrax.find_lr` returns: one peak learning rate, how sure it is, and the curves and runs that it was read from."""
 
 import dataclasses
-import html
 import math
 import os
 from collections.abc import Mapping
@@ -12,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lrax._pictures import inline, paragraph
-from lrax.fields._errors import argument_error, plural
+from lrax.fields._errors import plural
 from lrax.finder._curve import SCALE, SOON, Curve, why_nothing
+from lrax.finder._factors import CLEAR
 from lrax.finder._rescale import Plan, plan_of
 from lrax.finder._rules import is_ordered
 from lrax.schedules._base import Function, RateFunction, Schedule
@@ -91,6 +91,33 @@ NOTHING = np.zeros(0, np.float32)
 NO_RUNS = Runs(NOTHING, np.zeros(0, np.int32), NOTHING, NOTHING, 0)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class GroupRuns:
+    """Short runs with multiples of one learning rate for groups of parameters, and their check against the common one.
+
+    Attributes:
+      factors: what each run multiplied the common learning rate with, float32 of shape (runs, 1 + groups): of the parameters in
+        no group, then of each group.
+      scores: what ranks them, float32 of shape (runs,), lower is better, as `Runs.scores`; all on common batches.
+      steps: the length of each.
+      tried: by pattern, the multiples that were checked.
+      check_steps: the length of the runs of the check; 0 without one, where no multiple was better than 1.
+      difference: the score of the common learning rate minus that of the multiples, the mean over three orders of batches;
+        minus infinity if a run of the check diverged.
+      noise: its standard error.
+      steps_run: how many steps were made in all.
+    """
+
+    factors: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+    steps: int
+    tried: Mapping[str, float]
+    check_steps: int = 0
+    difference: float = 0.0
+    noise: float = 0.0
+    steps_run: int = 0
+
+
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class FinderResult:
     """The peak learning rate for a schedule, and the measurements behind it.
@@ -103,7 +130,9 @@ class FinderResult:
       reason: why the ramp ended, or why there is no peak.
       curves: the ramp, a `Curve`; several ramps if several were run.
       runs: the short runs, a `Runs`.
-      groups: by their patterns, the result for each group of parameters with the others frozen, if groups were asked for.
+      groups: by their patterns, what the learning rate of each group of parameters is multiplied with, if groups were asked
+        for: the `groups` of `lrax.by_path`. All 1 if they were not better than one learning rate by more than the noise.
+      group_runs: what they were read from, a `GroupRuns`.
       comparison: how a learner without a learning rate trains in comparison, a `Comparison`, if `compare` was given.
       scale_invariant: whether a step does not change with the scale of the gradients, as with Adam and Lion, unlike SGD; None
         where that is not known, as for your own step function. Best peaks move differently, see `rescale`.
@@ -123,7 +152,8 @@ class FinderResult:
     reason: Reason
     curves: tuple[Curve, ...]
     runs: Runs = NO_RUNS
-    groups: "Mapping[str, FinderResult]" = dataclasses.field(default_factory=dict)
+    groups: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    group_runs: GroupRuns | None = None
     comparison: Comparison | None = None
     scale_invariant: bool | None = None
     budget: int = 0
@@ -180,21 +210,11 @@ class FinderResult:
                 return rescaled()
 
     @property
-    def group_factors(self) -> dict[str, float]:
-        """The peak of each group over the peak of all parameters together: the `groups` of `lrax.by_path`.
-
-        A group without a peak is left out, and follows the schedule itself there.
-        """
-        if self.peak is None:
-            return {}
-        return {pattern: one.peak / self.peak for pattern, one in self.groups.items() if one.peak is not None}
-
-    @property
     def steps_run(self) -> int:
         """How many steps were made in all: ramps, short runs, groups and the comparison."""
         ramps = sum(int(curve.steps_run) for curve in self.curves)
         compared = self.comparison.steps_run if self.comparison else 0
-        return ramps + self.runs.steps_run + compared + sum(group.steps_run for group in self.groups.values())
+        return ramps + self.runs.steps_run + compared + (0 if self.group_runs is None else self.group_runs.steps_run)
 
     @property
     def explanation(self) -> str:
@@ -213,7 +233,26 @@ class FinderResult:
             why = self._of_runs(ramp)
         doubts = self.doubts() or [NEGATIVE] * (not self.evaluated and self._start()[0] < 0)
         notes = told(self.left_out, self.ended and self.reason is not Reason.DATA_ENDED, self.fault)
-        return why + notes + "".join(f"; {text}" for text in doubts)
+        return why + self._of_groups() + notes + "".join(f"; {text}" for text in doubts)
+
+    def _of_groups(self) -> str:
+        """What the runs with multiples of the learning rate say."""
+        made = self.group_runs
+        if made is None:
+            return ""
+        if not made.check_steps:
+            tried = plural(len(made.scores), "run")
+            return f"; no multiples for groups were better than one learning rate, in {tried} of {made.steps} steps: all are 1"
+        its = ", ".join(f"{factor:g} for {pattern or '(rest)'}" for pattern, factor in made.tried.items())
+        if math.isinf(made.difference):
+            return f"; with the multiples {its}, a run of {made.check_steps} steps diverged, so all are 1"
+        ends = f"end {abs(made.difference):.2g} (standard error {made.noise:.2g})"
+        ends += " lower" if made.difference > 0 else " higher"
+        words = f"; with the multiples {its}, runs of {made.check_steps} steps {ends} than with one learning rate"
+        if all(factor == 1 for factor in self.groups.values()) and made.difference <= CLEAR * made.noise:
+            return f"{words}: that is not significant, so all are 1; a larger budget makes longer runs"
+        idle = [pattern or "(rest)" for pattern, factor in self.groups.items() if factor == 1 != made.tried[pattern]]
+        return f"{words}; that of {', '.join(idle)} is not significant, so it is 1" if idle else words
 
     def _of_runs(self, ramp: Curve) -> str:
         """What the short runs say."""
@@ -296,7 +335,7 @@ class FinderResult:
         return f"<FinderResult: {self._headline()}>"
 
     def __str__(self) -> str:
-        return f"{self._headline()} ({self.steps_run} steps run)" + (f"\n{self._table()}" if self.groups else "")
+        return f"{self._headline()} ({self.steps_run} steps run)"
 
     @property
     def title(self) -> str:
@@ -308,25 +347,24 @@ class FinderResult:
     def _headline(self) -> str:
         if self.peak is None:
             return f"no {self.title} ({self.reason}: {self.explanation})"
-        return self.title + (f", likely {self.interval[0]:.2g} to {self.interval[1]:.2g}" if self.interval else "")
+        interval = f", likely {self.interval[0]:.2g} to {self.interval[1]:.2g}" if self.interval else ""
+        return self.title + interval + self._multiples()
 
-    def _table(self) -> str:
-        """A row a group: its peak, its interval, and what it was read from."""
-        rows = [("group", "peak", "interval", "read from")]
-        for pattern, one in self.groups.items():
-            peak = "none" if one.peak is None else f"{one.peak:.3g}"
-            interval = f"{one.interval[0]:.2g} to {one.interval[1]:.2g}" if one.interval else ""
-            rows.append((pattern or "(rest)", peak, interval, one.explanation))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    def _multiples(self) -> str:
+        """The learning rates of groups, as a part of a sentence."""
+        moved = {pattern: factor for pattern, factor in self.groups.items() if factor != 1}
+        if not moved or self.peak is None:
+            return ", for all groups" if self.groups else ""
+        return "; " + ", ".join(f"{name or '(rest)'} at {one:g} times it, {self.peak * one:.2g}" for name, one in moved.items())
 
     def _repr_html_(self) -> str:
         text = f"{self._headline()} ({self.steps_run} steps run)"
-        table = f"<pre>{html.escape(self._table())}</pre>" if self.groups else ""
-        return inline(paragraph(text) + paragraph(self.explanation) + table, self.plot, text)
+        return inline(paragraph(text) + paragraph(self.explanation), self.plot, text)
 
     def plot(self, axes: "Axes | None" = None) -> "Axes":
         """Draws the ramp and the ends of the short runs over the peak learning rate, and marks `peak`. Needs matplotlib.
+
+        The learning rates of groups are marked, too.
 
         Dots are the losses of the ramp, markers the end losses of the short runs at the plan's peak that they stand for.
         `Curve.plot` of `curves[0]` draws the ramp alone, with other suggestion rules.
@@ -343,22 +381,9 @@ class FinderResult:
         title = self.title if self.peak is not None else f"no {self.title} ({self.reason})"
         ends = self.runs.peaks, self.runs.losses
         curves = [curve.made for curve in self.curves]
-        return plot_search(curves, ends, self.runs.steps, self.peak, self.interval, title, axes)
-
-    def plot_groups(self) -> "list[Axes]":
-        """Draws a panel for each group of parameters into a new figure. Needs matplotlib.
-
-        Returns: the axes, in the order of the groups.
-
-        Raises: ImportError if matplotlib is not installed; ValueError if there are no groups.
-        """
-        from lrax.finder._picture import plot_panels
-
-        if not self.groups:
-            remedy = "give lrax.find_lr groups=, or draw it with plot"
-            raise argument_error(ValueError, "FinderResult.plot_groups", "found", "a result with groups", self, remedy)
-        peaks = {pattern: "no peak" if one.peak is None else f"{one.peak:.3g}" for pattern, one in self.groups.items()}
-        return plot_panels({f"{pattern or '(rest)'}: {peaks[pattern]}": one.plot for pattern, one in self.groups.items()})
+        moved = {name or "(rest)": factor for name, factor in self.groups.items() if factor != 1}
+        groups = {} if self.peak is None else {name: self.peak * factor for name, factor in moved.items()}
+        return plot_search(curves, ends, self.runs.steps, self.peak, self.interval, groups, title, axes)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the whole result to one file, or nothing.
@@ -391,6 +416,8 @@ class FinderResult:
 CURVE = {"learning_rates": "float[steps]", "losses": "float[steps]", "smoothed": "float[steps]"}
 RUNS = {"peaks": "float[runs]", "steps": "int[runs]", "losses": "float[runs]", "scores": "float[runs]", "steps_run": int}
 COMPARISON = {"steps": int, "own": float, "other": float, "steps_run": int}
+GROUP_RUNS = {"factors": "float[runs, parts]", "scores": "float[runs]", "steps": int, "tried": dict, "steps_run": int}
+GROUP_RUNS |= {"check_steps": int, "difference": float, "noise": float}
 """The parts of these in a file."""
 
 
@@ -398,12 +425,12 @@ def _plain(found: FinderResult) -> dict[str, object]:
     """A result as a nest of what a file can hold."""
     fields = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
     curves = [{**dataclasses.asdict(curve.made), "reason_code": int(curve.reason_code)} for curve in found.curves]
-    groups = {pattern: _plain(one) for pattern, one in found.groups.items()}
+    group_runs = None if found.group_runs is None else dataclasses.asdict(found.group_runs)
+    parts = {"groups": dict(found.groups), "group_runs": group_runs}
     interval = None if found.interval is None else list(found.interval)
     runs = dataclasses.asdict(found.runs)
-    compared = None if found.comparison is None else found.comparison._asdict()
-    parts = {"curves": curves, "runs": runs, "groups": groups, "interval": interval, "comparison": compared}
-    return {**fields, **parts, "reason": str(found.reason)}
+    parts |= {"comparison": None if found.comparison is None else found.comparison._asdict()}
+    return {**fields, **parts, "curves": curves, "runs": runs, "interval": interval, "reason": str(found.reason)}
 
 
 def _result_from(content: object) -> FinderResult:
@@ -419,6 +446,7 @@ def _result_from(content: object) -> FinderResult:
         runs=dict,
         groups=dict,
         comparison=(None, dict),
+        group_runs=(None, dict),
         scale_invariant=(None, bool),
         budget=int,
         evaluated=bool,
@@ -439,19 +467,20 @@ def _result_from(content: object) -> FinderResult:
     if interval and (len(interval) != 2 or interval[0] > interval[1]):
         raise ValueError("its `interval` is not two learning rates, the lower first")
     peak = None if parts["peak"] is None else _lr(parts["peak"])
-    groups = {str(pattern): _result_from(one) for pattern, one in parts["groups"].items()}
-    runs = Runs(**checked(parts["runs"], **RUNS))
     compared = parts["comparison"] and Comparison(**checked(parts["comparison"], **COMPARISON))
-    made = {
-        "plan": plan,
-        "comparison": compared,
-        "peak": peak,
-        "interval": interval,
-        "curves": tuple(curves),
-        "groups": groups,
-        "runs": runs,
-    }
-    return FinderResult(**{**parts, **made, "reason": Reason(parts["reason"])})
+    groups, runs = _multiples_of(parts["groups"]), Runs(**checked(parts["runs"], **RUNS))
+    group_runs = None
+    if parts["group_runs"] is not None:
+        group_runs = GroupRuns(**checked(parts["group_runs"], **GROUP_RUNS))
+        group_runs = dataclasses.replace(group_runs, tried=_multiples_of(group_runs.tried))
+    made = {"plan": plan, "peak": peak, "interval": interval, "curves": tuple(curves), "groups": groups, "runs": runs}
+    made |= {"group_runs": group_runs, "comparison": compared, "reason": Reason(parts["reason"])}
+    return FinderResult(**{**parts, **made})
+
+
+def _multiples_of(content: Mapping[str, float]) -> dict[str, float]:
+    """The multiples by group of a file."""
+    return {str(pattern): _lr(factor) for pattern, factor in content.items()}
 
 
 def _lr(value: object) -> float:

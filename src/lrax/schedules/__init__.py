@@ -1,7 +1,7 @@
 """All schedule classes, combinators and recipes; the everyday ones are in `lrax` too."""
 
 from lrax.schedules._base import Function, Phase, Schedule, ScheduleLike
-from lrax.schedules._check import Finding, Report, check
+from lrax.schedules._check import Finding, Report, ScheduleWarning, check
 from lrax.schedules._clock import Clock, Clocked
 from lrax.schedules._combinators import (
     Clip,
@@ -110,6 +110,7 @@ __all__ = [
     "Scale",
     "Schedule",
     "ScheduleLike",
+    "ScheduleWarning",
     "Sequence",
     "Shift",
     "Spline",

@@ -1,14 +1,15 @@
 """Checks of a schedule against the run that it is meant for."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import jax
 import numpy as np
 import numpy.typing as npt
 
-from lrax.fields._errors import argument_error, check_call
+from lrax.fields._errors import argument_error, check_call, is_concrete
 from lrax.fields._rules import LARGEST, whole_number
 from lrax.schedules._base import Schedule, ScheduleRule
 from lrax.schedules._display import plot, rates_at
@@ -166,6 +167,56 @@ def check(
     if per_epoch is not None and epochs is not None:
         found += _length(total, per_epoch, epochs)
     return Report(whole, total, tuple(sorted(found, key=lambda one: one.step)))
+
+
+class ScheduleWarning(UserWarning):
+    """A schedule that is surely not what was meant for its run: what `lrax.check` finds, from `find_lr` and `run_sweep`.
+
+    >>> import warnings
+    >>> warnings.filterwarnings("ignore", category=lrax.schedules.ScheduleWarning)
+    >>> warnings.resetwarnings()
+    """
+
+
+SURE = ("rising_at_end", "epochs", "unfinished", "milestone_after_end", "finished_early")
+"""The findings that a plan for a run of a known length has only by mistake."""
+
+
+def warn_of(
+    caller: str, schedule: Schedule, total_steps: int, counts: Counts, values: Values, codes: Sequence[str], stacklevel: int
+) -> bool:
+    """Warns of some findings in values that are there: nothing is compiled if the plan looks right.
+
+    Args:
+      counts, values: learning rates of the plan, at rising counts below `total_steps`.
+      codes: the findings.
+      stacklevel: of the warning, for a call from here.
+
+    Returns: whether it warned.
+    """
+    values = np.asarray(values, np.float64)
+    if not np.isfinite(values).all() or not np.any(values):
+        return False
+    run = Sampled(lambda more: np.interp(more, counts, values), total_steps, np.asarray(counts), values)
+    found = [*_start(run, None), *_end(run, None)]
+    if run.last > HIGH * run.peak and _goes_on(schedule, total_steps, bool(values[-1] == values[-2:][0])):
+        found += _after(dataclasses.replace(run, evaluate=_evaluator(schedule)))
+    text = "; ".join(one.message for one in found if one.code in codes)
+    if text:
+        text = f"{caller}: {text}; print(lrax.check(schedule, {total_steps})) says more"
+        warnings.warn(text, ScheduleWarning, stacklevel=stacklevel + 1)
+    return bool(text)
+
+
+def _goes_on(schedule: Schedule, total_steps: int, is_level: bool) -> bool:
+    """Whether a schedule has a length above `total_steps`, or drops in a step after it."""
+    try:
+        length, marks = schedule.length, schedule.landmarks
+    except Exception:  # of a custom schedule
+        return False
+    if length is not None:
+        return bool(is_concrete(length) and np.ndim(length) == 0 and int(length) > total_steps)
+    return is_level and any(mark > total_steps for mark in marks)
 
 
 @dataclasses.dataclass(frozen=True)

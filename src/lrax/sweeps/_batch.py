@@ -13,6 +13,7 @@ from lrax.fields._errors import argument_error, check_call, is_concrete
 from lrax.fields._rules import Int, Offset
 from lrax.fields._value import is_batch, ranks
 from lrax.schedules._base import Function, Schedule, ScheduleRule, Schedules
+from lrax.schedules._check import warn_of
 from lrax.training._driver import Execution
 
 Tree = TypeVar("Tree")
@@ -64,6 +65,28 @@ class Either(Schedule):
         if any(length is None for length in lengths):
             return None
         return jnp.stack([jnp.asarray(length) for length in lengths])[self.index]
+
+
+MOST, POINTS = 64, 256
+"""How many plans of a sweep are looked at for mistakes, and at how many steps."""
+
+
+def warn_of_plans(caller: str, batch: Batch, stacklevel: int) -> None:
+    """Warns of the first plan with a length and a negative learning rate. How long the runs are is not known."""
+    plans = [batch.one(i) for i in range(min(batch.runs, MOST))]
+    lengths = {i: int(one.length) for i, one in enumerate(plans) if one.length is not None and np.ndim(one.length) == 0}
+    if not lengths:
+        return
+    counts = np.stack([np.linspace(0, length - 1, POINTS).astype(np.int32) for length in lengths.values()])
+    schedules = jax.tree.map(lambda leaf: leaf[np.array(list(lengths))], batch.schedules)
+    for i, its, values in zip(lengths, counts, np.asarray(_values(schedules, counts)), strict=True):
+        if warn_of(f"{caller}: `schedules[{i}]`", plans[i], lengths[i], its, values, ("negative",), stacklevel + 1):
+            return
+
+
+@jax.jit
+def _values(schedules: Schedule, counts: jax.Array) -> jax.Array:
+    return jax.vmap(lambda schedule, counts: jnp.broadcast_to(schedule(counts), counts.shape))(schedules, counts)
 
 
 def as_batch(caller: str, schedules: object, others: tuple[Any, ...] = ()) -> Batch:

@@ -14,7 +14,17 @@ from jax.sharding import Mesh, NamedSharding
 
 from lrax.fields._errors import any_traced, argument_error, check_arity, check_call, is_key
 from lrax.schedules._base import Schedule
-from lrax.sweeps._batch import Batch, as_batch, check_arrays, check_execution, check_part, check_rungs, chosen_runs, take
+from lrax.sweeps._batch import (
+    Batch,
+    as_batch,
+    check_arrays,
+    check_execution,
+    check_part,
+    check_rungs,
+    chosen_runs,
+    take,
+    warn_of_plans,
+)
 from lrax.sweeps._executor import GROUPS, Executor, check_executor, workers
 from lrax.sweeps._results import SweepResult, part_of_result, sweep_result, with_others
 from lrax.sweeps._score import Score, check_fraction, check_score
@@ -158,6 +168,7 @@ def run_sweep(
     if any_traced((batch.schedules, batch.others)):
         remedy = "use lrax.sweep inside jit, which is pure"
         raise argument_error(TypeError, "run_sweep", "schedules", "arrays, not traced", schedules, remedy)
+    warn_of_plans("run_sweep", batch, stacklevel=3)
     program = Program(train, batch, execution, here=executor is None)
     check_score("run_sweep", score, program.traced.out_info)
     chosen = chosen_runs(batch.runs, program.plan.runs, part)

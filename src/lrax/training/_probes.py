@@ -1,4 +1,4 @@
-"""Questions to a learner's step: is it scale invariant, and what does it do to one group of parameters alone."""
+"""Questions to a learner's step: is it scale invariant, and how does it train groups of parameters at different rates."""
 
 import dataclasses
 import functools
@@ -22,40 +22,44 @@ SIZE = 0.1
 
 
 class GroupState(NamedTuple):
-    """The state of a learner, and which of its groups is trained."""
+    """The state of a learner, and what the learning rate of each of its groups of parameters is multiplied with.
+
+    Attributes:
+      inner: the learner's state.
+      factors: float32 of shape (1 + groups,); the first is of all that is in no group.
+    """
 
     inner: PyTree
-    group: PyTree
+    factors: PyTree
 
 
 @dataclasses.dataclass(frozen=True)
 class GroupStep:
-    """A step of one group; which one is a number of the state, so that all groups share a program.
+    """A step that trains each group at its multiple of the learning rate; the multiples are in the state, so that runs of
+    different ones share a program.
+
+    The learner's step is mapped over the learning rates, and each leaf is taken from the one of its group. What does not depend
+    on the learning rate, such as the gradients, is not mapped and computed once. So it is exact for any optimizer, also where a
+    step is not proportional to the learning rate.
 
     Attributes:
       step: the learner's.
-      places: for each leaf of its state the number of the group that it belongs to, -1 for one that is in none of them, or None
-        for what does not belong to a parameter (counts, random keys, statistics) and is always updated.
-      frozen_lr: the learning rate of the other parameters; 0 to leave them, and their optimizer state, as they are.
+      places: for each leaf of its state the place in `factors`; 0 for what does not belong to a parameter (counts, random keys,
+        statistics).
     """
 
     step: StepFn
-    places: tuple[int | None, ...]
-    frozen_lr: float
+    places: tuple[int, ...]
 
     def __call__(self, state: GroupState, batch: PyTree, lr: jax.Array) -> tuple[GroupState, jax.Array]:
-        new, loss = self.step(state.inner, batch, lr)
-        frozen = self.step(state.inner, batch, jnp.float32(self.frozen_lr))[0] if self.frozen_lr else state.inner
+        new, losses = jax.vmap(self.step, in_axes=(None, None, 0))(state.inner, batch, lr * state.factors)
         leaves, structure = jax.tree.flatten(new)
-        chosen = [
-            moved if place is None else jnp.where(state.group == place, moved, still)
-            for place, moved, still in zip(self.places, leaves, jax.tree.leaves(frozen), strict=True)
-        ]
-        return GroupState(jax.tree.unflatten(structure, chosen), state.group), loss
+        chosen = [leaf[place] for place, leaf in zip(self.places, leaves, strict=True)]
+        return GroupState(jax.tree.unflatten(structure, chosen), state.factors), losses[0]
 
 
-def in_group(caller: str, learner: Learner, groups: Sequence[str], number: int, frozen_lr: float) -> Learner:
-    """The learner with one of its groups trained.
+def in_groups(caller: str, learner: Learner, groups: Sequence[str]) -> tuple[Learner, bool]:
+    """The learner with a multiple of the learning rate for each group, all 1 at first, and whether some parameters have none.
 
     A leaf of the optimizer's state belongs to the parameter that its path ends with, as momentum does.
 
@@ -66,18 +70,20 @@ def in_group(caller: str, learner: Learner, groups: Sequence[str], number: int, 
     patterns = dict.fromkeys(groups)
     for pattern in patterns:
         check_pattern(caller, pattern)
-    numbers = {pattern: i for i, pattern in enumerate(groups)}
+    numbers = {pattern: i for i, pattern in enumerate(groups, 1)}
     labels = jax.tree.leaves_with_path(labels_of(caller, params, patterns))
-    of = {_keys(path): numbers.get(label, -1) for path, label in labels}
+    of = {_keys(path): numbers.get(label, 0) for path, label in labels}
 
-    def place(path: PyTree, leaf: PyTree) -> int | None:
+    def place(path: PyTree, leaf: PyTree) -> int:
         if not jnp.issubdtype(jax.dtypes.result_type(leaf), jnp.inexact):
-            return None
+            return 0
         keys = _keys(path)
-        return next((of[keys[i:]] for i in range(len(keys)) if keys[i:] in of), None)
+        return next((of[keys[i:]] for i in range(len(keys)) if keys[i:] in of), 0)
 
     places = tuple(place(path, leaf) for path, leaf in jax.tree.leaves_with_path(state))
-    return Learner(GroupState(state, np.int32(number)), GroupStep(learner.step, places, frozen_lr), learner.optimizer)
+    factors = np.ones(1 + len(groups), np.float32)
+    grouped = Learner(GroupState(state, factors), GroupStep(learner.step, places), learner.optimizer)
+    return grouped, 0 in of.values()
 
 
 def _keys(path: PyTree) -> tuple[str, ...]:
