@@ -55,7 +55,7 @@ FIRST = (6.0, 20.0)
 GROUP, PART = 8, 60.0
 """How many mutations are run at once, and on how many seconds of tests."""
 
-MOST = 200.0
+MOST = 100.0
 """Seconds of tests that a mutation is given at most, nearest first."""
 
 EQUIVALENT = pathlib.Path(__file__).with_name("equivalent.toml")
