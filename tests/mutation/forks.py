@@ -91,6 +91,7 @@ def preload() -> None:
     """Imports what the tests import, without starting a JAX backend: its threads would not survive a fork."""
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES", "none")  # else a program's key depends on the cache's path
     for name in PRELOADED:
         if importlib.util.find_spec(name.partition(".")[0]):
             importlib.import_module(name)
