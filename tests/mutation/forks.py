@@ -30,6 +30,9 @@ PRELOADED = (
     "matplotlib.pyplot",
     "chex",
     "tqdm",
+    "scipy.optimize",
+    "scipy.stats",
+    "hypothesis",  # its plugin for pytest imports it at the end of each run, and rewrites it for assertions
     "pytest",
 )
 
