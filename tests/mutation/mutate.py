@@ -30,17 +30,17 @@ from project import Project, Workers, measured
 from selection import Chosen, Selector, batches, together
 
 DECISIONS = {
-    "finder": "search runs conclude stop heights fall rises",
+    "finder": "range_test policy rules stop find rescale",
     "sweeps": "race score sweep results",
-    "schedules": "counting clock plan cycles exact",
+    "schedules": "clock plan combinators intmath",
     "theory": "",
     "optimizers": "rates groups plateau recorded",
-    "training": "racing evaluating growth shuffle batches fit",
+    "training": "driver evaluating batches memory storage",
 }
 """What decides, rather than computes: the beginnings of the names of files, in each package."""
 
 WEIGHTS = (
-    *((pattern, 0) for pattern in ("*picture*", "*drawing*", "*html*", "*_version.py")),  # display code, and no code
+    *((pattern, 0) for pattern in ("*picture*", "*plots*", "*_version.py")),  # display code, and no code
     *((f"{package}/_{name}*", 4) for package, names in DECISIONS.items() for name in names.split() or [""]),
     *((f"{package}/*", 2) for package in DECISIONS if package != "schedules"),
 )
