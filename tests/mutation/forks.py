@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import resource
+import shutil
 import signal
 import sys
 import time
@@ -115,7 +116,7 @@ def run(
       tree: the copy of the project to test.
       tests: files or names of tests, relative to `tree`.
       log: receives the output; the result is written next to it.
-      cache: the folder of compiled programs.
+      cache: the folder of compiled programs, which the processes of both workers share.
       plugins: makes further plugins, in the fork. One that has `report()` adds what that returns to the result file.
     """
     answer = log.with_suffix(".json")
@@ -131,6 +132,8 @@ def run(
         finally:
             os._exit(0)
     late, cpu = _wait(child, begun + limits.wall)
+    for path in cache.glob(f"process-{child}-*") if cache else ():  # of a process that was ended
+        shutil.rmtree(path, ignore_errors=True)
     seconds = time.monotonic() - begun
     if not answer.exists():
         return Outcome(False, late, [("", _last_line(log))], seconds, cpu)
