@@ -171,6 +171,14 @@ def test_iterables():
         jax.jit(lambda key: lrax.range_test(linear_learner(), batches, key=key))(KEY)
 
 
+@pytest.mark.parametrize("steps", [7, None])
+def test_the_ramp_takes_the_steps(steps):
+    """The default ramp has its first learning rate in the first step and its last one in the last, for any number of steps."""
+    rates = measure([1.0], steps=steps, stop=None).learning_rates
+    assert len(rates) == (steps or 170)
+    np.testing.assert_allclose(rates[[0, -1]], [1e-6, 10.0], rtol=1e-6)
+
+
 @pytest.mark.parametrize("steps", [1, 2, 4, 5])
 def test_few_steps_are_too_short(steps):
     """A test of five steps or fewer has a curve that is drawn, and supports no suggestion."""

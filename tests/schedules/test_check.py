@@ -105,6 +105,7 @@ SCHEDULES: dict[str, tuple[Callable[[], Any], int, dict[str, Any], list[str]]] =
     "an exponential": (lambda: optax.exponential_decay(0.1, 100, 0.9), 2_000, {}, []),
     "one step": (lambda: lrax.Constant(0.1), 1, {}, []),
     "the longest run": (lambda: lrax.Linear(start=0.1, end=0.0, steps=2**31 - 1), 2**31 - 1, {}, []),
+    "a milestone at the end of the longest run": (lambda: lrax.MultiStep(0.1, 0.1, [2**31 - 1]), 2**31 - 1, {}, []),
     "data that fit": (
         lambda: lrax.Linear(start=0.1, end=0.0, steps=1_173),
         1_173,

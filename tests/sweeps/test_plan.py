@@ -55,7 +55,9 @@ def test_the_number_of_runs_that_fit_is_rounded_down(monkeypatch, free, at_once)
     monkeypatch.setattr(_memory, "free_bytes", lambda: free)
     assert _memory.fit(_memory.Plan(10, 1, "all of them"), 100).runs == at_once
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert _memory.plan_runs(10, 1, in_turn=False, one_program=False) == _memory.Plan(1, 1, "all of them")
     planned = _memory.plan_runs(10, 6 * at_once, in_turn=False, one_program=False)
+    assert planned.programs == 1
     assert planned.runs == max(1, free // (10 * _memory.STATES))
 
 

@@ -176,6 +176,18 @@ def test_one_compilation_for_all_groups(runs, caplog):
     assert len(compiled) == 1
 
 
+def test_one_compilation_where_all_runs_fit(caplog):
+    """A sweep that chooses itself how many runs it trains at a time compiles again only if these do not fit."""
+
+    def fresh(schedule):
+        return 2 * train(schedule)["final"]
+
+    with jax.log_compiles(True):
+        lrax.run_sweep(fresh, lrax.Constant(PEAKS))
+    compiled = [record for record in caplog.records if "Finished XLA compilation of jit(group)" in record.getMessage()]
+    assert len(compiled) == 1
+
+
 def test_a_sweep_under_jit():
     """Inside a program that is traced, a sweep is part of that program, `max_parallel` runs at a time."""
     for runs in (None, 3):
