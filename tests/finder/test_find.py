@@ -45,6 +45,12 @@ def test_the_budget_counts_every_step(budget):
     assert found.peak is not None
 
 
+def test_a_loss_that_never_drops_is_flat():
+    """Where no learning rate changes the loss there is no peak, for this reason."""
+    found = lrax.find_lr(scripted([1.0]), nothing, key=KEY)
+    assert (found.peak, found.reason) == (None, Reason.FLAT)
+
+
 def test_a_budget_may_be_a_fraction_of_the_plan():
     """A float below 1 is a fraction of the plan's steps."""
     assert find(lrax.Linear(1.0, 0.0, 5_000), budget=0.1).budget == 500

@@ -232,6 +232,8 @@ def test_words() -> None:
     assert divided(Seen(jnp.int32(LARGEST), jnp.int32(LARGEST)), 1) == LARGEST
     with pytest.raises(TypeError, match="inside jit, read `high` and `low`"):
         jax.jit(lambda count: int(lrax.Clock(8).seen(count)))(3)
+    with pytest.raises(TypeError, match="inside jit, read `high` and `low`"):
+        jax.jit(lambda low: int(Seen(np.int32(0), low)))(3)
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,10 @@ def test_short_cycles() -> None:
         assert late.max() == 1.0
         assert warmed(10**6 + 11) == late[0]
     assert lrax.Cycle(phase, 0.5).landmarks == [100, 150, 175, 188]
+    parts = lrax.Cycle(lrax.wsd(1.0, warmup_steps=0.02, cooldown_steps=0.2, total_steps=100), 0.5)
+    late = rates_at(parts, range(10**6, 10**6 + 6))  # a step for each part
+    np.testing.assert_array_equal(late[:3], late[3:])
+    assert late.min() < late.max() == 1.0
 
 
 def test_cycle_landmarks() -> None:

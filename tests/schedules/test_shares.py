@@ -63,7 +63,7 @@ def test_a_plan_waits_for_its_total(plan: Recipe) -> None:
             == plan.with_total_steps(total)
             == dataclasses.replace(plan, total_steps=total)
         )
-    traced = jax.vmap(lambda total: plan.with_total_steps(total)(counts))(jnp.array(totals))
+    traced = jax.jit(jax.vmap(lambda total: plan.with_total_steps(total)(counts)))(jnp.array(totals))
     np.testing.assert_allclose(traced, want, rtol=1e-6, atol=1e-9)
     assert lrax.from_json(lrax.to_json(plan)) == plan
     assert eval(repr(plan), public()) == plan

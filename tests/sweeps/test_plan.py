@@ -1,3 +1,5 @@
+import os
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -59,6 +61,17 @@ def test_the_number_of_runs_that_fit_is_rounded_down(monkeypatch, free, at_once)
     planned = _memory.plan_runs(10, 6 * at_once, in_turn=False, one_program=False)
     assert planned.programs == 1
     assert planned.runs == max(1, free // (10 * _memory.STATES))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not bind threads to cores")
+def test_only_cores_that_this_process_may_use_count():
+    """A process that is bound to one core has one."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        assert _memory.cores() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 def test_free_memory_is_known_here():

@@ -176,16 +176,11 @@ def test_one_compilation_for_all_groups(runs, caplog):
     assert len(compiled) == 1
 
 
-def test_one_compilation_where_all_runs_fit(caplog):
-    """A sweep that chooses itself how many runs it trains at a time compiles again only if these do not fit."""
-
-    def fresh(schedule):
-        return 2 * train(schedule)["final"]
-
-    with jax.log_compiles(True):
-        lrax.run_sweep(fresh, lrax.Constant(PEAKS))
-    compiled = [record for record in caplog.records if "Finished XLA compilation of jit(group)" in record.getMessage()]
-    assert len(compiled) == 1
+@pytest.mark.parametrize("call", [lrax.sweep, lrax.run_sweep])
+def test_what_trains_is_a_function(call):
+    """The number that a training function has returned is no training function."""
+    with pytest.raises(TypeError, match=rf"^{call.__name__}: `train` must be a function schedule -> metrics, got 0.5"):
+        call(0.5, lrax.Constant(PEAKS))
 
 
 def test_a_sweep_under_jit():

@@ -19,6 +19,7 @@ def test_the_table_shows_the_best_of_many():
     lines = str(result).splitlines()
     assert len(lines) == 1 + 1 + 60 + 1
     assert "and 40 settings that are worse" in lines[-1]
+    assert "worse" not in str(SweepResult.create(lrax.Constant(np.linspace(0.1, 1.0, 60)), np.arange(60.0)))
 
 
 def test_plain_export():

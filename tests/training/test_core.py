@@ -140,6 +140,14 @@ def test_a_block_that_is_not_needed_whole_changes_nothing(length, loop):
     np.testing.assert_array_equal(result.losses[0], np.arange(2 + length))
 
 
+def test_an_execution_is_checked_where_it_is_made():
+    """A loop that there is not, and a number of runs below 1, are refused by name."""
+    with pytest.raises(ValueError, match=r"^Execution: `loop` must be one of 'scan', 'python', got 'scna'"):
+        Execution(loop="scna")
+    with pytest.raises(ValueError, match=r"^Execution: `max_parallel` must be an integer of at least 1, got 0"):
+        Execution(max_parallel=0)
+
+
 @pytest.mark.parametrize(("runs", "together"), [(1, 4), (4, 4), (5, 8)])
 def test_runs_are_divided_over_the_places_of_a_mesh(runs, together):
     """Each place of the axis has as many runs as the others: the last ones are filled up."""

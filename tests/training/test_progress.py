@@ -67,15 +67,21 @@ CALLS: dict[str, tuple[int, Any]] = {
 }
 
 
+@pytest.mark.standard_promotion
 def test_what_was_in_the_folder_is_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
-    """A sweep that goes on counts the runs that it has found."""
+    """A sweep or a race that goes on counts the work that it has found, which took no time."""
     Bar.made = []
     monkeypatch.setattr("tqdm.auto.tqdm", Bar)
-    for traced in (True, False):
-        train = (lambda schedule: schedule(0)) if traced else (lambda schedule: float(schedule(0)))
+    schedules = lrax.Constant(np.float32([0.01, 0.02, 0.03]))
+    for name in ("traced", "in Python", "race"):
         for _ in range(2):
-            lrax.run_sweep(train, lrax.Constant(np.ones(3)), traced=traced, folder=tmp_path / str(traced), progress=True)
-    assert [(bar.n, bar.planned) for bar in Bar.made] == [(3, 3)] * 4
+            if name == "race":
+                lrax.race(linear_learner(), regression(), schedules, rungs=2, folder=tmp_path / name, **OPTIONS)
+            else:
+                train = (lambda schedule: schedule(0)) if name == "traced" else (lambda schedule: float(schedule(0)))
+                lrax.run_sweep(train, schedules, traced=name == "traced", folder=tmp_path / name, progress=True)
+    assert [(bar.n, bar.planned) for bar in Bar.made] == [(3, 3)] * 4 + [(6, 6)] * 2
+    assert [bar.initial for bar in Bar.made[1::2]] == [0, 0, 0]  # the clock has not begun
 
 
 @pytest.mark.standard_promotion
