@@ -1,6 +1,7 @@
 """`lrax.compat`: peers' schedules, number for number, against golden files made by their own code (see golden/)."""
 
 import functools
+import inspect
 import json
 import math
 import pathlib
@@ -225,6 +226,35 @@ def _inside(schedule: lrax.Schedule) -> list[lrax.Schedule]:
     fields = [getattr(schedule, name) for name in schedule._rules]
     parts = [part for field in fields for part in (field if isinstance(field, tuple) else (field,))]
     return [schedule, *(inner for part in parts if isinstance(part, lrax.Schedule) for inner in _inside(part))]
+
+
+def test_defaults_are_those_of_optax() -> None:
+    """An argument that is left out is what it is for Optax's function of this name."""
+    compared = 0
+    for name in optax.__all__:
+        theirs = inspect.signature(getattr(_optax, name)).parameters if hasattr(_optax, name) else {}
+        for argument, ours in inspect.signature(getattr(optax, name)).parameters.items():
+            if argument in theirs and ours.default is not inspect.Parameter.empty:
+                assert ours.default == theirs[argument].default, (name, argument)
+                compared += 1
+    assert compared > 15
+
+
+NOISY: dict[str, Callable[..., Any]] = {
+    "CosineLRScheduler": lambda **noise: compat.timm.CosineLRScheduler(0.1, 90, **noise),
+    "PolyLRScheduler": lambda **noise: compat.timm.PolyLRScheduler(0.1, 90, **noise),
+    "TanhLRScheduler": lambda **noise: compat.timm.TanhLRScheduler(0.1, 90, **noise),
+    "StepLRScheduler": lambda **noise: compat.timm.StepLRScheduler(0.1, 30, 0.5, **noise),
+    "MultiStepLRScheduler": lambda **noise: compat.timm.MultiStepLRScheduler(0.1, [30], 0.5, **noise),
+    "WSDLRScheduler": lambda **noise: compat.timm.WSDLRScheduler(0.1, 90, 30, **noise),
+}
+
+
+@pytest.mark.parametrize("name", NOISY)
+def test_each_of_timm_s_schedules_takes_its_noise(name: str) -> None:
+    """The bound, the standard deviation and the seed of the noise are those that were given."""
+    made = NOISY[name](noise_range_t=40, noise_pct=0.25, noise_std=0.5, noise_seed=3)
+    assert [part for part in _inside(made) if isinstance(part, lrax.schedules.Noise)] == [lrax.schedules.Noise(0.25, 3, 0.5)]
 
 
 OPTIMIZERS = {"an optax one": _optax.sgd(0.1), "another": object()}

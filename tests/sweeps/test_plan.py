@@ -46,7 +46,8 @@ def test_memory_bounds_the_lanes(monkeypatch):
     plain = lrax.run_sweep(wide, lrax.Constant(np.linspace(0.1, 1, 16, dtype=np.float32)))
     monkeypatch.setattr(_memory, "free_bytes", lambda: 2_000_000)
     bounded = lrax.run_sweep(wide, lrax.Constant(np.linspace(0.1, 1, 16, dtype=np.float32)))
-    assert plain.plan.startswith("16 runs")
+    assert plain.plan.startswith("16 runs at a time (")
+    assert "mesh" not in plain.plan
     assert "to fit the memory" in bounded.plan
     np.testing.assert_allclose(plain.metrics, bounded.metrics, rtol=1e-6)
 

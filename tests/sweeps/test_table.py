@@ -145,3 +145,10 @@ def test_a_notebook_shows_something_whatever_happens(monkeypatch):
 def test_all_lanes_may_diverge_in_a_notebook(peaks):
     """Nothing but diverged runs is still a table."""
     assert "No best" in SweepResult.create(lrax.Constant(peaks), np.full(len(peaks), np.nan))._repr_html_()
+
+
+def test_metrics_that_are_no_numbers_are_named():
+    """A leaf of text among the metrics is an error with its path."""
+    metrics = {"loss": np.arange(2.0), "name": np.array(["a", "b"])}
+    with pytest.raises(TypeError, match=r"^SweepResult.create: `metrics\['name'\]` must be a number or an array of numbers"):
+        SweepResult.create(lrax.Constant(np.float32([0.1, 0.2])), metrics, score=lambda one: one["loss"])
