@@ -1,9 +1,12 @@
 """What doctests may use without importing it: `jax`, `jnp`, `np`, `optax`, `lrax`, the names of its schedules and its top."""
 
+import contextlib
+import gc
 import importlib.metadata
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("KERAS_BACKEND", "jax")  # Keras reads it when it is imported
@@ -24,20 +27,43 @@ import pytest
 
 import lrax
 
-KEPT = os.environ.get("LRAX_TESTS_CACHE")
-"""A folder for compiled programs that outlives the process. One process may use it at a time: JAX writes without a lock."""
+MADE = "" if "LRAX_TESTS_CACHE" in os.environ else tempfile.mkdtemp(prefix="lrax-tests-")
+SHARED = os.environ.setdefault("LRAX_TESTS_CACHE", MADE)
+"""Compiled programs, for all processes of a run, and for later runs if the variable names a folder."""
 
-CACHE = KEPT or tempfile.mkdtemp(prefix="lrax-tests-")
-"""What a process of the tests has compiled and meets again in another test."""
-jax.config.update("jax_compilation_cache_dir", CACHE)
+OWN = tempfile.mkdtemp(prefix=f"process-{os.getpid()}-", dir=SHARED)
+"""The programs that this process reads and writes. JAX writes without a lock, so processes exchange whole files."""
+jax.config.update("jax_compilation_cache_dir", OWN)
+jax.config.update("jax_persistent_cache_enable_xla_caches", "none")  # else a program's key depends on its folder
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
+def _exchange_programs() -> None:
+    for source, target in ((OWN, SHARED), (SHARED, OWN)):
+        for name in {*os.listdir(source)} - {*os.listdir(target)}:
+            if name.endswith("-cache"):
+                with contextlib.suppress(OSError):  # another process was first
+                    os.link(os.path.join(source, name), os.path.join(target, name))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _programs() -> Iterator[None]:
+    """Takes programs of other processes before each file of tests."""
+    _exchange_programs()
+    yield
+    _exchange_programs()
+
+
+def pytest_collection_finish() -> None:
+    """Searches for garbage less often: what was imported stays."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
 def pytest_unconfigure() -> None:
     """Leaves nothing behind that was not asked for."""
-    if not KEPT:
-        shutil.rmtree(CACHE, ignore_errors=True)
+    shutil.rmtree(MADE or OWN, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

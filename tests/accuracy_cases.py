@@ -50,8 +50,7 @@ class Measured:
 
 def worst(schedule: lrax.Schedule, got: Any, counts: np.ndarray) -> float:
     """The largest error of `got` over `counts`, in ulp of the float64 value."""
-    values = np.asarray(got).tolist()
-    pairs = zip(values, counts.tolist(), strict=True)
+    pairs = set(zip(np.asarray(got).tolist(), counts.tolist(), strict=True))
     return max(oracle.ulps(value, oracle.rate(schedule, count)) for value, count in pairs)
 
 

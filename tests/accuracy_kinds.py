@@ -9,13 +9,16 @@ from lrax import schedules as kinds
 KINDS: dict[str, Measured] = {
     "Rex, beta": Measured(lambda n: [lrax.schedules.Rex(*ends, n, beta) for ends in ENDS for beta in (0.01, 3.0)]),
     "Hyperbolic": Measured(
-        lambda n: [kinds.Hyperbolic(*ends, n - n // 3, n) for ends in ENDS] + [kinds.Hyperbolic(0.3, 0.0, n, n)],
-        changes=lambda n: [n - n // 3, n],
+        lambda n: (
+            [kinds.Hyperbolic(*ends, n - n // 3, n) for ends in ENDS]
+            + [kinds.Hyperbolic(0.3, 0.0, n, n), kinds.Hyperbolic(0.3, 0.1, max(n // 3, 1), n)]
+        ),
+        changes=lambda n: [n // 3, n - n // 3, n],
     ),
     "ExpHyperbolic": Measured(
-        lambda n: [kinds.ExpHyperbolic(0.3, 1e-6, steps, n) for steps in (n - n // 3, n)],
+        lambda n: [kinds.ExpHyperbolic(0.3, 1e-6, steps, n) for steps in (max(n // 3, 1), n - n // 3, n)],
         lambda s: 8 + 2 * abs(math.log(float(s.low) / float(s.start))),
-        lambda n: [n - n // 3, n],
+        lambda n: [n // 3, n - n // 3, n],
     ),
     "Spline": Measured(
         lambda n: [

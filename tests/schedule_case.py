@@ -1,7 +1,7 @@
 """What an example of a schedule is: how it is made, its numbers, and the counts where its formula changes."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -51,7 +51,19 @@ def _vary(number: Any, variant: int) -> Any:
     return number + variant if isinstance(number, int) else number * (1 + 0.001 * variant)
 
 
+TRACED: list[str] = []
+"""The class of the schedule of each trace of `rates`."""
+
+
 @jax.jit
 def rates(schedule: lrax.Schedule, counts: jax.Array) -> jax.Array:
     """The rates at `counts`: one compiled function a kind for all tests."""
+    TRACED.append(type(schedule).__name__)
     return jax.vmap(schedule)(counts)
+
+
+def rates_at(schedule: Callable[[Any], Any], counts: Iterable[int]) -> np.ndarray:
+    """The rates at `counts`, op by op, in arrays of few lengths: then tests share their small programs."""
+    wanted = list(counts)
+    length = next(length for length in (16, 128, 1024, 8192) if length >= len(wanted))
+    return np.asarray(schedule(np.array(wanted + wanted[-1:] * (length - len(wanted)), np.int32)))[: len(wanted)]

@@ -8,9 +8,22 @@ from combinator_cases import COMBINATORS
 from decay_cases import DECAYS, plain
 from phase_cases import PHASES, Roulette, SquareRoot
 from recipe_cases import RECIPES
-from schedule_case import LARGEST, Case, rates
+from schedule_case import LARGEST, TRACED, Case, rates, rates_at
 
-__all__ = ["CASES", "KINDS", "LARGEST", "Case", "Roulette", "SquareRoot", "each", "plain", "rates", "sampled"]
+__all__ = [
+    "CASES",
+    "KINDS",
+    "LARGEST",
+    "TRACED",
+    "Case",
+    "Roulette",
+    "SquareRoot",
+    "each",
+    "plain",
+    "rates",
+    "rates_at",
+    "sampled",
+]
 
 CASES: dict[str, Case] = {**PHASES, **DECAYS, **COMBINATORS, **RECIPES}
 

@@ -62,3 +62,11 @@ def test_dir_shows_what_is_public() -> None:
     shown = {name for name in dir(lrax) if not name.startswith("__")}
     packages = {"compat", "fields", "finder", "flax", "keras", "schedules", "sweeps", "theory"}
     assert shown == {name for name in lrax.__all__ if not name.startswith("__")} | packages
+
+
+def test_a_name_of_a_subpackage_is_answered_with_its_place() -> None:
+    """A public name that is asked of `lrax` itself is answered with the package that has it, and no other name is."""
+    with pytest.raises(AttributeError, match=r"^module 'lrax' has no attribute 'Rex'; it is lrax\.schedules\.Rex$"):
+        lrax.Rex  # noqa: B018
+    with pytest.raises(AttributeError, match=r"^module 'lrax' has no attribute 'nothing'$"):
+        lrax.nothing  # noqa: B018

@@ -1,5 +1,6 @@
 """One term for each concept: code, messages and documentation use the words of the field."""
 
+import functools
 import pathlib
 import re
 from collections.abc import Iterator
@@ -75,12 +76,19 @@ SEARCHED = (
 TEXTS = {path.relative_to(ROOT).as_posix(): path for pattern in SEARCHED for path in sorted(ROOT.glob(pattern))}
 
 
+@functools.cache
+def suspects() -> list[tuple[str, int, str]]:
+    """The lines in which any of the patterns is found, each with its file and number."""
+    any_of_them = re.compile("|".join(f"(?:{pattern})" for pattern in BANNED), re.IGNORECASE)
+    lines = ((name, *one) for name, path in TEXTS.items() for one in enumerate(path.read_text().splitlines(), 1))
+    return [(name, number, line) for name, number, line in lines if any_of_them.search(line)]
+
+
 def hits(pattern: str) -> Iterator[tuple[str, str]]:
     """The files, and the lines in them, in which a pattern is found."""
-    for name, path in TEXTS.items():
-        for number, line in enumerate(path.read_text().splitlines(), 1):
-            if re.search(pattern, line, re.IGNORECASE):
-                yield name, f"{name}:{number}: {line.strip()}"
+    for name, number, line in suspects():
+        if re.search(pattern, line, re.IGNORECASE):
+            yield name, f"{name}:{number}: {line.strip()}"
 
 
 @pytest.mark.parametrize("pattern", BANNED)

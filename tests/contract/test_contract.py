@@ -17,7 +17,7 @@ import pytest
 import lrax
 from problems import enable_x64
 from public_names import public
-from schedule_cases import CASES, KINDS, Case, each, rates, sampled
+from schedule_cases import CASES, KINDS, TRACED, Case, each, rates, sampled
 
 every_case = each()
 every_kind = pytest.mark.parametrize("case", KINDS.values(), ids=KINDS)
@@ -68,14 +68,14 @@ def test_flatten_and_unflatten(case: Case) -> None:
 
 @every_case
 def test_one_trace(case: Case) -> None:
-    """A hundred schedules of a kind, numbers given as Python numbers, NumPy scalars and jax arrays, share one trace."""
-    chex.clear_trace_counter()
-    rate = jax.jit(chex.assert_max_traces(lambda schedule: schedule(3), n=1))
+    """Thirty schedules of a kind, numbers given as Python numbers, NumPy scalars and jax arrays, share one trace."""
+    counts, before = jnp.asarray(case.counts), len(TRACED)
     wrap = (lambda number: number, np.asarray, jnp.asarray)
-    for variant in range(100):
+    for variant in range(30):
         numbers = case.numbers_of(variant).items()
         made = {name: wrap[(variant + i) % 3](number) for i, (name, number) in enumerate(numbers)}
-        rate(case.make(**made))
+        rates(case.make(**made), counts)
+    assert len(TRACED) <= before + 1
 
 
 @pytest.mark.slow  # a program a kind, vmapped: a quarter of all that is compiled here
@@ -119,7 +119,7 @@ def test_gradients_are_finite(case: Case) -> None:
 def test_any_integer_is_a_count(case: Case) -> None:
     """Counts of every integer dtype give float32; what is negative counts as 0, what is past the largest as the largest."""
     schedule = case.build()
-    first, seventh, last = rates(schedule, jnp.array([0, 7, 2**31 - 1]))
+    first, seventh, last = rates(schedule, jnp.array([0, 7] + [2**31 - 1] * 14))[:3]  # the length of `case.counts`
     for count in (7, np.int8(7), np.uint8(7), np.uint64(7), jnp.uint32(7), jnp.int16(7)):
         rate = schedule(count)
         assert rate.dtype == jnp.float32

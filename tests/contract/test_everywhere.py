@@ -1,5 +1,6 @@
 """Where a schedule is called: outside jit, in shard_map, with other libraries' counts, inside and around optax's schedules."""
 
+import itertools
 import pathlib
 import subprocess
 import sys
@@ -214,11 +215,14 @@ AROUND: dict[str, tuple[Callable[[Any], lrax.Schedule], Callable[[Any, int], Any
 }
 
 
-@pytest.mark.parametrize("theirs", OPTAX.values(), ids=OPTAX)
-@pytest.mark.parametrize(("around", "formula"), AROUND.values(), ids=AROUND)
+@pytest.mark.parametrize(
+    ("around", "formula", "theirs"),
+    [(*pair, theirs) for pair, theirs in zip(AROUND.values(), itertools.cycle(OPTAX.values()), strict=False)],
+    ids=AROUND,
+)
 @pytest.mark.standard_promotion
 def test_optax_in_combinators(around: Callable[[Any], lrax.Schedule], formula: Callable[[Any, int], Any], theirs: Any) -> None:
-    """Every combinator takes optax's schedules as they are."""
+    """Every combinator takes optax's schedules as they are; each of them is taken by some."""
     got = jax.jit(jax.vmap(around(theirs)))(jnp.arange(16))
     table = [float(rate) for rate in jax.vmap(theirs)(jnp.arange(32))]
     np.testing.assert_allclose(got, [formula(table.__getitem__, t) for t in range(16)], rtol=2e-6)

@@ -47,6 +47,7 @@ def assert_holds(images: image_data.Images, source: Source) -> None:
     assert_same_examples(images.test_images, images.test_labels, source, "test")
 
 
+@pytest.mark.slow
 def test_digits_are_split_alike_for_each_class_and_for_everybody() -> None:
     """The digits come as 400 and 100 of each class, in [0, 1], no image in both parts, the same on every machine."""
     digits = image_data.load("digits")

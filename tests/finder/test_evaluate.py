@@ -148,3 +148,18 @@ def test_an_interrupt_keeps_what_was_measured_between_evaluations():
         measure(interrupted(), batch_size=None, key=None, metric=held_out, every=10)
     curve = caught.value.found
     np.testing.assert_allclose(curve.learning_rates, np.asarray(jax.vmap(RAMP)(np.arange(27))), rtol=1e-6)
+
+
+def test_short_runs_are_evaluated_at_their_end_alone():
+    """However often the ramp is evaluated, each short run of a search is once: nothing else of it is used."""
+    calls = []
+
+    def counted(state):
+        jax.debug.callback(lambda: calls.append(1))
+        return held_out(state)
+
+    found = lrax.find_lr(
+        linear_learner(), DATA, batch_size=16, key=KEY, budget=100, evaluation=lrax.Evaluation(counted, every=2)
+    )
+    jax.effects_barrier()
+    assert len(calls) == len(found.curves[0].evaluations) + len(found.runs)

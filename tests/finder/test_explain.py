@@ -37,6 +37,14 @@ def test_a_ramp_that_ended_early_says_where():
     assert "let it climb higher" in text
 
 
+@pytest.mark.parametrize(("gained", "still"), [(0.03, False), (0.08, True)])
+def test_a_ramp_ended_early_if_its_end_made_a_fair_part_of_the_drop(gained, still):
+    """A twentieth of the drop in the last tenth of the decades is the limit."""
+    place = np.linspace(0, 1, 200)
+    losses = 2 - np.interp(place, [0, 0.9, 1], [0, 1 - gained, 1])
+    assert ("while the loss still dropped" in str(curve(losses, Reason.COMPLETED))) == still
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_divergence_after_good_steps_is_an_end_like_another(bad):
     """A loss that is not finite after a drop names the learning rate, and points neither at the data nor at the parameters."""

@@ -46,6 +46,12 @@ def test_the_budget_counts_every_step(budget):
     assert found.peak is not None
 
 
+def test_a_loss_that_never_drops_is_flat():
+    """Where no learning rate changes the loss there is no peak, for this reason."""
+    found = lrax.find_lr(scripted([1.0]), nothing, key=KEY)
+    assert (found.peak, found.reason) == (None, Reason.FLAT)
+
+
 def test_a_budget_may_be_a_fraction_of_the_plan():
     """A float below 1 is a fraction of the plan's steps."""
     assert find(lrax.Linear(1.0, 0.0, 5_000), budget=0.1).budget == 500
@@ -184,8 +190,7 @@ def test_without_a_standard_error_there_is_no_bar(monkeypatch, tmp_path, state):
     assert find(progress=True).peak > 0
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 4])
-@pytest.mark.parametrize("optimizer", [optax.adam, optax.sgd])
+@pytest.mark.parametrize(("batch_size", "optimizer"), [(1, optax.adam), (1, optax.sgd), (2, optax.adam), (4, optax.sgd)])
 def test_small_batches_have_an_answer(batch_size, optimizer):
     """With one to four examples a batch every seed has an answer, and its ramp reaches learning rates that learn."""
     learner, data = linear_learner(optimizer), regression(512)

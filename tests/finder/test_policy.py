@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from lrax.finder._policy import PRIOR, find_peak, ramp_steps, run_lengths
+from lrax.finder._policy import PRIOR, Beliefs, find_peak, ramp_steps, run_lengths
 from lrax.finder._rules import center
 
 RATES = np.geomspace(1e-7, 100.0, 100)
@@ -129,3 +129,12 @@ def test_more_steps_narrow_the_interval():
     """The interval is narrower after 1,000 steps than after 300, and never narrower than the drift of the plan's best peak."""
     widths = [math.log10(a.high / a.low) for a in (find_peak(RATES, LOSSES, b, 4000, bowl(0.03), True) for b in (300, 1000))]
     assert 2 * 1.28 * PRIOR.drift * 0.9 < widths[1] < widths[0]
+
+
+def test_beliefs_on_both_sides_alike_have_an_interval_alike():
+    """The ends of the interval are as far from the middle of three hypotheses as its two neighbours are alike."""
+    away, ones = np.array([-1.0, 0.0, 1.0]), np.ones(3)
+    beliefs = Beliefs(100, 1.0, 0.5, PRIOR, away - 2, 0 * ones, 0.3 * ones, ones, ones, 0 * ones)
+    answer = beliefs.answer(0)
+    assert math.log10(answer.low) + math.log10(answer.high) == pytest.approx(-4)
+    assert answer.low < 0.01 < answer.high

@@ -171,6 +171,13 @@ def test_iterables():
         jax.jit(lambda key: lrax.range_test(linear_learner(), batches, key=key))(KEY)
 
 
+@pytest.mark.parametrize("steps", [7, None])
+def test_the_ramp_takes_the_steps(steps):
+    """The default ramp climbs from its first step to its last by the same factor, for any number of steps."""
+    curve = measure([1.0], steps=steps, stop=None)
+    np.testing.assert_allclose(curve.learning_rates, np.geomspace(1e-6, 10.0, steps or 170), rtol=1e-5)
+
+
 @pytest.mark.parametrize("steps", [1, 2, 4, 5])
 def test_few_steps_are_too_short(steps):
     """A test of five steps or fewer has a curve that is drawn, and supports no suggestion."""

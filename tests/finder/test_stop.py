@@ -73,8 +73,7 @@ def test_divergence_is_noticed_as_early(loop):
         assert abs(default.steps_run - first.steps_run) <= 1
 
 
-@pytest.mark.parametrize("where", ["scan", "python", "jit"])
-@pytest.mark.parametrize("every", [8, 30])
+@pytest.mark.parametrize(("where", "every"), [("scan", 8), ("python", 30), ("jit", 8), ("jit", 30)])
 def test_reading_the_median_changes_nothing_else(where, every):
     """Losses are those of a test that never stops, and it is evaluated where such a test is; also inside jit."""
     evaluation = lrax.Evaluation(lambda state: squared_error(state.params, tuple(map(jnp.asarray, DATA))), every)

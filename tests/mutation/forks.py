@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import resource
+import shutil
 import signal
 import sys
 import time
@@ -30,6 +31,9 @@ PRELOADED = (
     "matplotlib.pyplot",
     "chex",
     "tqdm",
+    "scipy.optimize",
+    "scipy.stats",
+    "hypothesis",  # its plugin for pytest imports it at the end of each run, and rewrites it for assertions
     "pytest",
 )
 
@@ -91,6 +95,7 @@ def preload() -> None:
     """Imports what the tests import, without starting a JAX backend: its threads would not survive a fork."""
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES", "none")  # else a program's key depends on the cache's path
     for name in PRELOADED:
         if importlib.util.find_spec(name.partition(".")[0]):
             importlib.import_module(name)
@@ -111,7 +116,7 @@ def run(
       tree: the copy of the project to test.
       tests: files or names of tests, relative to `tree`.
       log: receives the output; the result is written next to it.
-      cache: the folder of compiled programs.
+      cache: the folder of compiled programs, which the processes of both workers share.
       plugins: makes further plugins, in the fork. One that has `report()` adds what that returns to the result file.
     """
     answer = log.with_suffix(".json")
@@ -127,6 +132,8 @@ def run(
         finally:
             os._exit(0)
     late, cpu = _wait(child, begun + limits.wall)
+    for path in cache.glob(f"process-{child}-*") if cache else ():  # of a process that was ended
+        shutil.rmtree(path, ignore_errors=True)
     seconds = time.monotonic() - begun
     if not answer.exists():
         return Outcome(False, late, [("", _last_line(log))], seconds, cpu)

@@ -30,17 +30,17 @@ from project import Project, Workers, measured
 from selection import Chosen, Selector, batches, together
 
 DECISIONS = {
-    "finder": "search runs conclude stop heights fall rises",
+    "finder": "range_test policy rules stop find rescale",
     "sweeps": "race score sweep results",
-    "schedules": "counting clock plan cycles exact",
+    "schedules": "clock plan combinators intmath",
     "theory": "",
     "optimizers": "rates groups plateau recorded",
-    "training": "racing evaluating growth shuffle batches fit",
+    "training": "driver evaluating batches memory storage",
 }
 """What decides, rather than computes: the beginnings of the names of files, in each package."""
 
 WEIGHTS = (
-    *((pattern, 0) for pattern in ("*picture*", "*drawing*", "*html*", "*_version.py")),  # display code, and no code
+    *((pattern, 0) for pattern in ("*picture*", "*plots*", "*_version.py")),  # display code, and no code
     *((f"{package}/_{name}*", 4) for package, names in DECISIONS.items() for name in names.split() or [""]),
     *((f"{package}/*", 2) for package in DECISIONS if package != "schedules"),
 )
@@ -55,7 +55,7 @@ FIRST = (6.0, 20.0)
 GROUP, PART = 8, 60.0
 """How many mutations are run at once, and on how many seconds of tests."""
 
-MOST = 200.0
+MOST = 40.0
 """Seconds of tests that a mutation is given at most, nearest first."""
 
 EQUIVALENT = pathlib.Path(__file__).with_name("equivalent.toml")
@@ -173,7 +173,6 @@ class Bench:
         """Runs tests on a copy with these mutations."""
         seconds = sum(one.seconds for one in chosen)
         limits = forks.Limits(cpu=15 + 3 * seconds, wall=300 + 20 * seconds)
-        programs, begun = self.project.programs(self.number), time.time()
         kept = {one.file: (self.copy.source / one.file).read_bytes() for one in mutations}
         try:
             for file, source in kept.items():
@@ -182,13 +181,10 @@ class Bench:
                 self._write(file, source)
             plugins = functools.partial(_named, chosen, self.without)
             log = self.project.log(self.number)
-            return forks.run(self.copy.root, [one.file for one in chosen], log, limits, programs, plugins, options)
+            return forks.run(self.copy.root, [one.file for one in chosen], log, limits, self.project.programs, plugins, options)
         finally:
             for file, source in kept.items():
                 self._write(file, source)
-            for path in programs.iterdir():  # a process that was ended may have left half a program
-                if path.stat().st_mtime > begun - 1:
-                    path.unlink()
 
     def _write(self, file: str, source: bytes) -> None:
         path = self.copy.source / file

@@ -7,7 +7,6 @@ import functools
 import hashlib
 import json
 import multiprocessing
-import os
 import pathlib
 import shutil
 from collections.abc import Callable, Iterator
@@ -75,9 +74,10 @@ class Project:
         compileall.compile_dir(tree / "src", quiet=2)
         return Project(tree)
 
-    def programs(self, number: int) -> pathlib.Path:
-        """The compiled programs of one worker."""
-        folder = self.cache / f"programs{number}"
+    @property
+    def programs(self) -> pathlib.Path:
+        """The compiled programs."""
+        folder = self.cache / "programs"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -161,20 +161,10 @@ def _do(project: Project, task: Callable[..., Any], argument: Any) -> Any:
 
 def _trace(project: Project, copy: Project, number: int, name: str) -> dict[str, Any]:
     """Runs one file of tests under the tracer."""
-    log, cache = project.log(number), project.programs(number)
-    outcome = forks.run(copy.root, [name], log, MEASURING, cache, lambda: [measure.Tracer(copy.source)], ())
+    log = project.log(number)
+    outcome = forks.run(copy.root, [name], log, MEASURING, project.programs, lambda: [measure.Tracer(copy.source)], ())
     found = log.with_suffix(".json")
     return {"outcome": dataclasses.asdict(outcome), **(json.loads(found.read_text()) if found.exists() else {})}
-
-
-def _share_programs(project: Project) -> None:
-    """Gives each worker the programs of all."""
-    folders = [project.programs(number) for number in range(WORKERS)]
-    for one in folders:
-        for other in folders:
-            for path in one.iterdir():
-                if not (other / path.name).exists():
-                    os.link(path, other / path.name)
 
 
 def measured(project: Project, workers: Workers, say: Callable[[str], None]) -> dict[str, Measured]:
@@ -191,7 +181,6 @@ def measured(project: Project, workers: Workers, say: Callable[[str], None]) -> 
             f"measured {done}/{len(missing)} {name}: {result['outcome']['cpu']:.1f} s"
             + (f", fails: {failed}" if failed else "")
         )
-    _share_programs(project)
     return {name: _measured(json.loads(path.read_text())["traced"]) for name, path in paths.items()}
 
 

@@ -52,6 +52,14 @@ def test_a_converted_state_goes_on_bit_for_bit(old: str) -> None:
             np.testing.assert_allclose(list(lrax.group_lrs(after).values()), SCHEDULE(2), rtol=1e-6)
 
 
+def test_a_state_before_its_first_step_is_that_of_init() -> None:
+    """Converted before anything was recorded, a state is the one that the optimizer itself begins with."""
+    optimizers = wrapped(optax.adamw)
+    begun = optimizers["bare"].init(WEIGHTS)
+    for tx in optimizers.values():
+        jax.tree.map(np.testing.assert_array_equal, lrax.convert_state(begun, tx, WEIGHTS), tx.init(WEIGHTS))
+
+
 CHAINS: dict[str, Any] = {
     "sgd with momentum": lambda rate: optax.sgd(rate, momentum=0.9),
     "muon": optax.contrib.muon,

@@ -155,6 +155,17 @@ def test_two_learning_rates(name: str) -> None:
     np.testing.assert_allclose(lrax.next_lr(state, {"adam": OTHER, "muon": SCHEDULE}, "adam"), OTHER(2), rtol=1e-6)
 
 
+@pytest.mark.skipif(not HAS_BOTH, reason="the Muon of this optax has one learning rate")
+def test_a_plain_learning_rate_among_three_groups_is_nobody_s() -> None:
+    """Next to Muon's learning rates and a group with its own, `learning_rate` could be either's: give a schedule."""
+    third = {"third": optax.inject_hyperparams(optax.sgd)(learning_rate=0.3), "frozen": optax.set_to_zero()}
+    tx = optax.chain(injected(SCHEDULE), optax.partition(third, {"w": "third", "b": "frozen"}))
+    state = tx.init(MATRICES)
+    with pytest.raises(ValueError, match=r"^group_lrs: `schedule` must be given for the groups .*: 'muon', got None"):
+        lrax.group_lrs(state)
+    assert lrax.group_lrs(state, {"muon": SCHEDULE})["third"] == np.float32(0.3)
+
+
 def test_one_schedule_for_all_groups() -> None:
     """One schedule given to `group_lrs` is that of all groups; that of `recorded` is not, for it is one of several."""
     state = moved(optax.contrib.muon(SCHEDULE), 1)[1]

@@ -105,6 +105,7 @@ SCHEDULES: dict[str, tuple[Callable[[], Any], int, dict[str, Any], list[str]]] =
     "an exponential": (lambda: optax.exponential_decay(0.1, 100, 0.9), 2_000, {}, []),
     "one step": (lambda: lrax.Constant(0.1), 1, {}, []),
     "the longest run": (lambda: lrax.Linear(start=0.1, end=0.0, steps=2**31 - 1), 2**31 - 1, {}, []),
+    "a milestone at the end of the longest run": (lambda: lrax.MultiStep(0.1, 0.1, [2**31 - 1]), 2**31 - 1, {}, []),
     "data that fit": (
         lambda: lrax.Linear(start=0.1, end=0.0, steps=1_173),
         1_173,
@@ -157,3 +158,10 @@ def test_a_schedule_under_jit_is_refused_by_jax() -> None:
     """A schedule whose numbers are traced cannot be checked: JAX's own error is not hidden."""
     with pytest.raises(Exception, match=r"Trac|concrete"):
         jax.jit(lambda peak: lrax.check(lrax.Constant(peak), 10).total_steps)(0.1)
+
+
+def test_epochs_for_steps_are_answered_with_the_factor() -> None:
+    """Where the data are known the text has the number of steps in an epoch, to multiply by."""
+    given = {"total_steps": 35_100, "dataset_size": 50_000, "batch_size": 128}
+    (finding,) = lrax.check(optax.cosine_decay_schedule(0.1, 90), **given)
+    assert finding.message.endswith("multiply them by the steps in an epoch (391)")

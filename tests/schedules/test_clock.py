@@ -14,7 +14,7 @@ import pytest
 import lrax
 from lrax import schedules as kinds
 from lrax.schedules._clock import Seen, divided
-from schedule_case import rates
+from schedule_case import rates, rates_at
 
 LARGEST = 2**31 - 1
 PIECES = 5
@@ -159,7 +159,7 @@ def test_sizes_by_what_was_seen(schedule: list[tuple[int, int]]) -> None:
     """A clock from amounts has the batch sizes of Megatron-LM's rule, update for update."""
     amounts, sizes = zip(*schedule, strict=True)
     clock = lrax.Clock.from_amounts(sizes, amounts[1:])
-    assert np.asarray(clock.batch_size(jnp.arange(100))).tolist() == megatron(schedule, 100)
+    assert np.asarray(rates_at(clock.batch_size, range(100))).tolist() == megatron(schedule, 100)
 
 
 @pytest.mark.standard_promotion
@@ -232,6 +232,8 @@ def test_words() -> None:
     assert divided(Seen(jnp.int32(LARGEST), jnp.int32(LARGEST)), 1) == LARGEST
     with pytest.raises(TypeError, match="inside jit, read `high` and `low`"):
         jax.jit(lambda count: int(lrax.Clock(8).seen(count)))(3)
+    with pytest.raises(TypeError, match="inside jit, read `high` and `low`"):
+        jax.jit(lambda low: int(Seen(np.int32(0), low)))(3)
 
 
 @pytest.mark.parametrize(
@@ -246,6 +248,20 @@ def test_words() -> None:
 def test_steps_for_a_clock(amounts: dict[str, Any], steps: int) -> None:
     """Examples, epochs and tokens become the count at which so much was seen."""
     assert lrax.steps_for(**amounts, clock=lrax.Clock([256, 512], [1000])) == steps
+
+
+def test_a_part_of_an_example_is_reached_with_the_whole() -> None:
+    """An amount between two whole numbers is reached where the larger of them is."""
+    assert [int(lrax.Clock(8).count_at(amount)) for amount in (7.5, 8, 8.5, 16.0, 16.25)] == [1, 1, 2, 2, 3]
+
+
+@pytest.mark.parametrize("total", [7, 8, 100])
+def test_a_schedule_in_units_fits_a_total(total: int) -> None:
+    """With a total it has as many whole units as that many steps see, so it is over by then, with a traced total too."""
+    plan = lrax.Clock(3, unit=10).to_steps(lrax.Linear(1.0, 0.0, 50)).with_total_steps
+    assert plan(total).schedule.steps == 3 * total // 10
+    assert plan(total).length <= total
+    assert jax.jit(lambda steps: plan(steps).length)(total) == plan(total).length
 
 
 def test_units_are_rounded_up() -> None:

@@ -13,6 +13,7 @@ import lrax
 import oracle
 from lrax.fields._rules import Ratio
 from lrax.schedules._combinators import find_cycle, find_real_cycle, real_fractions
+from schedule_case import rates_at
 
 MULTI_STEP = lrax.MultiStep(1.0, 0.5, [250, 750, 900])
 
@@ -27,26 +28,28 @@ def test_tutorial_warmup() -> None:
 def test_tutorial_warmup_of_cosine() -> None:
     """Tutorial 4: cosine over 20 updates with 5 of warm-up."""
     schedule = lrax.Warmup(lrax.Cosine(0.5, 0.01, 15), 5)
-    np.testing.assert_allclose(schedule(jnp.arange(6)), [0, 0.1, 0.2, 0.3, 0.4, 0.5], rtol=1e-6)
-    np.testing.assert_allclose(schedule(jnp.array([20, 30])), [0.01, 0.01], rtol=1e-6)
+    np.testing.assert_allclose(rates_at(schedule, range(6)), [0, 0.1, 0.2, 0.3, 0.4, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(rates_at(schedule, [20, 30]), [0.01, 0.01], rtol=1e-6)
 
 
 def test_constant_warmup() -> None:
     """`start` until the schedule begins."""
-    np.testing.assert_array_equal(lrax.Warmup(lrax.Constant(1.0), 3, 0.25, "constant")(jnp.arange(5)), [0.25] * 3 + [1] * 2)
+    np.testing.assert_array_equal(
+        rates_at(lrax.Warmup(lrax.Constant(1.0), 3, 0.25, "constant"), range(5)), [0.25] * 3 + [1] * 2
+    )
 
 
 def test_a_warmup_without_a_wasted_update() -> None:
     """The documented way to begin at the first rate above zero: skip count 0 of a warm-up one longer."""
     schedule = lrax.Shift(lrax.Warmup(lrax.Constant(1.0), 5), 1)
-    np.testing.assert_allclose(schedule(jnp.arange(6)), [0.2, 0.4, 0.6, 0.8, 1, 1], rtol=1e-6)
+    np.testing.assert_allclose(rates_at(schedule, range(6)), [0.2, 0.4, 0.6, 0.8, 1, 1], rtol=1e-6)
 
 
 def test_tutorial_cooldown() -> None:
     """Tutorial 2: the multi-step schedule, from iteration 1000 on down to 0.001 over 500, then 0.001."""
     schedule = lrax.Cooldown(MULTI_STEP, begin=1000, steps=500, end=0.001)
     want = [0.25, 0.125, 0.125 + (0.001 - 0.125) / 2, 0.001, 0.001]
-    np.testing.assert_allclose(schedule(jnp.array([899, 1000, 1250, 1500, 9999])), want, rtol=1e-6)
+    np.testing.assert_allclose(rates_at(schedule, [899, 1000, 1250, 1500, 9999]), want, rtol=1e-6)
 
 
 def tutorial_cycle(phase: Any, length: int, length_factor: Any, value_factor: float, iteration: int) -> float:
@@ -81,7 +84,7 @@ def test_tutorial_cycles_of_any_factor(factor: float) -> None:
     cycle = lrax.Cycle(lrax.Linear(1.0, 0.0, 50), factor, 0.9, rounding="each")
     exact = Fraction(str(factor))  # 50 * 1.1 is 55.000000000000007 in Python
     want = [tutorial_cycle(lambda length, at: 1 - at / length, 50, exact, 0.9, i) for i in range(800)]
-    np.testing.assert_allclose(cycle(jnp.arange(800)), want, rtol=2e-6, atol=1e-7)
+    np.testing.assert_allclose(rates_at(cycle, range(800)), want, rtol=2e-6, atol=1e-7)
 
 
 def cycles_of(length: int, factor: Fraction, least: int, rounding: str, most: int) -> tuple[list[int], list[int]]:
@@ -163,15 +166,19 @@ def test_cycles_between_two_steps_are_exact() -> None:
 def test_short_cycles() -> None:
     """Cycles that shrink stay at `min_steps`, or at their warm-up and one step more, and still reach their peak."""
     shrinking = lrax.Cycle(lrax.Linear(1.0, 0.0, 100), 0.5, min_steps=10)
-    np.testing.assert_allclose(shrinking(jnp.array([187, 188, 197, 198, 10**6 + 8])), [1 / 13, 1, 0.1, 1, 1], rtol=1e-5)
+    np.testing.assert_allclose(rates_at(shrinking, [187, 188, 197, 198, 10**6 + 8]), [1 / 13, 1, 0.1, 1, 1], rtol=1e-5)
     ones = lrax.Cycle(lrax.Linear(1.0, 0.0, 8), 0.5, 0.9)
-    np.testing.assert_allclose(ones(jnp.array([14, 15, 16])), 0.9 ** np.array([3.0, 4, 5]), rtol=1e-6)  # as documented
+    np.testing.assert_allclose(rates_at(ones, [14, 15, 16]), 0.9 ** np.array([3.0, 4, 5]), rtol=1e-6)  # as documented
     for phase in (lrax.Warmup(lrax.Linear(1.0, 0.0, 90), 10), lrax.warmup_cosine(1.0, warmup_steps=10, total_steps=100)):
         warmed = lrax.Cycle(phase, 0.5)
-        late = warmed(jnp.arange(10**6, 10**6 + 11))
+        late = rates_at(warmed, range(10**6, 10**6 + 11))
         assert late.max() == 1.0
         assert warmed(10**6 + 11) == late[0]
     assert lrax.Cycle(phase, 0.5).landmarks == [100, 150, 175, 188]
+    parts = lrax.Cycle(lrax.wsd(1.0, warmup_steps=0.02, cooldown_steps=0.2, total_steps=100), 0.5)
+    late = rates_at(parts, range(10**6, 10**6 + 6))  # a step for each part
+    np.testing.assert_array_equal(late[:3], late[3:])
+    assert late.min() < late.max() == 1.0
 
 
 def test_cycle_landmarks() -> None:
@@ -181,6 +188,7 @@ def test_cycle_landmarks() -> None:
     assert lrax.Cycle(phase, 1.05, rounding="each").landmarks == [10, 21, 33, 46]
     assert lrax.Cycle(phase, 1.05, rounding="none").landmarks == [10, 21, 32, 44]
     assert lrax.Cycle(phase, 0.5, min_steps=4).landmarks == [10, 15, 19, 23]
+    assert lrax.Repeat(phase, 40).landmarks == [*range(10, 151, 10), 400]  # at most 16
 
 
 def test_cycle_mistakes() -> None:
@@ -209,7 +217,7 @@ def test_repeat_in_so_many_steps() -> None:
     """Seven cycles in 100 steps are at each hundredth where fractions say, and then hold the end; another total moves them."""
     seven = lrax.Repeat(lrax.Linear(1.0, 0.0, 1), 7, 100)
     want = [1 - float(Fraction(7 * t, 100) % 1) for t in range(100)] + [0.0, 0.0]
-    np.testing.assert_allclose(seven(jnp.arange(102)), want, rtol=1e-6)
+    np.testing.assert_allclose(rates_at(seven, range(102)), want, rtol=1e-6)
     assert seven.length == 100
     assert seven.with_total_steps(300)(299) == lrax.Repeat(lrax.Linear(1.0, 0.0, 5), 7, 300)(299) < 0.03
     large = lrax.Repeat(lrax.Linear(1.0, 0.0, 1), 997, 2**31 - 1)
@@ -221,9 +229,9 @@ def test_repeat_in_so_many_steps() -> None:
 def test_wave() -> None:
     """A wave is at its top, its middle and its bottom where whole numbers say, at any count."""
     wave = lrax.schedules.Wave(2.0, 0.0, steps=5, waves=2)
-    np.testing.assert_array_equal(wave(np.array([0, 5, 10**9, 2**31 - 3])), [2.0] * 4)
+    np.testing.assert_array_equal(rates_at(wave, [0, 5, 10**9, 2**31 - 3]), [2.0] * 4)
     slow = lrax.schedules.Wave(2.0, 0.0, steps=2**31 - 2)
-    np.testing.assert_allclose(slow(np.array([2**30 - 1, 2**29, 2**31 - 2])), [0.0, 1.0, 2.0], rtol=1e-6)
+    np.testing.assert_allclose(rates_at(slow, [2**30 - 1, 2**29, 2**31 - 2]), [0.0, 1.0, 2.0], rtol=1e-6)
     counts = np.random.default_rng(2).integers(0, 2**31, 64)
     odd = lrax.schedules.Wave(1.0, 0.25, steps=2_037_111_334, waves=677)
     want = [oracle.rate(odd, int(count)) for count in counts]
@@ -233,9 +241,9 @@ def test_wave() -> None:
 def test_sequence_is_its_parts() -> None:
     """Each schedule runs from its own count 0; the last one holds its end."""
     parts = lrax.Linear(0.0, 1.0, 4), lrax.Hold(2.0, 3), lrax.Cosine(3.0, 0.0, 5)
-    joined = np.concatenate([np.asarray(part(jnp.arange(part.length))) for part in parts])
+    joined = np.concatenate([np.asarray(rates_at(part, range(part.length))) for part in parts])
     sequence = lrax.Sequence(*parts)
-    np.testing.assert_array_equal(sequence(jnp.arange(12)), joined)
+    np.testing.assert_array_equal(rates_at(sequence, range(12)), joined)
     assert sequence(12) == sequence(2**31 - 1) == 0.0
     assert sequence.length == 12
 
@@ -244,14 +252,14 @@ def test_sequence_may_end_without_end() -> None:
     """The last schedule may be endless; then the whole is."""
     sequence = lrax.Sequence(lrax.Linear(0.0, 1.0, 4), lrax.InverseSqrt(1.0))
     assert sequence.length is None
-    np.testing.assert_allclose(sequence(jnp.array([4, 7])), [1.0, 0.5])
+    np.testing.assert_allclose(rates_at(sequence, [4, 7]), [1.0, 0.5])
 
 
 def test_shift() -> None:
     """A positive offset skips, a negative one holds the first rate; nothing wraps at the largest counts."""
     line = lrax.Linear(1.0, 0.0, 4)
-    np.testing.assert_array_equal(lrax.Shift(line, 1)(jnp.arange(4)), [0.75, 0.5, 0.25, 0])
-    np.testing.assert_array_equal(lrax.Shift(line, -2)(jnp.arange(4)), [1, 1, 1, 0.75])
+    np.testing.assert_array_equal(rates_at(lrax.Shift(line, 1), range(4)), [0.75, 0.5, 0.25, 0])
+    np.testing.assert_array_equal(rates_at(lrax.Shift(line, -2), range(4)), [1, 1, 1, 0.75])
     last = 2**31 - 1
     assert lrax.Shift(line, last)(last) == 0.0
     assert lrax.Shift(line, -last)(last) == 1.0
@@ -261,8 +269,8 @@ def test_shift() -> None:
 def test_scale_and_clip() -> None:
     """A multiple of a schedule, and one between two rates, keep its length."""
     line = lrax.Linear(0.0, 1.0, 4)
-    np.testing.assert_array_equal(lrax.Scale(line, 2.0)(jnp.arange(5)), [0, 0.5, 1, 1.5, 2])
-    np.testing.assert_array_equal(lrax.Clip(line, 0.25, 0.5)(jnp.arange(5)), [0.25, 0.25, 0.5, 0.5, 0.5])
+    np.testing.assert_array_equal(rates_at(lrax.Scale(line, 2.0), range(5)), [0, 0.5, 1, 1.5, 2])
+    np.testing.assert_array_equal(rates_at(lrax.Clip(line, 0.25, 0.5), range(5)), [0.25, 0.25, 0.5, 0.5, 0.5])
     assert lrax.Scale(line, 2.0).length == lrax.Clip(line, 0.0, 1.0).length == 4
 
 
@@ -278,15 +286,15 @@ def test_cycles_of_combinators_grow(wrap: Any) -> None:
 @pytest.mark.parametrize("mode", ["linear", "cosine", "geometric", "one_minus_sqrt", "relaxation", "rex", "tanh"])
 def test_a_warmup_is_a_cooldown_backwards(mode: str) -> None:
     """Every shape climbs as the mirror image of its fall."""
-    up = lrax.Warmup(lrax.Constant(1.0), 10, 0.1, mode)(jnp.arange(11))
-    down = lrax.Cooldown(lrax.Constant(1.0), 0, 10, 0.1, mode)(jnp.arange(11))
+    up = rates_at(lrax.Warmup(lrax.Constant(1.0), 10, 0.1, mode), range(11))
+    down = rates_at(lrax.Cooldown(lrax.Constant(1.0), 0, 10, 0.1, mode), range(11))
     np.testing.assert_allclose(up, down[::-1], rtol=1e-6)
 
 
 def test_warmup_by_a_power() -> None:
     """A warm-up of another shape is a phase put first."""
     schedule = lrax.Sequence(lrax.schedules.Warp(lrax.Linear(0.0, 1.0, 4), 2.0), lrax.Constant(1.0))
-    np.testing.assert_allclose(schedule(jnp.arange(6)), [0, 1 / 16, 1 / 4, 9 / 16, 1, 1], rtol=1e-6)
+    np.testing.assert_allclose(rates_at(schedule, range(6)), [0, 1 / 16, 1 / 4, 9 / 16, 1, 1], rtol=1e-6)
 
 
 def test_warp_is_k_decay() -> None:
@@ -299,19 +307,24 @@ def test_warp_is_k_decay() -> None:
     assert lrax.Cycle(schedule, 2)(100) == schedule(0)
 
 
+def test_repeats_of_one_step() -> None:
+    """A schedule of one step begins anew at every step, and its end is held."""
+    np.testing.assert_array_equal(rates_at(lrax.Repeat(lrax.Linear(1.0, 0.0, 1), 3), range(6)), [1, 1, 1, 0, 0, 0])
+
+
 def test_repeat_then_something_else() -> None:
     """A repeat has a length, so a sequence can go on after it; lengths stop at 2**31 - 1."""
     repeated = lrax.Repeat(lrax.Linear(1.0, 0.0, 4), 3)
     assert repeated.length == 12
     sequence = lrax.Sequence(repeated, lrax.Constant(0.5))
-    np.testing.assert_array_equal(sequence(jnp.array([8, 11, 12, 13])), [1, 0.25, 0.5, 0.5])
+    np.testing.assert_array_equal(rates_at(sequence, [8, 11, 12, 13]), [1, 0.25, 0.5, 0.5])
     assert lrax.Repeat(lrax.Linear(1.0, 0.0, 2**30), 5).length == 2**31 - 1
 
 
 def test_stretch_counts_in_epochs() -> None:
     """A schedule by the epoch, run by the update."""
     schedule = lrax.Stretch(lrax.StepDecay(1.0, 0.5, every=2), every=100)
-    np.testing.assert_array_equal(schedule(jnp.array([0, 199, 200, 399, 400])), [1, 1, 0.5, 0.5, 0.25])
+    np.testing.assert_array_equal(rates_at(schedule, [0, 199, 200, 399, 400]), [1, 1, 0.5, 0.5, 0.25])
     assert lrax.Stretch(lrax.Linear(0.0, 1.0, 10), 100).length == 1000
     assert lrax.Stretch(lrax.Constant(0.1), 100).length is None
 

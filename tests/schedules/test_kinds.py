@@ -11,7 +11,7 @@ from scipy.interpolate import PchipInterpolator
 import lrax
 from lrax import schedules as kinds
 from lrax.fields._rules import Ratio
-from schedule_cases import rates
+from schedule_cases import rates, rates_at
 
 RANDOM = np.random.default_rng(0)
 
@@ -93,7 +93,7 @@ def test_hyperbolas_begin_alike() -> None:
     short, long = (kinds.Hyperbolic(0.1, 0.0, steps, 1000)(10) for steps in (100, 1000))
     assert abs(short / long - 1) < 0.02 < abs(lrax.Cosine(0.1, 0.0, 100)(10) / lrax.Cosine(0.1, 0.0, 1000)(10) - 1)
     late = jax.jit(lambda steps, horizon: kinds.Hyperbolic(0.1, 0.0, steps, horizon)(jnp.array([0, 5, 9, 10])))
-    np.testing.assert_allclose(late(10, 3), kinds.Hyperbolic(0.1, 0.0, 10, 10)(jnp.array([0, 5, 9, 10])), rtol=1e-6)
+    np.testing.assert_allclose(late(10, 3), rates_at(kinds.Hyperbolic(0.1, 0.0, 10, 10), [0, 5, 9, 10]), rtol=1e-6)
 
 
 @pytest.mark.parametrize("every", [1.5, 0.7, 1 / 3, 1.3579, 50_000.5, 3, 2**31 - 1])
@@ -121,6 +121,7 @@ def test_a_factor_of_time_may_be_traced() -> None:
         for one, every in zip(got, batch.tolist(), strict=True):
             np.testing.assert_allclose(one, stretched(every), rtol=1e-6)  # two programs, one of them vmapped
     assert jax.jit(lambda every: lrax.Stretch(lrax.Linear(1.0, 0.0, 10), every)(5))(0) == 0.5  # below 1, as 1
+    assert jax.jit(lambda steps: lrax.Stretch(lrax.Linear(1.0, 0.0, steps), 2).length)(-5) == 0  # below 0, as 0
 
 
 def test_lengths_of_0_that_are_traced() -> None:

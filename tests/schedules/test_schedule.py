@@ -12,16 +12,16 @@ import pytest
 import lrax
 from lrax.schedules._intmath import add_lengths
 from public_names import public
-from schedule_cases import Roulette, SquareRoot, plain
+from schedule_cases import Roulette, SquareRoot, plain, rates_at
 
 
 def test_own_phase() -> None:
     """A subclass with fields and one formula is a schedule: checked, frozen, resizable, and at home in every combinator."""
     root = SquareRoot(peak=0.1, steps=100)
-    np.testing.assert_allclose(root(jnp.array([0, 75, 100, 500])), [0.1, 0.05, 0.0, 0.0], rtol=1e-6)
+    np.testing.assert_allclose(rates_at(root, [0, 75, 100, 500]), [0.1, 0.05, 0.0, 0.0], rtol=1e-6)
     assert root.length == 100
-    np.testing.assert_allclose(lrax.Cycle(root, 2)(jnp.array([100, 250])), [0.1, 0.05], rtol=1e-6)
-    np.testing.assert_allclose(lrax.Sequence(root, lrax.Constant(1.0))(jnp.array([75, 100])), [0.05, 1.0], rtol=1e-6)
+    np.testing.assert_allclose(rates_at(lrax.Cycle(root, 2), [100, 250]), [0.1, 0.05], rtol=1e-6)
+    np.testing.assert_allclose(rates_at(lrax.Sequence(root, lrax.Constant(1.0)), [75, 100]), [0.05, 1.0], rtol=1e-6)
     with pytest.raises(ValueError, match="SquareRoot: `steps`"):
         SquareRoot(peak=0.1, steps=0)
 
@@ -29,12 +29,12 @@ def test_own_phase() -> None:
 def test_own_noise() -> None:
     """A rate drawn from a seed is a function of the count: the same again, whichever order the counts come in."""
     noise = Roulette(low=0.1, high=0.2, seed=1)
-    forward, backward = noise(jnp.arange(50)), noise(jnp.arange(50)[::-1])[::-1]
+    forward, backward = rates_at(noise, range(50)), noise(jnp.arange(50)[::-1])[::-1]
     np.testing.assert_array_equal(forward, backward)
     assert len(set(forward.tolist())) > 45
     assert forward.min() >= 0.1
     assert forward.max() <= 0.2
-    assert not np.array_equal(forward, Roulette(low=0.1, high=0.2, seed=2)(jnp.arange(50)))
+    assert not np.array_equal(forward, rates_at(Roulette(low=0.1, high=0.2, seed=2), range(50)))
 
 
 def test_annotations_say_what_a_field_holds() -> None:
@@ -52,7 +52,7 @@ def test_annotations_say_what_a_field_holds() -> None:
     own = Own(0.1, 5, "a")
     assert len(jax.tree.leaves(own)) == 2
     assert repr(own) == "Own(peak=0.1, delay=5, label='a')"
-    np.testing.assert_allclose(own(jnp.array([4, 5])), [0.0, 0.1])
+    np.testing.assert_allclose(rates_at(own, [4, 5]), [0.0, 0.1])
     with pytest.raises(TypeError, match="Wrong: annotate `peak` with"):
         type("Wrong", (lrax.Schedule,), {"__annotations__": {"peak": dict}})
     with pytest.raises(TypeError, match="needs a field `steps"):

@@ -155,3 +155,11 @@ def test_bad_arguments_are_named(call: Any, error: type[Exception], message: str
     """What is no schedule, and numbers out of range, are errors that name them."""
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_long_label_is_above_the_columns() -> None:
+    """A label of up to 26 characters heads its column; a longer one is explained above, by the number of the column."""
+    heads = [lrax.table({"x" * length: lrax.Constant(0.1), "other": lrax.Constant(0.2)}).splitlines() for length in (26, 27)]
+    assert heads[0][0].split() == ["count", "x" * 26, "other"]
+    assert "x" * 27 in heads[1][0]
+    assert any(line.split() == ["count", "[0]", "other"] for line in heads[1])

@@ -294,7 +294,7 @@ def fuzz(name, whole, reader, folder, seeds):
 @pytest.mark.parametrize("name", FILES)
 def test_mutations_are_named_or_do_no_harm(name, files, tmp_path):
     """Whatever is changed in a file, also where its digest fits: an error of ours that names it, or a result that prints."""
-    assert fuzz(name, *files[name], tmp_path, range(100)) >= 50
+    assert fuzz(name, *files[name], tmp_path, range(40)) >= 20
 
 
 @pytest.mark.slow

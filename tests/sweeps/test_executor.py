@@ -149,6 +149,24 @@ def test_a_run_is_tried_again() -> None:
         lrax.run_sweep(flaky, schedules, traced=False, retries=1)
 
 
+def test_what_failed_is_trained_again_from_a_folder(tmp_path: pathlib.Path) -> None:
+    """A second call with the folder trains the runs that failed, and no other."""
+    called: list[float] = []
+
+    def fails_at_first(schedule: Any) -> float:
+        called.append(float(schedule(0)))
+        if len(called) == 2:
+            raise OSError("the disk is away")
+        return called[-1]
+
+    peaks = lrax.Constant(np.float32([0.25, 0.5, 0.75]))
+    first, second = (lrax.run_sweep(fails_at_first, peaks, traced=False, folder=tmp_path) for _ in range(2))
+    assert list(first.errors) == [1]
+    assert not second.errors
+    assert called == [0.25, 0.5, 0.75, 0.5]
+    np.testing.assert_array_equal(second.metrics, [0.25, 0.5, 0.75])
+
+
 def test_reports_are_curves() -> None:
     """A training function may report as it goes: the reports are its metrics; shorter runs end in NaN."""
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental import multihost_utils
 
 import lrax
 from small_sweep import PEAKS, train
@@ -49,6 +50,18 @@ def test_finished_lanes_are_loaded(tmp_path):
     jax.effects_barrier()
     assert len(calls) == 5
     assert str(first) == str(third)
+
+
+def test_every_process_is_told_of_a_damaged_file(tmp_path, monkeypatch):
+    """Where several processes train, the first reads the folder; what is wrong with a file is an error in all of them."""
+    options = {"execution": lrax.Execution(max_parallel=2), "folder": tmp_path}
+    lrax.run_sweep(lambda schedule: schedule(0), lrax.Constant(np.ones(4)), **options)
+    file = min(tmp_path.glob("runs-*.lrax"))
+    file.write_bytes(file.read_bytes()[:-1])
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(multihost_utils, "broadcast_one_to_all", lambda values: values)
+    with pytest.raises(ValueError, match=file.name):
+        lrax.run_sweep(lambda schedule: schedule(0), lrax.Constant(np.ones(4)), **options)
 
 
 def test_saved_dtypes(tmp_path):

@@ -1,3 +1,5 @@
+import os
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -44,7 +46,8 @@ def test_memory_bounds_the_lanes(monkeypatch):
     plain = lrax.run_sweep(wide, lrax.Constant(np.linspace(0.1, 1, 16, dtype=np.float32)))
     monkeypatch.setattr(_memory, "free_bytes", lambda: 2_000_000)
     bounded = lrax.run_sweep(wide, lrax.Constant(np.linspace(0.1, 1, 16, dtype=np.float32)))
-    assert plain.plan.startswith("16 runs")
+    assert plain.plan.startswith("16 runs at a time (")
+    assert "mesh" not in plain.plan
     assert "to fit the memory" in bounded.plan
     np.testing.assert_allclose(plain.metrics, bounded.metrics, rtol=1e-6)
 
@@ -55,8 +58,21 @@ def test_the_number_of_runs_that_fit_is_rounded_down(monkeypatch, free, at_once)
     monkeypatch.setattr(_memory, "free_bytes", lambda: free)
     assert _memory.fit(_memory.Plan(10, 1, "all of them"), 100).runs == at_once
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert _memory.plan_runs(10, 1, in_turn=False, one_program=False) == _memory.Plan(1, 1, "all of them")
     planned = _memory.plan_runs(10, 6 * at_once, in_turn=False, one_program=False)
+    assert planned.programs == 1
     assert planned.runs == max(1, free // (10 * _memory.STATES))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not bind threads to cores")
+def test_only_cores_that_this_process_may_use_count():
+    """A process that is bound to one core has one."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        assert _memory.cores() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 def test_free_memory_is_known_here():

@@ -176,6 +176,13 @@ def test_one_compilation_for_all_groups(runs, caplog):
     assert len(compiled) == 1
 
 
+@pytest.mark.parametrize("call", [lrax.sweep, lrax.run_sweep])
+def test_what_trains_is_a_function(call):
+    """The number that a training function has returned is no training function."""
+    with pytest.raises(TypeError, match=rf"^{call.__name__}: `train` must be a function schedule -> metrics, got 0.5"):
+        call(0.5, lrax.Constant(PEAKS))
+
+
 def test_a_sweep_under_jit():
     """Inside a program that is traced, a sweep is part of that program, `max_parallel` runs at a time."""
     for runs in (None, 3):

@@ -19,6 +19,7 @@ def test_the_table_shows_the_best_of_many():
     lines = str(result).splitlines()
     assert len(lines) == 1 + 1 + 60 + 1
     assert "and 40 settings that are worse" in lines[-1]
+    assert "worse" not in str(SweepResult.create(lrax.Constant(np.linspace(0.1, 1.0, 60)), np.arange(60.0)))
 
 
 def test_plain_export():
@@ -144,3 +145,10 @@ def test_a_notebook_shows_something_whatever_happens(monkeypatch):
 def test_all_lanes_may_diverge_in_a_notebook(peaks):
     """Nothing but diverged runs is still a table."""
     assert "No best" in SweepResult.create(lrax.Constant(peaks), np.full(len(peaks), np.nan))._repr_html_()
+
+
+def test_metrics_that_are_no_numbers_are_named():
+    """A leaf of text among the metrics is an error with its path."""
+    metrics = {"loss": np.arange(2.0), "name": np.array(["a", "b"])}
+    with pytest.raises(TypeError, match=r"^SweepResult.create: `metrics\['name'\]` must be a number or an array of numbers"):
+        SweepResult.create(lrax.Constant(np.float32([0.1, 0.2])), metrics, score=lambda one: one["loss"])

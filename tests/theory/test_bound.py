@@ -9,7 +9,7 @@ import pytest
 
 import lrax
 from lrax.theory import best_scale, bound, lr_ratio
-from lrax.theory._bound import _long_terms, _tails, is_long, planned
+from lrax.theory._bound import _long_terms, _tails, is_long, planned, sampled
 
 UPDATES = 12
 
@@ -218,3 +218,10 @@ def test_the_longest_schedules_take_no_time() -> None:
     assert float(best_scale(lrax.Constant(0.0), steps)) == np.inf
     with pytest.raises(ValueError, match=r"bound: `total_steps`"):
         bound(lrax.Constant(1.0), steps + 1)
+
+
+def test_cells_are_single_steps_at_both_ends_and_at_landmarks() -> None:
+    """In the longest run too, a step at which the formula changes, and those next to it, have cells of their own."""
+    steps, mark = 2_000_000_000, 777_777_777
+    edges = np.cumsum(sampled(lrax.MultiStep(0.1, 0.5, [mark]), steps).widths)
+    assert {1, mark - 1, mark, mark + 1, steps - 1, steps} <= set(edges.astype(int).tolist())

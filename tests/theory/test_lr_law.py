@@ -39,6 +39,7 @@ def test_exponents_of_a_law_are_found() -> None:
     """Without noise the exponents, the base and a prediction are those of the law."""
     law = fit_lr_law(synthetic(0, 0.0), over=("tokens", "width"))
     assert law.exponents == pytest.approx({"tokens": -0.3, "width": -0.8}, abs=0.02)
+    assert "quantile" not in repr(law)
     want = 0.01 * 4**-0.3 * 2**-0.8
     found = law.predict(tokens=4e6, width=128)
     assert found.learning_rate == pytest.approx(want, rel=0.05)

@@ -101,6 +101,14 @@ def test_the_first_axis_that_grew_counts() -> None:
     assert theory.over_width(wide, narrow, "sgd") == {}
 
 
+def test_a_model_may_grow_by_less_than_two() -> None:
+    """Axes that all grew are in order however little they grew; where one shrank the call names the array."""
+    wide, narrow = ({"a": jnp.ones(shape)} for shape in ((6, 3), (4, 2)))
+    assert theory.over_width(wide, narrow) == {"^(a)$": 2 / 3}
+    with pytest.raises(ValueError, match=r"`base_params at 'a'` must be smaller than \(6, 3\) on every axis"):
+        theory.over_width(wide, {"a": jnp.ones((4, 4))})
+
+
 def test_a_model_may_become_narrower() -> None:
     """From a wide model to a narrow one the multiples are the inverse."""
     assert set(theory.over_width(net(64), net(256)).values()) == {4.0}

@@ -85,18 +85,18 @@ def half_way(k, batches):
 
 CASES = {
     "one batch": (lambda: learner_of(multi(1)), 1, ()),
-    "four": (lambda: learner_of(multi(4)), 4, (1, 3, 5, 8)),
-    "in a chain and a group": (lambda: learner_of(chained(3)), 3, (1, 2, 6)),
-    "by hand": (lambda: hand_written(2), 2, (1, 4)),
-    "two alike": (lambda: both(2, 2), 2, (1, 4)),
-    "half-way through a step": (lambda: half_way(4, 2), 4, (2, 3)),
-    "a number that changes": (lambda: learner_of(multi(lambda step: jnp.where(step < 3, 2, 4))), 2, (1, 4)),
+    "four": (lambda: learner_of(multi(4)), 4, (1, 8)),
+    "in a chain and a group": (lambda: learner_of(chained(3)), 3, (2,)),
+    "by hand": (lambda: hand_written(2), 2, (1,)),
+    "two alike": (lambda: both(2, 2), 2, (4,)),
+    "half-way through a step": (lambda: half_way(4, 2), 4, (2,)),
+    "a number that changes": (lambda: learner_of(multi(lambda step: jnp.where(step < 3, 2, 4))), 2, (4,)),
     "one inside another": (
         lambda: learner_of(lambda rate: optax.MultiSteps(multi(2)(rate).gradient_transformation(), 3)),
         6,
-        (2, 3, 12),
+        (3,),
     ),
-    "one that skips": (lambda: learner_of(multi(2, should_skip_update_fn=optax.skip_not_finite)), 2, (1, 3)),
+    "one that skips": (lambda: learner_of(multi(2, should_skip_update_fn=optax.skip_not_finite)), 2, (3,)),
 }
 
 

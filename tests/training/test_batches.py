@@ -2,17 +2,19 @@
 
 import functools
 import itertools
+import types
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec
 
 import lrax
 from compilations import compilations
 from lrax.training import _steps
-from lrax.training._batches import Stream
+from lrax.training._batches import Stream, _is_explicit
 from problems import linear_learner, regression, squared_error
 
 KEY = jax.random.key(0)
@@ -52,11 +54,14 @@ SHAPES = {
 }
 
 
+jitted = functools.cache(jax.jit)
+
+
 def by_hand(learner, batches, rates):
     """The losses of `learner.step`, batch after batch."""
-    state, losses = learner.state, []
+    state, losses, step = learner.state, [], jitted(learner.step)
     for i, rate in enumerate(rates):
-        state, loss = learner.step(state, batches[i % len(batches)], jnp.float32(rate))
+        state, loss = step(state, batches[i % len(batches)], jnp.float32(rate))
         losses.append(float(loss))
     return losses
 
@@ -359,3 +364,11 @@ def test_a_loss_that_explodes_is_not_blamed_on_the_data():
     found = lrax.find_lr(learner, [np.zeros(2, np.float32)])
     assert (found.peak, found.fault) == (None, "")
     assert "scale the inputs" in str(found)
+
+
+@pytest.mark.parametrize(("spread", "explicit"), [("explicit", True), ("auto", True), (None, False)])
+def test_one_explicit_axis_is_enough(spread, explicit):
+    """An array that is divided over a mesh with an axis that is not automatic has to be gathered, whichever axis divides it."""
+    mesh = AbstractMesh((2, 2), ("explicit", "auto"), axis_types=(AxisType.Explicit, AxisType.Auto))
+    leaf = types.SimpleNamespace(sharding=NamedSharding(mesh, PartitionSpec(spread)))  # this process has one device
+    assert _is_explicit(leaf) == explicit

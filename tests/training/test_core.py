@@ -1,7 +1,9 @@
 """The core and its driver: blocks of steps, few programs, nothing stored."""
 
+import dataclasses
 import functools
 import gc
+import types
 import weakref
 
 import jax
@@ -43,7 +45,8 @@ def test_a_first_search_compiles_few_programs_and_the_next_none(loop):
     deep_learner()  # what jnp itself compiles to make the parameters
     with compilations() as first:
         found = lrax.find_lr(deep_learner(), DATA, batch_size=7, key=KEY, loop=loop)
-    assert len(first) <= 5
+    of_any_plan = {"jit(_built)", "jit(_rates)"}  # compiled once in a process, by the test that comes first
+    assert len([name for name in first if name not in of_any_plan]) <= 5
     with compilations() as second:
         again = lrax.find_lr(deep_learner(), DATA, batch_size=7, key=KEY, loop=loop)
     assert not second
@@ -136,6 +139,24 @@ def test_a_block_that_is_not_needed_whole_changes_nothing(length, loop):
     )  # fmt: skip
     assert int(result.state) == 2 + length
     np.testing.assert_array_equal(result.losses[0], np.arange(2 + length))
+
+
+def test_an_execution_is_checked_where_it_is_made():
+    """A loop that there is not, and a number of runs below 1, are refused by name."""
+    with pytest.raises(ValueError, match=r"^Execution: `loop` must be one of 'scan', 'python', got 'scna'"):
+        Execution(loop="scna")
+    with pytest.raises(ValueError, match=r"^Execution: `max_parallel` must be an integer of at least 1, got 0"):
+        Execution(max_parallel=0)
+
+
+@pytest.mark.parametrize(("runs", "together"), [(1, 4), (4, 4), (5, 8)])
+def test_runs_are_divided_over_the_places_of_a_mesh(runs, together):
+    """Each place of the axis has as many runs as the others: the last ones are filled up."""
+    trainer = make_trainer("test", [linear_learner()], Source(DATA, KEY, 8), capacity=4)
+    mesh = types.SimpleNamespace(shape={"x": 4, "y": 3})  # this process has one device
+    spread = dataclasses.replace(trainer, execution=types.SimpleNamespace(mesh=mesh, axis="x"))
+    planned = spread.plan([trainer.start(lrax.Constant(0.1), order=trainer.order(KEY))] * runs)
+    assert (planned.runs, planned.programs) == (together, 1)
 
 
 @pytest.mark.parametrize("loop", ["scan", "python"])

@@ -304,7 +304,13 @@ MADE_WITH = {
 }
 
 
-@pytest.mark.parametrize(("tx", "factory"), MADE_WITH.values(), ids=MADE_WITH)
+ALWAYS = ("a number", "MultiSteps", "recorded")
+
+
+@pytest.mark.parametrize(
+    ("tx", "factory"),
+    [pytest.param(*made, id=name, marks=() if name in ALWAYS else pytest.mark.slow) for name, made in MADE_WITH.items()],
+)
 def test_a_train_step_of_linen_is_taken_as_it_is(tx, factory):
     """However the optimizer was made, a jitted step that donates its state makes the step of `from_train_state`, in the middle
     of a run, and the caller's state is what it was.
@@ -331,9 +337,9 @@ def test_a_train_step_of_linen_is_taken_as_it_is(tx, factory):
 def test_a_train_step_in_the_finder_and_in_a_race():
     """The finder measures how the optimizer grows, and the winner's train state goes on with the winner's schedule."""
     learner = lrax.flax.from_train_step(linen_state(optax.adam(1e-3)), functools.partial(stats_step, key=KEY), optax.adam)
-    found = lrax.range_test(learner, DATA, batch_size=16, key=KEY, ramp=lrax.Geometric(1e-5, 10.0, 60))
-    assert found.steps_run > 20
-    assert lrax.find_lr(learner, DATA, batch_size=16, key=KEY, budget=40).scale_invariant is True
+    found = lrax.find_lr(learner, DATA, batch_size=16, key=KEY, budget=40)
+    assert found.curves[0].steps_run > 10
+    assert found.scale_invariant is True
     race = lrax.race(learner, [DATA], [lrax.Constant(1e-9), SCHEDULE], rungs=(3, 1))
     tx = optax.adam(race.schedule)
     state = race.state.replace(tx=tx, opt_state=race.opt_state_for(tx))

@@ -9,7 +9,7 @@ import difflib
 import functools
 import math
 from collections.abc import Callable
-from typing import NamedTuple, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -310,13 +310,6 @@ def _window_means(rates: Numbers, finite: npt.NDArray[np.bool_], values: Numbers
     return np.concatenate(parts).astype(np.float32)
 
 
-class Drop(NamedTuple):
-    """Where a curve has made a fraction of its loss drop: NaN if the drop is lost in the noise."""
-
-    learning_rate: float
-    loss: float
-
-
 @_quiet
 def loss_drop(learning_rates: npt.ArrayLike, losses: npt.ArrayLike) -> np.float32:
     """A learning rate from one ramp: 0.7 of the learning rate at which the loss has made 95 % of its drop.
@@ -335,7 +328,7 @@ def loss_drop(learning_rates: npt.ArrayLike, losses: npt.ArrayLike) -> np.float3
     >>> print(f"{loss_drop(rates, 1 / (1 + (rates / 0.01) ** 2)):.2f}")
     0.04
     """
-    return np.float32(0.7 * dropped("loss_drop", learning_rates, losses, MOST).learning_rate)
+    return np.float32(0.7 * dropped("loss_drop", learning_rates, losses, MOST))
 
 
 @_quiet
@@ -346,13 +339,13 @@ def is_flat(learning_rates: npt.ArrayLike, losses: npt.ArrayLike) -> bool:
     >>> print(is_flat(rates, jnp.ones(250)), is_flat(rates, 1 / (1 + rates)))
     True False
     """
-    return bool(np.isnan(dropped("is_flat", learning_rates, losses, MOST).learning_rate))
+    return bool(np.isnan(dropped("is_flat", learning_rates, losses, MOST)))
 
 
 @_quiet
 def center(learning_rates: npt.ArrayLike, losses: npt.ArrayLike) -> np.float32:
     """The learning rate at 75 % of the drop. A drop of half the noise is enough, because short runs decide."""
-    return np.float32(dropped("center", learning_rates, losses, CENTER, trust=0.5).learning_rate)
+    return np.float32(dropped("center", learning_rates, losses, CENTER, trust=0.5))
 
 
 def is_ordered(learning_rates: npt.ArrayLike, losses: npt.ArrayLike) -> bool:
@@ -377,8 +370,8 @@ def is_ordered(learning_rates: npt.ArrayLike, losses: npt.ArrayLike) -> bool:
     return bool(apart[1:] @ apart[:-1] > 3.5 / math.sqrt(number) * (apart @ apart))
 
 
-def dropped(caller: str, learning_rates: npt.ArrayLike, losses: npt.ArrayLike, fraction: float, trust: float = 1.0) -> Drop:
-    """Where the loss has made this fraction, 50 % or more, of its drop, which must be more than `trust` times the noise.
+def dropped(caller: str, learning_rates: npt.ArrayLike, losses: npt.ArrayLike, fraction: float, trust: float = 1.0) -> float:
+    """The learning rate at this fraction, 50 % or more, of the loss drop; NaN if the drop is not above `trust` times the noise.
 
     The bottom is the last place that is as deep as the deepest but for half the noise: a lucky batch at a learning rate that is
     too low to do anything is not the bottom. The loss passes half of its drop for the last time before that, and the fraction
@@ -389,14 +382,13 @@ def dropped(caller: str, learning_rates: npt.ArrayLike, losses: npt.ArrayLike, f
     depths = _mean_depths(rates, losses, base)
     whole, places = depths.max(), np.arange(len(rates))
     if not whole > trust * noise or np.argmax(depths) == 0 or np.isfinite(rates).sum() < FEWEST:
-        return Drop(np.nan, np.nan)  # lowest at its start: it only rises
+        return math.nan  # lowest at its start: it only rises
     lowest = places[depths >= whole - min(noise / 2, whole / 4)].max()
     fallen = depths / max(whole, np.float32(1e-30))
     half = places[(fallen < 0.5) & (places < lowest)].max(initial=0)
     place = max(int(np.argmax((fallen >= fraction) & (places > half))) - 1, 0)
     part = (fraction - fallen[place]) / max(fallen[place + 1] - fallen[place], np.float32(1e-30))
-    rate = rates[place] * (rates[place + 1] / rates[place]) ** np.clip(part, 0, 1)
-    return Drop(float(rate), float(base - fraction * whole))
+    return float(rates[place] * (rates[place + 1] / rates[place]) ** np.clip(part, 0, 1))
 
 
 def start_level(rates: Numbers, losses: Numbers) -> tuple[float, float]:
