@@ -94,3 +94,12 @@ def test_what_cannot_be_used_is_named():
         ValueError, match=r"at_lr: `opt_state` must be a state of `optimizer`, got another: it.* ScaleByAdamState"
     ):
         lrax.at_lr(momentum, 0.1).update(params, optax.adam(0.1).init(params), params)
+
+
+def test_a_state_that_fits_nowhere_is_compared_with_the_nearest():
+    """Of the states that the optimizer may have, with a number or a schedule, the error compares with the one most alike."""
+    factory = lambda lr: optax.chain(optax.scale_by_learning_rate(lr), optax.trace(0.9))  # noqa: E731
+    params = linear_params()
+    state = factory(SCHEDULE).init(params | {"more": jnp.ones(2)})
+    with pytest.raises(ValueError, match=r"a state of `optimizer`, got another: it\[1\]\.trace"):
+        lrax.at_lr(factory, LR).update(params, state, params)

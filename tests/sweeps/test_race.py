@@ -1,5 +1,6 @@
 import functools
 import itertools
+import re
 import warnings
 
 import flax.linen as nn
@@ -167,6 +168,8 @@ def test_progress_and_table(capsys):
     assert lines[0].startswith("Best: peak 0.01: end loss ")
     assert lines[1] == "1 of 4 runs diverged"
     assert lines[3].startswith("*")
+    heads = re.findall(r'<th style="text-align: (\w+)">(.*?)</th>', result._table().html())
+    assert heads[1:] == [("left", "schedule"), *(("right", head) for head in ("peak", "end loss", "rungs")), ("left", "run")]
     assert lines[-1].startswith(f"{result.steps_run} steps in all")
 
 
