@@ -54,7 +54,7 @@ def test_a_plan_that_is_surely_wrong_is_named(words):
     assert "lrax.check(schedule, 1000)" in message
 
 
-@pytest.mark.parametrize("schedule", RIGHT, ids=str)
+@pytest.mark.parametrize("schedule", RIGHT, ids=lambda plan: type(plan).__name__)
 def test_a_plan_that_is_right_costs_nothing(schedule):
     """No warning, and no program that was not there."""
     total = schedule.total_steps if isinstance(schedule, lrax.warmup_cosine) else 1_000
