@@ -101,3 +101,11 @@ def test_without_a_peak_there_is_no_schedule():
         with pytest.raises(ValueError, match=r"^FinderResult\.\w+: find_lr found no peak \(too short\): 3 steps are"):
             read()
     assert jnp.isnan(float(none))
+
+
+def test_the_same_plan_at_another_peak_is_the_same_schedule():
+    """A plan that differs by its peak only gets the peak that was found, to the last bit."""
+    peaks = [float(f"{peak:.3g}") for peak in np.geomspace(1e-3, 1, 30)]
+    for peak, other in zip(peaks, [7.0, 0.3, 1e-3] * 10, strict=True):
+        found = found_at(peak)
+        assert found.rescale(lrax.warmup_cosine(other, total_steps=1000, warmup_steps=100)) == found.schedule
