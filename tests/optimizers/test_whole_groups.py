@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -191,6 +192,9 @@ def test_sharded_states_of_all_rules() -> None:
     assert_rates(state, 0)
 
 
+@pytest.mark.skipif(
+    flax.__version__.startswith("0.11."), reason="its optimizer takes no state without arrays, as frozen groups have"
+)
 def test_an_nnx_optimizer_with_all_rules() -> None:
     """`nnx.Optimizer` trains the groups, and its state has their learning rates."""
 
