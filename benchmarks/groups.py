@@ -1,4 +1,4 @@
-"""Learning rates for groups of parameters that are found together, beside one common learning rate, at equal total steps.
+"""Learning rates for groups that are found together, compared with one common learning rate, at equal total steps.
 
 python benchmarks/groups.py [--tasks transformer,gan] [--starts 3] [--times 4]
 

@@ -43,7 +43,7 @@ def computes(schedule: Any) -> float:
 
 @contextlib.contextmanager
 def dask_executor(workers: int) -> Iterator[Any]:
-    """An executor with so many workers."""
+    """An executor with this many workers."""
     with (
         distributed.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster,
         distributed.Client(cluster) as client,

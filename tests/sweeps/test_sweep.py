@@ -178,7 +178,7 @@ def test_one_compilation_for_all_groups(runs, caplog):
 
 @pytest.mark.parametrize("call", [lrax.sweep, lrax.run_sweep])
 def test_what_trains_is_a_function(call):
-    """The number that a training function has returned is no training function."""
+    """The number that a training function has returned is not a training function."""
     with pytest.raises(TypeError, match=rf"^{call.__name__}: `train` must be a function schedule -> metrics, got 0.5"):
         call(0.5, lrax.Constant(PEAKS))
 

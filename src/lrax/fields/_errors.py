@@ -28,7 +28,7 @@ def is_traced(value: object) -> bool:
 
 def any_traced(tree: object) -> bool:
     """Whether any leaf of a pytree is traced."""
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
+    return any(is_traced(leaf) for leaf in jax.tree.leaves(tree))
 
 
 def is_key(leaf: object) -> bool:

@@ -346,8 +346,7 @@ class ShortRuns:
         runs = trainer.train(starts, steps) if side_by_side else [run for one in starts for run in trainer.train([one], steps)]
         found = []
         for run in runs:
-            loss = run.end_loss(TAIL) if run.why is None else math.inf
-            score = loss if trainer.evaluator is None or math.isinf(loss) else trainer.evaluator.score(run.end_metric(TAIL))
+            loss, score = (run.end_loss(TAIL), trainer.score(run, TAIL)) if run.why is None else (math.inf, math.inf)
             self.data_ended |= run.why is Reason.DATA_ENDED
             found.append((loss, score, int(run.steps)))
         return found

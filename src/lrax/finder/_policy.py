@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from lrax.finder._rules import center
+from lrax.finder._rules import center, lowest_of
 
 Array: TypeAlias = npt.NDArray[np.floating]
 Train: TypeAlias = Callable[[Sequence[float], int], Sequence[float]]
@@ -168,12 +168,6 @@ def find_peak(
         beliefs.learn(ShortRun(peak, steps, float(loss)))
         spent += steps
     return beliefs.answer(spent)
-
-
-def lowest_of(losses: Array) -> float:
-    """The lowest mean of five losses of a ramp that are next to each other."""
-    means = np.convolve(np.where(np.isfinite(losses), losses, np.inf), np.full(5, 0.2), "valid")
-    return float(means[np.isfinite(means)].min(initial=np.inf))
 
 
 def student(deviations: Array, freedom: float) -> Array:

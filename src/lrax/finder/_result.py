@@ -270,7 +270,7 @@ class FinderResult:
             said = f"{tried}: the best by the evaluation, {metric:.3g} (at a loss of {loss:.3g}), was at {best:.2g}"
         if self.peak < best / 2:
             said += "; the answer is lower, because a peak that is too high costs more than one that is too low"
-        said += f"; {self._compared()}" if self.comparison else ""
+        said += f"; {self._compared(self.comparison)}" if self.comparison else ""
         longer = 2 * self.budget < self.total_steps
         more = f"budget={2 * self.budget} makes longer runs" if longer else "lrax.race compares whole runs"
         start = self._start()[0]
@@ -284,9 +284,9 @@ class FinderResult:
         tiny = len(ramp.learning_rates) and best < SOON * ramp.learning_rates[0]
         return f"{said}; a peak that low is a sign of large inputs or targets: {SCALE}" if tiny else said
 
-    def _compared(self) -> str:
+    def _compared(self, made: Comparison) -> str:
         """Which of the plan and the learner without a learning rate is better, by how much of the drop of the loss."""
-        steps, own, other, _ = self.comparison or Comparison(0, math.nan, math.nan, 0)
+        steps, own, other, _ = made
         if not math.isfinite(other):
             return f"the run of `compare` diverged within {steps} steps"
         sign = SIGNS[self.curves[0].goal] if self.evaluated else 1

@@ -348,6 +348,12 @@ def center(learning_rates: npt.ArrayLike, losses: npt.ArrayLike) -> np.float32:
     return np.float32(dropped("center", learning_rates, losses, CENTER, trust=0.5))
 
 
+def lowest_of(losses: npt.NDArray[np.floating]) -> float:
+    """The lowest mean of five losses of a ramp that are next to each other."""
+    means = np.convolve(np.where(np.isfinite(losses), losses, np.inf), np.full(5, 0.2), "valid")
+    return float(means[np.isfinite(means)].min(initial=np.inf))
+
+
 def is_ordered(learning_rates: npt.ArrayLike, losses: npt.ArrayLike) -> bool:
     """Whether batches that follow each other have similar losses before a ramp has changed anything, as sorted data have.
 
@@ -364,8 +370,8 @@ def is_ordered(learning_rates: npt.ArrayLike, losses: npt.ArrayLike) -> bool:
     moved = np.cumsum(rates[:number])
     trends = np.stack([np.ones(number), np.linspace(0, 1, number), moved / moved[-1]], axis=1)
     apart = first - trends @ np.linalg.lstsq(trends, first, rcond=None)[0]
-    drop = np.median(first) - np.convolve(losses[np.isfinite(losses)], np.full(5, 0.2), "valid").min()
-    if apart.std() <= 0.02 * max(float(drop), 0.0) or apart.std() <= 1e-4 * np.abs(first).max():
+    drop = float(np.median(first)) - lowest_of(losses)
+    if apart.std() <= 0.02 * max(drop, 0.0) or apart.std() <= 1e-4 * np.abs(first).max():
         return False
     return bool(apart[1:] @ apart[:-1] > 3.5 / math.sqrt(number) * (apart @ apart))
 

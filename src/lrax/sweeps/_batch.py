@@ -1,6 +1,7 @@
 """A batch of schedules, and the other arguments of the training function, each with one leading axis for the runs."""
 
 import collections
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar, final
 
@@ -14,6 +15,8 @@ from lrax.fields._rules import Int, Offset
 from lrax.fields._value import is_batch, ranks
 from lrax.schedules._base import Function, Schedule, ScheduleRule, Schedules
 from lrax.schedules._check import warn_of
+from lrax.theory._bound import lrs_at
+from lrax.training._core import part_of
 from lrax.training._driver import Execution
 
 Tree = TypeVar("Tree")
@@ -84,9 +87,8 @@ def warn_of_plans(caller: str, batch: Batch, stacklevel: int) -> None:
             return
 
 
-@jax.jit
-def _values(schedules: Schedule, counts: jax.Array) -> jax.Array:
-    return jax.vmap(lambda schedule, counts: jnp.broadcast_to(schedule(counts), counts.shape))(schedules, counts)
+_values = jax.jit(jax.vmap(lrs_at))
+"""The learning rates of each schedule of a batch at its own counts."""
 
 
 def as_batch(caller: str, schedules: object, others: tuple[Any, ...] = ()) -> Batch:
@@ -254,6 +256,15 @@ def check_rungs(caller: str, rungs: object) -> tuple[int, ...]:
     if not lengths or not whole:
         raise argument_error(ValueError, caller, "rungs", "one or more numbers of steps, each at least 1", rungs)
     return tuple(int(length) for length in lengths)
+
+
+def rung_sizes(runs: int, rungs: int, keep: float) -> list[int]:
+    """How many runs each rung trains.
+
+    >>> rung_sizes(9, 3, 0.5)
+    [9, 5, 3]
+    """
+    return list(itertools.accumulate(range(1, rungs), lambda size, _: part_of(size, keep), initial=runs))
 
 
 def chosen_runs(runs: int, size: int, part: tuple[int, int] | None) -> npt.NDArray[np.intp]:

@@ -1,25 +1,23 @@
 """A race: all schedules train for a rung from the same start on the same batches, the best go on."""
 
 import dataclasses
-import itertools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
 from lrax.fields._errors import any_traced, argument_error, check_call
 from lrax.fields._rules import PyTree
 from lrax.schedules._base import Schedule
-from lrax.sweeps._batch import Batch, as_batch, check_execution, check_rungs, take
+from lrax.sweeps._batch import Batch, as_batch, check_execution, check_rungs, rung_sizes, take
 from lrax.sweeps._executor import GROUPS, Executor, Tasks, check_executor, workers
 from lrax.sweeps._results import RaceResult, contradiction
 from lrax.sweeps._score import check_fraction, peak_lrs
 from lrax.sweeps._tables import ranges_of
-from lrax.training._core import PROGRESS, Reason, Run, part_of
+from lrax.training._core import PROGRESS, Reason, Run, part_of, placed
 from lrax.training._driver import Execution, Source, Trainer, make_trainer
 from lrax.training._evaluating import Evaluation
 from lrax.training._learner import Learner, factory_of
@@ -94,8 +92,7 @@ def race(
     batch = _check_schedules(schedules)
     check_learner("race", learner, key)
     execution = _check_places(execution, folder, executor)
-    sizes = itertools.accumulate(lengths[1:], lambda size, _: part_of(size, keep), initial=batch.runs)
-    total = sum(size * length for size, length in zip(sizes, lengths, strict=True))
+    total = sum(size * length for size, length in zip(rung_sizes(batch.runs, len(lengths), keep), lengths, strict=True))
     source = Source(data, key, batch_size, transform, accumulate)
     options: dict[str, Any] = {"capacity": sum(lengths), "execution": execution, "evaluation": evaluation}
     with (
@@ -275,10 +272,7 @@ def _result(trainer: Trainer, batch: Batch, now: _State, tail: float, plan: str)
     )
     if result.winner is None:
         return result
-    state = runs[result.winner].state  # in NumPy if it comes from a worker
-    return dataclasses.replace(
-        result, state=jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else jnp.asarray(leaf), state)
-    )
+    return dataclasses.replace(result, state=jax.tree.map(placed, runs[result.winner].state))  # a worker's is in NumPy
 
 
 FILE = "race.lrax"

@@ -280,10 +280,8 @@ class SweepResult:
             return f"No best: every setting has a run that {lost}; {lower_than(self.peaks)}"
         best, seeds = names[order[0].runs], len(order[0].runs)
         by_median = "" if margin is None or margin.ahead >= 0 else " by the median"
-        steps, median = (
-            f" after {order[0].steps} steps" if order[0].steps else "",
-            f" (median of {seeds} seeds)" if seeds > 1 else "",
-        )
+        steps = f" after {order[0].steps} steps" if order[0].steps else ""
+        median = f" (median of {seeds} seeds)" if seeds > 1 else ""
         text = f"Best{by_median}: {best}: score {order[0].score:.4g}{steps}{median}"
         if len(self.settings) == 1:
             return f"{text}; there is no other setting to compare it with"

@@ -158,15 +158,12 @@ def schedule_rows(schedules: Sequence[Schedule], peaks: np.ndarray[Any, Any]) ->
     9
     """
     fields = [dict(_fields(schedule, "schedule")) for schedule in schedules]
-    names = {name: None for one in fields for name, value in one.items() if value is not None}
+    names = dict.fromkeys(name for one in fields for name, value in one.items() if value is not None)
     return [
-        {"class": composition(schedule), "schedule": repr(schedule), "peak": plain(peak), **names, **_given(one, names)}
+        {"class": composition(schedule), "schedule": repr(schedule), "peak": plain(peak)}
+        | {name: one.get(name) for name in names}
         for schedule, peak, one in zip(schedules, peaks, fields, strict=True)
     ]
-
-
-def _given(fields: dict[str, Any], names: dict[str, None]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if name in names}
 
 
 def _fields(value: Any, name: str) -> Iterator[tuple[str, Any]]:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from lrax.fields._errors import argument_error, check_arity, name_of
 from lrax.fields._rules import PyTree, whole_number
-from lrax.sweeps._batch import Batch, chosen_runs, take
+from lrax.sweeps._batch import Batch, chosen_runs, rung_sizes, take
 from lrax.sweeps._executor import Executor, Stopped, dumps, stop_if_cancelled, workers
 from lrax.sweeps._results import SweepResult, part_of_result
 from lrax.sweeps._score import Score, default_scores, peak_lrs, ranked, settings_of
@@ -70,7 +70,7 @@ def run_trainers(
     stored = None if folder is None else Folder.create("run_sweep", folder, "sweep", _identity(train, batch, ends))
     loaded = {} if stored is None else {(one.run, one.rung): one for one in stored.load("run-*.lrax", _read) if not one.error}
     now = _Standing.first(batch, score, chosen_runs(batch.runs, 1, part).tolist())
-    total = sum(itertools.accumulate(ends[1:], lambda size, _: part_of(size, keep), initial=len(now.going)))
+    total = sum(rung_sizes(len(now.going), len(ends), keep))
     with (
         workers("run_sweep", executor, Trainer(train, batch, reports, retries)) as do,
         progress_bar(total, "sweep" if rungs is None else "race", "run", progress) as show,

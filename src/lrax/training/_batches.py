@@ -21,6 +21,7 @@ from jax.sharding import AxisType, NamedSharding
 
 from lrax.fields._errors import Shown, argument_error, check_arity, is_concrete, is_traced, plural
 from lrax.fields._rules import PyTree, whole_number
+from lrax.training._core import placed
 from lrax.training._memory import tree_bytes
 from lrax.training._notes import called_by, calling
 
@@ -281,9 +282,7 @@ def _array_batches(caller: str, data: PyTree, batch_size: int, transform: Callab
     examples = int(lengths.pop())
     if examples == 0:
         raise ValueError(f"{caller}: `data` must hold at least one example, got none")
-    # `jnp.asarray` of a NumPy array compiles a program for its shape
-    placed = jax.tree.map(lambda leaf: jax.device_put(leaf) if isinstance(leaf, np.ndarray) else jnp.asarray(leaf), data)
-    return ArrayBatches(placed, min(batch_size, examples), transform)
+    return ArrayBatches(jax.tree.map(placed, data), min(batch_size, examples), transform)
 
 
 def _is_explicit(leaf: object) -> bool:

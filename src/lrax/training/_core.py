@@ -315,6 +315,11 @@ def finish(run: Run, reason: Reason) -> Run:
     return run._replace(reason=code)
 
 
+def placed(leaf: npt.ArrayLike) -> jax.Array:
+    """An array of JAX. `jnp.asarray` of a NumPy array compiles a program for its shape; this does not."""
+    return jax.device_put(leaf) if isinstance(leaf, np.ndarray) else jnp.asarray(leaf)
+
+
 def strong(leaf: npt.ArrayLike) -> jax.Array:
     """An array without JAX's weak type, so that a state has one type before and after a step."""
     array = jnp.asarray(leaf)

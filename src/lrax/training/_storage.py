@@ -28,6 +28,7 @@ from lrax.fields._value import identity, is_batch
 from lrax.schedules._base import Function, Schedule
 from lrax.schedules._display import composition
 from lrax.schedules._serialise import Reader, to_json
+from lrax.training._core import placed
 from lrax.training._remote import RemotePath, remote_path
 
 FORMAT = 1
@@ -153,7 +154,7 @@ def restored(stored: dict[str, Any], like: Any) -> Any:
         dtype = leaf.dtype if hasattr(leaf, "dtype") else jax.dtypes.result_type(leaf)
         if found.shape != shape or found.dtype != dtype:
             raise ValueError(f"its {path} is {found.dtype}{list(found.shape)}, not {dtype}{list(shape)}")
-        leaves.append(jnp.asarray(found) if isinstance(leaf, jax.Array) else found[()] if np.isscalar(leaf) else found)
+        leaves.append(placed(found) if isinstance(leaf, jax.Array) else found[()] if np.isscalar(leaf) else found)
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 
