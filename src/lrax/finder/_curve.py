@@ -55,7 +55,7 @@ class Curve:
         or infinite where that ended the test.
       smoothed: the losses as the stop rule saw them, float32 of shape (steps,).
       evaluations: where the state was evaluated, float32 of shape (evaluations, 2): the learning rate before, and the metric.
-      reason_code: why the test ended, int32: the place of a `lrax.finder.Reason`; `reason` is that.
+      reason_code: why the test ended, int32: the index of a `lrax.finder.Reason`, which `reason` returns.
       goal: `"min"` if a smaller metric is better, `"max"` if a larger one is.
       left_out: how many partial batches, each the last of a pass over an iterable, were left out.
       fault: which batch holds a NaN or an infinity that made its loss not finite; "" if none does.

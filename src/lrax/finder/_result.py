@@ -51,8 +51,8 @@ class Runs:
         peaks fall with the length.
       steps: the length of each run, int32 of shape (runs,).
       losses: the mean loss at the end of each, float32 of shape (runs,); infinite where a run diverged.
-      scores: what ranks them, float32 of shape (runs,), lower is better: their losses; or with an evaluation the metric after
-        the last step, negated for `goal="max"`; infinite where a run diverged.
+      scores: the scores that rank the runs, float32 of shape (runs,), lower is better: their losses; or with an evaluation
+        the metric after the last step, negated for `goal="max"`; infinite where a run diverged.
       steps_run: how many steps were made in all: a run that diverges stops.
     """
 
@@ -96,9 +96,9 @@ class GroupRuns:
     """Short runs with multiples of one learning rate for groups of parameters, and their check against the common one.
 
     Attributes:
-      factors: what each run multiplied the common learning rate with, float32 of shape (runs, 1 + groups): of the parameters in
+      factors: the multiples of the common learning rate in each run, float32 of shape (runs, 1 + groups): of the parameters in
         no group, then of each group.
-      scores: what ranks them, float32 of shape (runs,), lower is better, as `Runs.scores`; all on common batches.
+      scores: the scores that rank the runs, float32 of shape (runs,), lower is better, as `Runs.scores`; all on common batches.
       steps: the length of each.
       tried: by pattern, the multiples that were checked.
       check_steps: the length of the runs of the check; 0 without one, where no multiple was better than 1.

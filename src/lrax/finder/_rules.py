@@ -179,7 +179,7 @@ def minimum(
 
 @_quiet
 def edge(learning_rates: npt.ArrayLike, losses: npt.ArrayLike) -> np.float32:
-    """Half the learning rate at which the loss is lowest: as high as it goes while the loss still drops.
+    """Half the learning rate at which the loss is lowest: close to the edge of divergence.
 
     Args:
       learning_rates, losses: float (n,): rising learning rates > 0, and the loss after a step at each, best smoothed.
@@ -312,9 +312,9 @@ def _window_means(rates: Numbers, finite: npt.NDArray[np.bool_], values: Numbers
 
 @_quiet
 def loss_drop(learning_rates: npt.ArrayLike, losses: npt.ArrayLike) -> np.float32:
-    """A learning rate from one ramp: 0.7 of the learning rate at which the loss has made 95 % of its drop.
+    """0.7 of the learning rate at which the loss has made 95 % of its drop.
 
-    Slopes and the edge of divergence scatter with every batch. A fraction of the whole drop scatters least, and needs no unit.
+    Slopes and the edge of divergence vary with every batch. A fraction of the whole drop varies least, and has no unit.
 
     Args:
       learning_rates: float (n,), rising, > 0, from values too low to change anything.

@@ -32,7 +32,7 @@ AFTER = 20
 
 
 class Finding(NamedTuple):
-    """One thing that is probably not intended.
+    """A probable mistake in a schedule.
 
     Attributes:
       code: what it is, such as `"unfinished"`; see `lrax.check` for all codes.
@@ -170,7 +170,7 @@ def check(
 
 
 class ScheduleWarning(UserWarning):
-    """A schedule that is surely not what was meant for its run: what `lrax.check` finds, from `find_lr` and `run_sweep`.
+    """A schedule that does not fit its run, as found by `lrax.check`. `find_lr` and `run_sweep` give this warning.
 
     >>> import warnings
     >>> warnings.filterwarnings("ignore", category=lrax.schedules.ScheduleWarning)

@@ -264,19 +264,19 @@ Scaling: TypeAlias = Annotated[Converted[Number | Literal["none", "sqrt", "linea
 
 @final
 class Clocked(Wrapper):
-    r"""A schedule planned in examples or tokens, as a function of the step count: read by a clock.
+    r"""A schedule in examples or tokens, which a clock converts to a function of the step count.
 
     $$\eta(t) = schedule\!\left(\lfloor seen(t) / unit \rfloor\right) \cdot
     \left(\tfrac{batch\_size(t)}{base\_batch\_size}\right)^{scaling}$$
 
-    If `unit` is the batch size of a plan in steps, the plan stays as it is, and bigger batches go through it faster: a run
+    If `unit` is the batch size of a plan in steps, the plan stays as it is, and larger batches go through it faster. A run
     whose batch size changes half-way keeps its past learning rates bit for bit.
 
     Args:
       schedule: a schedule or a callable whose counts are units of the clock.
       clock: a `Clock`; made by `clock.to_steps(schedule)`.
-      scaling: the exponent of the batch-size rule, or its name: `"none"` (0), `"sqrt"` (0.5, for Adam and its kin) or
-        `"linear"` (1).
+      scaling: the exponent of the batch-size rule, or its name: `"none"` (0), `"sqrt"` (0.5, for Adam and similar optimizers)
+        or `"linear"` (1).
       base_batch_size: the batch size that the learning rates were chosen for; the clock's first if None.
 
     Raises: TypeError if `clock` is not a clock; ValueError if `scaling` is unknown or not finite, or a size not positive.

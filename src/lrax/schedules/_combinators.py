@@ -326,7 +326,7 @@ def with_curve(phase: Schedule) -> Callable[[jax.Array, jax.Array], jax.Array]:
 
 @final
 class Warp(Schedule):
-    r"""A phase whose time runs as a power of the fraction that is done: k-decay, for any shape.
+    r"""A phase as a function of a power of the fraction done: k-decay, for any shape.
 
     $$\eta(s) = phase(s^{power}), \quad s = count / steps$$
 
@@ -521,7 +521,7 @@ class Repeat(Wrapper):
 
 @final
 class Wave(Schedule):
-    r"""A cosine wave without an end, from `high` to `low` and back; its period need not be whole.
+    r"""An endless cosine wave from `high` to `low` and back. Its period need not be a whole number.
 
     $$\eta(t) = low + (high - low)\,\tfrac{1 + \cos 2 \pi s}{2}, \quad s = waves \cdot t / steps$$
 

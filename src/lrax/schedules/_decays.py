@@ -290,7 +290,7 @@ class PolynomialRestarts(Schedule):
 
 @final
 class Noise(Schedule):
-    r"""A factor around 1 that is drawn anew at every count, the same for the same seed: to multiply a schedule with.
+    r"""A random factor around 1 for every count, the same for the same seed. Multiply a schedule by it.
 
     $$\eta(t) = 1 + z_t, \quad |z_t| < spread$$
 

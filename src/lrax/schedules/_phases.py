@@ -208,7 +208,7 @@ class OneMinusSqrt(Phase):
 
 @final
 class OneMinusSquare(Phase):
-    r"""Falls (or climbs) from `start` to `end` as a square, steeply at last, then holds `end`.
+    r"""Falls (or climbs) from `start` to `end` as a square, most steeply at the end, then holds `end`.
 
     $$\eta(s) = end + (start - end)\,(1 - s^2), \quad s = count / steps$$
 
@@ -231,7 +231,7 @@ class OneMinusSquare(Phase):
 
 @final
 class Rex(Phase):
-    r"""Falls (or climbs) from `start` to `end`, slowly at first and ever more steeply, then holds `end`.
+    r"""Falls (or climbs) from `start` to `end`, slowly at first and then more steeply, then holds `end`.
 
     $$\eta(s) = end + (start - end)\,\tfrac{1 - s}{1 - s\,(1 - beta)}, \quad s = count / steps$$
 
@@ -266,8 +266,8 @@ class Relaxation(Phase):
 
     Args:
       start, end, steps: see `Linear`.
-      ratio: the fraction of a pure exponential that would be left at the end, between 0 and 1, both excluded; a small one
-        bends sharply.
+      ratio: the fraction of a pure exponential that is left at the end, between 0 and 1, both excluded; a small ratio bends
+        sharply.
 
     Source: Wightman 2026, timm, the `exp` decay of its WSD scheduler.
 

@@ -16,7 +16,7 @@ from lrax.schedules._shapes import ShapeName
 
 @final
 class Extension(Wrapper):
-    r"""A schedule that takes longer from count `begin` on, and so ends at `total_steps`. Made by `lrax.extend`.
+    r"""A schedule that is extended from count `begin` on to end at `total_steps`. Made by `lrax.extend`.
 
     $$\eta(t) = schedule(t) \quad (t \le begin), \qquad \eta(t) = schedule(begin + (t - begin)\, r / R) \quad (t \ge begin)$$
 

@@ -696,15 +696,15 @@ class wsd_s(Recipe):  # noqa: N801
 
 @final
 class tri_stage(Recipe):  # noqa: N801
-    """Three stages: up in a straight line, hold, and down by the same factor in every step; as in speech recognition.
+    """Three stages, as in speech recognition: a linear climb, a hold, and a decay by the same factor in every step.
 
     Args:
       peak: learning rate after the warm-up, above 0.
       warmup_steps: length of the warm-up, >= 0: in steps, or as a fraction of the total.
       hold_steps: how long the peak is held, >= 0: in steps, or as a fraction of the total.
       total_steps: the whole length in steps, all parts included; None to set it later.
-      start_factor: what the peak is multiplied by for the learning rate at count 0, > 0.
-      end_factor: what the peak is multiplied by for the learning rate from count `total_steps` on, > 0.
+      start_factor: the learning rate at count 0, as a multiple of the peak, > 0.
+      end_factor: the learning rate from count `total_steps` on, as a multiple of the peak, > 0.
 
     Raises: ValueError if the parts leave no step of the total, or a number is out of range.
 
@@ -735,7 +735,7 @@ class warmup_power(MayEnd):  # noqa: N801
 
     $$\eta(t) = \min\!\left(peak,\; batch\_size \cdot amplitude \cdot (t \cdot step\_tokens)^{exponent}\right)$$
 
-    after a straight warm-up to it, and at last, if asked, down to `end`.
+    after a linear warm-up to it. With `cooldown_steps`, it decays to `end` at the end of the run.
 
     Args:
       peak: the largest learning rate.
@@ -892,7 +892,7 @@ class warmed(Recipe):  # noqa: N801
 
 @final
 class faded(Recipe):  # noqa: N801
-    """A schedule times a factor that finally goes from 1 to `end_factor`: a cool-down that multiplies.
+    """A schedule times a factor that goes from 1 to `end_factor` at the end: a multiplicative cool-down.
 
     `warmed` is the same at the start. `Cooldown` leaves the schedule and goes straight to an end; this one keeps following it.
 
@@ -950,13 +950,13 @@ MOST_FACTORS = 32
 
 @final
 class factors(Recipe):  # noqa: N801
-    r"""A product that is written as a text of factors, as in the examples of T5 and Flax.
+    r"""A product of named factors, given as text, as in the examples of T5 and Flax.
 
     `"constant"` is `value`; `"linear_warmup"` climbs from 0 to 1 at `warmup_steps`; `"rsqrt_decay"` is one over the square root
     of the count, or of `warmup_steps` where that is more, and `"rsqrt_normalized_decay"` the same times the square root of
     `warmup_steps`; `"rsqrt_hidden_size"` is one over the square root of `model_size`; `"decay_every"` multiplies by `factor`
     every `every` steps; `"cosine_decay"` falls from 1 to 0 along half a cosine in `cycle_steps`, again and again, after
-    `warmup_steps`. A warm-up begins at 0, as there: `Shift(schedule, 1)` begins one step later.
+    `warmup_steps`. As there, a warm-up begins at 0. `Shift(schedule, 1)` begins one step later.
 
     Args:
       text: names of factors with `*` between them.

@@ -215,20 +215,20 @@ PARTS = Rule("a list of numbers from 0 to 1", low=0, high=1, rank=1)
 
 @final
 class Knots(Schedule):
-    r"""Leads through `values` at places that may lie between two counts, with one curve between each two.
+    r"""Passes through `values` at positions that may lie between two counts, with one curve between neighbors.
 
     $$\eta(t) = shape\!\left(v_i, v_{i+1}, \tfrac{t - k_i}{k_{i+1} - k_i}\right) \quad (k_i \le t < k_{i+1}), \qquad
     k_i = counts_i + parts_i$$
 
-    The first value is held before the first place, the last one after the last. For places that are counts use `Piecewise`.
+    The first value is held before the first position, the last one after the last. If all are counts, use `Piecewise`.
 
     Args:
-      values: learning rates, one for each place, at least two; shape (n,).
-      counts: the places, rounded down, integers; one below 0 is a place before the first step; shape (n,).
-      parts: what was rounded away, from 0 to 1; shape (n,). `counts + parts` rises strictly.
+      values: learning rates, one for each position, at least two; shape (n,).
+      counts: the positions, rounded down, integers; below 0 is before the first step; shape (n,).
+      parts: the fractions that were rounded away, from 0 to 1; shape (n,). `counts + parts` increases strictly.
       mode: curve between them: `"linear"`, `"cosine"` or another (see `Cooldown`).
 
-    Raises: ValueError if the three lists are not of one length, the places do not rise, or `mode` is unknown.
+    Raises: ValueError if the three lists differ in length, the positions do not increase, or `mode` is unknown.
 
     Source: PyTorch, `OneCycleLR`, whose peak is at `pct_start * total_steps - 1`.
 

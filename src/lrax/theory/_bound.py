@@ -151,7 +151,7 @@ def refined(
     Returns: a `Piecewise` with a knot for each norm, and 0 at count `total_steps`. More than 1,000 norms are first reduced by
       medians of neighbours. The norms and `peak` may be traced.
 
-    Raises: TypeError or ValueError if an argument is not like that.
+    Raises: TypeError or ValueError if an argument has another type or is out of range.
 
     Source: Defazio, Cutkosky, Mehta & Mishchenko 2023, When, why and how much? Adaptive learning rate scheduling by refinement
       (arXiv 2310.07831), algorithms 1 and 2. There the sum begins after $t$, so the last step has the learning rate 0; here it
@@ -216,7 +216,7 @@ def bound(
       schedule with concrete numbers is sampled at some 100,000 steps, most of them near its ends and landmarks: within 0.002 of
       the value, and within $10^{-5}$ without cycles, unless it has peaks of a few steps away from all `landmarks`.
 
-    Raises: TypeError or ValueError if an argument is not like that.
+    Raises: TypeError or ValueError if an argument has another type or is out of range.
 
     Source: Schaipp, Hägele, Taylor, Simsekli & Bach 2025, The surprising agreement between convex optimization theory and
       learning-rate scheduling (arXiv 2501.18965), theorem 3.1; Defazio et al. 2023 (arXiv 2310.07831), theorem 10.

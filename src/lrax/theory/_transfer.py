@@ -126,7 +126,7 @@ def decoupled(weight_decay: Number, peak: Number) -> Any:
 
 
 def over_width(params: PyTree, base_params: PyTree, optimizer: Literal["adam", "sgd"] = "adam") -> dict[str, float]:
-    r"""Groups for `lrax.by_path` with which a wide model has the best learning rate of a narrow one.
+    r"""Groups for `lrax.by_path` that transfer the best learning rate of a narrow model to a wide one.
 
     The multiple of an array depends on which of its axes grew; $r$ is the growth of the first of them.
 
@@ -201,7 +201,7 @@ class NoiseScale(NamedTuple):
 
 
 def noise_scale(gradient: Callable[[PyTree], PyTree], batches: PyTree) -> NoiseScale:
-    r"""Measures the noise of gradients, from batches alone and from all of them together.
+    r"""Measures the noise of gradients, from each batch alone and from all of them together.
 
     $$B_n = \frac{\operatorname{tr} \Sigma}{\|G\|^2}, \quad \|G\|^2 \approx \frac{N |\bar g|^2 - B \overline{|g|^2}}{N - B},
     \quad \operatorname{tr} \Sigma \approx \frac{\overline{|g|^2} - |\bar g|^2}{1/B - 1/N}$$ for $n$ batches of $B$ examples, $N
@@ -214,7 +214,7 @@ def noise_scale(gradient: Callable[[PyTree], PyTree], batches: PyTree) -> NoiseS
 
     Returns: a `NoiseScale`. Pure, works under `jit`.
 
-    Raises: TypeError or ValueError if an argument is not like that.
+    Raises: TypeError or ValueError if an argument has another type or is out of range.
 
     Source: McCandlish, Kaplan, Amodei et al. 2018, An empirical model of large-batch training (arXiv 1812.06162), appendix A.1.
 
