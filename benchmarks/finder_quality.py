@@ -23,6 +23,7 @@ from finder.long_tasks import long_report_tasks, long_tasks
 from finder.outcomes import OWN, SEEDS, Outcome, outcomes
 from finder.regret import best_single, kinds_of, log_regret, over_best, regret
 from finder.tables import Table, tables_of
+from finder.unseen_tasks import unseen_tasks
 
 HALVES = {
     "choose": choose_tasks,
@@ -34,6 +35,7 @@ HALVES = {
     "long-report": long_report_tasks,
     "family": family_tasks,
     "family-report": family_report_tasks,
+    "unseen": unseen_tasks,
 }
 SHOWN = ("best single rate", "lrax (default)", "lrax (default)" + OWN, "lrax, budget=750" + OWN)
 """What the table of every task shows."""
