@@ -5,6 +5,7 @@ stops), `lrax.sweeps` (results), `lrax.theory` (bounds and transfer rules), `lra
 (schedulers of other libraries), `lrax.flax` and `lrax.keras` (learners from their models).
 """
 
+import difflib as _difflib
 import importlib as _importlib
 import types as _types
 import typing as _typing
@@ -172,10 +173,15 @@ def __getattr__(name: str) -> _types.ModuleType:
             return _importlib.import_module(f"lrax.{name}")
         except ImportError as error:  # `help`, `inspect`, `hasattr` and doctest take nothing but an AttributeError
             raise AttributeError(str(error), name=name) from error
-    packages = [package for package in (schedules, finder, sweeps, theory, fields) if name in package.__all__]
-    raise AttributeError(
-        "".join([f"module 'lrax' has no attribute {name!r}", *(f"; it is {package.__name__}.{name}" for package in packages)])
-    )
+    packages = (schedules, finder, sweeps, theory, fields)
+    public = {one: f"{package.__name__}.{one}" for package in packages for one in package.__all__}
+    public |= {one: f"lrax.{one}" for one in __all__}
+    hint = f"; it is {public[name]}" if name in public else ""
+    if not hint and not name.startswith("_"):
+        plain = {one.lower().replace("_", ""): one for one in public}
+        close = _difflib.get_close_matches(name.lower().replace("_", ""), plain, n=1, cutoff=0.8)
+        hint = f"; did you mean {public[plain[close[0]]]}?" if close else ""
+    raise AttributeError(f"module 'lrax' has no attribute {name!r}{hint}")
 
 
 def __dir__() -> list[str]:

@@ -114,7 +114,9 @@ def test_a_batch_that_is_at_fault_is_told_in_place_of_advice():
 def test_one_line_leads():
     """The text of a result is one line: its peak, for which plan, the interval and the cost."""
     found = found_at(0.0512, runs=runs([3, 1, 0.5, np.inf]))
-    assert str(found) == ("peak learning rate 0.0512 for warmup_cosine of 1,000 steps, likely 0.013 to 0.26 (300 steps run)")
+    assert str(found) == (
+        "peak learning rate 0.0512 for warmup_cosine of 1,000 steps, 80 % interval 0.013 to 0.26 (300 steps run)"
+    )
     assert repr(found).startswith("<FinderResult: peak learning rate 0.0512")
     assert "for the schedule of" in str(dataclasses.replace(found, plan=lrax.Function(lambda count: 1.0)))
 

@@ -29,7 +29,7 @@ def test_everything_agrees_with_one_number():
     found = find()
     assert float(found.schedule.peak) == pytest.approx(found.peak, rel=1e-6)
     assert (found.schedule.total_steps, found.total_steps) == (1000, 1000)
-    assert str(found).startswith(f"peak learning rate {found.peak:.3g} for warmup_cosine of 1,000 steps, likely ")
+    assert str(found).startswith(f"peak learning rate {found.peak:.3g} for warmup_cosine of 1,000 steps, 80 % interval ")
     assert float(f"{found.peak:.3g}") == found.peak == float(found)
     (line,) = [line for line in found.plot().get_lines() if line.get_label().startswith("peak ")]
     assert line.get_xdata()[0] == found.peak

@@ -70,8 +70,41 @@ SCHEDULES: dict[str, tuple[Callable[[], Any], int, dict[str, Any], list[str]]] =
         lambda: optax.join_schedules([optax.constant_schedule(0.1), optax.constant_schedule(0.0)], [900]),
         1_000,
         {},
-        ["jump"],
+        ["finished_early", "jump"],
     ),
+    "a plan that is a fifth too long": (
+        lambda: lrax.warmup_cosine(1e-3, warmup_steps=100, total_steps=6_000),
+        5_000,
+        {},
+        ["unfinished"],
+    ),
+    "optax's, a tenth too long": (
+        lambda: optax.warmup_cosine_decay_schedule(1e-5, 1e-3, 100, 5_500),
+        5_000,
+        {},
+        ["unfinished"],
+    ),
+    "one that ends above 0 and is a tenth too long": (
+        lambda: lrax.warmup_cosine(1e-3, warmup_steps=100, total_steps=5_500, end=1e-4),
+        5_000,
+        {},
+        ["unfinished"],
+    ),
+    "a plan that is a fifth too short": (
+        lambda: lrax.wsd(1e-3, warmup_steps=100, cooldown_steps=0.2, total_steps=4_100),
+        5_000,
+        {},
+        ["finished_early"],
+    ),
+    "one that ends above 0 and is a fifth too short": (
+        lambda: lrax.warmup_cosine(1e-3, warmup_steps=100, total_steps=4_100, end=1e-4),
+        5_000,
+        {},
+        ["finished_early"],
+    ),
+    "a plan that is a step too long": (lambda: lrax.warmup_cosine(1e-3, warmup_steps=100, total_steps=5_001), 5_000, {}, []),
+    "optax's, a step too short": (lambda: optax.warmup_cosine_decay_schedule(1e-5, 1e-3, 100, 4_999), 5_000, {}, []),
+    "a warm-up whose peak is held": (lambda: lrax.Linear(1e-5, 1e-3, 500), 5_000, {}, []),
     "another number of epochs": (
         lambda: lrax.Linear(start=0.1, end=0.0, steps=1_000),
         1_000,
@@ -165,3 +198,10 @@ def test_epochs_for_steps_are_answered_with_the_factor() -> None:
     given = {"total_steps": 35_100, "dataset_size": 50_000, "batch_size": 128}
     (finding,) = lrax.check(optax.cosine_decay_schedule(0.1, 90), **given)
     assert finding.message.endswith("multiply them by the steps in an epoch (391)")
+
+
+def test_the_last_learning_rate_is_told_as_a_part_of_the_whole_plans_peak() -> None:
+    """A plan whose peak comes after the run ends low in it, although its last step is the highest of the run."""
+    report = lrax.check(lrax.warmup_cosine(1e-3, warmup_steps=900, total_steps=1_000), 500)
+    assert [one.code for one in report] == ["rising_at_end", "unfinished"]
+    assert "0.0005549, 0.56 times the peak" in str(report)

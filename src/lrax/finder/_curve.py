@@ -120,6 +120,11 @@ class Curve:
         diverged = np.full(len(more), np.nan, np.float32)
         return np.concatenate([rates, more.astype(np.float32)]), np.concatenate([losses, diverged])
 
+    def _recorded(self) -> Points:
+        """The learning rate of each step with the smoothed loss of that step, up to the first that is not finite."""
+        count = int(np.isfinite(self.made.smoothed).cumprod().sum())
+        return self.made.learning_rates[:count], self.made.smoothed[:count]
+
     def smooth(self) -> Points:
         """The pairs with `lrax.finder.smooth` over the losses."""
         rates, losses = self.paired()
@@ -131,23 +136,25 @@ class Curve:
         return points <= FEWEST or is_flat(*self.extended(of))
 
     @check_call
-    def suggest(self, rule: SuggestionRule, width: float = SMOOTH, of: Of = "losses") -> float | None:
+    def suggest(self, rule: SuggestionRule, width: float = SMOOTH, of: Of | Literal["smoothed"] = "losses") -> float | None:
         """The learning rate that `rule` reads off this curve, or None where the curve is too short or too flat for any.
 
         Args:
           rule: `(learning_rates, losses) -> learning rate`, such as `lrax.finder.steepest`; it is given NumPy arrays, float32
             of shape (n,), with NaN losses where the loss was not finite, and for a decade behind a curve that diverged.
           width: half the width, in decades, of the window of `lrax.finder.smooth` that the rule sees it under; 0 for none.
-          of: the values to read: the losses, or the `"evaluations"`, with the other sign where a larger metric is better.
+          of: the values to read: the losses; the `"evaluations"`, with the other sign where a larger metric is better; or
+            `"smoothed"`, the losses as the stop rule saw them, each with the learning rate of its own step, which is what the
+            finders of other libraries read. Then `width` is not used.
 
         Raises: TypeError if `rule` is not a function of two arguments or returns something else than one learning rate.
         """
         check_rule("Curve.suggest", rule)
-        choice("Curve.suggest", "of", of, ("losses", "evaluations"))
-        if self.supports_none(of):
+        choice("Curve.suggest", "of", of, ("losses", "evaluations", "smoothed"))
+        if of != "smoothed" and self.supports_none(of):
             return None
-        rates, losses = self.extended(of)
-        read: Any = rule(rates, smooth(rates, losses, width) if width else losses)
+        rates, losses = self._recorded() if of == "smoothed" else self.extended(of)
+        read: Any = rule(rates, smooth(rates, losses, width) if width and of != "smoothed" else losses)
         if read is not None and np.shape(read) != ():
             needs = "a function (learning_rates, losses) -> one learning rate, or NaN or None for none"
             raise argument_error(TypeError, "Curve.suggest", "rule", needs, f"shape {np.shape(read)}")

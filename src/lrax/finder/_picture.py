@@ -69,6 +69,18 @@ def plot_curves(
       ends: peaks and end losses of runs, which the axes should hold too.
       title: above the axes.
     """
+    return _draw(curves, axes, suggestions, ends, title)[0]
+
+
+def _draw(
+    curves: Sequence[Curve],
+    axes: "Axes | None",
+    suggestions: Sequence[tuple[str, float | None]],
+    ends: Points | None,
+    title: str,
+    metrics: Numbers | None = None,
+) -> "tuple[Axes, Axes]":
+    """The axes of losses and those of the metric, which are the same without one; `metrics` should fit into the latter."""
     axes = new_axes() if axes is None else axes
     drawn = [curve.paired() for curve in curves]
     everything = [*drawn, *([] if ends is None else [ends])]
@@ -80,7 +92,7 @@ def plot_curves(
     for i, curve in enumerate(curves):
         colour, width = (SKY, 1) if several else (BLUE, 2)
         axes.plot(*_line(curve), color=colour, linewidth=width, label=None if i else "smoothed")
-    _draw_evaluations(axes, curves)
+    right = _draw_evaluations(axes, curves, metrics)
     for i, (name, rate) in enumerate(suggestions):
         style: dict[str, Any] = {"color": OTHERS[i % len(OTHERS)], "linestyle": STYLES[i % len(STYLES)], "linewidth": 1.8}
         if rate is None:
@@ -98,12 +110,13 @@ def plot_curves(
     axes.set_ylabel("loss after a step")
     axes.grid(alpha=0.3)
     _legend(axes)
-    return axes
+    return axes, right
 
 
 def plot_search(
     curves: Sequence[Curve],
     ends: Points,
+    evaluated: bool,
     steps: npt.NDArray[np.int32],
     peak: float | None,
     interval: tuple[float, float] | None,
@@ -111,15 +124,22 @@ def plot_search(
     title: str,
     axes: "Axes | None",
 ) -> "Axes":
-    """Draws a search; see `FinderResult.plot`."""
-    axes = plot_curves(curves, axes, ends=ends, title=title)
+    """Draws a search; see `FinderResult.plot`.
+
+    Args:
+      ends: the peaks of the short runs, and their end losses; or metrics if they were `evaluated`, on the axis at the right.
+    """
+    axes, right = _draw(curves, axes, (), None if evaluated else ends, title, ends[1] if evaluated else None)
     if interval is not None:
-        axes.axvspan(*interval, color=ANSWER, alpha=0.12, label="likely interval")
+        axes.axvspan(*interval, color=ANSWER, alpha=0.12, label="80 % interval")
     if len(steps):
         for i, length in enumerate(np.unique(steps)):
             its = steps == length
             look: dict[str, Any] = {"color": ORANGE, "markersize": 6, "linewidth": 1, "zorder": 4}
-            axes.plot(ends[0][its], ends[1][its], "Dsov^P"[i % 6] + "-", label=f"ends of runs of {length} steps", **look)
+            look |= {"marker": "Dsov^P"[i % 6], "label": f"ends of runs of {length} steps"}
+            right.plot(ends[0][its], ends[1][its], **look)
+            if evaluated:
+                axes.plot([], [], **look)
         axes.set_xlabel("learning rate of the ramp, peak of the plan")
         axes.set_ylabel("loss")
     if peak is not None:
@@ -149,11 +169,11 @@ def _highest(losses: npt.NDArray[np.float32]) -> float:
     return TIMES * first if finite.min() > 0 else 2 * first - float(finite.min())
 
 
-def _draw_evaluations(axes: "Axes", curves: Sequence[Curve]) -> None:
-    """Metrics, on an axis at the right."""
-    metrics = np.concatenate([curve.evaluations[:, 1] for curve in curves])
+def _draw_evaluations(axes: "Axes", curves: Sequence[Curve], others: Numbers | None) -> "Axes":
+    """Metrics, on an axis at the right, which `others` should fit into; returns it, or `axes` if there are none."""
+    metrics = np.concatenate([curve.evaluations[:, 1] for curve in curves] + ([] if others is None else [others]))
     if not len(metrics):
-        return
+        return axes
     right = axes.twinx()
     look: dict[str, Any] = {"marker": "s", "markersize": 3.5, "linewidth": 1, "color": PURPLE}
     for curve in curves:
@@ -161,6 +181,7 @@ def _draw_evaluations(axes: "Axes", curves: Sequence[Curve]) -> None:
     set_loss_axis(right, metrics, _highest(metrics) if curves[0].goal == "min" else np.inf)
     right.set_ylabel("metric of the evaluation, after a step", color=PURPLE)
     axes.plot([], [], label="evaluated (right axis)", **look)
+    return right
 
 
 def _line(curve: Curve) -> Points:

@@ -273,8 +273,9 @@ class FinderResult:
         said += f"; {self._compared(self.comparison)}" if self.comparison else ""
         longer = 2 * self.budget < self.total_steps
         more = f"budget={2 * self.budget} makes longer runs" if longer else "lrax.race compares whole runs"
-        start = self._start()[0]
-        if start - loss < FLAT * abs(start):
+        if self.budget >= self.total_steps:
+            said += f"; for {self.total_steps} steps the search costs as much as whole runs: compare some by lrax.run_sweep"
+        elif self._on_plateau():
             said += f"; no run has left the plateau that it began on: {more}"
         elif len({*runs.steps.tolist()}) == 1 and runs.best in (0, len(runs) - 1):
             side, beyond = ("highest", "higher") if runs.best else ("lowest", "lower")
@@ -294,6 +295,11 @@ class FinderResult:
         drop = self._start()[0] - min(own, other)
         part = "" if self.evaluated or not drop > 0 else f" by {abs(own - other) / drop:.1%} of the drop of the loss"
         return f"`compare` ends at {ends}: {'`compare`' if other < own else 'the plan'} is better{part} in runs this short"
+
+    def _on_plateau(self) -> bool:
+        """Whether even the best short run ends at about the loss of the start."""
+        start = self._start()[0]
+        return len(self.runs) > 0 and start - float(self.runs.losses[self.runs.best]) < FLAT * abs(start)
 
     def _has_diverged(self) -> bool:
         """Whether the losses at the ends of all runs are above those of the start."""
@@ -347,8 +353,9 @@ class FinderResult:
     def _headline(self) -> str:
         if self.peak is None:
             return f"no {self.title} ({self.reason}: {self.explanation})"
-        interval = f", likely {self.interval[0]:.2g} to {self.interval[1]:.2g}" if self.interval else ""
-        return self.title + interval + self._multiples()
+        interval = f", 80 % interval {self.interval[0]:.2g} to {self.interval[1]:.2g}" if self.interval else ""
+        plateau = ", but no run has left the plateau that it began on" if self._on_plateau() else ""
+        return self.title + interval + self._multiples() + plateau
 
     def _multiples(self) -> str:
         """The learning rates of groups, as a part of a sentence."""
@@ -366,7 +373,8 @@ class FinderResult:
 
         The learning rates of groups are marked, too.
 
-        Dots are the losses of the ramp, markers the end losses of the short runs at the plan's peak that they stand for.
+        Dots are the losses of the ramp, markers the end losses of the short runs at the plan's peak that they stand for; with
+        an evaluation, their metrics, on the axis at the right.
         `Curve.plot` of `curves[0]` draws the ramp alone, with other suggestion rules.
 
         Args:
@@ -379,11 +387,12 @@ class FinderResult:
         from lrax.finder._picture import plot_search
 
         title = self.title if self.peak is not None else f"no {self.title} ({self.reason})"
-        ends = self.runs.peaks, self.runs.losses
+        metrics = SIGNS[self.curves[0].goal] * self.runs.scores
+        ends = self.runs.peaks, metrics if self.evaluated else self.runs.losses
         curves = [curve.made for curve in self.curves]
         moved = {name or "(rest)": factor for name, factor in self.groups.items() if factor != 1}
         groups = {} if self.peak is None else {name: self.peak * factor for name, factor in moved.items()}
-        return plot_search(curves, ends, self.runs.steps, self.peak, self.interval, groups, title, axes)
+        return plot_search(curves, ends, self.evaluated, self.runs.steps, self.peak, self.interval, groups, title, axes)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the whole result to one file, or nothing.

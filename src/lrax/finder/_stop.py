@@ -79,7 +79,7 @@ class TimesFirst(Value):
     For a positive loss that is exactly `factor` times the first. `lowest` is the lowest smoothed loss so far.
 
     Args:
-      factor: > 1.
+      factor: above 1.
       min_steps: no stop before this many steps.
 
     Raises: ValueError if `factor` is not above 1 or `min_steps` is negative.
@@ -109,7 +109,7 @@ class TimesMedian(Value):
     median. A range test reads both off the first `min_steps` losses, with `from_losses`; until then the rule stops nothing.
 
     Args:
-      factor: > 1.
+      factor: above 1.
       min_steps: no stop before this many steps.
       median: the median of the first losses.
       spread: how far losses are above it.
@@ -155,7 +155,7 @@ class TimesBest(Value):
     on the drop is the scale, so that noise around zero stops nothing.
 
     Args:
-      factor: > 1.
+      factor: above 1.
       min_steps: no stop before this many steps.
 
     Raises: ValueError if `factor` is not above 1 or `min_steps` is negative.

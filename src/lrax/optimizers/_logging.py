@@ -26,7 +26,8 @@ def log_row(opt_state: PyTree, schedule: FollowedBy = None, *, plan: bool = Fals
     Returns: a dict with
 
       - `step`: the 0-based number of the last step, -1 before the first.
-      - `optim/learning_rate`: the learning rate that this step used. With parameter groups it is that of `"rest"`.
+      - `optim/learning_rate`: the learning rate that this step used. With parameter groups it is that of `"rest"`. Before the
+        first step there is none.
       - `optim/learning_rate/<group>`: that of each other group that is trained, as `lrax.group_lrs` has it. Characters of the
         label that loggers refuse are left out: the group `"^head/"` is `head`.
       - `optim/schedule`, `optim/schedule/<group>`: with `plan=True`, what `lrax.to_json` makes of the schedules.
@@ -42,8 +43,10 @@ def log_row(opt_state: PyTree, schedule: FollowedBy = None, *, plan: bool = Fals
     >>> log_row(state)
     {'step': 0, 'optim/learning_rate/head': 0.05, 'optim/learning_rate': 0.5}
     """
-    row = {"step": _plain(count_of(opt_state) - 1)}
-    row |= {name: _plain(lr) for name, lr in _named("optim/learning_rate", group_lrs(opt_state, schedule)).items()}
+    step, used = _plain(count_of(opt_state) - 1), group_lrs(opt_state, schedule)
+    row = {"step": step}
+    if not isinstance(step, int) or step >= 0:  # of a traced state it is an array
+        row |= {name: _plain(lr) for name, lr in _named("optim/learning_rate", used).items()}
     if plan and schedule is None:
         remedy = "give the schedule, or the optimizer that recorded or by_path returned"
         raise argument_error(ValueError, "log_row", "schedule", "given with plan=True", schedule, remedy)

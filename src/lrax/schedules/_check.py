@@ -27,6 +27,10 @@ EARLY, HIGH, SMALL = 0.05, 0.1, 0.01
 """Fractions. Changes that all lie in the first `EARLY` of the run look like epochs. A last learning rate above `HIGH` of the
 peak is far from the end; below `SMALL` of it, a step changes almost nothing."""
 
+CLOSE, NEAR = 0.01, 0.2
+"""Fractions of the run. A decay that ends this much before or after it was meant for another length: `check` reports the first,
+a warning needs the second."""
+
 AFTER = 20
 """How many times the length of the run is looked at after its end."""
 
@@ -123,9 +127,9 @@ def check(
     | `zero_start` | step 0 has learning rate 0 |
     | `rising_at_end` | the learning rate still rises at the last step: the warm-up is as long as the run |
     | `warmup` | the peak is not reached where `warmup_steps` says |
-    | `unfinished` | the decay ends after the run does |
+    | `unfinished` | the decay ends after the run does, by more than a hundredth of the run |
     | `milestone_after_end` | a drop comes after the run has ended |
-    | `finished_early` | the learning rate is almost 0 for the last fifth of the run or longer |
+    | `finished_early` | the learning rate is almost 0 for the last hundredth of the run or longer |
     | `epochs` | all changes lie in the first twentieth of the run: lengths were probably counted in epochs |
     | `rises_after_end` | after `total_steps` the learning rate rises again: a longer run would restart |
     | `jump` | the learning rate more than doubles from one step to the next, or drops to less than a twentieth |
@@ -163,7 +167,9 @@ def check(
     elif not np.any(run.values):
         found = [Finding("zero", 0, "the learning rate is 0 at every step")]
     else:
-        found = [*_start(run, warmup_steps), *_end(run, per_epoch), *_after(run), *_jumps(run)]
+        found = [*_start(run, warmup_steps), *_end(run, per_epoch, CLOSE), *_after(run), *_jumps(run)]
+        if {one.code for one in found}.isdisjoint(SURE):
+            found += _declared(run, whole)
     if per_epoch is not None and epochs is not None:
         found += _length(total, per_epoch, epochs)
     return Report(whole, total, tuple(sorted(found, key=lambda one: one.step)))
@@ -198,7 +204,7 @@ def warn_of(
     if not np.isfinite(values).all() or not np.any(values):
         return False
     run = Sampled(lambda more: np.interp(more, counts, values), total_steps, np.asarray(counts), values)
-    found = [*_start(run, None), *_end(run, None)]
+    found = [*_start(run, None), *_end(run, None, NEAR)]
     if run.last > HIGH * run.peak and _goes_on(schedule, total_steps, bool(values[-1] == values[-2:][0])):
         found += _after(dataclasses.replace(run, evaluate=_evaluator(schedule)))
     text = "; ".join(one.message for one in found if one.code in codes)
@@ -208,14 +214,23 @@ def warn_of(
     return bool(text)
 
 
+def _length_of(schedule: Schedule) -> int | None:
+    """The length of a schedule as a number, if it has one."""
+    try:
+        length = schedule.length
+    except Exception:  # of a custom schedule
+        return None
+    return int(length) if length is not None and is_concrete(length) and np.ndim(length) == 0 else None
+
+
 def _goes_on(schedule: Schedule, total_steps: int, is_level: bool) -> bool:
     """Whether a schedule has a length above `total_steps`, or drops in a step after it."""
     try:
-        length, marks = schedule.length, schedule.landmarks
+        is_endless, marks = schedule.length is None, schedule.landmarks
     except Exception:  # of a custom schedule
         return False
-    if length is not None:
-        return bool(is_concrete(length) and np.ndim(length) == 0 and int(length) > total_steps)
+    if not is_endless:
+        return (_length_of(schedule) or 0) > total_steps
     return is_level and any(mark > total_steps for mark in marks)
 
 
@@ -297,7 +312,7 @@ def _start(run: Sampled, warmup_steps: int | None) -> Iterator[Finding]:
         step = run.first(below)
         yield Finding("negative", step, f"the learning rate is negative from step {step:,}: {run.at(step):g} raises the loss")
     if run.values[0] == 0:
-        remedy = "start the warm-up above 0, as lrax.Warmup does"
+        remedy = "start the warm-up above 0, as lrax.warmup_cosine does"
         yield Finding("zero_start", 0, f"step 0 has learning rate 0 and changes no parameter; {remedy}")
     top = run.first(run.values >= run.peak * (1 - 1e-6))
     if top == run.total - 1 > 0 and run.values[0] < run.peak:
@@ -311,8 +326,8 @@ def _start(run: Sampled, warmup_steps: int | None) -> Iterator[Finding]:
         )
 
 
-def _end(run: Sampled, per_epoch: tuple[int, int] | None) -> Iterator[Finding]:
-    """What is wrong with the way to the last step: a schedule that has done everything long before."""
+def _end(run: Sampled, per_epoch: tuple[int, int] | None, early: float) -> Iterator[Finding]:
+    """What is wrong with the way to the last step: a schedule that has done everything this part of the run before."""
     settled = run.settled()
     dropped = run.last < 0.2 * run.peak
     if dropped and run.total > 20 and settled <= EARLY * run.total:
@@ -321,7 +336,7 @@ def _end(run: Sampled, per_epoch: tuple[int, int] | None) -> Iterator[Finding]:
             told += f" ({per_epoch[1]:,})"
         text = f"the last change is at step {settled:,} of {run.total:,}: lengths were probably counted in epochs; {told}"
         yield Finding("epochs", settled, text)
-    elif run.last < SMALL * run.peak and settled <= 0.8 * run.total:
+    elif run.last < SMALL * run.peak and run.total - settled > max(early * run.total, 1):
         part = 1 - settled / run.total
         text = (
             f"the learning rate is {run.last:.3g} from step {settled:,} on: the last {part:.0%} of the run does almost nothing"
@@ -344,19 +359,39 @@ def _after(run: Sampled) -> Iterator[Finding]:
         yield Finding("rises_after_end", step, text)
         return
     final, changing = later[-1], np.flatnonzero(later != later[-1])
-    if run.last <= HIGH * run.peak or not final < 0.5 * run.last or changing[-1:] == len(counts) - 2:
-        return  # it is near its end, or has no end
+    if not final < 0.5 * run.last or (changing.size and changing[-1] == len(counts) - 2):
+        return  # it is at its end, or has no end
     low = int(counts[changing[-1]]) if changing.size else run.total - 1
     end = run.boundary(low, int(counts[changing[-1] + 1]) if changing.size else run.total, lambda value: value == final)
     if run.at(end - max(end // 10, 1)) < 1e-3 * run.peak:
         return  # an exponential decay, which reaches 0 by rounding
+    if end - run.total <= max(CLOSE * run.total, 1):
+        return
+    peak = max(run.peak, float(later.max()))
     if len(np.unique(run.values)) <= 16 < run.total:
         text = f"the learning rate drops to {final:.4g} at step {end:,}, after the run has ended at {run.total:,}"
         yield Finding("milestone_after_end", end, text)
     else:
-        last = f"the last step has learning rate {run.last:.4g}, {run.last / run.peak:.0%} of the peak"
+        last = f"the last step has learning rate {run.last:.4g}, {run.last / peak:.2g} times the peak"
         text = f"{last}: the decay ends at step {end:,}; make the schedule {run.total:,} steps long"
         yield Finding("unfinished", run.total - 1, text)
+
+
+def _declared(run: Sampled, schedule: Schedule) -> Iterator[Finding]:
+    """Whether a schedule says that it has another length than the run, and ends at another value than the run does."""
+    length = _length_of(schedule)
+    if length is None or abs(length - run.total) <= max(CLOSE * run.total, 1):
+        return
+    fix = f"make the schedule {run.total:,} steps long"
+    last = f"the last step has learning rate {run.last:.4g}, {run.last / run.peak:.2g} times the peak"
+    if length > run.total and abs(run.at(length) - run.last) > CLOSE * run.last:
+        yield Finding(
+            "unfinished", run.total - 1, f"{last}: the schedule ends at step {length:,}, at {run.at(length):.4g}; {fix}"
+        )
+    elif length < run.total and run.last < 0.5 * run.peak:
+        yield Finding(
+            "finished_early", length, f"the schedule ends at step {length:,}, and {run.last:.4g} is held from there on; {fix}"
+        )
 
 
 def _jumps(run: Sampled) -> Iterator[Finding]:

@@ -295,7 +295,7 @@ class SweepResult:
             difference = f"{word} than the next ({other}) by {size}" if margin.ahead else f"equal to the next ({other})"
             return f"{text}, {difference}; not tested: train several seeds of both"
         size = f"{size} ± {margin.error:.2g} in the mean over {margin.seeds} seeds"
-        if abs(margin.ahead) > 2 * margin.error:
+        if margin.significant:
             return f"{text}, significantly {word} than the next ({other}) by {size}"
         return (
             f"{text}, not significantly different from the next ({other}): {word} by {size}; take either, or train more seeds"

@@ -151,11 +151,21 @@ class Margin(NamedTuple):
       ahead: the score of the next setting minus that of the best: the mean of the differences, seed by seed.
       error: its standard error over the seeds, NaN for one seed.
       seeds: how many seeds each has.
+      significant: whether Student's t-test tells the two apart at the level of 5 %; paired where both have as many seeds. It
+        does not correct for the number of settings.
     """
 
     ahead: float
     error: float
     seeds: int
+
+    @property
+    def significant(self) -> bool:
+        from scipy import special  # which takes longer to import than the rest of lrax
+
+        if self.seeds < 2:
+            return False
+        return abs(self.ahead) > float(special.stdtrit(self.seeds - 1, 0.975)) * self.error
 
 
 def settings_of(

@@ -8,7 +8,6 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, stats
 
 from lrax.fields._errors import Shown, argument_error, check_call, plural
 
@@ -165,13 +164,15 @@ def fit_lr_law(
         got = Shown(plural(len(used), "combination") + (f"; left out: {'; '.join(sorted(reasons))}" if reasons else ""))
         needs = f"sweeps at {len(names) + 2} or more combinations of sizes"
         raise argument_error(ValueError, "fit_lr_law", "rows", needs, got, "run sweeps at more sizes")
+    from scipy import optimize, special  # which take longer to import than the rest of lrax
+
     target = np.log10([one.learning_rate for one in used])
     begin = np.linalg.lstsq(design, target, rcond=None)[0]
     fitted = optimize.least_squares(lambda x: design @ x - target, begin, loss="huber", f_scale=OUTLIER)
     freedom = len(used) - design.shape[1]
     spread = max(math.sqrt(2 * fitted.cost / freedom), FEWEST_SPREAD)
     covariance = spread**2 * np.linalg.inv(design.T @ design)
-    quantile = float(stats.t.ppf(0.95, freedom))
+    quantile = float(special.stdtrit(freedom, 0.95))
     errors = quantile * np.sqrt(np.diag(covariance))[1:]
     exponents = {name: float(value) for name, value in zip(names, fitted.x[1:], strict=True)}
     return LRLaw(

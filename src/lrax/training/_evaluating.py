@@ -26,10 +26,12 @@ Floats: TypeAlias = npt.NDArray[np.floating]
 SIGNS = {"min": 1.0, "max": -1.0}
 """What makes of a metric a score, the lower the better."""
 
-APART, NEARLY_ALL, CHANCE, STEADY, MOST = 0.3, 0.9, 0.02, 3.0, 64
+APART, NEARLY_ALL, CHANCE, STEADY, MOST, ENOUGH = 0.3, 0.9, 0.02, 3.0, 64, 5
 """When scores contradict losses. Pairs count whose losses differ by more than this fraction of the loss drop; nearly all of
 these must contradict. Scores in a random order must do so less often than by this chance. The scores at low losses must differ
-from those at high ones by more than this many deviations of these. At most this many evaluations are compared."""
+from those at high ones by more than this many deviations of these. At most this many evaluations are compared. Where the
+lowest loss is a single one, chance cannot be excluded; then this many scores at high losses must lie closer together than the
+gap to those at low ones."""
 
 WRONG = {
     "min": "the metric of the evaluation is worst where the loss is lowest: if larger is better (an accuracy), give goal='max'",
@@ -140,6 +142,11 @@ def contradicts(start: float, losses: Floats, scores: Floats) -> bool:
     >>> losses = np.array([2.3, 2.3, 2.2, 0.9, 0.3, 0.1, 0.1])
     >>> contradicts(2.3, losses, -losses), contradicts(2.3, losses, losses), contradicts(2.3, losses, 0 * losses)
     (True, False, False)
+
+    One run with a low loss is enough if its score is far above all others:
+
+    >>> contradicts(2.3, np.array([2.3, 2.3, 2.3, 2.3, 2.2, 0.8]), np.array([0.1, 0.11, 0.1, 0.15, 0.2, 0.8]))
+    True
     """
     known = np.isfinite(losses) & np.isfinite(scores)
     losses, scores = losses[known].astype(np.float64), scores[known].astype(np.float64)
@@ -157,6 +164,8 @@ def contradicts(start: float, losses: Floats, scores: Floats) -> bool:
     high, low = scores[fallen < APART], scores[fallen > 1 - APART]
     if not len(high) or np.median(low) - np.median(high) <= STEADY * np.median(np.abs(high - np.median(high))):
         return False
+    if len(high) >= ENOUGH and low.min() - high.max() > np.ptp(high):
+        return True
     shuffled = np.random.default_rng(0).permuted(np.tile(scores, (int(20 / CHANCE), 1)), axis=1)
     return bool(np.mean(contradicting(shuffled) >= contradicting(scores)) < CHANCE)
 
