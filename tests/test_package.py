@@ -70,3 +70,18 @@ def test_a_name_of_a_subpackage_is_answered_with_its_place() -> None:
         lrax.Rex  # noqa: B018
     with pytest.raises(AttributeError, match=r"^module 'lrax' has no attribute 'nothing'$"):
         lrax.nothing  # noqa: B018
+    for name, near in {
+        "OneCycle": "lrax.one_cycle",
+        "warmup_cosin": "lrax.warmup_cosine",
+        "onecycletwophase": "lrax.schedules.one_cycle_two_phase",
+    }.items():
+        with pytest.raises(AttributeError, match=f"'{name}'; did you mean {re.escape(near)}\\?$"):
+            getattr(lrax, name)
+
+
+def test_importing_lrax_imports_nothing_slow() -> None:
+    """`import lrax` imports neither SciPy nor Matplotlib, which JAX and optax do not import either."""
+    program = "import sys, jax, optax; before = set(sys.modules); import lrax; print(*sys.modules.keys() - before)"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert "lrax" in found
+    assert not {"scipy", "matplotlib", "pandas", "flax", "tqdm", "fsspec"} & {name.partition(".")[0] for name in found}

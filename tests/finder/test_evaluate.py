@@ -92,6 +92,11 @@ def test_it_judges_the_short_runs():
         metric = f"{sign * runs.scores[runs.best]:.3g} (at a loss of {runs.losses[runs.best]:.3g})"
         assert f"the best by the evaluation, {metric}, was at {runs.peaks[runs.best]:.2g}" in found.explanation
         best.append(runs.best)
+        axes = found.plot()  # markers are metrics, on the axis at the right; the legend has them too
+        (right,) = [other for other in axes.figure.axes if other is not axes]
+        drawn = [line.get_xydata() for line in right.get_lines() if "ends of runs" in line.get_label()]
+        assert {tuple(point) for line in drawn for point in line} == set(zip(runs.peaks, sign * runs.scores, strict=True))
+        assert len([text for text in axes.get_legend().get_texts() if "ends of runs" in text.get_text()]) == len(drawn)
     assert best[0] != best[1]
 
 

@@ -142,6 +142,17 @@ def test_a_plateau_is_said():
     """Runs that all ended about where they began are on a plateau, or lost in noise."""
     text = found_at(0.1, runs=runs([2.0, 1.99, 1.98, 1.99])).explanation
     assert "no run has left the plateau that it began on: budget=600 makes longer runs" in text
+    on, off = (str(found_at(0.1, runs=runs([2.0, 1.99, low, 1.99]))) for low in (1.98, 0.5))
+    assert ", but no run has left the plateau that it began on (" in on
+    assert "plateau" not in off
+
+
+def test_a_search_that_costs_whole_runs_says_so():
+    """Where the plan is not longer than the budget, the answer is to train whole runs."""
+    found = found_at(0.1, runs=runs([2, 1, 0.5, 0.7]))
+    assert "costs as much as whole runs" not in found.explanation
+    text = dataclasses.replace(found, total_steps=found.budget).explanation
+    assert text.endswith("for 300 steps the search costs as much as whole runs: compare some by lrax.run_sweep")
     flat = found_at(None, runs=runs([2.0, 1.99, 1.98, 1.99]), losses=2 + 0.01 * np.sin(np.arange(90)))
     assert "never dropped by more than its noise" in flat.explanation
     assert "; nor in 4 runs of 50 steps with peaks from 0.01 to 0.3" in flat.explanation

@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import json
 import pathlib
@@ -229,3 +230,25 @@ def test_memory_is_linear_in_the_length(name):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 16e6
+
+
+def test_what_the_stop_rule_saw_is_read_as_other_libraries_read_it():
+    """`of="smoothed"` gives a rule each learning rate with the smoothed loss of its own step, up to one that is not finite."""
+    losses = valley(1e-5)[:120].astype(np.float32) + 0.01 * np.random.default_rng(0).normal(size=120).astype(np.float32)
+    its = curve(losses)
+    averages, average = [], 0.0
+    for k, loss in enumerate(losses):
+        average = 0.98 * average + 0.02 * loss
+        averages.append(average / (1 - 0.98 ** (k + 1)))
+    smoothed = np.array(averages, np.float32)
+    its = dataclasses.replace(its, smoothed=smoothed)
+    rule = functools.partial(lrax.finder.valley, skip_begin=10, skip_end=5)
+    want = lrax.finder.valley(its.learning_rates[10:-5], smoothed[10:-5])
+    assert its.suggest(rule, of="smoothed") == pytest.approx(float(want))
+    assert its.suggest(rule, of="smoothed") != its.suggest(rule)
+    seen = []
+    smoothed[100] = np.nan
+    its.suggest(lambda *both: seen.append(both), of="smoothed")
+    np.testing.assert_array_equal(seen[0], (its.learning_rates[:100], smoothed[:100]))
+    with pytest.raises(ValueError, match=r"Curve\.suggest: `of` must be one of 'losses', 'evaluations', 'smoothed'"):
+        its.suggest(rule, of="smooth")

@@ -32,7 +32,13 @@ def test_a_row_has_the_learning_rate_that_the_step_used() -> None:
         assert lrax.log_row(after(optax.adamw(SCHEDULE), steps), SCHEDULE) == want
         assert lrax.log_row(after(lrax.recorded(optax.adamw, SCHEDULE), steps)) == want
     assert all(type(value) in (int, float) for value in want.values())
-    assert lrax.log_row(after(optax.adamw(SCHEDULE), 0), SCHEDULE)["step"] == -1
+
+
+def test_before_the_first_step_no_learning_rate_was_used() -> None:
+    """A row of a new state has the step -1 and the plan, and no learning rate, whichever optimizer has made it."""
+    for tx in (optax.adamw(SCHEDULE), lrax.recorded(optax.adamw, SCHEDULE), optax.MultiSteps(optax.adamw(SCHEDULE), 2)):
+        assert lrax.log_row(after(tx, 0), SCHEDULE) == {"step": -1}
+    assert set(lrax.log_row(after(optax.adamw(SCHEDULE), 0), SCHEDULE, plan=True)) == {"step", "optim/schedule"}
 
 
 def test_a_plateau_counts() -> None:

@@ -1,3 +1,5 @@
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -299,3 +301,18 @@ ONE, TWO = "peak 0.1", "peak 0.2"
 def test_the_verdict_is_the_first_line(scores, seeds, words):
     """It names the best and the runner-up, their mean difference, over how many seeds, and whether it is significant."""
     assert verdict(scores, seeds) == words
+
+
+def test_a_difference_is_significant_by_students_test():
+    """Few seeds need a larger difference: 4.3 standard errors with three, 12.7 with two; one seed tests nothing."""
+    margin = lrax.sweeps.Margin
+    assert [margin(4.2, 1.0, 3).significant, margin(4.4, 1.0, 3).significant] == [False, True]
+    assert [margin(-12.6, 1.0, 2).significant, margin(-12.8, 1.0, 2).significant] == [False, True]
+    assert [margin(2.0, 1.0, 100).significant, margin(1.9, 1.0, 100).significant] == [True, False]
+    assert not margin(5.0, math.nan, 1).significant
+    random = np.random.default_rng(0)
+    found = []
+    for _ in range(200):
+        result = lrax.sweeps.SweepResult.create(lrax.Constant(np.repeat([0.1, 0.2], 3)), random.normal(size=6))
+        found.append(result.margin.significant)
+    assert np.mean(found) < 0.1  # of pure noise; 0.16 with two standard errors
