@@ -125,6 +125,20 @@ def test_stays_below_an_edge(best, blown):
     assert best / 5 < find_peak(RATES, LOSSES, 500, 600, train, scale_invariant=False).peak < 1.1 * best
 
 
+@pytest.mark.parametrize("budget", [300, 500, 1000, 2500])
+@pytest.mark.parametrize("edge", [0.03, 0.1, 0.3, 1.0, 3.0])
+@pytest.mark.parametrize("scale_invariant", [True, False])
+def test_the_answer_is_not_above_every_run_that_learnt(budget, edge, scale_invariant):
+    """Where the loss falls up to an edge, the answer stays below the highest peak that did not diverge, at any length."""
+
+    def train(peaks, steps):
+        return [1 / (1 + (peak / 0.01) ** 0.7) if peak < edge else math.inf for peak in peaks]
+
+    answer = find_peak(RATES, LOSSES, budget, 5000, train, scale_invariant=scale_invariant)
+    assert answer.peak <= max(run.peak for run in answer.runs if run.loss < 1) * (1 + 1e-9)
+    assert answer.low <= answer.peak <= edge
+
+
 def test_more_steps_narrow_the_interval():
     """The interval is narrower after 1,000 steps than after 300, and never narrower than the drift of the plan's best peak."""
     widths = [math.log10(a.high / a.low) for a in (find_peak(RATES, LOSSES, b, 4000, bowl(0.03), True) for b in (300, 1000))]

@@ -296,8 +296,16 @@ class Beliefs:
         variances = falls**2 @ probabilities - (falls @ probabilities) ** 2
         return float(10 ** peaks[int(np.argmax(variances))])
 
+    def reach(self) -> float:
+        """log10 of the highest peak of the plan that a run supports by the usual power: one that ended below the start."""
+        power, ended = float(self.power.mean()), [run for run in self.runs if run.loss < self.usual]
+        return max((math.log10(run.peak) - power * math.log10(self.plan / run.steps) for run in ended), default=math.inf)
+
     def answer(self, spent: int) -> Answer:
-        """The peak of the lowest expected regret, and the interval."""
+        """The peak of the lowest expected regret, and the interval.
+
+        The peak is not above all runs that ended below the start: behind the last of them there may be an edge.
+        """
         probabilities, _ = self.posterior()
         best = self.at(self.plan)
         # The drift, a normal distribution, is three points at -3**0.5, 0 and 3**0.5 standard deviations.
@@ -309,5 +317,7 @@ class Beliefs:
         order = np.argsort(places)
         summed = np.cumsum(chances[order]) - 0.5 * chances[order]
         low, high = np.interp([(1 - COVERED) / 2, (1 + COVERED) / 2], summed, places[order])
-        peak = answers[int(np.argmin(expected))]
-        return Answer(float(10**peak), float(10**low), float(10**high), float(expected.min()), spent, tuple(self.runs))
+        peak = min(float(answers[int(np.argmin(expected))]), self.reach())
+        low = min(low, peak)
+        regret = float(np.interp(peak, answers, expected))
+        return Answer(float(10**peak), float(10**low), float(10**high), regret, spent, tuple(self.runs))
