@@ -318,6 +318,6 @@ class Beliefs:
         summed = np.cumsum(chances[order]) - 0.5 * chances[order]
         low, high = np.interp([(1 - COVERED) / 2, (1 + COVERED) / 2], summed, places[order])
         peak = min(float(answers[int(np.argmin(expected))]), self.reach())
-        low = min(low, peak)
+        low = np.minimum(low, peak)
         regret = float(np.interp(peak, answers, expected))
         return Answer(float(10**peak), float(10**low), float(10**high), regret, spent, tuple(self.runs))
