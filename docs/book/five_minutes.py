@@ -56,7 +56,8 @@ found.plot()
 
 # %% [markdown]
 # On the left, the learning rate is too small to change anything. Then the loss falls. On the right, the steps overshoot. The markers below are the final losses of
-# short runs, each with the whole schedule squeezed into a few steps. The dashed line is the peak for the schedule. The shaded part is the interval in which the best peak may be.
+# short runs, each with the whole schedule squeezed into a few steps. Each length has its own marker; the legend has the numbers of steps. The runs share the steps
+# that the ramp left, and none is longer than a third of this short plan, so the lengths differ from the 50, 50, 100 and 200 of long plans. The dashed line is the peak for the schedule. The shaded part is the interval in which the best peak may be.
 #
 # ## Train with a schedule
 #

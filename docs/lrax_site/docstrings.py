@@ -9,6 +9,7 @@ import functools
 import importlib
 import inspect
 import re
+from collections.abc import Set
 from typing import Any
 
 from lrax_site import gallery, names
@@ -48,7 +49,7 @@ def _block(block: str, path: str, arguments: set[str]) -> str:
     return linked(block, path, arguments)
 
 
-def linked(text: str, path: str = "", arguments: set[str] = frozenset()) -> str:
+def linked(text: str, path: str = "", arguments: Set[str] = frozenset()) -> str:
     """Names of lrax in backticks as links into the reference, but for those of `path` itself and of its arguments."""
 
     def link(found: re.Match[str]) -> str:
@@ -100,7 +101,16 @@ def runtime(path: str) -> Any:
 
 
 def linked_page(text: str) -> str:
-    """The same for a page of the guides: its code, its headings and its own links stay as they are."""
+    """The same for a page of the guides: its code, its headings and its own links stay as they are.
+
+    A name that the code of the page takes from another library, such as `jnp.minimum`, is not one of lrax.
+    """
+    foreign = frozenset(re.findall(r"\b(?:jnp|np|jax|jax\.\w+|optax|nnx)\.(\w+)", text))
     kept = r"^ *(```|~~~).*?^ *\2|^#[^\n]*$|\[[^\]]*\]\([^)]*\)"
     pattern = rf"({kept})|(?<![\[`])`(?:[A-Za-z_][\w.]*)`(?!\])"
-    return re.sub(pattern, lambda found: found[0] if found[1] else linked(found[0]), text, flags=re.DOTALL | re.MULTILINE)
+    return re.sub(
+        pattern,
+        lambda found: found[0] if found[1] else linked(found[0], arguments=foreign),
+        text,
+        flags=re.DOTALL | re.MULTILINE,
+    )

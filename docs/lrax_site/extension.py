@@ -24,10 +24,12 @@ class Docstrings(griffe.Extension):
             cls.set_member("__init__", _init(caller, cls))
 
     def on_function_instance(self, *, func: griffe.Function, **_: Any) -> None:
-        """Shows the value of a default that the source names, such as `BUDGET`."""
+        """Shows the value of a default that the source names, such as `BUDGET`, and all defaults as text without links."""
         caller = docstrings.runtime(func.canonical_path)
-        for parameter in func.parameters if callable(caller) else ():
-            if re.fullmatch(r"[A-Z][A-Z0-9_]*", str(parameter.default)):
+        for parameter in func.parameters:
+            if parameter.default is not None:
+                parameter.default = str(parameter.default)
+            if callable(caller) and re.fullmatch(r"[A-Z][A-Z0-9_]*", str(parameter.default)):
                 value = inspect.signature(caller).parameters[parameter.name].default
                 parameter.default = repr(value) if isinstance(value, int | float) else f"{type(value).__name__}(...)"
 

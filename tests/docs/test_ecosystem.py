@@ -1,7 +1,10 @@
 """The pages on other libraries, executed where those are installed: each section after the beginning of its page."""
 
+import os
 import pathlib
 import re
+import subprocess
+import sys
 from typing import Any
 
 import matplotlib as mpl
@@ -96,3 +99,17 @@ def test_a_loop_runs_and_goes_on_from_its_checkpoint(tmp_path: pathlib.Path, cap
     names["train"](tmp_path / "again", schedule, 0, 1, again.__setitem__)
     assert len(calls) == 4  # of twelve: those of the last epoch
     assert again == whole
+
+
+@pytest.mark.slow  # three processes that import JAX
+def test_a_race_on_processes_runs_and_goes_on(tmp_path: pathlib.Path) -> None:
+    """The script of the page on training loops runs on two processes; a second call loads all from its folder."""
+    (script,) = re.findall(r"```python title=\"(race\.py)\"\n(.*?)```", (ROOT / "docs" / "own_loop.md").read_text(), re.DOTALL)
+    (tmp_path / script[0]).write_text(script[1])
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "race.py", "results"]
+    once, again = (
+        subprocess.run(command, cwd=tmp_path, env=env, text=True, capture_output=True, check=True).stdout for _ in range(2)
+    )
+    assert "Best: peak" in once
+    assert again.splitlines()[0] == once.splitlines()[0]

@@ -90,6 +90,15 @@ def test_docstrings_become_pages() -> None:
     assert "[`Linear`]" not in docstrings.linked("`Linear`", "lrax.schedules._phases.Linear")
 
 
+def test_a_name_from_another_library_is_not_linked() -> None:
+    """Where the code of a page has `jnp.minimum`, `minimum` is not lrax's; the full name still is."""
+    code = "```python\njnp.minimum(count, 1)\n```\n"
+    assert docstrings.linked_page("`minimum`") == "[`minimum`][lrax.finder.minimum]"
+    assert docstrings.linked_page(f"{code}`minimum`") == f"{code}`minimum`"
+    full = docstrings.linked_page(f"{code}`lrax.finder.minimum`")
+    assert full == f"{code}[`lrax.finder.minimum`][lrax.finder.minimum]"
+
+
 @pytest.mark.parametrize(
     ("page", "written", "expected"),
     [
