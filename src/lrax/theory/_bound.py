@@ -257,7 +257,7 @@ def lr_ratio(
     Multiply the best peak of `from_` by this to get the peak for `to`. Only shapes count: the peaks of both arguments do not.
 
     On real tasks, constant : warmup-stable-decay : warm-up-cosine was 1 : 1.9 : 3.4, where this gives 1 : 1.6 : 3.0. How the
-    best peak of *one* schedule falls with the length differs between tasks (exponents 0 to -1.5; here -0.5), so trust the ratio
+    best peak of *one* schedule falls with the length differs between tasks (powers of 0 to 1.5; here 0.5), so trust the ratio
     between shapes more than between lengths.
 
     Args:
