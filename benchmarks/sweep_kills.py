@@ -10,6 +10,7 @@ caller has not fetched. Ends with an error if a result differs from that of one 
 again for each worker that was killed. Needs dask[distributed].
 """
 
+import _thread
 import argparse
 import functools
 import os
@@ -92,7 +93,9 @@ WORK = {
 PATIENT = {
     "distributed.comm.timeouts.connect": "300s",  # on a machine that is busy
     "distributed.comm.timeouts.tcp": "300s",
-    "distributed.deploy.lost-worker-timeout": "600s",  # a local cluster gives a worker up that takes 15 s to start again
+    # So long after each death a local cluster closes a worker's nanny if the worker is not there at that moment, even if it was
+    # back in between and has died once more. No nanny is started again. So the wait must be longer than the whole script.
+    "distributed.deploy.lost-worker-timeout": "7 days",
     "distributed.scheduler.allowed-failures": 1000,  # and a task that was on 4 workers that died
 }
 """Dask's configuration for workers that are killed all the time."""
@@ -121,7 +124,7 @@ def counted(file: str, function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 class Killer:
-    """Kills a random worker of a cluster every few seconds."""
+    """Kills a random worker of a cluster every few seconds; interrupts the main thread when no worker can come back."""
 
     def __init__(self, cluster: Any, most: int, every: float, seed: int) -> None:
         self.kills, self._cluster, self._most, self._every = 0, cluster, most, every
@@ -137,11 +140,16 @@ class Killer:
         self._thread.join()
 
     def _run(self) -> None:
-        while self.kills < self._most and not self._ended.wait(self._random.uniform(0.5, 1.5) * self._every):
-            nannies = self._cluster.workers.values()  # one whose worker dies before it runs gives up, so those are left alone
-            running = distributed.core.Status.running
-            workers = [one.process.process.pid for one in nannies if one.process and one.process.status == running]
-            if workers:
+        while not self._ended.wait(self._random.uniform(0.5, 1.5) * self._every):
+            nannies = list(self._cluster.workers.values())
+            if not nannies:
+                print("the cluster has given up all workers; its tasks would wait for ever", file=sys.stderr, flush=True)
+                _thread.interrupt_main()
+                return
+            processes = [one.process for one in nannies]  # a nanny whose worker dies before it runs gives up: leave those alone
+            running = [one.process for one in processes if one and one.status == distributed.core.Status.running]
+            workers = [one.pid for one in running if one]
+            if workers and self.kills < self._most:
                 os.kill(int(self._random.choice(workers)), signal.SIGKILL)
                 self.kills += 1
 

@@ -71,7 +71,8 @@ def race(
         the compiled step, which is faster for convolutions on the CPU. `mesh` and `axis` divide the runs over a device mesh,
         also one of several processes, which make the same call.
       folder: where the race is saved after each rung, in one file that is written whole or not at all. The same call again goes
-        on after the last rung that ended. For arrays and samplers, which can be read from any step on, and in one process.
+        on after the last rung that ended. For arrays and samplers, which can be read from any step on, and in one process. A
+        local path, or a URL that fsspec opens, such as `"s3://bucket/race"`, as for `lrax.run_sweep`.
       progress: shows a progress bar (needs tqdm).
       executor: trains the groups of runs of each rung on its workers, as for `lrax.run_sweep`; the states travel with them. The
         results are those of one process with the same `max_parallel`. For arrays and samplers.
