@@ -5,11 +5,13 @@
 
 One function sleeps for a second, which other programs on the machine hardly disturb; the other computes in NumPy on one thread
 for about half a second. The three ways take turns in one process; a ratio is the median of the ratios of turns, with the range.
-Prints a Markdown table. Needs dask[distributed].
+The second ratio is that of the processor seconds of the busiest worker: what the first would be if each worker had a core for
+itself, which it has not on a busy machine. Prints a Markdown table. Needs dask[distributed].
 """
 
 import argparse
 import contextlib
+import os
 import statistics
 import sys
 import time
@@ -27,18 +29,18 @@ RUNS = 8
 SCHEDULES = lrax.Constant(np.geomspace(1e-3, 0.1, RUNS).astype(np.float32))
 
 
-def sleeps(schedule: Any) -> float:
+def sleeps(schedule: Any) -> dict[str, float]:
     """A run of a second that computes nothing."""
     time.sleep(1)
-    return 0.0
+    return {"worker": os.getpid(), "work": 0.0}
 
 
-def computes(schedule: Any) -> float:
+def computes(schedule: Any) -> dict[str, float]:
     """Gradient descent in NumPy, element by element, which NumPy does on one thread."""
-    weights, lr = np.linspace(-1, 1, 2000), float(schedule(0))
+    began, weights, lr = time.process_time(), np.linspace(-1, 1, 2000), float(schedule(0))
     for _ in range(30_000):
         weights -= lr * (np.tanh(weights) - 0.1)
-    return float(np.mean(weights**2))
+    return {"worker": os.getpid(), "work": time.process_time() - began}
 
 
 @contextlib.contextmanager
@@ -61,19 +63,25 @@ def main() -> None:
     with dask_executor(1) as one, dask_executor(2) as two:
         ways = {"here": None, "one worker": one, "two workers": two}
         for train in (sleeps, computes):
-            times: dict[str, list[float]] = {way: [] for way in ways}
+            times: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
             for turn in range(1 + options.turns):
                 for way in list(ways) if turn % 2 else list(ways)[::-1]:
                     began = time.perf_counter()
-                    lrax.run_sweep(train, SCHEDULES, traced=False, executor=ways[way])
-                    times[way].append(time.perf_counter() - began)
-                print(train.__name__, {way: round(taken[-1], 2) for way, taken in times.items()}, file=sys.stderr, flush=True)
+                    found = lrax.run_sweep(train, SCHEDULES, traced=False, executor=ways[way], score=lambda run: run["work"])
+                    seconds, metrics = time.perf_counter() - began, found.metrics
+                    work = np.bincount(np.unique(metrics["worker"], return_inverse=True)[1], metrics["work"])
+                    times[way].append((seconds, max(work)))
+                print(
+                    train.__name__, {way: np.round(taken[-1], 2) for way, taken in times.items()}, file=sys.stderr, flush=True
+                )
             for way, other in (("one worker", "here"), ("two workers", "one worker")):
-                ratios = sorted(a / b for a, b in zip(times[way][1:], times[other][1:], strict=True))
-                median = f"{statistics.median(ratios):.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f})"
-                rows.append([train.__name__, way, f"{statistics.median(times[way][1:]):.2f}", other, median])
+                row = [train.__name__, way, f"{statistics.median(seconds for seconds, _ in times[way][1:]):.2f}", other]
+                for theirs, ours in zip(np.transpose(times[way][1:]), np.transpose(times[other][1:]), strict=True):
+                    ratios = theirs / ours if all(ours) else []
+                    row.append(f"{np.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})" if len(ratios) else "")
+                rows.append(row)
     print(f"{machine()}; {RUNS} runs, {options.turns} turns\n")
-    print(table(["training function", "way", "s", "over", "ratio (range)"], rows))
+    print(table(["training function", "way", "s", "over", "ratio (range)", "busiest worker's processor"], rows))
 
 
 if __name__ == "__main__":

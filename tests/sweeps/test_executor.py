@@ -130,6 +130,25 @@ def test_python_trainers_are_called_run_by_run(tmp_path: pathlib.Path) -> None:
     assert lrax.sweeps.SweepResult.load(tmp_path / "result").errors == result.errors
 
 
+def test_metrics_of_runs_keep_their_numbers() -> None:
+    """Metrics of all runs have a dtype that holds those of each: integers, fractions, complex numbers and bfloat16."""
+
+    def train(schedule: Any, run: int) -> dict[str, Any]:
+        if run == 3:
+            raise ValueError
+        half = jnp.asarray(0.5, jnp.bfloat16)
+        return {"epochs": 3, "loss": run / 2 if run else 0, "wave": 1j * run, "half": half}
+
+    for runs in (3, 4):  # with 4, one fails
+        schedules = [lrax.Constant(0.1)] * runs
+        found = lrax.run_sweep(train, schedules, np.arange(runs), score=lambda one: one["loss"], traced=False).metrics
+        nan = [np.nan] * (runs - 3)
+        np.testing.assert_array_equal(found["epochs"], [3, 3, 3, *nan])
+        np.testing.assert_array_equal(found["loss"], [0, 0.5, 1, *nan])
+        np.testing.assert_array_equal(found["wave"], [0, 1j, 2j, *nan])
+        np.testing.assert_array_equal(found["half"], [0.5, 0.5, 0.5, *nan])
+
+
 def test_a_run_is_tried_again() -> None:
     """A run that raises at first is started again as often as `retries` says."""
     tries: list[float] = []

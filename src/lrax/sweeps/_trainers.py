@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
@@ -188,6 +189,8 @@ def _joined(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
 def _as_numbers(leaf: object) -> npt.NDArray[np.generic]:
     """A metric as a NumPy array; raises TypeError for what holds no numbers."""
     array = np.asarray(leaf)
+    if array.dtype.kind == "V" and jnp.issubdtype(array.dtype, np.number):  # bfloat16 and others that NumPy does not know
+        array = array.astype(np.float32)
     if array.dtype.kind not in "biufc":
         raise TypeError(f"`train` must return numbers and arrays of numbers, got {leaf!r}")
     return array
@@ -282,13 +285,16 @@ def _default_score(metrics: PyTree) -> float:
 
 
 def _stacked(runs: int, leaves: dict[int, npt.NDArray[np.generic]]) -> npt.NDArray[np.generic]:
-    """A leaf of all runs, float64 with NaN where a run has none; curves that are shorter end in NaN."""
+    """A leaf of all runs, at least float64 with NaN where a run has none; curves that are shorter end in NaN."""
     shapes = {leaf.shape for leaf in leaves.values()}
     if len({len(shape) for shape in shapes}) > 1 or len({shape[1:] for shape in shapes}) > 1:
         raise ValueError(f"run_sweep: the metrics of the runs have shapes that do not fit: {sorted(shapes)}")
     shape = (max(shape[0] for shape in shapes), *next(iter(shapes))[1:]) if next(iter(shapes)) else ()
-    whole = len(leaves) == runs and len(shapes) == 1
-    found = np.full((runs, *shape), np.nan, next(iter(leaves.values())).dtype if whole else np.float64)
+    dtypes = {leaf.dtype for leaf in leaves.values()}  # Python's 0 is an integer, where another run returned 0.5
+    if len(leaves) == runs and len(shapes) == 1:
+        found = np.empty((runs, *shape), np.result_type(*dtypes))
+    else:
+        found = np.full((runs, *shape), np.nan, np.result_type(*dtypes, np.float64))
     for run, leaf in leaves.items():
         found[(run, slice(len(leaf))) if shape else run] = leaf
     return found
