@@ -57,6 +57,58 @@ def test_losses_that_are_not_finite_come_back(tmp_path):
     again.plot()
 
 
+def function_plan(count):
+    """From 1 straight down to 0 over 100 steps."""
+    return 1.0 - count / 100
+
+
+class Halved(lrax.Schedule):
+    """Half of its learning rate."""
+
+    value: lrax.fields.Rate
+
+    def rate(self, count):
+        """Always the same."""
+        return self.value / 2 + 0 * count
+
+
+def test_a_plan_that_was_a_function_is_given_again(tmp_path):
+    """Without its function, a loaded result has its peak; `schedule` and `rescale` name the fix, which works."""
+    path = tmp_path / "found.lrax"
+    made = found_at(0.1, plan=lrax.Function(function_plan), total_steps=100)
+    made.save(path)
+    again = lrax.FinderResult.load(path)
+    assert (again.peak, str(again)) == (0.1, str(made))
+    for name, use in (("schedule", lambda: again.schedule), ("rescale", lambda: again.rescale(lrax.Constant(1.0), 100))):
+        with pytest.raises(
+            ValueError, match=rf"^FinderResult\.{name}: the plan was the function function_plan, .*load\(path, schedule="
+        ):
+            use()
+    whole = lrax.FinderResult.load(path, schedule=function_plan)
+    assert whole.schedule == made.schedule
+    assert whole.rescale(lrax.Constant(1.0), 100) == made.rescale(lrax.Constant(1.0), 100)
+
+
+def test_a_plan_of_ones_own_class_is_loaded_with_it(tmp_path):
+    """`custom_types` names the class, as for other results."""
+    path = tmp_path / "found.lrax"
+    made = found_at(0.1, plan=Halved(1.0), total_steps=100)
+    made.save(path)
+    with pytest.raises(ValueError, match="Halved"):
+        lrax.FinderResult.load(path)
+    assert lrax.FinderResult.load(path, custom_types=[Halved]).schedule == made.schedule
+
+
+def test_another_plan_than_the_saved_one_is_refused(tmp_path):
+    """The peak is that of the plan in the file; the same plan may be given."""
+    path = tmp_path / "found.lrax"
+    made = found_at(0.1, plan=lrax.Cosine(1.0, 0.0, 100), total_steps=100)
+    made.save(path)
+    assert lrax.FinderResult.load(path, schedule=lrax.Cosine(1.0, 0.0, 100)).schedule == made.schedule
+    with pytest.raises(ValueError, match=r"load: `schedule` must be the plan in the file, got Linear.* that is Cosine"):
+        lrax.FinderResult.load(path, schedule=lrax.Linear(1.0, 0.0, 100))
+
+
 @pytest.mark.parametrize(
     ("part", "values"),
     [

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import jax
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lrax._pictures import inline, paragraph
-from lrax.fields._errors import plural
+from lrax.fields._errors import argument_error, check_call, plural
 from lrax.finder._curve import SCALE, SOON, Curve, why_nothing
 from lrax.finder._factors import CLEAR
 from lrax.finder._rescale import Plan, plan_of
@@ -20,7 +20,7 @@ from lrax.schedules._base import Function, RateFunction, Schedule
 from lrax.training._batches import AGAIN, told
 from lrax.training._core import Reason
 from lrax.training._evaluating import SIGNS, WRONG, contradicts
-from lrax.training._storage import checked, load, save
+from lrax.training._storage import checked, load, save, unsaved_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -170,7 +170,7 @@ class FinderResult:
         """
         peak = self._known_peak("schedule")
         with jax.ensure_compile_time_eval():  # it may be read inside jit
-            return self._plan().at(peak)
+            return self._plan("schedule").at(peak)
 
     def rescale(self, schedule: RateFunction, total_steps: int | None = None) -> Schedule:
         """Another plan at its peak learning rate, by theory from the peak of this one.
@@ -200,7 +200,7 @@ class FinderResult:
 
         def rescaled() -> Schedule:
             other = plan_of("FinderResult.rescale", "schedule", schedule, total_steps)
-            return other.at(other.peak_from(self._plan(), peak, self.scale_invariant))
+            return other.at(other.peak_from(self._plan("rescale"), peak, self.scale_invariant))
 
         try:
             return rescaled()
@@ -405,15 +405,39 @@ class FinderResult:
         save("FinderResult.save", path, "FinderResult", _plain(self))
 
     @staticmethod
-    def load(path: str | os.PathLike[str]) -> "FinderResult":
-        """Reads a file that `save` wrote. A plan that was a function has its shape, and has to be given to `rescale` again.
+    @check_call
+    def load(
+        path: str | os.PathLike[str], schedule: RateFunction | None = None, custom_types: Iterable[type[Schedule]] = ()
+    ) -> "FinderResult":
+        """Reads a file that `save` wrote.
+
+        Args:
+          path: the file.
+          schedule: the plan, if it was a function: a file has only its name. Without it, the loaded result has its peak, but
+            `schedule` and `rescale` raise an error.
+          custom_types: your own schedule classes that may be in it.
 
         Raises: FileNotFoundError if there is no such file; ValueError, which names the file and the part, if it is something
-          else, of a newer format, or damaged; TypeError if `path` is not a path.
+          else, of a newer format, or damaged, or if it has another plan than `schedule`; TypeError if `path` is not a path;
+          TypeError or ValueError for `custom_types` that are not schedule classes.
         """
-        return load("FinderResult.load", path, "FinderResult", _result_from)
+        found = load("FinderResult.load", path, "FinderResult", _result_from, custom_types)
+        if schedule is None:
+            return found
+        plan = plan_of("FinderResult.load", "schedule", schedule, found.total_steps).schedule
+        if unsaved_name(found.plan) is None and plan != found.plan:
+            raise argument_error(
+                ValueError, "FinderResult.load", "schedule", "the plan in the file", plan, f"that is {found.plan}"
+            )
+        return dataclasses.replace(found, plan=plan)
 
-    def _plan(self) -> Plan:
+    def _plan(self, name: str) -> Plan:
+        function = unsaved_name(self.plan)
+        if function is not None:
+            remedy = "give it to `load`: FinderResult.load(path, schedule=...)"
+            raise ValueError(
+                f"FinderResult.{name}: the plan was the function {function}, and a file has only its name; {remedy}"
+            )
         return plan_of("FinderResult", "plan", self.plan, self.total_steps)
 
     def _known_peak(self, name: str) -> float:

@@ -338,9 +338,13 @@ def _schedule_description(schedule: Schedule, names: dict[object, int]) -> dict[
     try:
         return {"schedule": to_json(schedule)}
     except (TypeError, ValueError):  # a function, or a number that is not finite
-        function = getattr(schedule.function, "func", schedule.function) if isinstance(schedule, Function) else None
         number = names.setdefault(identity(schedule), len(names))
-        return {"name": getattr(function, "__qualname__", composition(schedule)), "number": number}
+        return {"name": getattr(_function_of(schedule), "__qualname__", composition(schedule)), "number": number}
+
+
+def _function_of(schedule: Schedule) -> object:
+    """The user's function of a `Function`; None for other schedules."""
+    return getattr(schedule.function, "func", schedule.function) if isinstance(schedule, Function) else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -355,6 +359,12 @@ class Unsaved:
 
     def __call__(self, count: object) -> jax.Array:
         raise TypeError(f"{self.name}: only the name of this schedule was saved, for it has no JSON; make it again")
+
+
+def unsaved_name(schedule: Schedule) -> str | None:
+    """The name of a schedule of which a file had only that; None for one that can be called."""
+    function = _function_of(schedule)
+    return function.name if isinstance(function, Unsaved) else None
 
 
 def _dtype(name: str) -> np.dtype[Any]:
