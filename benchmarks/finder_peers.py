@@ -36,6 +36,7 @@ HEAD = (
     "finder",
     "whole process, s",
     "÷ lrax",
+    "the same in processor time",
     "of it imports, s",
     "bare step, ms",
     "range test, ms an update",
@@ -82,13 +83,19 @@ class Worker:
         self.errors.close()
 
 
-def whole(library: str, task: str, data: pathlib.Path, threads: int) -> tuple[float, float]:
-    """Seconds of a process that runs the test once, from its start to its end, and those of its imports."""
-    begun = time.perf_counter()
+def whole(library: str, task: str, data: pathlib.Path, threads: int) -> tuple[float, float, float]:
+    """Seconds of the imports of a process that runs the test once, those from its start to its end, and those of all cores."""
+    begun, spent = time.perf_counter(), of_children()
     worker = Worker(library, task, data, threads, "--once")
     imports = worker.answer()["imports"]
     worker.close()
-    return imports, time.perf_counter() - begun
+    return imports, time.perf_counter() - begun, of_children() - spent
+
+
+def of_children() -> float:
+    """Seconds of all cores that the processes which have ended took."""
+    used = os.times()
+    return used.children_user + used.children_system
 
 
 def quartiles(values: list[float], scale: float = 1.0, digits: int = 2) -> str:
@@ -116,7 +123,7 @@ def compare(task: str, data: pathlib.Path, options: argparse.Namespace) -> list[
             turns[library].append(workers[library].turn(order))
     for worker in workers.values():
         worker.close()
-    processes: dict[str, list[tuple[float, float]]] = {library: [] for library in workers}
+    processes: dict[str, list[tuple[float, float, float]]] = {library: [] for library in workers}
     for turn in range(options.processes):
         for library in list(workers) if turn % 2 else list(workers)[::-1]:
             processes[library].append(whole(library, task, data, options.threads))
@@ -130,10 +137,10 @@ def compare(task: str, data: pathlib.Path, options: argparse.Namespace) -> list[
 
 def cells(turns: list[dict[str, Any]], processes: list[Any], ours: list[Any]) -> list[str]:
     """What a table says about one library."""
-    imports, totals = zip(*processes, strict=True)
+    imports, totals, _ = zip(*processes, strict=True)
     return [
         quartiles(totals),
-        quartiles([total / other for total, (_, other) in zip(totals, ours, strict=True)]),
+        *(quartiles([own[at] / other[at] for own, other in zip(processes, ours, strict=True)]) for at in (1, 2)),
         f"{np.median(imports):.2f}",
         quartiles([turn["bare"][CLOCK] for turn in turns], 1e3 / UPDATES),
         quartiles([turn["finder"][CLOCK] for turn in turns], 1e3 / UPDATES),
