@@ -33,6 +33,7 @@ from finder.regret import log_regret, regret
 from finder.tables import FILE, Table, shape
 from finder.task import Task
 from finder.training import update
+from finder.unseen_tasks import unseen_tasks
 
 FIXED, TENTH, HALF = (100, 200, 300, 500, 1000), "a tenth, 750 at least", "half of the plan"
 COLUMNS = ("100", "200", "300", "500", TENTH, "1,000", HALF)
@@ -194,7 +195,7 @@ def report(kept: Kept, tasks: list[Task]) -> None:
 
 
 def draw(kept: Kept, tasks: list[Task], path: pathlib.Path) -> None:
-    """The picture: mean regret over the steps, one line for each method."""
+    """The picture: mean regret over the steps, one line for each method, on tasks that chose nothing."""
     import matplotlib.pyplot as plt
 
     from lrax._pictures import COLOURS, set_plain_log
@@ -229,7 +230,7 @@ def main() -> None:
     parser.add_argument("--picture", type=pathlib.Path)
     options = parser.parse_args()
     kept = Kept(options.kept, json.loads(FILE.read_text()))
-    every = [*long_tasks(), *long_report_tasks(), *family_tasks(), *family_report_tasks()]
+    every = [*long_tasks(), *long_report_tasks(), *family_tasks(), *family_report_tasks(), *unseen_tasks()]
     tasks = [one for one in every if one.name in (options.tasks or kept.known)]
     tasks.sort(
         key=lambda task: (max([place for place, part in enumerate(COSTLY) if part in task.name], default=-1), task.updates)
@@ -238,14 +239,15 @@ def main() -> None:
     for task in tasks:
         kept.measure(task, keys)
     print(machine(), "", sep="\n")
-    for name, some in (("all", tasks), ("family-report", [one for one in tasks if one.half == "family-report"])):
+    held_out = [one for one in tasks if one.half in ("family-report", "unseen")]
+    for name, some in (("all", tasks), ("chose nothing", held_out)):
         if some:
             print(f"**{name}: {len(some)} tasks**\n")
             report(kept, some)
     lines = zip(tasks, np.transpose([kept.regrets(tasks, LRAX, at) for at in COLUMNS]), strict=True)
     print(table([LRAX, *COLUMNS], [[one.name, *(f"{value:.4f}" for value in row)] for one, row in lines]))
     if options.picture:
-        draw(kept, tasks, options.picture)
+        draw(kept, held_out or tasks, options.picture)
 
 
 if __name__ == "__main__":
