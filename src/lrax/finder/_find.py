@@ -82,7 +82,7 @@ def find_lr(
       schedule: the schedule that you are going to train with. Its peak may be any number. By default `lrax.warmup_cosine`.
       total_steps: the length of the plan, an int; by default that of `schedule`, or 1,000 where it has none.
       budget: the steps of the whole search, ramp and short runs together: an int of at least 20, or a float below 1 for a
-        fraction of the plan. More are better, up to a tenth of the plan.
+        fraction of the plan. A larger budget makes longer runs, which helps on most tasks, but not with noisy labels.
       key: random key that draws the batches; needed for arrays and samplers.
       batch_size: examples in a batch, for arrays. They are drawn without replacement, epoch after epoch; the last
         partial batch of an epoch is dropped, and a batch is never larger than the data.
