@@ -239,19 +239,19 @@ races = [lrax.race(learner_of(seed), train_data, three, key=jax.random.key(seed)
 
 # %%
 losses = np.stack([race.losses for race in races])  # (seeds, rates, updates)
-print("rate      mean loss of each fifth of the updates, over three seeds")
+print("learning rate   mean loss of each fifth of the steps, over three seeds")
 for rate, row in zip(three.value, losses.reshape(3, 3, 5, -1).mean((0, 3)), strict=True):
-    print(f"{rate:<8.3g}", *(f"{loss:8.3f}" for loss in row))
+    print(f"{rate:<13.3g}", *(f"{loss:8.3f}" for loss in row))
 
 nine = lrax.Constant(jnp.tile(three.value, 3))
 lrax.sweeps.SweepResult.create(nine, losses.reshape(9, -1)).plot_curves()
 
 # %%
 right = np.stack([race.end_metrics for race in races])  # (seeds, rates)
-print("rate      loss of the last batch         right on test images           mean")
+print("learning rate   loss of the last batch         test accuracy                  mean")
 for rate, last, share in zip(three.value, losses[:, :, -1].T, right.T, strict=True):
     lasts, shares = (" ".join(f"{one:8{form}}" for one in ones) for ones, form in ((last, ".3f"), (share, ".1%")))
-    print(f"{rate:<8.3g} {lasts}    {shares}    {share.mean():8.1%}")
+    print(f"{rate:<13.3g} {lasts}    {shares}    {share.mean():8.1%}")
 
 # %% [markdown]
 # Each number of the first table is a mean over 100 batches and three seeds.

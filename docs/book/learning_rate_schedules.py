@@ -98,32 +98,40 @@ lrax.plot({"QuarterCircle": circle, "half_cosine": half_cosine}, steps=1500)
 pixels, digits = mnist_data()  # 5,000 real digits
 order = np.random.default_rng(0).permutation(len(digits))
 images, labels = np.float32(pixels[order] / 255).reshape(-1, 28, 28, 1), np.int32(digits[order])
-size, batch_size, epochs = 4000 if full else 640, 64, 10
+size, batch_size, epochs = 4000 if full else 192, 64, 10
 test_images, test_labels = images[4000:], labels[4000:]
 
 pool = functools.partial(nnx.max_pool, window_shape=(2, 2), strides=(2, 2))
-rngs = nnx.Rngs(0)
-model = nnx.Sequential(
-    nnx.Conv(1, 10, (5, 5), padding="VALID", rngs=rngs),
-    nnx.relu,
-    pool,
-    nnx.Conv(10, 20, (5, 5), padding="VALID", rngs=rngs),
-    nnx.relu,
-    pool,
-    lambda x: x.reshape(len(x), -1),
-    nnx.Linear(320, 512, rngs=rngs),
-    nnx.relu,
-    nnx.Linear(512, 10, rngs=rngs),
-)
-net, initial = nnx.split(model)
+
+
+def make(seed):
+    rngs = nnx.Rngs(seed)
+    model = nnx.Sequential(
+        nnx.Conv(1, 10, (5, 5), padding="VALID", rngs=rngs),
+        nnx.relu,
+        pool,
+        nnx.Conv(10, 20, (5, 5), padding="VALID", rngs=rngs),
+        nnx.relu,
+        pool,
+        lambda x: x.reshape(len(x), -1),
+        nnx.Linear(320, 512, rngs=rngs),
+        nnx.relu,
+        nnx.Linear(512, 10, rngs=rngs),
+    )
+    return nnx.split(model)
+
+
+net, initial = make(0)
+
+
+def loss_fn(params, batch):
+    images, labels = batch
+    return optax.softmax_cross_entropy_with_integer_labels(nnx.merge(net, params)(images), labels).mean()
 
 
 @functools.partial(jax.jit, static_argnames="tx")
-def update(tx, params, opt_state, images, labels):
-    def loss_fn(params):
-        return optax.softmax_cross_entropy_with_integer_labels(nnx.merge(net, params)(images), labels).mean()
-
-    loss, grads = jax.value_and_grad(loss_fn)(params)
+def update(tx, params, opt_state, batch):
+    loss, grads = jax.value_and_grad(loss_fn)(params, batch)
     changes, opt_state = tx.update(grads, opt_state, params)
     return optax.apply_updates(params, changes), opt_state, loss
 
@@ -133,8 +141,8 @@ def accuracy(params):
     return jnp.mean(jnp.argmax(nnx.merge(net, params)(test_images), axis=-1) == test_labels)
 
 
-def batches(epoch):
-    order = np.random.default_rng(epoch).permutation(size)
+def batches(epoch, seed=0):
+    order = np.random.default_rng([seed, epoch]).permutation(size)
     for begin in range(0, size, batch_size):
         chosen = order[begin : begin + batch_size]
         yield images[chosen], labels[chosen]
@@ -157,7 +165,7 @@ tx = optax.sgd(drops, momentum=0.9)
 params, opt_state, losses = initial, tx.init(initial), []
 for epoch in range(epochs):
     for batch in batches(epoch):
-        params, opt_state, loss = update(tx, params, opt_state, *batch)
+        params, opt_state, loss = update(tx, params, opt_state, batch)
         losses.append(loss)
     mean, rate = np.mean(losses[-epoch_steps:]), lrax.last_lr(opt_state, drops)
     print(f"epoch {epoch + 1:2}: loss {mean:.4f}, learning rate {rate:.5f}, test accuracy {accuracy(params):.1%}")
@@ -176,19 +184,21 @@ for epoch in range(epochs):
 by_hand = optax.inject_hyperparams(optax.sgd)(learning_rate=0.03, momentum=0.9)
 
 
-def train_by_hand(rate_of):
-    params, opt_state, losses = initial, by_hand.init(initial), []
+def train_by_hand(rate_of, seed=0, show=print):
+    """Trains with the initial parameters and the batches of a seed; returns the losses and the test accuracy."""
+    params, losses = make(seed)[1], []
+    opt_state = by_hand.init(params)
     for epoch in range(epochs):
-        for batch in batches(epoch):
+        for batch in batches(epoch, seed):
             opt_state.hyperparams["learning_rate"] = rate_of(len(losses))
-            params, opt_state, loss = update(by_hand, params, opt_state, *batch)
+            params, opt_state, loss = update(by_hand, params, opt_state, batch)
             losses.append(loss)
         mean, rate = np.mean(losses[-epoch_steps:]), lrax.last_lr(opt_state)
-        print(f"epoch {epoch + 1:2}: loss {mean:.4f}, learning rate {rate:.5f}, test accuracy {accuracy(params):.1%}")
-    return losses
+        show(f"epoch {epoch + 1:2}: loss {mean:.4f}, learning rate {rate:.5f}, test accuracy {accuracy(params):.1%}")
+    return losses, float(accuracy(params))
 
 
-again = train_by_hand(drops)
+again, _ = train_by_hand(drops)
 print("largest difference of a loss:", np.max(np.abs(np.array(again) - np.array(losses))))
 
 # %% [markdown]
@@ -201,7 +211,7 @@ print("largest difference of a loss:", np.max(np.abs(np.array(again) - np.array(
 # The loop accepts any function of the count, so it accepts a constant.
 
 # %%
-undropped = train_by_hand(lrax.Constant(0.03))
+undropped, _ = train_by_hand(lrax.Constant(0.03))
 
 # %%
 _, axes = plt.subplots(layout="constrained")
@@ -222,6 +232,31 @@ axes.legend()
 # large. This is one run of each, and 1% of 1,000 digits are ten digits, so the accuracies alone are weak evidence; the losses differ five-fold. A schedule must suit
 # the length of the run. [The next page](advanced_schedules.md) measures, with seeds, which ones do.
 #
+# ## With seeds, and at a peak that was found
+#
+# The comparison above has two faults: it is one run of each, and 0.03 may suit one of the two better. So `find_lr` finds a learning rate for each of the two
+# schedules, and each trains from three seeds, which set the initial weights and the batches.
+
+# %%
+learner = lrax.Learner.create(loss_fn, initial, functools.partial(optax.sgd, momentum=0.9))
+search = {"batch_size": batch_size, "key": jax.random.key(0), "budget": 500 if full else 60}
+train_data = images[:size], labels[:size]
+found = lrax.find_lr(learner, train_data, drops, total_steps=epochs * epoch_steps, **search)
+found_constant = lrax.find_lr(learner, train_data, lrax.Constant(1.0), total_steps=epochs * epoch_steps, **search)
+print(found, found_constant, sep="\n")
+found.plot()
+
+# %%
+schedules = {"constant 0.03": lrax.Constant(0.03), "divided by ten, from 0.03": drops}
+schedules |= {f"constant {found_constant.peak:.3g}": found_constant.schedule}
+schedules |= {f"divided by ten, from {found.peak:.3g}": found.schedule}
+print(f"{'schedule':32}loss of the last epoch    test accuracy of each seed        mean")
+for name, schedule in schedules.items():
+    runs = [train_by_hand(schedule, seed, lambda line: None) for seed in ((1, 2, 3) if full else (1,))]
+    mean, right = np.mean([losses[-epoch_steps:] for losses, _ in runs]), [right for _, right in runs]
+    print(f"{name:32}{mean:<25.4f} ", *(f"{one:8.1%}" for one in right), f"{np.mean(right):11.1%}")
+
+# %% [markdown]
 # ## Next
 #
 # - [Advanced schedules](advanced_schedules.md): warm-up, cycles, restarts, and which one trains best.

@@ -51,12 +51,16 @@ def loss_fn(params, batch):
     return optax.softmax_cross_entropy_with_integer_labels(hidden @ params["out"], labels).mean()
 
 
+def learner_of(key):
+    weights = jax.random.normal(key, (784 + 10, 64))
+    params = {"hidden": weights[:784] / 28, "bias": jnp.zeros(64), "out": weights[784:].T / 8}
+    return lrax.Learner.create(loss_fn, params, functools.partial(optax.sgd, momentum=0.9))
+
+
 def train(data, schedule, key):
     """Trains with the initial parameters and the batches of the key."""
     start, draws = jax.random.split(key)
-    weights = jax.random.normal(start, (784 + 10, 64))
-    params = {"hidden": weights[:784] / 28, "bias": jnp.zeros(64), "out": weights[784:].T / 8}
-    learner = lrax.Learner.create(loss_fn, params, functools.partial(optax.sgd, momentum=0.9))
+    learner = learner_of(start)
 
     def update(state, count):
         chosen = jax.random.randint(jax.random.fold_in(draws, count), (64,), 0, 4000)
@@ -81,10 +85,19 @@ def timed(step, call):
     return given
 
 
+# %% [markdown]
+# `find_lr` gives the peak of a warm-up-cosine for these steps. `found.schedule` is the schedule at this peak.
+
+# %%
 key = jax.random.key(0)
+learner = learner_of(jax.random.split(key)[0])  # with the parameters that `train` makes of the key
+cosine = lrax.warmup_cosine(1.0, warmup_steps=0.1, total_steps=updates)
+found = timed("find_lr", lambda: lrax.find_lr(learner, data["train"], cosine, batch_size=64, key=key, budget=updates))
+print(found)
+
 one = jax.jit(train)
 for step in ("one run, compiled", "one run, again"):
-    metrics = timed(step, lambda: one(data, lrax.warmup_cosine(0.1, warmup_steps=0.1, total_steps=updates), key))
+    metrics = timed(step, lambda: one(data, found.schedule, key))
     print(f"{step}: test loss {metrics['test loss']:.3f}, {took[step]:.2f} s")
 
 # %% [markdown]
@@ -133,9 +146,6 @@ result.plot()
 # for the rest. It ranks by training loss at the end of each rung. The table shows the number of steps: compare it with 32 whole runs.
 
 # %%
-weights = jax.random.normal(key, (784 + 10, 64))
-params = {"hidden": weights[:784] / 28, "bias": jnp.zeros(64), "out": weights[784:].T / 8}
-learner = lrax.Learner.create(loss_fn, params, functools.partial(optax.sgd, momentum=0.9))
 rungs = [updates // 10, updates * 3 // 10, updates * 6 // 10]
 
 

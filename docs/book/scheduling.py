@@ -156,6 +156,7 @@ steps = epochs * epoch
 cosine = lrax.warmup_cosine(1.0, warmup_steps=0.05, total_steps=steps, end=0.02)
 found = lrax.find_lr(learner, train_data, cosine, batch_size=batch_size, key=jax.random.key(2), budget=750 if full else 300)
 print(found)
+print(found.explanation)
 found.plot()
 
 # %% [markdown]
@@ -180,9 +181,9 @@ shapes = {
     "factor": lrax.StepDecay(1.0, factor=0.7, every=epoch, floor=0.05),
     "multi-factor": lrax.MultiStep(1.0, factor=0.5, boundaries=[steps // 2, steps * 3 // 4]),
     "cosine": lrax.Cosine(1.0, 0.02, steps),
-    "warm-up cosine": cosine,
 }
 schedules = {name: found.rescale(shape, steps) for name, shape in shapes.items()}
+schedules["warm-up cosine"] = found.schedule
 axes = lrax.plot(schedules, steps)
 axes.set_title("Six schedules, each at the peak that the finder gives")
 
@@ -285,7 +286,7 @@ def errors(chosen):
 
 # %%
 for schedule, error in zip(constants, errors(slice(0, 6)), strict=True):
-    print(f"rate {float(schedule.value):6.4f}: {error:.2%} wrong")
+    print(f"learning rate {float(schedule.value):6.4f}: {error:.2%} wrong")
 
 # %% [markdown]
 # ### 2. The exponent

@@ -75,44 +75,48 @@ def loss_fn(params, pieces):
 
 
 # %% [markdown]
-# ## The learning rate
-#
-# The optimizer is AdamW. `find_lr` needs it as a function of the learning rate, so its other arguments are bound first.
-
-# %%
-optimizer = functools.partial(optax.adamw, weight_decay=0.01)
-learner = lrax.Learner.create(loss_fn, start(jax.random.key(1)), optimizer)
-found = lrax.find_lr(
-    learner,
-    train_pieces,
-    lrax.warmup_cosine(1.0, warmup_steps=0.05, total_steps=short),
-    batch_size=batch_size,
-    key=jax.random.key(2),
-)
-print(found)
-found.plot()
-
-# %% [markdown]
-# The dots and the line are the ramp. The markers are the final losses of short runs over their peaks. The dashed line is the peak for a cosine of the short length.
-#
 # ## A schedule in tokens
 #
 # A transformer run is planned in tokens, and its optimizer counts steps. A clock converts between the two, so the schedule stays the same when the batch size changes
 # and has fewer steps.
 #
-# The shape is warmup-stable-decay: the learning rate rises over a twentieth of the tokens, stays constant, and decays linearly over the last fifth. `found.rescale`
-# sets the peak for this shape and length. Before the first step no token has been seen, so its learning rate is nearly zero.
+# The shape is warmup-stable-decay: the learning rate rises over a twentieth of the tokens, stays constant, and decays linearly over the last fifth. Its peak is still
+# open, so the shape has the peak 1.
 
 # %%
 clock = lrax.Clock(batch_size * context)  # tokens per step
 tokens = int(clock.seen(2 * short))
 shape = lrax.wsd(1.0, warmup_steps=0.05, cooldown_steps=0.2, total_steps=tokens)  # counts are tokens
-plan = found.rescale(clock.to_steps(shape))  # counts are steps, at the right peak
 print(f"{tokens:,} tokens are {lrax.steps_for(tokens=tokens, clock=clock)} steps")
 twice = lrax.Clock(2 * batch_size * context)
 print(f"at twice the batch size, {lrax.steps_for(tokens=tokens, clock=twice)}")
-print(plan)
 
+# %% [markdown]
+# ## The learning rate
+#
+# `find_lr` takes the plan, here in steps, and finds its peak. The optimizer is AdamW. The finder needs it as a function of the learning rate, so its other arguments are
+# bound first. `found.schedule` is the plan at the peak. Before the first step no token has been seen, so its first learning rate is nearly zero.
+
+# %%
+optimizer = functools.partial(optax.adamw, weight_decay=0.01)
+learner = lrax.Learner.create(loss_fn, start(jax.random.key(1)), optimizer)
+
+
+def find(schedule):
+    return lrax.find_lr(
+        learner, train_pieces, schedule, batch_size=batch_size, key=jax.random.key(2), budget=500 if full else 100
+    )
+
+
+found = find(clock.to_steps(shape))  # counts are steps
+plan = found.schedule
+print(found)
+print(found.explanation)
+found.plot()
+
+# %% [markdown]
+# The dots and the line are the ramp. The markers are the final losses of short runs over their peaks. The dashed line is the peak of the plan.
+#
 # %% [markdown]
 # ## The stable part
 #
@@ -189,7 +193,10 @@ extended, logs["extended"] = train(late, longer, 3 * short)
 # shared.
 
 # %%
-cosines = {steps: found.rescale(lrax.warmup_cosine(1.0, warmup_steps=0.05, total_steps=steps)) for steps in (short, 3 * short)}
+searches = {steps: find(lrax.warmup_cosine(1.0, warmup_steps=0.05, total_steps=steps)) for steps in (short, 3 * short)}
+cosines = {steps: search.schedule for steps, search in searches.items()}
+for steps, search in searches.items():
+    print(f"{search}; rescaled from the plan: {found.rescale(cosines[steps]).peak:.3g}")
 short_cosine, logs["cosine, short"] = train(states, cosines[short], short)
 midway, logs["cosine, long"] = train(states, cosines[3 * short], short)
 long_cosine, rest = train(midway, cosines[3 * short], 3 * short)
