@@ -1,8 +1,13 @@
 # %% [markdown]
 # # The finder, by hand and ready-made
 #
-# This page writes the learning-rate range test of [Smith 2015](https://arxiv.org/abs/1506.01186) by hand. It then runs `lrax.find_lr` on a residual network with batch
-# normalization, and trains three learning rates to check the answer.
+# A tutorial of MXNet reads a learning rate from the picture of a range test. It then trains a ResNet-18 on CIFAR-10 for 500 steps at this learning rate, at ten times and
+# at a tenth of it. The one that was read ends with the lowest loss: 1.18 compared with 1.37 and 1.29, each of a single batch. Here `lrax.find_lr` gives the number, 0.244,
+# for a narrow ResNet-18 on Fashion-MNIST. Over three seeds its mean loss at the end is 0.48, compared with 0.59 at ten times and 0.64 at a tenth. The test accuracies are
+# 80.5 %, 77.2 % and 78.4 %. So the claim holds.
+#
+# This page first writes the range test of [Smith 2015](https://arxiv.org/abs/1506.01186) by hand. It then runs the finder on the residual network, and trains the three
+# learning rates.
 
 # %%
 import os
@@ -73,7 +78,7 @@ plt.legend()
 #
 # - **It does not stop.** After the loss diverges, it continues to the last learning rate. This is expensive for a large model.
 # - **It does not smooth.** The lowest loss is the lowest of noisy losses, each of a single batch.
-# - **It has only parameters.** Batch statistics, random streams and optimizer moments also change from step to step.
+# - **It trains parameters only.** Batch statistics, random streams and optimizer moments also change from step to step.
 # - **It gives no answer.** You read the picture.
 #
 # It does not need to restore the model. In other frameworks a finder saves the model, changes it and loads it again. Here the scan makes new parameters and leaves
@@ -181,15 +186,17 @@ found.curves[0].plot(rules=[lrax.finder.edge, lrax.finder.steepest])
 # %% [markdown]
 # How to read the picture:
 #
-# - **Dots and line** are the ramp: 100 steps with learning rates from 1e-7 to 100, and the losses after them. On the left nothing happens. Where the line falls, the
-#   network learns. On the right it diverges.
-# - **Diamonds** are short runs. Each starts where the ramp started and runs the whole schedule, here a constant, squeezed into a few steps. Its position shows its peak and
-#   its final loss. A loss on the ramp depends on all learning rates before it; these losses do not.
-# - **The dashed line** is the peak for the schedule. The shaded part is the interval in which the best peak may be. It contained the best one in about four of five
-#   measured tasks.
-# - **The other lines** are rules that read only the ramp. `lrax.finder.edge` is half the learning rate at the lowest smoothed loss and gives 0.406.
+# - **Dots and line** are the ramp: at most 100 steps with learning rates from 1e-7 to 100, and the losses after them. On the left nothing happens. Where the line falls,
+#   the network learns. On the right it diverges.
+# - **Orange markers** (first picture) are short runs. Each starts where the ramp started and runs the whole schedule, here a constant, squeezed into 59 to 166 steps. Its
+#   position shows its peak and its final loss. A loss on the ramp depends on all learning rates before it; these losses do not.
+# - **The dashed line** (first picture) is the peak for the schedule. The shaded part is the interval in which the best peak is likely to be, with a probability of 80 %.
+# - **The other lines** (second picture) are rules that read only the ramp. `lrax.finder.edge` is half the learning rate at the lowest smoothed loss and gives 0.406.
 #   `lrax.finder.steepest` is where the loss falls fastest and gives 4.33, because it mistakes the descent from a bump for the fall. The picture shows such errors; the
 #   number does not.
+#
+# The answer, 0.244, is lower than the peak of the best run, 0.64. The runs at 0.14 and at 0.64 end at almost the same loss, and the next higher one, at 4.2, learns
+# almost nothing. A peak that is too high costs more than one that is too low, so the finder keeps a distance.
 #
 # The ramp stops at ten times the median of its first 20 losses, because the part beyond the minimum helps to locate it. `lrax.range_test` runs a ramp alone, with the stop
 # rule, the smoothing and the learning rates that you give it.
@@ -256,16 +263,17 @@ for rate, last, share in zip(three.value, losses[:, :, -1].T, right.T, strict=Tr
 # %% [markdown]
 # Each number of the first table is a mean over 100 batches and three seeds.
 #
-# - **The suggestion learns fastest.** Its loss is the lowest in each column. After 500 steps its test accuracy is 81.7 %.
-# - **A tenth of it is slow but ends close**: a loss of 0.56 compared with 0.48, and an accuracy of 80.8 %. A constant learning rate is a compromise. In one of the three
-#   seeds the lower learning rate is even ahead on test images, by 3 points, because the higher one is noisier at the end.
-# - **Ten times as much is too high**: 70.8 %, and 62 % in the worst seed. It lies outside the band.
+# - **The learning rate that was found learns fastest.** Its loss is the lowest in each column. After 500 steps its test accuracy is 80.5 %.
+# - **A tenth of it is slow**: a loss of 0.64 compared with 0.48, and an accuracy of 78.4 %. In one of the three seeds it is ahead on test images, by 0.9 points, because a
+#   constant learning rate of 0.244 is noisy at the end.
+# - **Ten times as much is too high**: 77.2 %, and behind in each seed. It learns faster than the tenth at first, but its loss ends a fifth above that of the
+#   learning rate that was found. It lies outside the interval.
 #
-# The last batch alone is weaker evidence. Its losses, 0.37 to 0.52 at the suggestion and 0.53 to 0.58 at a tenth of it, are those of 32 images. In one seed even ten
-# times the learning rate looks better there than a tenth. That is why the check uses seeds, means over many batches, and test images.
+# The last batch alone is weaker evidence. It has 32 images. In one seed ten times the learning rate has the lowest loss there, 0.370 compared with 0.394. That is why
+# the check uses seeds, means over many batches, and test images.
 #
-# This does not show that 0.372 is the best learning rate. Three learning rates a decade apart show that the right decade was found. A real run uses a decaying schedule,
-# and `find_lr` takes that schedule.
+# This does not show that 0.244 is the best learning rate. Three learning rates a decade apart show that the right decade was found. A real run uses a decaying schedule,
+# and `find_lr` takes that schedule: `found.schedule` is then the schedule to train with.
 #
 # ## Next
 #
