@@ -1,8 +1,11 @@
 # %% [markdown]
 # # Learning-rate schedules
 #
-# A large learning rate makes fast progress, and a small one lets the loss settle. A schedule sets the learning rate of each step before training begins. This page
-# plots simple schedules, defines a custom one, trains a small convolutional network with step decay, and then sets the same learning rates by hand.
+# A large learning rate makes fast progress, and a small one lets the loss settle. A tutorial of MXNet says that a schedule can have both, and divides the learning rate of
+# a small convolutional network by ten, three times in ten epochs. It has no run without these decays. This page has one, and for its 4,000 digits the decays make no
+# difference: the test accuracy is 96.6 % with them and 96.6 % without, in the mean over three seeds.
+#
+# The page first plots simple schedules and defines a custom one. It then trains the network with step decay, sets the same learning rates by hand, and compares.
 
 # %%
 import functools
@@ -171,8 +174,8 @@ for epoch in range(epochs):
     print(f"epoch {epoch + 1:2}: loss {mean:.4f}, learning rate {rate:.5f}, test accuracy {accuracy(params):.1%}")
 
 # %% [markdown]
-# The learning rate is as planned: three decays, and 0.00003 in the last epoch. The first decay helps. In epoch 5 the loss falls from 0.083 to 0.033, and the test
-# accuracy rises from 95.1% to 96.3%. The second and the third do not help: from there on the loss hardly changes, and the final test accuracy is 96.0%.
+# The learning rate is as planned: three decays, and 0.00003 in the last epoch. The first decay helps. In epoch 5 the loss falls from 0.061 to 0.034, and the test
+# accuracy rises from 95.3% to 96.5%. The second and the third change little: from epoch 8 on the loss is 0.016 or 0.017, and the test accuracy is 96.7%.
 #
 # ## Setting the learning rate by hand
 #
@@ -224,18 +227,16 @@ axes.grid(alpha=0.3)
 axes.legend()
 
 # %% [markdown]
-# In epoch 5 the constant learning rate is behind: a loss of 0.048 compared with 0.033, and an accuracy of 94.3% compared with 96.3%. From epoch 8 on it is ahead. It
-# ends at a loss of 0.0035 and 97.0%, compared with 0.017 and 96.0%. In the picture the two curves are the same up to the first decay. After the second decay, the
-# blue one stays where it is, and the constant one (grey) continues to fall.
+# In epoch 5 the constant learning rate is behind: a loss of 0.051 compared with 0.034, and an accuracy of 95.6% compared with 96.5%. In epochs 7 to 9 its loss is the
+# lower one, and in epoch 10 it rises again, from 0.0110 to 0.0205. It ends at 96.2%, compared with 96.7%. In the picture the two curves are the same up to the first
+# decay. After the second decay, the blue one stays where it is. The constant one (grey) is lower at times, and higher at others.
 #
-# So these decays come too early. With 63 steps per epoch, a learning rate of 0.0003 has no time to change anything, and the first learning rate was not yet too
-# large. This is one run of each, and 1% of 1,000 digits are ten digits, so the accuracies alone are weak evidence; the losses differ five-fold. A schedule must suit
-# the length of the run. [The next page](advanced_schedules.md) measures, with seeds, which ones do.
+# So a decay makes the end of a run calm, and stops progress. With 63 steps per epoch, a learning rate of 0.0003 has no time to change anything.
 #
 # ## With seeds, and at a peak that was found
 #
-# The comparison above has two faults: it is one run of each, and 0.03 may suit one of the two better. So `find_lr` finds a learning rate for each of the two
-# schedules, and each trains from three seeds, which set the initial weights and the batches.
+# The comparison above has two faults. It is one run of each: half a percent of 1,000 digits is five digits. And 0.03 may suit one of the two schedules better. So
+# `find_lr` finds a peak for each of them, and each trains from three seeds, which set the initial weights and the batches.
 
 # %%
 learner = lrax.Learner.create(loss_fn, initial, functools.partial(optax.sgd, momentum=0.9))
@@ -257,6 +258,16 @@ for name, schedule in schedules.items():
     print(f"{name:32}{mean:<25.4f} ", *(f"{one:8.1%}" for one in right), f"{np.mean(right):11.1%}")
 
 # %% [markdown]
+# The finder gives 0.045 for the schedule with the decays and 0.039 for the constant: both are close to the 0.03 of the tutorial. In the
+# picture, the markers are the final losses of short runs of the whole schedule, squeezed into 50 to 201 steps.
+#
+# With three seeds the advantage of the decays is gone. Three of the four means are 96.6%, and the fourth is 96.7%, a tenth of a point more. Seeds of one schedule differ
+# by up to 0.6 points. The training loss ends lower without the decays, 0.004 compared with 0.014, and this does not help on test digits. A single seed had suggested
+# half a point in favor of the decays.
+#
+# The data is small, and the network fits it within ten epochs. Where noise is left at the end of a run, a decay helps:
+# [the next page](advanced_schedules.md) measures it, with seeds, for nine shapes.
+#
 # ## Next
 #
 # - [Advanced schedules](advanced_schedules.md): warm-up, cycles, restarts, and which one trains best.
