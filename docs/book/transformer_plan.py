@@ -188,7 +188,7 @@ extended, logs["extended"] = train(late, longer, 3 * short)
 # %% [markdown]
 # ## Compared with a cosine for each length
 #
-# A common choice is a cosine that ends with the run. It must know the length from the start, so there are two, and each has a search of its own. All runs use the same
+# A common choice is a cosine that ends with the run. It must know the length from the start, so there are two, and each has its own search. All runs use the same
 # batch at the same step.
 #
 # In the first picture, lines are the schedules, and dots are the learning rates read from the optimizer states. Where a branch begins, the lines separate; their past is
