@@ -1,8 +1,15 @@
 # %% [markdown]
 # # Scheduling: LeNet on Fashion-MNIST
 #
-# This page trains one small network with six schedules, from the same start and on the same batches, and compares the results. It also answers the five exercises of
-# the chapter in [Dive into Deep Learning](https://d2l.ai/chapter_optimization/lr-scheduler.html) by measurement, as far as a small machine allows.
+# A chapter of [Dive into Deep Learning](https://d2l.ai/chapter_optimization/lr-scheduler.html) says that a decaying learning rate leads to a higher accuracy and to less
+# over-fitting. This page measures both with LeNet on Fashion-MNIST. At a high peak the first holds: after ten epochs a warm-up cosine with the peak 0.26 has a test
+# accuracy of 89.4 %, and the constant 0.3 of the chapter has 87.9 %. Over-fitting is little and changes little: the gap between training and test accuracy is 2.3
+# points with the cosine and 2.7 without decay. It is one run of each.
+#
+# **The finder is too low here.** Its peak, 0.064, is a quarter of the best one that was tried, and costs the warm-up cosine two points: 87.3 % compared with 89.4 %.
+#
+# The page trains the network with six schedules, from the same start and on the same batches. It also answers the five exercises of the chapter by measurement, as far as
+# a small machine allows.
 #
 # The long run (`LRAX_FULL=1`) uses the 60,000 images of Fashion-MNIST, which `tensorflow_datasets` downloads (`pip install '.[fashion]'`).
 
@@ -160,6 +167,9 @@ print(found.explanation)
 found.plot()
 
 # %% [markdown]
+# The lowest loss at the end of a short run is at 0.15, and the longest run, of 327 steps, learned nothing at its peak of 1.1. The answer is lower than both. The section
+# *Is the peak right?* shows what this costs.
+#
 # ## Six schedules
 #
 # | | learning rate |
@@ -264,6 +274,13 @@ for run, name in enumerate(checks):
     print(f"{name:36}{train_right[-1]:8.2%}{test_right[-1]:8.2%}{test_right.max():8.2%}{gap:8.2%}")
 
 # %% [markdown]
+# In the long run the peak of the finder is too low. At twice its peak the warm-up cosine has a test accuracy of 88.6 %, and at four times its peak, 0.257, one of 89.4 %.
+# That is 2.1 points more than at the peak of the finder, and this check does not show whether a still higher one is better. Its likely interval, 0.042 to 0.39, contains
+# 0.257. For a run that matters, train a few peaks of the interval with [`lrax.race`](../sweeps.md).
+#
+# The constant 0.3 shows the use of a decay. It reaches 89.3 % in one epoch, ends at 87.9 %, and has the largest gap. The warm-up cosine with the peak 0.257 ends at its
+# best value. At the low peaks above, where little noise is left to remove, a decay gives half a point at most.
+#
 # ## Exercises: one sweep for three
 #
 # The first, second and fourth exercise are short runs. In the long run each has 120 steps, half an epoch, with two seeds that draw other batches. All are in one sweep.
