@@ -236,7 +236,8 @@ draw("accuracy")
 # In the long run the test accuracies are 87.4 % (cosine), 87.3 % (warm-up cosine), 87.1 % (multi-factor), 87.0 % (factor), 86.9 % (constant) and 86.4 % (square root). It
 # is one run of each, so half a point between two of them says little. The cosine is half a point ahead of the constant, and the square root half a point behind it. The
 # gap is 1.1 to 1.9 points: ten epochs at these learning rates hardly over-fit, and no decay removes the gap. In the pictures, the curve of the constant (blue) stops
-# falling for two epochs, and that of the cosine (purple) is smooth.
+# falling for two epochs, and that of the cosine (purple) is smooth. The chapter says that a warm-up helps at first: here the warm-up cosine (brown) is the last of the six
+# after one epoch, and level with the cosine at the end.
 
 # %%
 print(f"{'schedule':16}{'peak':>7}{'train loss':>12}{'test loss':>11}{'train':>9}{'test':>8}{'best':>8}{'gap':>7}")
@@ -274,7 +275,7 @@ for run, name in enumerate(checks):
     print(f"{name:36}{train_right[-1]:8.2%}{test_right[-1]:8.2%}{test_right.max():8.2%}{gap:8.2%}")
 
 # %% [markdown]
-# In the long run the peak of the finder is too low. At twice its peak the warm-up cosine has a test accuracy of 88.6 %, and at four times its peak, 0.257, one of 89.4 %.
+# In the long run the peak of the finder is too low. At twice its peak the warm-up cosine has a test accuracy of 88.6 %, and at four times its peak, 0.257, it is 89.4 %.
 # That is 2.1 points more than at the peak of the finder, and this check does not show whether a still higher one is better. Its likely interval, 0.042 to 0.39, contains
 # 0.257. For a run that matters, train a few peaks of the interval with [`lrax.race`](../sweeps.md).
 #
