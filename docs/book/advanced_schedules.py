@@ -1,8 +1,12 @@
 # %% [markdown]
 # # Advanced schedules
 #
-# This page shows triangles, cosines, warm-up, cool-down, one-cycle schedules, cycles and restarts in lrax. It then measures which of them trains a small network best
-# at its own best peak learning rate. [Learning-rate schedules](learning_rate_schedules.md) explains the basics.
+# A tutorial of MXNet says that newer shapes train better than step decay in most situations. For the small network of this page they do, each at its own best peak. The
+# triangle, the cosine, the restarts and the one-cycle schedule end with test losses of 0.53 to 0.56, step decay with 0.58, and the best constant with 0.61. Cycles
+# that do not decay end with 0.61, so they do not help. Each is a median of three seeds.
+#
+# This page first shows triangles, cosines, warm-up, cool-down, one-cycle schedules, cycles and restarts in lrax. It then measures which of them trains best.
+# [Learning-rate schedules](learning_rate_schedules.md) explains the basics.
 #
 # ## Two shapes
 #
