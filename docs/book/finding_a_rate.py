@@ -181,10 +181,12 @@ found.plot()
 # The rules of range tests read only the ramp:
 
 # %%
-found.curves[0].plot(rules=[lrax.finder.edge, lrax.finder.steepest])
+axes = found.curves[0].plot(rules=[lrax.finder.edge, lrax.finder.steepest])
+axes.set_title("The ramp, and two rules that read it")
+axes.legend(loc="upper left", fontsize="small")
 
 # %% [markdown]
-# How to read the picture:
+# How to read the two pictures:
 #
 # - **Dots and line** are the ramp: at most 100 steps with learning rates from 1e-7 to 100, and the losses after them. On the left nothing happens. Where the line falls,
 #   the network learns. On the right it diverges.
