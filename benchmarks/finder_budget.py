@@ -217,7 +217,7 @@ def draw(kept: Kept, tasks: list[Task], path: pathlib.Path) -> None:
     set_plain_log(axes.yaxis)
     axes.set_xticks(at, [*shown[:-1], "half of\nthe plan"])
     axes.minorticks_off()
-    axes.set(xlim=(75, at[-1] * 5), ylim=(0.004, 0.5), xlabel="steps of the search", ylabel="mean regret of the full run")
+    axes.set(xlim=(75, at[-1] * 5), ylim=(0.02, 0.5), xlabel="steps of the search", ylabel="mean regret of the full run")
     axes.legend(fontsize=8, loc="upper right")
     axes.figure.savefig(path, dpi=100)
 
