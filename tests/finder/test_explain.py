@@ -179,3 +179,15 @@ def test_a_curve_without_steps_is_told():
         assert f"({reason}: " in str(one)
         one.plot()
         assert found_at(None, curves=(one,), reason=reason).plot().get_title().startswith("no peak learning rate")
+
+
+def test_multiples_that_change_with_the_other_parameters_are_explained():
+    """Where the other parameters keep their learning rate after all, the text says why a multiple is another one."""
+    made = lrax.finder.GroupRuns(np.ones((9, 2), np.float32), np.ones(9, np.float32), 40, {"^embed": 6.7}, 50, 0.13, 0.06)
+    found = dataclasses.replace(found_at(0.1, runs=runs([2, 1, 0.5, 0.7])), groups={"^embed": 1.7}, group_runs=made)
+    assert "with the multiples 6.7 for ^embed, runs of 50 steps end 0.13" in found.explanation
+    assert (
+        "that the other parameters need a lower or higher one is not significant, so they do not change: 1.7"
+        in found.explanation
+    )
+    assert "do not change" not in dataclasses.replace(found, groups={"^embed": 6.7}).explanation

@@ -252,3 +252,10 @@ def test_what_the_stop_rule_saw_is_read_as_other_libraries_read_it():
     np.testing.assert_array_equal(seen[0], (its.learning_rates[:100], smoothed[:100]))
     with pytest.raises(ValueError, match=r"Curve\.suggest: `of` must be one of 'losses', 'evaluations', 'smoothed'"):
         its.suggest(rule, of="smooth")
+
+
+def test_a_curve_of_other_things_than_arrays_can_be_shown():
+    """`jax.tree.map` may put shapes, functions or None in the place of arrays: such a curve prints, and raises nothing."""
+    its = curve(valley(1e-5)[:60])
+    assert repr(jax.tree.map(jnp.shape, its)) == "<Curve: losses (60,)>"
+    assert "losses" in str(jax.tree.map(lambda _: None, its))

@@ -340,3 +340,27 @@ def test_schedules_for_other_hyperparameters() -> None:
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6), {name: got[name] for name in want}, want)
     assert got["b2"] == np.float32(0.999)  # 1.0 without hyperparam_dtype: optax#1414
     assert lrax.last_lr(state) == SCHEDULE(3)
+
+
+def test_patterns_name_the_variables_of_nnx_without_their_value() -> None:
+    """`nnx.Optimizer` gives variables at init and arrays at update: patterns that end at a name fit both."""
+
+    class Net(nnx.Module):
+        def __init__(self, rngs: nnx.Rngs) -> None:
+            self.mid, self.head = nnx.Linear(3, 4, rngs=rngs), nnx.Linear(4, 1, rngs=rngs)
+
+    model = Net(nnx.Rngs(0))
+    params = nnx.state(model, nnx.Param)
+    assert lrax.matrices(params, exclude="head") == "^(mid/kernel)$"
+    wide = nnx.state(Net(nnx.Rngs(1)), nnx.Param)
+    assert lrax.theory.over_width(wide, params) == {}
+    assert "mid/kernel   kernel$" in str(lrax.group_table(SCHEDULE, {"kernel$": 0.5}, params, count=0))
+    for pattern in ("kernel$", "^(mid/kernel|head/kernel)$", lrax.matrices(params, exclude="none")):
+        before = jax.tree.map(jnp.copy, nnx.to_pure_dict(nnx.state(model, nnx.Param)))
+        tx = nnx.Optimizer(model, lrax.by_path(optax.sgd, lrax.Constant(0.1), {pattern: 0.5}), wrt=nnx.Param)
+        tx.update(model, jax.tree.map(jnp.ones_like, nnx.state(model, nnx.Param)))
+        moved = jax.tree.map(lambda old, new: float((old - new).mean()), before, nnx.to_pure_dict(nnx.state(model, nnx.Param)))
+        for layer in ("mid", "head"):
+            np.testing.assert_allclose([moved[layer]["kernel"], moved[layer]["bias"]], [0.05, 0.1], rtol=1e-5)
+    mapping = {"attention": {"value": jnp.ones(2), "query": jnp.ones(2)}}  # a name of the user's own stays
+    assert "attention/value" in str(lrax.group_table(SCHEDULE, {"value$": 0.5}, mapping, count=0))

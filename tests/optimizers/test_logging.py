@@ -58,7 +58,7 @@ def test_groups_have_names_that_loggers_take() -> None:
     tx = lrax.by_path(optax.sgd, SCHEDULE, groups)
     row = lrax.log_row(after(tx, 2), tx, plan=True)
     assert row["optim/learning_rate/head"] == pytest.approx(0.045)
-    assert row["optim/learning_rate/headbody"] == pytest.approx(0.9)
+    assert row["optim/learning_rate/head body"] == pytest.approx(0.9)
     assert lrax.from_json(row["optim/schedule/head"])(1) == np.float32(0.1) * SCHEDULE(1)
     assert json.loads(row["optim/schedule"])["schedule"]["kind"] == "Linear"
     tx = lrax.by_path(optax.sgd, SCHEDULE, {"^head": 0.1, "head|body": None})

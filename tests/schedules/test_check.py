@@ -205,3 +205,12 @@ def test_the_last_learning_rate_is_told_as_a_part_of_the_whole_plans_peak() -> N
     report = lrax.check(lrax.warmup_cosine(1e-3, warmup_steps=900, total_steps=1_000), 500)
     assert [one.code for one in report] == ["rising_at_end", "unfinished"]
     assert "0.0005549, 0.56 times the peak" in str(report)
+
+
+def test_a_warm_up_of_another_length_than_was_meant_is_named() -> None:
+    """A warm-up that is longer than the run is told with the length of the run, and with the length that was meant."""
+    schedule = lrax.warmup_cosine(1e-3, warmup_steps=600, total_steps=1_000)
+    assert "not reached within 400 steps, and not after the 100 steps of `warmup_steps`; shorten" in str(
+        lrax.check(schedule, 400, warmup_steps=100)
+    )
+    assert "not reached within 400 steps; shorten" in str(lrax.check(schedule, 400))

@@ -536,3 +536,13 @@ CountsOrFractions: TypeAlias = Annotated[Converted[Numbers | Ratio, Ints | Ratio
 """Counts that rise, or none: in steps, as fractions of the total, or both."""
 Total: TypeAlias = Annotated[Converted[Whole | None, Int | None], Maybe(TOTAL)]
 """The total length in steps, or None for a plan that needs it."""
+
+
+def path_of(keys: tuple[object, ...]) -> str:
+    """The keys that lead to a leaf, joined by `/`, without the attribute `value` of a Flax NNX variable.
+
+    An optimizer of NNX is initialized with variables and updated with arrays: their paths have to be the same.
+    """
+    if len(keys) > 1 and isinstance(keys[-1], jax.tree_util.GetAttrKey) and keys[-1].name == "value":
+        keys = keys[:-1]
+    return jax.tree_util.keystr(keys, simple=True, separator="/")

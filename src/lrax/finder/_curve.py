@@ -195,6 +195,8 @@ class Curve:
         return f"<Curve: {self}>"
 
     def __str__(self) -> str:
+        if not hasattr(self.losses, "dtype"):  # `jax.tree.map` may put anything in the place of an array
+            return f"losses {self.losses!r}"
         if any_traced(self.losses) or np.ndim(self.losses) != 1:
             return f"losses of shape {np.shape(self.losses)}"
         return f"range test of {plural(int(self.steps_run), 'step')} ({self.reason}: {self.explanation})"

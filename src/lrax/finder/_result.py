@@ -252,7 +252,14 @@ class FinderResult:
         if all(factor == 1 for factor in self.groups.values()) and made.difference <= CLEAR * made.noise:
             return f"{words}: that is not significant, so all are 1; a larger budget makes longer runs"
         idle = [pattern or "(rest)" for pattern, factor in self.groups.items() if factor == 1 != made.tried[pattern]]
-        return f"{words}; that of {', '.join(idle)} is not significant, so it is 1" if idle else words
+        words += f"; that of {', '.join(idle)} is not significant, so it is 1" if idle else ""
+        less = {
+            pattern or "(rest)": factor for pattern, factor in self.groups.items() if factor not in (1, made.tried[pattern])
+        }
+        if less:  # multiples are relative to the other parameters, whose learning rate was another one in these runs
+            kept = ", ".join(f"{factor:g} for {pattern}" for pattern, factor in less.items())
+            words += f"; that the other parameters need a lower or higher one is not significant, so they do not change: {kept}"
+        return words
 
     def _of_runs(self, ramp: Curve) -> str:
         """What the short runs say."""

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 
 from lrax.fields._errors import Shown, Text, argument_error, check_call
-from lrax.fields._rules import POSITIVE, RATE, STEPS, Number, PyTree
+from lrax.fields._rules import POSITIVE, RATE, STEPS, Number, PyTree, path_of
 from lrax.optimizers._rates import REST, Scheduled
 from lrax.optimizers._recorded import OptimizerFactory, check_factory, record, wrong_state
 from lrax.schedules._base import RateFunction, Schedule, ScheduleRule
@@ -154,11 +154,6 @@ def _group_schedule(caller: str, plan: Schedule, name: str, rule: GroupRule) -> 
         return warmed(schedule, warm)
     climb = Constant(1.0) if warm is None else warmed(Constant(1.0), warm)
     return Product(schedule, Sequence(Hold(0.0, frozen), climb))
-
-
-def path_of(keys: tuple[object, ...]) -> str:
-    """The keys that lead to a leaf, joined by `/`."""
-    return jax.tree_util.keystr(keys, simple=True, separator="/")
 
 
 @check_call

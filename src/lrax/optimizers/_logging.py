@@ -62,7 +62,7 @@ def _named(key: str, by_label: Mapping[str, Any]) -> dict[str, Any]:
     """Values by the names that loggers accept: the key for the rest, the key and the label for other groups."""
     named: dict[str, Any] = {}
     for label, value in by_label.items():
-        name = key if label == REST else f"{key}/{re.sub(r'[^0-9A-Za-z_./ -]+', '', label).strip('/ ')}"
+        name = key if label == REST else f"{key}/{re.sub(r'[^0-9A-Za-z_./ -]+', '', label.replace('|', ' ')).strip('/ ')}"
         while name in named:
             name += "_"
         named[name] = value

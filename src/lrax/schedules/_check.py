@@ -316,10 +316,9 @@ def _start(run: Sampled, warmup_steps: int | None) -> Iterator[Finding]:
         yield Finding("zero_start", 0, f"step 0 has learning rate 0 and changes no parameter; {remedy}")
     top = run.first(run.values >= run.peak * (1 - 1e-6))
     if top == run.total - 1 > 0 and run.values[0] < run.peak:
-        reached = "the peak" if warmup_steps is None else f"the peak of a warm-up of {warmup_steps:,} steps"
-        yield Finding(
-            "rising_at_end", top, f"the learning rate rises to the last step: {reached} is never passed; shorten the warm-up"
-        )
+        wanted = "" if warmup_steps is None else f", and not after the {warmup_steps:,} steps of `warmup_steps`"
+        text = f"the learning rate rises to the last step: the peak is not reached within {run.total:,} steps{wanted}"
+        yield Finding("rising_at_end", top, f"{text}; shorten the warm-up")
     elif warmup_steps is not None and abs(top - warmup_steps) > max(1, warmup_steps // 50):
         yield Finding(
             "warmup", top, f"the peak, {run.peak:.4g}, is first reached at step {top:,}, not after {warmup_steps:,} steps"

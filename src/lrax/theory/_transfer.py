@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lrax.fields._errors import argument_error, check_arity, choice
-from lrax.fields._rules import Number, PyTree
+from lrax.fields._rules import Number, PyTree, path_of
 
 
 def over_tokens(learning_rate: Number, tokens: Number, base_tokens: Number, exponent: Number = 0.32) -> Any:
@@ -165,7 +165,7 @@ def over_width(params: PyTree, base_params: PyTree, optimizer: Literal["adam", "
         raise argument_error(ValueError, "over_width", "base_params", needs, jax.tree.structure(base_params))
     found: dict[float, list[str]] = {}
     for (path, leaf), (_, base) in zip(wide, narrow, strict=True):
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        name = path_of(path)
         multiple = _multiple(name, np.shape(leaf), np.shape(base), optimizer)
         if multiple != 1:
             found.setdefault(multiple, []).append(re.escape(name))
