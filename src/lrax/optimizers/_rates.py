@@ -11,7 +11,7 @@ import numpy.typing as npt
 import optax
 
 from lrax.fields._errors import Shown, argument_error, check_call, is_concrete
-from lrax.fields._rules import PyTree
+from lrax.fields._rules import PyTree, path_of
 from lrax.schedules._base import RateFunction, Schedule, ScheduleRule
 
 FollowedBy: TypeAlias = RateFunction | optax.GradientTransformation | Mapping[str, RateFunction | None] | None
@@ -109,10 +109,7 @@ def places_of(caller: str, opt_state: object) -> list[Place]:
     if isinstance(opt_state, Schedule) or callable(opt_state):
         remedy = f"the state comes first: {caller}(opt_state, schedule)"
         raise argument_error(TypeError, caller, "opt_state", "an optimizer state", opt_state, remedy)
-    found = [
-        (jax.tree_util.keystr(keys, simple=True, separator="/").removesuffix("/value"), _group(keys), leaf)
-        for keys, leaf in jax.tree_util.tree_leaves_with_path(opt_state)
-    ]
+    found = [(path_of(keys), _group(keys), leaf) for keys, leaf in jax.tree_util.tree_leaves_with_path(opt_state)]
     children: dict[str, set[str]] = {}
     for path, _, _ in found:
         parts = path.split("/")

@@ -253,6 +253,15 @@ class Sampled:
         """The value at the last step."""
         return float(self.values[-1])
 
+    @property
+    def slack(self) -> float:
+        """How far another length may be from that of the run, in steps."""
+        return max(CLOSE * self.total, 1)
+
+    def ending(self, peak: float) -> str:
+        """The value at the last step, as text."""
+        return f"the last step has learning rate {self.last:.4g}, {self.last / peak:.2g} times the peak"
+
     def first(self, where: npt.NDArray[np.bool_]) -> int:
         """The first count at which something holds."""
         return int(self.counts[np.argmax(where)])
@@ -335,7 +344,7 @@ def _end(run: Sampled, per_epoch: tuple[int, int] | None, early: float) -> Itera
             told += f" ({per_epoch[1]:,})"
         text = f"the last change is at step {settled:,} of {run.total:,}: lengths were probably counted in epochs; {told}"
         yield Finding("epochs", settled, text)
-    elif run.last < SMALL * run.peak and run.total - settled > max(early * run.total, 1):
+    elif run.last < SMALL * run.peak and run.total - settled >= max(early * run.total, 2):
         part = 1 - settled / run.total
         text = (
             f"the learning rate is {run.last:.3g} from step {settled:,} on: the last {part:.0%} of the run does almost nothing"
@@ -364,28 +373,28 @@ def _after(run: Sampled) -> Iterator[Finding]:
     end = run.boundary(low, int(counts[changing[-1] + 1]) if changing.size else run.total, lambda value: value == final)
     if run.at(end - max(end // 10, 1)) < 1e-3 * run.peak:
         return  # an exponential decay, which reaches 0 by rounding
-    if end - run.total <= max(CLOSE * run.total, 1):
+    if end - run.total <= run.slack:
         return
     peak = max(run.peak, float(later.max()))
     if len(np.unique(run.values)) <= 16 < run.total:
         text = f"the learning rate drops to {final:.4g} at step {end:,}, after the run has ended at {run.total:,}"
         yield Finding("milestone_after_end", end, text)
     else:
-        last = f"the last step has learning rate {run.last:.4g}, {run.last / peak:.2g} times the peak"
-        text = f"{last}: the decay ends at step {end:,}; make the schedule {run.total:,} steps long"
+        text = f"{run.ending(peak)}: the decay ends at step {end:,}; make the schedule {run.total:,} steps long"
         yield Finding("unfinished", run.total - 1, text)
 
 
 def _declared(run: Sampled, schedule: Schedule) -> Iterator[Finding]:
     """Whether a schedule says that it has another length than the run, and ends at another value than the run does."""
     length = _length_of(schedule)
-    if length is None or abs(length - run.total) <= max(CLOSE * run.total, 1):
+    if length is None or abs(length - run.total) <= run.slack:
         return
     fix = f"make the schedule {run.total:,} steps long"
-    last = f"the last step has learning rate {run.last:.4g}, {run.last / run.peak:.2g} times the peak"
     if length > run.total and abs(run.at(length) - run.last) > CLOSE * run.last:
         yield Finding(
-            "unfinished", run.total - 1, f"{last}: the schedule ends at step {length:,}, at {run.at(length):.4g}; {fix}"
+            "unfinished",
+            run.total - 1,
+            f"{run.ending(run.peak)}: the schedule ends at step {length:,}, at {run.at(length):.4g}; {fix}",
         )
     elif length < run.total and run.last < 0.5 * run.peak:
         yield Finding(
